@@ -18,22 +18,24 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import (
     REFUSED,
     Act,
     Answer,
+    Handler,
     NotAllowed,
     Officer,
     OperationRegistry,
-    Role,
 )
 from gateway.admin.pages import Page
 from gateway.admin.staff import Staff
 from gateway.errors import UserError
 from gateway.isolated_loop import each
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.operations.declaration import Role
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import proposals
 from gateway.store.people.proposals import Kept
@@ -61,7 +63,7 @@ _EVERYBODY = frozenset(Role)
 
 
 class Approvals:
-    """Where two persons meet. `operations` is the table of operations, those of this module included."""
+    """Where two persons meet. `desk` is the table of operations, those of this module included."""
 
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
@@ -119,9 +121,8 @@ class Approvals:
         minutes = arguments.number("minutes", 1, MOST_MINUTES, MOST_MINUTES)
 
         def do() -> Answer:
-            act = self._two(officer, action, values)
-            plan = self._plan(act, values)
-            _demand_feasible(plan)
+            act = self._operations().act(officer, action)
+            plan = self._feasible(act, officer, values)
             self._about(officer, action, values)  # the plan names it too
             now = self._clock()
             proposal = Proposal(
@@ -154,8 +155,8 @@ class Approvals:
                 if proposal.proposer != officer.person:
                     raise NotAllowed("a proposal is its proposer's own; draft it yourself")
                 values = json.loads(proposal.values)
-                act = self._two(officer, proposal.action, values)
-                _demand_feasible(self._plan(act, values))
+                act = self._operations().act(officer, proposal.action)
+                self._feasible(act, officer, values)
                 approval.demand_current(proposal, self._circumstances(act))
                 self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
             kept = Kept(
@@ -202,7 +203,7 @@ class Approvals:
             if kept.state is State.OPEN:
                 try:
                     act = self._operations().act(officer, kept.action)
-                    plan = self._plan(act, values)
+                    plan = [*act.bind(officer, values).plan]
                     _demand_feasible(plan)
                     approval.demand_current(proposal, self._circumstances(act))
                 except (ApprovalRefused, UserError) as refused:
@@ -296,7 +297,7 @@ class Approvals:
         text = approval.approval_text(kept.text, officer.person, verdict)
         self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
 
-    def _circumstances(self, act: Act) -> Circumstances:
+    def _circumstances(self, act: Handler[Any] | Act) -> Circumstances:
         return Circumstances(
             now=self._clock(),
             party=self._party,
@@ -305,18 +306,20 @@ class Approvals:
             people=self._staff.people(act.roles),
         )
 
-    def _two(self, officer: Officer, action: str, values: Mapping[str, object]) -> Act:
-        """Return the act, whose arguments are complete; refuses what one person may do."""
-        act = self._operations().act(officer, action)
-        if not act.two(values):
-            raise UserError(f"{action} takes one person; do it, there is nothing to propose")
-        arguments = Arguments(values)
-        act.read(officer, arguments)
-        arguments.end()
-        return act
+    def _feasible(
+        self, act: Handler[Any] | Act, officer: Officer, values: Mapping[str, object]
+    ) -> list[str]:
+        """Return what it would do; raises UserError for what one person may do, or what would be refused."""
+        asked = act.bind(officer, values)
+        asked.check()
+        if not asked.takes_two:
+            raise UserError(f"{act.name} takes one person; do it, there is nothing to propose")
+        plan = [*asked.plan]
+        _demand_feasible(plan)
+        return plan
 
     def _demand_signed(
-        self, person: str, act: Act, text: bytes, signature: bytes, context: bytes
+        self, person: str, act: Handler[Any] | Act, text: bytes, signature: bytes, context: bytes
     ) -> None:
         """Raise SignatureRefused unless that person has signed, by a key in force for a role of the act."""
         for public in self._staff.approving(person, act.roles):
@@ -365,16 +368,12 @@ class Approvals:
     def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
         """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
         try:
-            act = self._operations().act(officer, action)
-            words, leaves = ("", ()) if act.about is None else act.about(officer, values)
+            words, leaves = self._operations().act(officer, action).bind(officer, values).about
         except UserError:  # for another role, or its arguments are no more what they were
             return ""
         if leaves:
             self._sequencer.commit(leaves, ())
         return words
-
-    def _plan(self, act: Act, values: Mapping[str, object]) -> list[str]:
-        return [] if act.plan is None else list(act.plan(values))
 
 
 def _demand_feasible(plan: list[str]) -> None:

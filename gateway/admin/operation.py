@@ -1,34 +1,31 @@
-"""What our own people may do: one table of acts, each with the role that may do it.
+"""What our own people may do: the operations that `gateway.operations` declares, each with what does it.
 
-An act takes plain values, as JSON has them, and returns plain values. It reads its arguments strictly,
-decides, commits through the sequencer with the officer's name in the entry, and says what was done.
-The officer was identified elsewhere: by a certificate at the admin listener, or by the same certificate
-of a person who opens the gateway directly.
+An operation takes plain values, as JSON has them, and returns plain values. Its request is read strictly; it decides,
+commits through the sequencer with the officer's name in the entry, and says what was done. The officer was identified
+elsewhere, by a certificate at the admin listener.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from typing import Any, Generic, TypeVar
 
 from gateway.admin.arguments import Arguments
 from gateway.errors import UserError
+from gateway.operations.declaration import ALWAYS, Request, Role
+from gateway.operations.forms import FLAG
 from gateway.store.ledger.sequencer import Leaf
 
 Answer = Mapping[str, object]
+About = tuple[str, tuple[Leaf, ...]]
 
-REFUSED = "Refused: "  # how a sentence of a plan begins that says that the act would be refused
+REFUSED = (
+    "Refused: "  # how a sentence of a plan begins that says that the operation would be refused
+)
+DRY_RUN = "dry_run"  # the argument that asks for a plan, of an operation that has one
 
-
-class Role(Enum):
-    """What a person of ours is trusted with; a person may have several."""
-
-    OPERATOR = "operator"
-    REGISTRAR = "registrar"
-    CASEWORKER = "caseworker"
-    EXAMINER = "examiner"
-    AUDITOR = "auditor"
+R = TypeVar("R", bound=Request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,111 @@ def nothing() -> object:
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler(Generic[R]):
+    """What does one operation; the declaration of its request says everything else.
+
+    do      what was asked, for an officer whose role, and whose second person where it takes two, are there
+    check   raises UserError where this officer may not ask for that, or it makes no sense: before it is proposed, too
+    two     whether this request takes two persons, where the declaration says in words when it does
+    state   plain values, as JSON has them, of what an approval must find as its proposal did
+    plan    what would be done, in sentences, for whoever approves it; read-only. It raises UserError, or begins a
+            sentence with "Refused: ", where doing it would be refused
+    about   whom or what a request names, in words, also once it was done, and the entries that say of whom that was
+            shown: they are committed first; read-only
+    stops   whether nothing would be answered from then on
+    """
+
+    request: type[R]
+    do: Callable[[Officer, R], Answer]
+    check: Callable[[Officer, R], None] | None = None
+    two: Callable[[R], bool] | None = None
+    state: Callable[[], object] = nothing
+    plan: Callable[[R], tuple[str, ...]] | None = None
+    about: Callable[[Officer, R], About] | None = None
+    stops: Callable[[R], bool] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a handler that does not do what its declaration says."""
+        declared = self.request.declaration
+        if (self.two is None) is not (declared.two_persons in {"", ALWAYS}):
+            raise ValueError(f"{declared.name}: who decides when it takes two persons?")
+        if (declared.plans and self.plan is None) or (declared.stops and self.stops is None):
+            raise ValueError(f"{declared.name} has not what its declaration promises")
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return self.request.declaration.name
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Whose holders may ask for it."""
+        return self.request.declaration.roles
+
+    def bind(self, officer: Officer, values: Mapping[str, object]) -> Bound[R]:
+        """Return the operation for a request; raises UserError for values that are not of its form."""
+        left = dict(values)
+        planning = self.request.declaration.plans and FLAG.read(DRY_RUN, left.pop(DRY_RUN, False))
+        return Bound(self, officer, self.request.read(left, planning=planning), planning)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound(Generic[R]):
+    """One operation with its request, for one officer."""
+
+    handler: Handler[R]
+    officer: Officer
+    request: R
+    planning: bool = False
+
+    @property
+    def takes_two(self) -> bool:
+        """Whether this request takes two persons; a dry run never does."""
+        return not self.planning and self._two()
+
+    def _two(self) -> bool:
+        if self.handler.two is not None:
+            return self.handler.two(self.request)
+        return self.handler.request.declaration.two_persons == ALWAYS
+
+    @property
+    def about(self) -> About:
+        """Whom or what it names, and the entries that say of whom that is shown."""
+        return (
+            ("", ())
+            if self.handler.about is None
+            else self.handler.about(self.officer, self.request)
+        )
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        """What it would do, in sentences."""
+        return () if self.handler.plan is None else self.handler.plan(self.request)
+
+    def check(self) -> None:
+        """Raise UserError where this officer may not ask for that, or it makes no sense."""
+        if self.handler.check is not None:
+            self.handler.check(self.officer, self.request)
+
+    def do(self) -> Answer:
+        """Do it, or say what it would do; raises TwoPersons where the officer came alone."""
+        self.check()
+        if self.planning:
+            stops = self.handler.stops
+            return {
+                "dry_run": True,
+                "two_persons": self._two(),
+                "plan": [*self.plan],
+                "stops_answers": stops is not None and stops(self.request),
+            }
+        if self.takes_two and not (self.officer.second or self.officer.custodial):
+            raise TwoPersons(
+                f"{self.handler.name} takes two persons: propose it, and have another approve it"
+            )
+        return self.handler.do(self.officer, self.request)
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """One act: `read` takes the officer and the arguments and returns what then does it.
@@ -95,41 +197,81 @@ class Act:
     plan: Callable[[Mapping[str, object]], tuple[str, ...]] | None = None
     about: Callable[[Officer, Mapping[str, object]], tuple[str, tuple[Leaf, ...]]] | None = None
 
+    def bind(self, officer: Officer, values: Mapping[str, object]) -> BoundAct:
+        """Return the operation for a request."""
+        return BoundAct(self, officer, values)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAct:
+    """As `Bound`, of an operation that is not declared yet."""
+
+    act: Act
+    officer: Officer
+    values: Mapping[str, object]
+
+    @property
+    def takes_two(self) -> bool:
+        """As of `Bound`."""
+        return self.act.two(self.values)
+
+    @property
+    def about(self) -> About:
+        """As of `Bound`."""
+        return ("", ()) if self.act.about is None else self.act.about(self.officer, self.values)
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        """As of `Bound`."""
+        return () if self.act.plan is None else self.act.plan(self.values)
+
+    def check(self) -> None:
+        """As of `Bound`."""
+        self._read()
+
+    def _read(self) -> Callable[[], Answer]:
+        arguments = Arguments(self.values)
+        do = self.act.read(self.officer, arguments)
+        arguments.end()
+        return do
+
+    def do(self) -> Answer:
+        """As of `Bound`."""
+        if self.takes_two and not (self.officer.second or self.officer.custodial):
+            raise TwoPersons(
+                f"{self.act.name} takes two persons: propose it, and have another approve it"
+            )
+        return self._read()()
+
 
 class OperationRegistry:
-    """The table of acts."""
+    """The table of operations."""
 
-    def __init__(self, acts: Iterable[Act]) -> None:
-        self._acts: dict[str, Act] = {}
-        for act in acts:
-            if act.name in self._acts or not act.roles:
-                raise ValueError(f"the act {act.name} is there twice, or is anybody's")
-            self._acts[act.name] = act
+    def __init__(self, handlers: Iterable[Handler[Any] | Act]) -> None:
+        self._handlers: dict[str, Handler[Any] | Act] = {}
+        for handler in handlers:
+            if handler.name in self._handlers or not handler.roles:
+                raise ValueError(f"the operation {handler.name} is there twice, or is anybody's")
+            self._handlers[handler.name] = handler
 
     @property
     def acts(self) -> Mapping[str, frozenset[Role]]:
         """Which roles may do what."""
-        return {name: act.roles for name, act in sorted(self._acts.items())}
+        return {name: handler.roles for name, handler in sorted(self._handlers.items())}
 
     def perform(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
-        """Do it; raises UserError for an unknown act or argument, NotAllowed for the wrong role.
+        """Do it; raises UserError for an unknown operation or argument, NotAllowed for the wrong role.
 
         Raises TwoPersons where the officer came alone.
         """
-        act = self.act(officer, name)
-        if act.two(values) and not (officer.second or officer.custodial):
-            raise TwoPersons(f"{name} takes two persons: propose it, and have another approve it")
-        arguments = Arguments(values)
-        do = act.read(officer, arguments)
-        arguments.end()
-        return do()
+        return self.act(officer, name).bind(officer, values).do()
 
-    def act(self, officer: Officer, name: str) -> Act:
-        """Return the act of that name; raises UserError where there is none, NotAllowed for the wrong role."""
-        act = self._acts.get(name)
-        if act is None:
+    def act(self, officer: Officer, name: str) -> Handler[Any] | Act:
+        """Return the operation of that name; raises UserError where there is none, NotAllowed for the wrong role."""
+        handler = self._handlers.get(name)
+        if handler is None:
             raise UserError(f"there is no act {name}")
-        if not act.roles & officer.roles:
-            needed = " or ".join(sorted(role.value for role in act.roles))
+        if not handler.roles & officer.roles:
+            needed = " or ".join(sorted(role.value for role in handler.roles))
             raise NotAllowed(f"{name} is for a person who is {needed}")
-        return act
+        return handler

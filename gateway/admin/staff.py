@@ -22,11 +22,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, NotAllowed, Officer, Role, always
+from gateway.admin.operation import Act, Answer, NotAllowed, Officer, always
 from gateway.admin.pages import Page
 from gateway.errors import StaffUnknown, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
+from gateway.operations.declaration import Role
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import staff
 from gateway.store.people.staff import Member

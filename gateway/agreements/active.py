@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway import telemetry, user_files
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.admin.operation import Act, Answer, Officer, always
 from gateway.agreements import signatures
 from gateway.agreements.signatures import SUFFIX, AgreementFolder, Vetted
 from gateway.errors import UserError
@@ -24,6 +24,7 @@ from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
+from gateway.operations.declaration import Role
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Subject
 from gateway.store.ledger.sequencer import Leaf, Sequencer

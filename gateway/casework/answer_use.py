@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.admin.pages import Page, token
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework.correction_settlement import Files, use_leaf
@@ -21,6 +21,7 @@ from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.operations.declaration import Role
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds

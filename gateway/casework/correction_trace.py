@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.admin.pages import WRONG, Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework import correction_settlement
@@ -23,6 +23,7 @@ from gateway.law.correction_policy import Use
 from gateway.law.correction_text import Noted, note_to_file
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.operations.declaration import Role
 from gateway.store import correction_lifecycle
 from gateway.store.casework import corrections, outbound_queries, recipients
 from gateway.store.casework.recipients import Recipient

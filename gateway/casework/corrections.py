@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
 from gateway.domain.messages import Direction
@@ -21,6 +21,7 @@ from gateway.law import correction_policy
 from gateway.law.correction_policy import Timers
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.operations.declaration import Role
 from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.casework import recipients as propagation
 from gateway.store.casework.corrections import Papers

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Biometrics, PriorTransaction, Purpose, Sample
@@ -20,6 +20,7 @@ from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.operations.declaration import Role
 from gateway.store.casework import issued_numbers, outbound_queries
 from gateway.store.people import subjects
 from gateway.wire.sample import stated

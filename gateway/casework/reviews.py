@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from gateway import telemetry
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, NotAllowed, Officer, Role
+from gateway.admin.operation import Act, Answer, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework import review_evidence
@@ -30,6 +30,7 @@ from gateway.law import query_policy
 from gateway.law.review_policy import conclude
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
+from gateway.operations.declaration import Role
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
 from gateway.store.exchange import transactions

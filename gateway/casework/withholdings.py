@@ -11,12 +11,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.operations.declaration import Role
 from gateway.store.casework import withholdings
 from gateway.store.casework.withholdings import EVERYBODY, Decision
 from gateway.store.ledger.sequencer import Leaf, Sequencer

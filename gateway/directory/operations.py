@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.directory.publication import DirectoryPublication
 from gateway.errors import UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.active_keyset import ActiveKeyset
+from gateway.operations.declaration import Role
 from keys.lifecycle import KeyState
 
 _OPERATORS = frozenset({Role.OPERATOR})

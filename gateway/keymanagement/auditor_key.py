@@ -7,14 +7,14 @@ its fingerprint out to them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.keymanagement.views import entry, standing
+from gateway.operations.keys import SEALING_KEY_BYTES, Adopt
 from gateway.trust.key_names import handed_in
 from keys import strict_json
 from keys.envelope import SealingKey
@@ -24,13 +24,12 @@ from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 
 FORMAT = "passerelle/1/auditor"
-PUBLIC_BYTES = 1216  # an X-Wing public key
 
 _PLAN = (
     "Entries of the ledger are sealed to the auditor's new key from now on.",
     "The auditor keeps the old private key: what was recorded before opens to nothing else.",
 )
-MOST = 4 * PUBLIC_BYTES  # bytes of the file: the public half in hexadecimal, and its frame
+MOST = 4 * SEALING_KEY_BYTES  # bytes of the file: the public half in hexadecimal, and its frame
 _SUCCEEDED = "the auditor's new key is in use"
 
 
@@ -45,7 +44,7 @@ def read_public(octets: bytes) -> bytes:
         public = bytes.fromhex(strict_json.read(octets, MOST)["public"])
     except (ValueError, TypeError, KeyError):
         public = b""
-    if public_file(public) != octets or len(public) != PUBLIC_BYTES:
+    if public_file(public) != octets or len(public) != SEALING_KEY_BYTES:
         raise UserError("this is no file of an auditor's public key; see `passerelle audit renew`")
     return public
 
@@ -56,26 +55,21 @@ class AuditorKeyOperations:
     def __init__(self, rotation: KeyRotation) -> None:
         self._rotation = rotation
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act(
-                "keys.adopt",
-                frozenset({Role.OPERATOR}),
-                self._adopt,
-                lambda values: values.get("dry_run") is not True,
-                lambda: standing(self._rotation),
-                self._plan,
-                lambda _, values: (handed_in(values), ()),
+            Handler(
+                request=Adopt,
+                do=self._adopt,
+                state=lambda: standing(self._rotation),
+                plan=self._plan,
+                about=lambda _, request: (handed_in(request.public), ()),
             ),
         )
 
-    def _adopt(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        public, reason = arguments.octets("public", PUBLIC_BYTES), arguments.reason()
-        dry = arguments.flag("dry_run")
-
+    def _adopt(self, officer: Officer, request: Adopt) -> Answer:
         def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
-            _demand_new(keyset, public)
+            _demand_new(keyset, request.public)
             before = [
                 record.kid
                 for record in keyset.records
@@ -83,7 +77,7 @@ class AuditorKeyOperations:
             ]
             try:
                 keyset, made = keyset.adopt_auditor(
-                    public, now, reason=reason, actor=officer.person
+                    request.public, now, reason=request.reason, actor=officer.person
                 )
             except MalformedKey:
                 raise UserError("public: no key that anything could be sealed to") from None
@@ -95,26 +89,20 @@ class AuditorKeyOperations:
                 events.append(left)
             return keyset, tuple(events)
 
-        def do() -> Answer:
-            if dry:
-                _demand_new(self._rotation.keyset, public)
-                return {"dry_run": True, "two_persons": True, "plan": [*_PLAN]}
-            made, *left = self._rotation.change(decide, officer.person, officer.facts)
-            moves = [
-                {
-                    "key": event.kid.hex(),
-                    "kind": event.kind.value,
-                    "from": None if event.previous is None else event.previous.value,
-                    "to": event.state.value,
-                }
-                for event in (made, *left)
-            ]
-            return {"key": made.kid.hex(), "moves": moves, **entry(self._rotation)}
+        made, *left = self._rotation.change(decide, officer.person, officer.facts)
+        moves = [
+            {
+                "key": event.kid.hex(),
+                "kind": event.kind.value,
+                "from": None if event.previous is None else event.previous.value,
+                "to": event.state.value,
+            }
+            for event in (made, *left)
+        ]
+        return {"key": made.kid.hex(), "moves": moves, **entry(self._rotation)}
 
-        return do
-
-    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        _demand_new(self._rotation.keyset, bytes.fromhex(str(values.get("public"))))
+    def _plan(self, request: Adopt) -> tuple[str, ...]:
+        _demand_new(self._rotation.keyset, request.public)
         return _PLAN
 
 

@@ -22,7 +22,7 @@ from itertools import islice
 
 from gateway import user_files
 from gateway.admin.arguments import LONGEST_REASON, Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.admin.operation import Act, Answer, Officer, always
 from gateway.admin.pages import Page
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement.active_keyset import ActiveKeyset
@@ -30,6 +30,7 @@ from gateway.keymanagement.blocklist import Blocklist
 from gateway.keymanagement.transitions import named
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
+from gateway.operations.declaration import Role
 from gateway.store.ledger.affected_entries import Affected, iter_affected
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database

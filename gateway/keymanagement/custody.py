@@ -13,12 +13,13 @@ from pathlib import Path
 
 from gateway import user_files
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.admin.operation import Act, Answer, Officer, always
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.keymanagement import adoption, custody_setting
 from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.ledger.entry import EntryType
+from gateway.operations.declaration import Role
 from gateway.store.keys import adopted_versions
 from gateway.store.sqlite import Database
 from keys import atomic_file, custody_pkcs11, custody_rewrap, keyset_file

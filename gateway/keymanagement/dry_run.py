@@ -6,28 +6,23 @@ the first person wrote. What would be refused says so in the words of the refusa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from gateway.errors import UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.rotation import KeyRotation
+from gateway.operations import keys
 from gateway.trust.directory_roles import WAYS
 from keys.key_record import KeyRecord
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
 from keys.rotation_schedule import ANNOUNCED, CryptoPeriod, ends, needs_evidence, short
 
-Values = Mapping[str, object]
 Sentences = tuple[str, ...]
 
 
-def sentences(rotation: KeyRotation, act: str, values: Values) -> Sentences:
-    """Return what `act` would do with these values; raises UserError for a key or kind that is none of ours."""
-    return _PLANS[act](rotation, values)
-
-
-def _generate(rotation: KeyRotation, values: Values) -> Sentences:
-    kind = _kind(values)
+def generate(rotation: KeyRotation, request: keys.Generate) -> Sentences:
+    """Say what `keys generate` would do."""
+    kind = request.kind
     already = transitions.coming(rotation.keyset, kind)
     if already is not None:
         return (f"Refused: {_name(already)} is PREACTIVE already; promote or destroy it first.",)
@@ -42,8 +37,9 @@ def _generate(rotation: KeyRotation, values: Values) -> Sentences:
     return (*said, "Nothing that is in use changes.")
 
 
-def _publish(rotation: KeyRotation, values: Values) -> Sentences:
-    del values
+def publish(rotation: KeyRotation, request: keys.Publish) -> Sentences:
+    """Say what `keys publish` would do."""
+    del request
     version = rotation.own.version
     if rotation.says_all():
         return (f"Nothing: version {version} of our entry says all that our keys are.",)
@@ -52,11 +48,12 @@ def _publish(rotation: KeyRotation, values: Values) -> Sentences:
     )
 
 
-def _promote(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def promote(rotation: KeyRotation, request: keys.Promote) -> Sentences:
+    """Say what `keys promote` would do."""
+    record = _record(rotation, request.key)
     try:
         transitions.demand_edge(rotation.keyset, record, KeyState.ACTIVE)
-        grounds = rotation.grounds(record, override=values.get("override") is True)
+        grounds = rotation.grounds(record, override=request.override)
     except UserError as refused:
         return (f"Refused: {refused}",)
     said = [f"{_name(record)} becomes ACTIVE, and is in use from then on{_until(record)}."]
@@ -69,8 +66,9 @@ def _promote(rotation: KeyRotation, values: Values) -> Sentences:
     return (*said, *_predecessors(rotation, record))
 
 
-def _rotate(rotation: KeyRotation, values: Values) -> Sentences:
-    kind = _kind(values)
+def rotate(rotation: KeyRotation, request: keys.Rotate) -> Sentences:
+    """Say what `keys rotate` would do."""
+    kind = request.kind
     coming = transitions.coming(rotation.keyset, kind)
     said = (
         [f"A {kind.value} key is made, PREACTIVE{', and published' if kind in ANNOUNCED else ''}."]
@@ -94,8 +92,9 @@ def _rotate(rotation: KeyRotation, values: Values) -> Sentences:
     return (*said, *(_leaves(record) for record in active))
 
 
-def _suspend(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def suspend(rotation: KeyRotation, request: keys.Suspend) -> Sentences:
+    """Say what `keys suspend` would do."""
+    record = _record(rotation, request.key)
     refused = _refusal(rotation, record, KeyState.SUSPENDED)
     if refused:
         return refused
@@ -108,21 +107,24 @@ def _suspend(rotation: KeyRotation, values: Values) -> Sentences:
     return (*said, "It returns by `passerelle keys resume`, which takes two persons.")
 
 
-def _resume(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def resume(rotation: KeyRotation, request: keys.Resume) -> Sentences:
+    """Say what `keys resume` would do."""
+    record = _record(rotation, request.key)
     if record.state is not KeyState.SUSPENDED:
         return (f"Refused: {_name(record)} is {record.state.value}; what is SUSPENDED resumes.",)
     since = f"suspended {record.changed:%Y-%m-%d %H:%M} ({record.reason})"
     return (f"{_name(record)}, {since}, is ACTIVE again{_until(record)}.",)
 
 
-def _deactivate(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def deactivate(rotation: KeyRotation, request: keys.Deactivate) -> Sentences:
+    """Say what `keys deactivate` would do."""
+    record = _record(rotation, request.key)
     return _refusal(rotation, record, KeyState.DEACTIVATED) or (_leaves(record),)
 
 
-def _revoke(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def revoke(rotation: KeyRotation, request: keys.Revoke) -> Sentences:
+    """Say what `keys revoke` would do."""
+    record = _record(rotation, request.key)
     return _refusal(rotation, record, KeyState.COMPROMISED) or (
         f"{_name(record)} is COMPROMISED for ever: refused in both directions, in our next entry no more.",
         "What the ledger held before stays attributable. Only its destruction can follow.",
@@ -131,16 +133,15 @@ def _revoke(rotation: KeyRotation, values: Values) -> Sentences:
     )
 
 
-def _destroy(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def destroy(rotation: KeyRotation, request: keys.Destroy) -> Sentences:
+    """Say what `keys destroy` would do."""
+    record = _record(rotation, request.key)
     refused = _refusal(rotation, record, KeyState.DESTROYED)
     if refused:
         return refused
     due = transitions.destroyable(record)
     if transitions.waits(record):
-        days = values.get("days", 7)
-        wait = timedelta(days=days) if isinstance(days, int) else timedelta(days=7)
-        due = max(due, rotation.now() + wait)
+        due = max(due, rotation.now() + timedelta(days=request.days))
         return (
             f"{_name(record)} is destroyed on {_day(due)}. {_lost(record)}",
             "Until then one person can cancel it: `passerelle keys cancel`.",
@@ -150,8 +151,9 @@ def _destroy(rotation: KeyRotation, values: Values) -> Sentences:
     return (f"{_name(record)} is destroyed at once. {_lost(record)}",)
 
 
-def _cancel(rotation: KeyRotation, values: Values) -> Sentences:
-    record = _record(rotation, values)
+def cancel(rotation: KeyRotation, request: keys.Cancel) -> Sentences:
+    """Say what `keys cancel` would do."""
+    record = _record(rotation, request.key)
     doom = rotation.dooms().get(record.kid)
     if doom is not None:
         return (f"The destruction of {_name(record)}, due {_day(doom.due)}, does not take place.",)
@@ -162,33 +164,20 @@ def _cancel(rotation: KeyRotation, values: Values) -> Sentences:
     )
 
 
-def _schedule(rotation: KeyRotation, values: Values) -> Sentences:
-    kind, on, days = _kind(values), values.get("on") is True, values.get("days") or 0
+def schedule(rotation: KeyRotation, request: keys.Schedule) -> Sentences:
+    """Say what `keys schedule` would do."""
+    kind = request.kind
     now = rotation.outlook().rhythms.get(kind)
     if now is None:
         return (f"Refused: {kind.value} keys do not rotate by themselves.",)
-    every = timedelta(days=days) if isinstance(days, int) and days else now.every
-    if not on:
+    every = timedelta(days=request.days) if request.days else now.every
+    if not request.on:
         return (f"{kind.value} keys rotate when somebody says so, and end at their end.",)
     said = [f"{kind.value} keys rotate every {every.days} days by themselves."]
     planned = rotation.steps_with(kind, CryptoPeriod(on=True, every=every))
     said += [f"{step.when:%Y-%m-%d %H:%M} UTC: {step.sentence}." for step in planned]
     return tuple(said)
 
-
-_PLANS: Mapping[str, Callable[[KeyRotation, Values], Sentences]] = {
-    "keys.generate": _generate,
-    "keys.publish": _publish,
-    "keys.promote": _promote,
-    "keys.rotate": _rotate,
-    "keys.suspend": _suspend,
-    "keys.resume": _resume,
-    "keys.deactivate": _deactivate,
-    "keys.revoke": _revoke,
-    "keys.destroy": _destroy,
-    "keys.cancel": _cancel,
-    "keys.schedule": _schedule,
-}
 
 # What a partner meets who does not know the promoted key yet.
 _COSTS = {
@@ -261,15 +250,8 @@ def _refusal(rotation: KeyRotation, record: KeyRecord, target: KeyState) -> Sent
     return ()
 
 
-def _record(rotation: KeyRotation, values: Values) -> KeyRecord:
-    return transitions.named(rotation.keyset, str(values.get("key")))
-
-
-def _kind(values: Values) -> KeyKind:
-    try:
-        return KeyKind(values.get("kind"))
-    except ValueError:
-        raise UserError(f"kind: one of {', '.join(kind.value for kind in KeyKind)}") from None
+def _record(rotation: KeyRotation, key: str) -> KeyRecord:
+    return transitions.named(rotation.keyset, key)
 
 
 def _name(record: KeyRecord) -> str:

@@ -1,4 +1,4 @@
-"""What operators do with our keys: one act for each verb, each with a plan in sentences.
+"""What operators do with our keys: one for each verb, each with a plan in sentences.
 
 One person generates, publishes, promotes what every partner has seen, retires what has a successor, cancels, and
 stops a key at once, which is an ALARM. The pairs of our directory are promoted when its root key holders name them.
@@ -8,34 +8,28 @@ revoke, and destroy. What two persons decide to destroy waits 7 to 30 days, in w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role, always, never
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
 from gateway.keymanagement import dry_run, transitions, views
 from gateway.keymanagement.active_keyset import Decide
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
+from gateway.operations import keys
+from gateway.operations.declaration import Request
 from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
 from gateway.store.ledger.sequencer import Leaf
-from gateway.trust.key_names import SPELLING
 from keys.key_record import KeyEvent, KeyRecord
 from keys.lifecycle import LIFETIMES, KeyKind, KeyState
 from keys.rotation_schedule import RHYTHMS, CryptoPeriod, short
 
-SHORTEST_WAIT, LONGEST_WAIT = 7, 30  # days (keys.md 7, the practice of AWS KMS)
-
-_OPERATORS = frozenset({Role.OPERATOR})
-_STOPPING = frozenset({"keys.suspend", "keys.revoke"})
-_READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
-
-Values = Mapping[str, object]
-Doing = Callable[[], Answer]
+R = TypeVar("R", bound=Request)
 
 
 class KeyOperations:
@@ -44,61 +38,51 @@ class KeyOperations:
     def __init__(self, rotation: KeyRotation) -> None:
         self._rotation = rotation
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("keys.list", _READERS, self._list),
-            Act("keys.show", _READERS, self._show),
-            self._act("keys.generate", self._generate),
-            self._act("keys.publish", self._publish),
-            self._act("keys.promote", self._promote, self._overrides),
-            self._act("keys.suspend", self._suspend),
-            self._act("keys.resume", self._resume, always),
-            self._act("keys.deactivate", self._deactivate, self._stopped),
-            self._act("keys.revoke", self._revoke, always),
-            self._act("keys.destroy", self._destroy, self._not_spent),
-            self._act("keys.cancel", self._cancel),
-            self._act("keys.rotate", self._rotate),
-            self._act("keys.schedule", self._schedule),
+            Handler(request=keys.List, do=self._list),
+            Handler(request=keys.Show, do=self._show),
+            self._handler(keys.Generate, self._generate, dry_run.generate),
+            self._handler(keys.Publish, self._publish, dry_run.publish),
+            self._handler(
+                keys.Promote, self._promote, dry_run.promote, two=lambda request: request.override
+            ),
+            self._handler(keys.Suspend, self._suspend, dry_run.suspend, stops=self._silences),
+            self._handler(keys.Resume, self._resume, dry_run.resume),
+            self._handler(keys.Deactivate, self._deactivate, dry_run.deactivate, two=self._stopped),
+            self._handler(keys.Revoke, self._revoke, dry_run.revoke, stops=self._silences),
+            self._handler(keys.Destroy, self._destroy, dry_run.destroy, two=self._not_spent),
+            self._handler(keys.Cancel, self._cancel, dry_run.cancel),
+            self._handler(keys.Rotate, self._rotate, dry_run.rotate),
+            self._handler(keys.Schedule, self._schedule, dry_run.schedule, check=_check_schedule),
         )
 
-    def _act(
+    def _handler(
         self,
-        name: str,
-        read: Callable[[Officer, Arguments], Doing],
-        two: Callable[[Values], bool] = never,
-    ) -> Act:
-        """Return an act that, asked to, says what it would do and does nothing; that takes one person."""
-
-        def plan(values: Values) -> tuple[str, ...]:
-            return dry_run.sentences(self._rotation, name, values)
-
-        def reading(officer: Officer, arguments: Arguments) -> Doing:
-            if not arguments.flag("dry_run"):
-                return read(officer, arguments)
-            values = arguments.rest()
-            return lambda: {
-                "dry_run": True,
-                "two_persons": two(values),
-                "plan": [*plan(values)],
-                "stops_answers": name in _STOPPING and self._silences(values),
-            }
-
-        def takes_two(values: Values) -> bool:
-            return values.get("dry_run") is not True and two(values)
-
-        return Act(name, _OPERATORS, reading, takes_two, self._state, plan)
+        request: type[R],
+        do: Callable[[Officer, R], Answer],
+        plan: Callable[[KeyRotation, R], tuple[str, ...]],
+        **rules: Callable[..., Any],
+    ) -> Handler[R]:
+        """Return what does one step, which says what it would do, and is bound to the state of all keys."""
+        return Handler(
+            request=request,
+            do=do,
+            state=self._state,
+            plan=partial(plan, self._rotation),
+            **rules,
+        )
 
     # Looking
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Doing:
-        del officer, arguments
-        return lambda: views.listing(self._rotation)
+    def _list(self, officer: Officer, request: keys.List) -> Answer:
+        del officer, request
+        return views.listing(self._rotation)
 
-    def _show(self, officer: Officer, arguments: Arguments) -> Doing:
+    def _show(self, officer: Officer, request: keys.Show) -> Answer:
         del officer
-        key = arguments.text("key", SPELLING)
-        return lambda: views.one(self._rotation, self._named(key))
+        return views.one(self._rotation, self._named(request.key))
 
     def _state(self) -> object:
         """Return the state of all keys, to which an approval is bound."""
@@ -106,63 +90,45 @@ class KeyOperations:
 
     # KeyRotation
 
-    def _generate(self, officer: Officer, arguments: Arguments) -> Doing:
-        kind, reason = _kind(arguments), arguments.reason()
+    def _generate(self, officer: Officer, request: keys.Generate) -> Answer:
+        kind, reason = request.kind, request.reason
+        decide = transitions.generate(kind, reason, officer.person)
+        told = self._told(self._rotation.change(decide, officer.person, officer.facts))
+        return {**told, "keepers": transitions.keepers_sign(kind)}
 
-        def do() -> Answer:
-            decide = transitions.generate(kind, reason, officer.person)
-            told = self._told(self._rotation.change(decide, officer.person, officer.facts))
-            return {**told, "keepers": transitions.keepers_sign(kind)}
+    def _publish(self, officer: Officer, request: keys.Publish) -> Answer:
+        del request
+        before = self._rotation.own.version
+        version = self._rotation.publish(officer.person, officer.facts)
+        return {**self._told(()), "published": version > before}
 
-        return do
+    def _promote(self, officer: Officer, request: keys.Promote) -> Answer:
+        record = self._named(request.key)
+        transitions.demand_edge(self._rotation.keyset, record, KeyState.ACTIVE)
+        if record.state is KeyState.SUSPENDED:
+            raise UserError("a suspended key returns by `passerelle keys resume`")
+        grounds = self._rotation.grounds(record, override=request.override)
+        return self._moved(officer, record, KeyState.ACTIVE, request.reason, grounds)
 
-    def _publish(self, officer: Officer, arguments: Arguments) -> Doing:
-        arguments.optional("reason", _WORDS)
-
-        def do() -> Answer:
-            before = self._rotation.own.version
-            version = self._rotation.publish(officer.person, officer.facts)
-            return {**self._told(()), "published": version > before}
-
-        return do
-
-    def _promote(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
-        override = arguments.flag("override")
-
-        def do() -> Answer:
-            record = self._named(key)
-            transitions.demand_edge(self._rotation.keyset, record, KeyState.ACTIVE)
-            if record.state is KeyState.SUSPENDED:
-                raise UserError("a suspended key returns by `passerelle keys resume`")
-            grounds = self._rotation.grounds(record, override=override)
-            return self._moved(officer, record, KeyState.ACTIVE, reason, grounds)
-
-        return do
-
-    def _rotate(self, officer: Officer, arguments: Arguments) -> Doing:
-        kind, reason = _kind(arguments), arguments.reason()
-
-        def do() -> Answer:
-            rotation, person = self._rotation, officer.person
-            decide = transitions.generate(kind, reason, person, join=True)
-            moved = rotation.change(
-                decide, person, officer.facts, lambda events: rotations.ask(events[0].kid)
-            )
-            kid = moved[0].kid if moved else self._joined(officer, kind, reason)
-            rotation.publish(person, officer.facts)
-            moved += rotation.advance(kind, actor=person, facts=officer.facts)
-            promoted = rotation.keyset.record(kid).state is KeyState.ACTIVE
-            missing = () if promoted else rotation.evidence()[kid].missing
-            return {
-                **self._told(moved),
-                "key": kid.hex(),
-                "promoted": promoted,
-                "missing": list(missing),
-                "keepers": None if promoted else transitions.keepers_sign(kind),
-            }
-
-        return do
+    def _rotate(self, officer: Officer, request: keys.Rotate) -> Answer:
+        kind, reason = request.kind, request.reason
+        rotation, person = self._rotation, officer.person
+        decide = transitions.generate(kind, reason, person, join=True)
+        moved = rotation.change(
+            decide, person, officer.facts, lambda events: rotations.ask(events[0].kid)
+        )
+        kid = moved[0].kid if moved else self._joined(officer, kind, reason)
+        rotation.publish(person, officer.facts)
+        moved += rotation.advance(kind, actor=person, facts=officer.facts)
+        promoted = rotation.keyset.record(kid).state is KeyState.ACTIVE
+        missing = () if promoted else rotation.evidence()[kid].missing
+        return {
+            **self._told(moved),
+            "key": kid.hex(),
+            "promoted": promoted,
+            "missing": list(missing),
+            "keepers": None if promoted else transitions.keepers_sign(kind),
+        }
 
     def _joined(self, officer: Officer, kind: KeyKind, reason: str) -> bytes:
         """Have a key that is made already take over when it can; return its id."""
@@ -178,117 +144,86 @@ class KeyOperations:
         self._rotation.commit(leaf, rotations.ask(record.kid))
         return record.kid
 
-    def _schedule(self, officer: Officer, arguments: Arguments) -> Doing:
-        kind, on = _kind(arguments), arguments.flag("on")
-        if kind not in RHYTHMS:
-            raise UserError(
-                f"kind: {kind.value} keys do not rotate by themselves; the auditor makes them"
-            )
-        most = LIFETIMES[kind].days
-        days = arguments.number("days", 0, most, 0)
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            every = timedelta(days=days) if days else self._rotation.outlook().rhythms[kind].every
-            rhythm = CryptoPeriod(on, every)
-            said = f"{'ON' if on else 'OFF'}/{every.days}"
-            facts = {"schedule": said, "key_kind": kind.value, "reason": reason, **officer.facts}
-            frame = _frame(f"SCHEDULE/{kind.value}")
-            self._rotation.commit(Leaf(frame, facts), rotations.set_rhythm(kind, rhythm))
-            return views.rhythm(kind, rhythm)
-
-        return do
+    def _schedule(self, officer: Officer, request: keys.Schedule) -> Answer:
+        kind, days = request.kind, request.days
+        every = timedelta(days=days) if days else self._rotation.outlook().rhythms[kind].every
+        rhythm = CryptoPeriod(request.on, every)
+        said = f"{'ON' if request.on else 'OFF'}/{every.days}"
+        facts = {
+            "schedule": said,
+            "key_kind": kind.value,
+            "reason": request.reason,
+            **officer.facts,
+        }
+        frame = _frame(f"SCHEDULE/{kind.value}")
+        self._rotation.commit(Leaf(frame, facts), rotations.set_rhythm(kind, rhythm))
+        return views.rhythm(kind, rhythm)
 
     # Stopping and ending
 
-    def _suspend(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
+    def _suspend(self, officer: Officer, request: keys.Suspend) -> Answer:
+        record = self._named(request.key)
+        decide = transitions.stop(record.kid, KeyState.SUSPENDED, request.reason, officer.person)
+        moved = self._rotation.change(decide, officer.person, officer.facts)
+        facts = {
+            **officer.facts,
+            "key_kind": record.kind.value,
+            "state_before": record.state.value,
+            "state_after": KeyState.SUSPENDED.value,
+            "reason": request.reason,
+        }
+        reference = f"SUSPENDED/{short(record.kid)}"
+        self._rotation.commit(alarms.entry(facts, subject_reference=reference))
+        self._rotation.publish(officer.person, officer.facts)
+        return {**self._told(moved), "key": record.kid.hex()}
 
-        def do() -> Answer:
-            record = self._named(key)
-            decide = transitions.stop(record.kid, KeyState.SUSPENDED, reason, officer.person)
-            moved = self._rotation.change(decide, officer.person, officer.facts)
-            facts = {
-                **officer.facts,
-                "key_kind": record.kind.value,
-                "state_before": record.state.value,
-                "state_after": KeyState.SUSPENDED.value,
-                "reason": reason,
-            }
-            reference = f"SUSPENDED/{short(record.kid)}"
-            self._rotation.commit(alarms.entry(facts, subject_reference=reference))
-            self._rotation.publish(officer.person, officer.facts)
-            return {**self._told(moved), "key": record.kid.hex()}
-
-        return do
-
-    def _resume(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
-
-        def do() -> Answer:
-            record = self._named(key)
-            if record.state is not KeyState.SUSPENDED:
-                raise UserError(
-                    f"{short(record.kid)} is {record.state.value}; what is SUSPENDED resumes"
-                )
-            return self._moved(officer, record, KeyState.ACTIVE, reason)
-
-        return do
-
-    def _deactivate(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
-        return lambda: self._moved(officer, self._named(key), KeyState.DEACTIVATED, reason)
-
-    def _revoke(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
-
-        def do() -> Answer:
-            record, person = self._named(key), officer.person
-            decide = transitions.stop(record.kid, KeyState.COMPROMISED, reason, person)
-            return self._done(officer, record, decide, {})
-
-        return do
-
-    def _destroy(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
-        days = arguments.number("days", SHORTEST_WAIT, LONGEST_WAIT, SHORTEST_WAIT)
-
-        def do() -> Answer:
-            record = self._named(key)
-            transitions.demand_edge(self._rotation.keyset, record, KeyState.DESTROYED)
-            if not transitions.waits(record):
-                gone = self._moved(officer, record, KeyState.DESTROYED, reason)
-                return {**gone, "due": None}
-            due = max(self._rotation.now() + timedelta(days=days), transitions.destroyable(record))
-            doom = ScheduledDestruction(due, reason, officer.person, officer.second)
-            facts = {
-                "action": "DESTROY",
-                "due": due.isoformat(timespec="seconds"),
-                "reason": reason,
-            }
-            leaf = _leaf(officer, record, facts)
-            self._rotation.commit(leaf, rotations.doom(record.kid, doom))
-            return {**self._told(()), "key": record.kid.hex(), "due": due.isoformat()}
-
-        return do
-
-    def _cancel(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", SPELLING), arguments.reason()
-
-        def do() -> Answer:
-            record = self._named(key)
-            asked = record.kid in self._rotation.outlook().asked
-            doomed = record.kid in self._rotation.dooms()
-            if not doomed and (not asked or record.state is not KeyState.PREACTIVE):
-                raise UserError("neither a destruction nor a rotation of that key is under way")
-            effects = [*rotations.unask(record.kid)]
-            effects += rotations.spare(record.kid) if doomed else ()
-            self._rotation.commit(
-                _leaf(officer, record, {"action": "CANCEL", "reason": reason}), effects
+    def _resume(self, officer: Officer, request: keys.Resume) -> Answer:
+        record = self._named(request.key)
+        if record.state is not KeyState.SUSPENDED:
+            raise UserError(
+                f"{short(record.kid)} is {record.state.value}; what is SUSPENDED resumes"
             )
-            return {"key": record.kid.hex(), "cancelled": True}
+        return self._moved(officer, record, KeyState.ACTIVE, request.reason)
 
-        return do
+    def _deactivate(self, officer: Officer, request: keys.Deactivate) -> Answer:
+        return self._moved(officer, self._named(request.key), KeyState.DEACTIVATED, request.reason)
+
+    def _revoke(self, officer: Officer, request: keys.Revoke) -> Answer:
+        record, person = self._named(request.key), officer.person
+        decide = transitions.stop(record.kid, KeyState.COMPROMISED, request.reason, person)
+        return self._done(officer, record, decide, {})
+
+    def _destroy(self, officer: Officer, request: keys.Destroy) -> Answer:
+        record = self._named(request.key)
+        transitions.demand_edge(self._rotation.keyset, record, KeyState.DESTROYED)
+        if not transitions.waits(record):
+            gone = self._moved(officer, record, KeyState.DESTROYED, request.reason)
+            return {**gone, "due": None}
+        due = max(
+            self._rotation.now() + timedelta(days=request.days), transitions.destroyable(record)
+        )
+        doom = ScheduledDestruction(due, request.reason, officer.person, officer.second)
+        facts = {
+            "action": "DESTROY",
+            "due": due.isoformat(timespec="seconds"),
+            "reason": request.reason,
+        }
+        leaf = _leaf(officer, record, facts)
+        self._rotation.commit(leaf, rotations.doom(record.kid, doom))
+        return {**self._told(()), "key": record.kid.hex(), "due": due.isoformat()}
+
+    def _cancel(self, officer: Officer, request: keys.Cancel) -> Answer:
+        record = self._named(request.key)
+        asked = record.kid in self._rotation.outlook().asked
+        doomed = record.kid in self._rotation.dooms()
+        if not doomed and (not asked or record.state is not KeyState.PREACTIVE):
+            raise UserError("neither a destruction nor a rotation of that key is under way")
+        effects = [*rotations.unask(record.kid)]
+        effects += rotations.spare(record.kid) if doomed else ()
+        self._rotation.commit(
+            _leaf(officer, record, {"action": "CANCEL", "reason": request.reason}), effects
+        )
+        return {"key": record.kid.hex(), "cancelled": True}
 
     def _moved(
         self,
@@ -330,37 +265,38 @@ class KeyOperations:
 
     # Whether it takes two
 
-    def _overrides(self, values: Values) -> bool:
-        return values.get("override") is True
-
-    def _stopped(self, values: Values) -> bool:
-        record = self._meant(values)
+    def _stopped(self, request: keys.Deactivate) -> bool:
+        record = self._meant(request.key)
         return record is not None and record.state is KeyState.SUSPENDED
 
-    def _not_spent(self, values: Values) -> bool:
+    def _not_spent(self, request: keys.Destroy) -> bool:
         """All but what the schedule does by itself."""
-        record = self._meant(values)
+        record = self._meant(request.key)
         if record is None:
             return True
         return (record.kind, record.state) != (KeyKind.KEM, KeyState.DEACTIVATED)
 
-    def _silences(self, values: Values) -> bool:
-        record = self._meant(values)
+    def _silences(self, request: keys.Suspend | keys.Revoke) -> bool:
+        record = self._meant(request.key)
         return record is not None and transitions.silences(self._rotation.keyset, record)
 
-    def _meant(self, values: Values) -> KeyRecord | None:
-        key = values.get("key")
+    def _meant(self, key: str) -> KeyRecord | None:
         try:
-            return self._named(key) if isinstance(key, str) else None
+            return self._named(key)
         except UserError:
             return None
 
 
-_WORDS = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
-
-
-def _kind(arguments: Arguments) -> KeyKind:
-    return KeyKind(arguments.word("kind", [kind.value for kind in KeyKind]))
+def _check_schedule(officer: Officer, request: keys.Schedule) -> None:
+    """Raise UserError for a kind that does not rotate by itself, and for a period longer than its keys live."""
+    del officer
+    if request.kind not in RHYTHMS:
+        raise UserError(
+            f"kind: {request.kind.value} keys do not rotate by themselves; the auditor makes them"
+        )
+    most = LIFETIMES[request.kind].days
+    if request.days > most:
+        raise UserError(f"days: a whole number from 0 to {most}")
 
 
 def _leaf(officer: Officer, record: KeyRecord, facts: Mapping[str, str]) -> Leaf:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.sealed_entries import hand
+from gateway.operations.declaration import Role
 from gateway.store.ledger import related_entries
 from gateway.store.ledger.related_entries import StoredEntry
 from gateway.store.ledger.sequencer import Leaf, Sequencer

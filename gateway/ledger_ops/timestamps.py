@@ -20,13 +20,14 @@ from typing import Final
 
 from gateway import user_files
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.errors import UserError
 from gateway.ledger import signed_note
 from gateway.ledger import timestamp as stamp
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.timestamp import SKEW, StampRefused
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
+from gateway.operations.declaration import Role
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database

@@ -24,7 +24,7 @@ from typing import Final
 
 from gateway import calendar_bounds, user_files
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.config import Settings
 from gateway.errors import ElementInvalid, InternalError, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -42,6 +42,7 @@ from gateway.ledger.signed_note import (
 )
 from gateway.ledger.witness_policy import MAX_POLICY, NONE, Policy, PolicyRefused
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
+from gateway.operations.declaration import Role
 from gateway.store.effects import Effect
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer

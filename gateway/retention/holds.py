@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.admin.operation import Act, Answer, Officer, always
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.operations.declaration import Role
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import subjects
 from gateway.store.retention import holds

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.law.retention_policy import RULES, RetentionClass
+from gateway.operations.declaration import Role
 from gateway.retention.erasure import DueItems, Retention
 from gateway.retention.watchdog import RetentionWatchdog
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.operation import Act, Answer, Officer
 from gateway.domain.person import Record, SubjectKind
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.matching.engine import Change
+from gateway.operations.declaration import Role
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import person_records, subjects
 from gateway.store.retention import holds

@@ -6,7 +6,7 @@ Who reads it out has what their own tools show, whole or its first digits, with 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,11 +97,11 @@ def said(known: Iterable[Identified]) -> str:
     return ", ".join(told.values()) or "none"
 
 
-def handed_in(values: Mapping[str, object]) -> str:
-    """Return the key that an act takes over, by the id under which others show it; raises UserError for none."""
+def handed_in(public: bytes) -> str:
+    """Return a key that is taken over, by the id under which others show it; raises UserError for none."""
     try:
-        return f"key {SealingKey(bytes.fromhex(str(values.get('public')))).key_id.hex()}"
-    except (MalformedKey, ValueError):
+        return f"key {SealingKey(public).key_id.hex()}"
+    except MalformedKey:
         raise UserError("public: no key that anything could be sealed to") from None
 
 

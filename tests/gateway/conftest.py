@@ -21,7 +21,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.agreements.signatures import signature
 from gateway.cli import admin_session
 from gateway.cli.admin import staff
@@ -43,6 +43,7 @@ from gateway.domain.messages import (
 from gateway.domain.person import Status, SubjectKind
 from gateway.exchange.operation import Call
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Addresses, Serving
 from gateway.store.exchange import seen_versions

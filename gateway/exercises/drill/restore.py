@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import user_files
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.backup.restored import LEAP
 from gateway.client import Partner
 from gateway.client.local_settings import read_folder
@@ -31,6 +31,7 @@ from gateway.exercises.demo.people import Cast
 from gateway.exercises.demo.queries import DEADLINE, matter
 from gateway.exercises.scratch_folder import Scratch
 from gateway.exercises.subprocess_cli import Server
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.trust.partners import own_bundle
 from keys import recovery

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import gateway.server  # settles what gRPC speaks, before anything imports it  # noqa: F401
 from gateway import user_files
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.client import Matter, Partner
 from gateway.client.local_settings import read_folder
 from gateway.directory.root_holders import KEEPERS
@@ -42,6 +42,7 @@ from gateway.exercises.live_gateway import HOME, PARTNERS, Stage, agreement
 from gateway.exercises.load_client import questions
 from gateway.exercises.scratch_folder import Scratch
 from gateway.exercises.steady_client import Tally
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway, utc_now
 from gateway.trust.partners import own_bundle

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.operation import NotAllowed, Officer
 from gateway.admin.staff import CUSTODY
 from gateway.errors import AuditUnavailable, UserError
 from gateway.law.agreement_library import packaged
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.admin.arguments import WANTED, Arguments
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.errors import UserError
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 
 SOURCES = Path(__file__).parents[3] / "gateway"

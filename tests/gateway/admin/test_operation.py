@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, NotAllowed, Officer, OperationRegistry, Role
+from gateway.admin.operation import Act, Answer, NotAllowed, Officer, OperationRegistry
 from gateway.domain.person import Ground
 from gateway.errors import UserError
+from gateway.operations.declaration import Role
 
 REGISTRAR = Officer("P-1", frozenset({Role.REGISTRAR}))
 

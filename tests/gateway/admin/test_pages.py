@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.admin.pages import WRONG, Page, token
 from gateway.admin.staff import CUSTODY
 from gateway.errors import UserError
+from gateway.operations.declaration import Role
 from tests.pages import demand_pages
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons
 from gateway.admin.staff import CUSTODY, founds
 from gateway.errors import StaffUnknown, UserError
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people.staff import Member

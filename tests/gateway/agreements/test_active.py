@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons
 from gateway.agreements import signatures
 from gateway.errors import UserError
 from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway, utc_now
 from gateway.store.effects import Effect

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons, never
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons, never
 from gateway.admin.staff import CUSTODY
 from gateway.errors import UserError
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.people.staff import Member, grant
 from keys import signatures

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.backup import archive, restored
 from gateway.backup.format import Manifest
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.server.restore import restore

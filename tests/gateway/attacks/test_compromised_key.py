@@ -10,11 +10,12 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.client import AnswerRejected, Partner
 from gateway.domain.messages import About, Operation
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.trust.bundle import PartyBundle

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.agreements import signatures
 from gateway.cli.home.init import NewHome, found
 from gateway.domain.messages import Direction, Outcome, Purpose, Result
@@ -22,6 +22,7 @@ from gateway.domain.person import FieldCode
 from gateway.exercises.demo.parties import free_port
 from gateway.law.agreement_library import packaged
 from gateway.ledger.entry import EntryType, Frame, decode
+from gateway.operations.declaration import Role
 from gateway.server import application as rooms
 from gateway.server import partner_transport, self_check
 from gateway.server.application import Gateway

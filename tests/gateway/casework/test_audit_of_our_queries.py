@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.auditor.index import Index
 from gateway.auditor.questions.changes import changes
 from gateway.auditor.questions.refusals import refusals
@@ -18,6 +18,7 @@ from gateway.auditor.result_table import Period
 from gateway.domain.person import SubjectKind
 from gateway.law.citations import citations
 from gateway.ledger.exchange_history import ExchangeHistory, Question, tell
+from gateway.operations.declaration import Role
 from gateway.server.local_source import Stored
 from gateway.store.people import subjects
 from keys.custody import FileCustody

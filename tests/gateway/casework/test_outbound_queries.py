@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.operation import NotAllowed, Officer
 from gateway.client import Refused
 from gateway.domain.correction import CorrectionOutcome
 from gateway.domain.outbound_query import OutboundState, StoredAnswer
@@ -16,6 +16,7 @@ from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.entry import EntryClass, EntryType
+from gateway.operations.declaration import Role
 from gateway.outbound import query_sender
 from gateway.outbound.transport import Delivery, Fate
 from gateway.store.casework import outbound_queries

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.cli.audit.explain import auditor_key
 from gateway.cli.main import app
 from gateway.errors import UserError
 from gateway.exercises.drill.rotation import ONE, TWO
-from gateway.keymanagement.auditor_key import PUBLIC_BYTES, public_file, read_public
+from gateway.keymanagement.auditor_key import public_file, read_public
 from gateway.ledger.sealed_entries import take
+from gateway.operations.declaration import Role
+from gateway.operations.keys import SEALING_KEY_BYTES
 from keys.envelope import OpeningKey
 from keys.keyset import KeyKind
 
@@ -96,8 +98,8 @@ def test_a_key_with_another_fingerprint_is_not_taken_over(
         b"{}",
         b"[]",
         json.dumps({"format": "passerelle/1/auditor", "public": "00"}).encode(),
-        public_file(bytes(PUBLIC_BYTES)) + b" ",
-        public_file(bytes(PUBLIC_BYTES - 1)),
+        public_file(bytes(SEALING_KEY_BYTES)) + b" ",
+        public_file(bytes(SEALING_KEY_BYTES - 1)),
         b'{"public": 7}',
     ],
 )

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons
 from gateway.admin.pages import token
 from gateway.admin.staff import CUSTODY
 from gateway.errors import KeysUnavailable, StaffUnknown, UserError
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving

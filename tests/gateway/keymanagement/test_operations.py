@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.trust.bundle import PartyBundle

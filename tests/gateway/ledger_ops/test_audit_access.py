@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, OperationRegistry, Role
+from gateway.admin.operation import NotAllowed, Officer, OperationRegistry
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
 from gateway.ledger.exchange_history import Question, tell
 from gateway.ledger.sealed_entries import take
 from gateway.ledger_ops.audit_access import AuditAccess
+from gateway.operations.declaration import Role
 from keys.custody import FileCustody
 from keys.keyset import Keyset
 

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from sqlalchemy.engine.base import RootTransaction
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.client.directory_client import Absent, Trust
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.keys import adopted_versions

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import detail_keys, transactions

@@ -16,7 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from typer.testing import CliRunner
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.backup import archive
 from gateway.cli.main import app
 from gateway.client import Refused
@@ -25,6 +25,7 @@ from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.tiles import Tiles
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, files_in
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway, utc_now
 from gateway.server.restore import restore

@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.exercises.subprocess_cli import Server
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from keys.custody import open_custody
 from keys.errors import KeysError

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.domain.correction import CorrectionKind
 from gateway.domain.person import DetailsOutcome, FieldCode
 from gateway.errors import UserError
+from gateway.operations.declaration import Role
 from gateway.store.casework import corrections
 from gateway.wire import correction_payload as wire
 from tests.gateway.promises.test_details import ask, details, record

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
-from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.operation import NotAllowed, Officer
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.errors import UserError
 from gateway.law.query_policy import Decided
 from gateway.ledger.entry import EntryType, decode, detail_bytes
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.casework import withholdings

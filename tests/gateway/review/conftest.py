@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.domain.messages import (
     Biometrics,
     Direction,
@@ -26,6 +26,7 @@ from gateway.domain.messages import (
 )
 from gateway.exchange import review_opening
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, Evidence

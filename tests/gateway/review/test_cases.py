@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.operation import NotAllowed, Officer
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import Ground, Scope, Withholding
 from gateway.errors import AuditUnavailable, UserError
 from gateway.law.query_policy import Settled
 from gateway.ledger.entry import EntryType
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.casework.reviews import CaseState

@@ -17,7 +17,8 @@ _ACT = """
 import os, signal, sys
 from datetime import timedelta
 from pathlib import Path
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
+from gateway.operations.declaration import Role
 from gateway.server import application as rooms
 from gateway.store.ledger.sequencer import Sequencer
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.client import Partner, PartnerError
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import DetailsOutcome, FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.casework import reviews

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.operation import NotAllowed, Officer
 from gateway.auditor.demographic_groups import read_groups
 from gateway.cli.main import app
 from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.subjects.demographic_groups import _COUNTRIES, _REGIONS, groups_of

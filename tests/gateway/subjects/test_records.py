@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.operation import NotAllowed, Officer
 from gateway.domain.messages import Outcome
 from gateway.domain.person import Datum, FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects

@@ -15,8 +15,9 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
-from gateway.admin.operation import Officer, Role
+from gateway.admin.operation import Officer
 from gateway.domain.person import Datum, FieldCode, Record
+from gateway.operations.declaration import Role
 from gateway.store.people import person_records as store
 from gateway.store.people import subjects
 from gateway.trust.bundle import fingerprint
