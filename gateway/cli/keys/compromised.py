@@ -14,7 +14,7 @@ import typer
 from gateway import calendar_bounds
 from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As, Perform
-from gateway.cli.keys.steps import Yes, demand_meant
+from gateway.cli.operation_command import Yes, demand_meant
 from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 from gateway.errors import PasserelleError, UserError
@@ -119,7 +119,7 @@ def compromised(
     passphrase = functools.cache(passphrase_of(home, passphrase_file))  # asked for once
     with admin_session.at_desk(home, officer=officer, passphrase=passphrase) as perform:
         if not partner:
-            demand_meant(perform, {"key": key, "reason": reason or "suspected"}, yes=yes)
+            demand_meant(perform, "keys.suspend", {"key": key}, yes=yes)
         stopped = perform("keys.compromised", values)
         rows = _all(perform, str(stopped["key"]), partner, since)
     stopped |= _proposed(home, stopped, officer, passphrase)

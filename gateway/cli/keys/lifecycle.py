@@ -9,41 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway import user_files
-from gateway.cli import output
-from gateway.cli.admin_session import As
-from gateway.cli.keys.steps import SHOWN, Asker, DryRun, Key, Kind, Reason, Yes
-from gateway.cli.output import Code, Home, Json, PassphraseFile, example
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Code
+from gateway.operations import keys
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+SHOWN = 16  # digits of a key id that are enough to tell ours apart
+
 app = typer.Typer(help="See how our keys stand, and rotate them.", no_args_is_help=True)
 
 
-@app.command(
-    name="list", epilog=example("passerelle keys list can", "passerelle keys list can --json")
-)
-def list_(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """List our keys: what each is for, where it stands, when it ends, who has seen it, and what comes next.
-
-    Exit code 1 where a key in use has ended or ends so soon that somebody has to act now, and where nothing is
-    answered for want of one; the orders that end that are named.
-    """
-    del as_json
-    found = Asker(context, home, officer, passphrase_file).perform("keys.list", {})
+@command(app, keys.List)
+def list_(call: Call) -> None:
+    """Show all keys, and what is due."""
+    found = call.perform()
     from gateway.monitoring.expiry import Level
 
     pages = [row for row in found["keys"] if Level[row["level"]].pages]
-    output.emit(
-        context,
-        {"ok": not pages and not found["silent"], **found},
+    call.emit(
+        found,
         *found["silent"],
         _keys_table(found["keys"]),
         _schedules(found["schedules"]),
@@ -52,143 +38,56 @@ def list_(
     )
 
 
-@app.command(epilog=example("passerelle keys show can 3f9a01c2"))
-def show(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Show one key: its dates, why it stands where it stands, and which partners have seen it."""
-    del as_json
-    found = Asker(context, home, officer, passphrase_file).perform("keys.show", {"key": key})
+@command(app, keys.Show)
+def show(call: Call) -> None:
+    """Show a key, and which partners have seen it."""
+    found = call.perform()
     lines = [f"{name:12} {found[name]}" for name in _SHOWN if found[name] not in (None, "")]
     for row in found["partners"]:
         version = "never seen" if row["version"] is None else f"seen with version {row['version']}"
         missing = "  ← waits for it" if row["missing"] else ""
         lines.append(f"{row['party']:12} {version}{missing}")
-    output.emit(context, {"ok": True, **found}, *lines)
+    call.emit(found, *lines)
 
 
-@app.command(
-    epilog=example(
-        "passerelle keys rotate can KEM --reason 'weekly'",
-        "passerelle keys rotate can SIGNING --reason 'yearly' --dry-run",
-    )
-)
-def rotate(
-    context: typer.Context,
-    *,
-    home: Home,
-    kind: Kind,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Rotate a kind: make a key, publish it, and promote it once every partner was seen to know it.
-
-    Where some were not yet, they are named; an open gateway goes on by itself, or `passerelle keys promote` does.
-    The predecessor is then deactivated. No query fails: what is under way is answered with the keys it began with.
-    Run again, it goes on with the key that waits. Works while the gateway is stopped, also with ended keys.
-    """
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.rotate", {"kind": kind, "reason": reason}, dry_run=dry_run)
+def step(call: Call) -> None:
+    """Say what moved, and what partners need."""
+    _tell_step(call, call.perform())
 
 
-@app.command(epilog=example("passerelle keys generate can SIGNING --reason 'yearly'"))
-def generate(
-    context: typer.Context,
-    *,
-    home: Home,
-    kind: Kind,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Make a key of a kind, PREACTIVE: the first step of a rotation. An open gateway publishes it with its next round."""
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.generate", {"kind": kind, "reason": reason}, dry_run=dry_run)
+command(app, keys.Rotate)(step)
+command(app, keys.Generate)(step)
+command(app, keys.Publish)(step)
 
 
-@app.command(epilog=example("passerelle keys publish can"))
-def publish(
-    context: typer.Context,
-    *,
-    home: Home,
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Publish our entry where it does not say yet which keys we have: its version grows by one."""
-    del as_json
-    Asker(context, home, officer, passphrase_file).step("keys.publish", {}, dry_run=dry_run)
-
-
-@app.command(
-    epilog=example(
-        "passerelle keys promote can 3f9a01c2 --reason 'yearly'",
-        "passerelle keys promote can 3f9a01c2 --override 'AUS is down for a week'   # two persons",
-    )
-)
+@command(app, keys.Promote)
 def promote(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
     override: Annotated[
         str,
         typer.Option(
             metavar="REASON", help="Do not wait for partners who are missing; two persons."
         ),
     ] = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Promote a key that every partner was seen to know: it is in use from then on."""
-    del as_json
-    values: dict[str, object] = {"key": key, "reason": override or reason}
-    if override:
-        values["override"] = True
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.promote", values, dry_run=dry_run)
+    """Promote, for a reason that is the one of an override where it is one."""
+    filled = {"reason": override, "override": True} if override else {}
+    _tell_step(call, call.perform(**filled))
 
 
-@app.command(
-    epilog=example(
-        "passerelle keys set-auditor-key can auditor.json --fingerprint 8c1e-… --reason 'the yearly renewal'"
-    )
-)
+@command(app, keys.Adopt)
 def set_auditor_key(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="What the auditor's `audit renew` wrote.")
     ],
     fingerprint: Annotated[
         str, typer.Option(metavar="DIGITS", help="As the auditor read it out over the telephone.")
     ],
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Seal what is recorded from now on to the auditor's new key; two persons."""
-    del as_json
+    """Hand in the public key in a file, where the auditor read out its fingerprint."""
     from gateway.errors import UserError
     from gateway.keymanagement.auditor_key import MOST, read_public
     from gateway.trust import bundle
@@ -202,166 +101,68 @@ def set_auditor_key(
         raise UserError(
             "the file has not the fingerprint that you heard: ask the auditor to send it again"
         )
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.adopt", {"public": public.hex(), "reason": reason}, dry_run=dry_run)
+    _tell_step(call, call.perform(public=public.hex()))
 
 
-@app.command(epilog=example("passerelle keys suspend can 3f9a01c2 --reason 'a laptop was stolen'"))
-def suspend(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Stop a key at once, alone and loudly: it neither produces nor accepts, and leaves our entry.
-
-    It is an ALARM. Where partners would know no other of its kind, a successor is made with it. Where nothing would be
-    answered without it, that is said first, and asked.
-    """
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.suspend", {"key": key, "reason": reason}, dry_run=dry_run, yes=yes)
+command(app, keys.Suspend)(step)
+command(app, keys.Resume)(step)
+command(app, keys.Deactivate)(step)
+command(app, keys.Revoke)(step)
+command(app, keys.Destroy)(step)
+command(app, keys.Cancel)(step)
 
 
-@app.command(epilog=example("passerelle keys resume can 3f9a01c2 --reason 'it was found'"))
-def resume(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Let a suspended key return; two persons."""
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.resume", {"key": key, "reason": reason}, dry_run=dry_run)
-
-
-@app.command(epilog=example("passerelle keys deactivate can 3f9a01c2 --reason 'succeeded'"))
-def deactivate(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Deactivate a key that has a successor. What only produced loses its private half at once.
-
-    A KEM key opens for 48 hours more, and is destroyed after that by the schedule.
-    """
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.deactivate", {"key": key, "reason": reason}, dry_run=dry_run)
-
-
-@app.command(epilog=example("passerelle keys revoke can 3f9a01c2 --reason 'the thief had it'"))
-def revoke(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Declare a key COMPROMISED, for ever; two persons. To stop it at once, suspend it first."""
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.revoke", {"key": key, "reason": reason}, dry_run=dry_run)
-
-
-@app.command(
-    epilog=example(
-        "passerelle keys destroy can 3f9a01c2 --reason 'retired last year' --after 14",
-        "passerelle keys destroy can 3f9a01c2 --reason 'retired last year' --dry-run",
-    )
-)
-def destroy(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
-    after: Annotated[
-        int, typer.Option(metavar="DAYS", min=7, max=30, help="How long one person can cancel it.")
-    ] = 7,
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Destroy a key for ever; two persons. Long-lived keys wait first, and one person can cancel that."""
-    del as_json
-    values = {"key": key, "reason": reason, "days": after}
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.destroy", values, dry_run=dry_run)
-
-
-@app.command(epilog=example("passerelle keys cancel can 3f9a01c2 --reason 'still needed'"))
-def cancel(
-    context: typer.Context,
-    *,
-    home: Home,
-    key: Key,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Cancel a destruction that waits, or a rotation that was asked for; one person."""
-    del as_json
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.cancel", {"key": key, "reason": reason}, dry_run=dry_run)
-
-
-@app.command(
-    epilog=example(
-        "passerelle keys schedule can SIGNING on --every 335 --reason 'yearly'",
-        "passerelle keys schedule can KEM off --reason 'a partner is moving'",
-    )
-)
+@command(app, keys.Schedule)
 def schedule(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
-    kind: Kind,
     switch: Annotated[str, typer.Argument(metavar="on|off", help="Whether it rotates by itself.")],
-    every: Annotated[
-        int,
-        typer.Option(
-            metavar="DAYS", min=0, help="Length of a crypto-period; 0 leaves it as it is."
-        ),
-    ] = 0,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Have keys of a kind rotate by themselves, or not. KEM and TLS_LEAF do from the start."""
-    del as_json
+    """Switch a schedule on or off."""
     if switch not in {"on", "off"}:
         raise typer.BadParameter("on or off", param_hint="on|off")
-    values = {"kind": kind, "on": switch == "on", "days": every, "reason": reason}
-    asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.schedule", values, dry_run=dry_run)
+    _tell_step(call, call.perform(on=switch == "on"))
+
+
+def _tell_step(call: Call, done: dict[str, Any]) -> None:
+    call.emit(done, *_moves(done), *_next(call, done))
+
+
+def _moves(done: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{move['kind']:9}{move['key'][:SHOWN]}  {move['from'] or 'new'} → {move['to']}"
+        for move in done.get("moves", [])
+    ]
+    if "on" in done:
+        lines.append(
+            f"{done['kind']:9}{'every ' + str(done['days']) + ' days' if done['on'] else 'off'}"
+        )
+    return lines
+
+
+def _next(call: Call, done: dict[str, Any]) -> list[str]:
+    """Return the lines that say what comes next."""
+    lines = []
+    if done.get("missing"):
+        lines.append(f"waits    {', '.join(done['missing'])} not seen with it yet; it goes on by")
+        lines.append(
+            f"         itself, or: passerelle keys promote {call.home} {done['key'][:SHOWN]}"
+        )
+    if done.get("due"):
+        lines.append(
+            f"due      {done['due'][:16]} UTC; until then `passerelle keys cancel` ends it"
+        )
+    if done.get("keepers"):
+        verb, count = ("root", 3) if done["keepers"] == "root" else ("renew", 2)
+        lines.append(
+            f"waits    for {count} of the directory's root key holders to name it, who then put it in use:"
+        )
+        lines.append(f"         passerelle directory {verb} {call.home} --root-key FOLDER …")
+    elif call.operation is keys.Generate:
+        lines.append(f"next     passerelle keys publish {call.home}")
+    if "version" in done:
+        lines.append(f"entry    version {done['version']}  {done['fingerprint']}")
+    return lines
 
 
 _SHOWN = (
