@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, TypeVar
 
 from gateway import calendar_bounds
-from gateway.operations.declaration import Form, argument
+from gateway.operations.declaration import Form, Request, argument
 
 LONGEST_REASON: Final = (
     500  # characters; a reason is a sentence or two, the case file holds the rest
 )
+
+PAGE_SIZE: Final = (
+    200  # rows of a page, where nobody says; a row takes at most 4 KB of the 1 MB of an answer
+)
+LONGEST_TOKEN: Final = 400  # characters; what it holds is shorter still
 
 E = TypeVar("E", bound=Enum)
 
@@ -183,3 +189,16 @@ TRANSACTION: Final = text(
     r"[A-Za-z0-9-]{8,64}",
     "a transaction's number of 8 to 64 letters, digits and hyphens, e.g. 20260301-0123456789abcdef0123",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paged(Request):
+    """The arguments of a list in pages, beside its own; `gateway.admin.pages` reads the token."""
+
+    page_size: int = argument(number(1, PAGE_SIZE), default=PAGE_SIZE)
+    page_token: str = argument(
+        text(
+            rf"[A-Za-z0-9_-]{{1,{LONGEST_TOKEN}}}", "what the page before handed as next_page_token"
+        ),
+        default="",
+    )
