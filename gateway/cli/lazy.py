@@ -12,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import typer
@@ -28,11 +29,18 @@ class Entry:
 
     summary  its line in the list of commands: the first paragraph of its own help
     add      imports it and adds it, under `name`, to the application that is passed
+    part     package of a distribution of its own that it is of, and is not listed without; "" for the gateway's own
     """
 
     name: str
     summary: str
     add: Callable[[typer.Typer], None]
+    part: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the distribution that it is of is there."""
+        return not self.part or find_spec(self.part) is not None
 
 
 class Table:
@@ -44,12 +52,12 @@ class Table:
         self.commands = Commands(self._builders)
 
     def __call__(
-        self, name: str, summary: str
+        self, name: str, summary: str, part: str = ""
     ) -> Callable[[Callable[[typer.Typer], None]], Callable[[typer.Typer], None]]:
         """Return the decorator that enters a function under `name`."""
 
         def enter(add: Callable[[typer.Typer], None]) -> Callable[[typer.Typer], None]:
-            self.entries[name] = Entry(name, summary, add)
+            self.entries[name] = Entry(name, summary, add, part)
             self._builders[name] = partial(_imported, self.entries[name])
             return add
 
@@ -141,5 +149,6 @@ class LazyGroup(TyperGroup):
         listed.commands = {
             entry.name: TyperCommand(entry.name, help=entry.summary)
             for entry in self.table.entries.values()
+            if entry.installed
         }
         return listed

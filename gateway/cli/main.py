@@ -18,6 +18,7 @@ except KeyboardInterrupt:
     raise SystemExit(130) from None
 
 listed = Table()
+EXERCISES = "gateway.exercises"  # of the distribution passerelle-exercises
 
 
 @contextmanager
@@ -174,6 +175,7 @@ def _details(app: typer.Typer) -> None:
 @listed(
     "demo",
     "Show the main job on this machine: two parties, real TLS, real searches, refusals, a verified ledger.",
+    EXERCISES,
 )
 def _demo(app: typer.Typer) -> None:
     with exercises():
@@ -347,7 +349,7 @@ def _decisions(app: typer.Typer) -> None:
     app.add_typer(decisions.app, name="decisions")
 
 
-@listed("bench", "Measure it on this machine.")
+@listed("bench", "Measure it on this machine.", EXERCISES)
 def _bench(app: typer.Typer) -> None:
     with exercises():
         from gateway.cli.exercises import bench, bench_alike, demo
@@ -373,6 +375,7 @@ def _bench(app: typer.Typer) -> None:
 @listed(
     "drill",
     "Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time.",
+    EXERCISES,
 )
 def _drill(app: typer.Typer) -> None:
     with exercises():
@@ -381,7 +384,7 @@ def _drill(app: typer.Typer) -> None:
     app.add_typer(drill.app, name="drill")
 
 
-@listed("eval", "Measure the matcher on your records.")
+@listed("eval", "Measure the matcher on your records.", EXERCISES)
 def _eval(app: typer.Typer) -> None:
     with exercises():
         from gateway.cli.exercises import evaluation

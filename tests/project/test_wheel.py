@@ -104,6 +104,17 @@ def test_what_a_ministry_installs_cuts_no_power(
     assert "Traceback" not in run.stderr
 
 
+def test_help_lists_the_commands_that_are_installed(
+    built: Path, exercises: Path, unpacked: Path, tmp_path: Path
+) -> None:
+    alone = started(unpacked, "--help").stdout
+    beside = started(unzipped(built, exercises, to=tmp_path), "--help").stdout
+
+    assert "serve" in alone
+    assert "Rehearse" not in alone
+    assert "Rehearse" in beside
+
+
 def test_the_exercises_start_beside_the_gateway(
     built: Path, exercises: Path, tmp_path: Path
 ) -> None:
