@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -67,7 +67,7 @@ class DataKey:
 
 
 class Holder(Protocol):
-    """Who holds data keys; a keyset does."""
+    """Who holds data keys; a keyset does, and `KeysetInForce`, which is never the same for long."""
 
     def data(self) -> DataKey:
         """Return the key that seals. Raises KeyNotUsable where none is ACTIVE."""
@@ -88,17 +88,17 @@ class DataRing:
 
     __slots__ = ("_holder",)
 
-    def __init__(self, holder: Callable[[], Holder]) -> None:
+    def __init__(self, holder: Holder) -> None:
         self._holder = holder
 
     def seal(self, plaintext: bytes, aad: bytes) -> bytes:
         """Return tag (8) ‖ what the primary makes of it. Raises KeyNotUsable where none is ACTIVE."""
-        key = self._holder().data()
+        key = self._holder.data()
         return tag_of(key.key_id) + key.seal(plaintext, aad)
 
     def open(self, blob: bytes, aad: bytes) -> bytes:
         """Return the plaintext. Raises OpenRefused, whatever was wrong."""
-        keys = self._holder().data_keys()
+        keys = self._holder.data_keys()
         tag, sealed = blob[:TAG_BYTES], blob[TAG_BYTES:]
         named = [(key, sealed) for key in keys if tag_of(key.key_id) == tag]
         for key, octets in (*named, *((key, blob) for key in keys)):

@@ -39,6 +39,7 @@ __all__ = [
     "KeyRecord",
     "KeyState",
     "Keyset",
+    "KeysetInForce",
     "Owner",
     "step",
 ]
@@ -394,3 +395,31 @@ class Keyset:
         if not isinstance(live, of):
             raise UnknownKey("no key of that kind and id is held here")
         return live
+
+
+class KeysetInForce:
+    """Our keyset, now. Who changes our keys replaces `current`; everybody else reads it anew for each use.
+
+    It holds data keys as a keyset does, so that a `DataRing` of it follows every change.
+    """
+
+    __slots__ = ("current",)
+
+    def __init__(self, current: Keyset) -> None:
+        self.current = current
+
+    def data(self) -> DataKey:
+        """Return the key that seals. Raises KeyNotUsable where none is ACTIVE."""
+        return self.current.data()
+
+    def data_keys(self) -> Sequence[DataKey]:
+        """Return every key that still opens, the one that seals first."""
+        return self.current.data_keys()
+
+    def log_keys(self) -> tuple[LogKey, ...]:
+        """Return what signs the next checkpoint, the primary first."""
+        return self.current.log_keys()
+
+    def audit_public(self) -> SealingKey:
+        """Return what details are sealed to. Raises KeyNotUsable where no AUDIT key is ACTIVE."""
+        return self.current.audit_public

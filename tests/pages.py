@@ -15,7 +15,7 @@ def whole(gateway: Any, officer: Officer, act: str, rows: str, size: int) -> lis
     token = ""
     for _ in range(100):
         asked = {"page_size": size, **({"page_token": token} if token else {})}
-        page = gateway.perform(officer, act, asked)
+        page = gateway.admin.perform(officer, act, asked)
         assert len(page[rows]) <= size
         found += steady(page[rows])
         token = page["next_page_token"]
@@ -32,7 +32,7 @@ def steady(rows: list[Any]) -> list[Any]:
 
 def demand_pages(gateway: Any, officer: Officer, act: str, rows: str) -> None:
     """Have a list read in pages of each small size: always the same rows, in their order, each once."""
-    at_once = steady(gateway.perform(officer, act, {})[rows])
+    at_once = steady(gateway.admin.perform(officer, act, {})[rows])
     assert len(at_once) >= 5
     for size in (1, 2, len(at_once) - 1, len(at_once), len(at_once) + 1):
         assert whole(gateway, officer, act, rows, size) == at_once

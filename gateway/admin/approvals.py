@@ -40,6 +40,7 @@ from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import proposals
 from gateway.store.people.proposals import Kept
 from gateway.store.sqlite import Database
+from gateway.trust.partners import OwnEntry
 from keys import approval, signatures
 from keys.approval import (
     LONGEST,
@@ -63,16 +64,16 @@ _EVERYBODY = frozenset(Role)
 
 
 class Approvals:
-    """Where two persons meet. `desk` is the table of operations, those of this module included."""
+    """Where two persons meet. `operations` is the table of all operations, to which these are added."""
 
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
         party: str,
-        operations: Callable[[], OperationRegistry],
+        operations: OperationRegistry,
         staff: Staff,
         database: Database,
         sequencer: Sequencer,
-        version: Callable[[], int],
+        own: OwnEntry,
         clock: Callable[[], datetime],
         random: Callable[[int], bytes],
     ) -> None:
@@ -81,7 +82,7 @@ class Approvals:
         self._staff = staff
         self._database = database
         self._sequencer = sequencer
-        self._version = version
+        self._own = own
         self._clock = clock
         self._random = random
 
@@ -121,7 +122,7 @@ class Approvals:
         minutes = arguments.number("minutes", 1, MOST_MINUTES, MOST_MINUTES)
 
         def do() -> Answer:
-            act = self._operations().act(officer, action)
+            act = self._operations.act(officer, action)
             plan = self._feasible(act, officer, values)
             self._about(officer, action, values)  # the plan names it too
             now = self._clock()
@@ -130,7 +131,7 @@ class Approvals:
                 action=action,
                 values=approval.canonical(values).decode("ascii"),
                 state=approval.state_digest(act.state()),
-                version=self._version(),
+                version=self._own.version,
                 nonce=self._random(approval.NONCE_BYTES).hex(),
                 created=now,
                 expires=now + timedelta(minutes=minutes),
@@ -155,7 +156,7 @@ class Approvals:
                 if proposal.proposer != officer.person:
                     raise NotAllowed("a proposal is its proposer's own; draft it yourself")
                 values = json.loads(proposal.values)
-                act = self._operations().act(officer, proposal.action)
+                act = self._operations.act(officer, proposal.action)
                 self._feasible(act, officer, values)
                 approval.demand_current(proposal, self._circumstances(act))
                 self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
@@ -202,7 +203,7 @@ class Approvals:
             stands = ""
             if kept.state is State.OPEN:
                 try:
-                    act = self._operations().act(officer, kept.action)
+                    act = self._operations.act(officer, kept.action)
                     plan = [*act.bind(officer, values).plan]
                     _demand_feasible(plan)
                     approval.demand_current(proposal, self._circumstances(act))
@@ -240,9 +241,9 @@ class Approvals:
                 with (
                     _refusing()
                 ):  # again: somebody may have changed it while the claim was recorded
-                    act = self._operations().act(Officer(officer.person, _EVERYBODY), kept.action)
+                    act = self._operations.act(Officer(officer.person, _EVERYBODY), kept.action)
                     approval.demand_current(proposal, self._circumstances(act))
-                answer = self._operations().perform(
+                answer = self._operations.perform(
                     Officer(kept.proposer, proposer, second=officer.person),
                     kept.action,
                     json.loads(proposal.values),
@@ -263,7 +264,7 @@ class Approvals:
 
         def do() -> Answer:
             kept = self._open(identifier)
-            act = self._operations().act(officer, kept.action)
+            act = self._operations.act(officer, kept.action)
             if officer.person == kept.proposer:
                 raise UserError("who proposed it withdraws it: passerelle proposals withdraw")
             text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
@@ -289,7 +290,7 @@ class Approvals:
     def _judged(self, officer: Officer, kept: Kept, signature: bytes, verdict: Verdict) -> None:
         """Ask everything anew. Raises what refuses it."""
         proposal = Proposal.parse(kept.text)
-        act = self._operations().act(Officer(officer.person, _EVERYBODY), kept.action)
+        act = self._operations.act(Officer(officer.person, _EVERYBODY), kept.action)
         found = self._circumstances(act)
         approval.demand_two(proposal, officer.person, found)
         approval.demand_current(proposal, found)
@@ -302,7 +303,7 @@ class Approvals:
             now=self._clock(),
             party=self._party,
             state=approval.state_digest(act.state()),
-            version=self._version(),
+            version=self._own.version,
             people=self._staff.people(act.roles),
         )
 
@@ -368,7 +369,7 @@ class Approvals:
     def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
         """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
         try:
-            words, leaves = self._operations().act(officer, action).bind(officer, values).about
+            words, leaves = self._operations.act(officer, action).bind(officer, values).about
         except UserError:  # for another role, or its arguments are no more what they were
             return ""
         if leaves:

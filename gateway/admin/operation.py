@@ -247,8 +247,12 @@ class BoundAct:
 class OperationRegistry:
     """The table of operations."""
 
-    def __init__(self, handlers: Iterable[Handler[Any] | Act]) -> None:
+    def __init__(self, handlers: Iterable[Handler[Any] | Act] = ()) -> None:
         self._handlers: dict[str, Handler[Any] | Act] = {}
+        self.add(handlers)
+
+    def add(self, handlers: Iterable[Handler[Any] | Act]) -> None:
+        """Take in the operations of one more service."""
         for handler in handlers:
             if handler.name in self._handlers or not handler.roles:
                 raise ValueError(f"the operation {handler.name} is there twice, or is anybody's")

@@ -36,7 +36,7 @@ from gateway.trust.bundle import fingerprint
 from keys import certificates, signatures
 from keys import officer_keys as officers
 from keys.errors import CertificateFault, SignatureRefused
-from keys.keyset import KeyKind, Keyset
+from keys.keyset import KeyKind, KeysetInForce
 from keys.officer_certificate import MOST_DAYS, badge, issue_badge, read_badge
 from keys.officer_keys import PROOF_BYTES, PUBLIC_BYTES, Request
 
@@ -61,7 +61,7 @@ class Staff:
         self,
         database: Database,
         sequencer: Sequencer,
-        keyset: Callable[[], Keyset],
+        keyset: KeysetInForce,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -85,7 +85,7 @@ class Staff:
         """Return who bears an officer certificate, PEM or DER; raises StaffUnknown, which does not say why not."""
         now = self._clock()
         try:
-            said = read_badge(certificate, self._keyset().badge_ca_pem, now)
+            said = read_badge(certificate, self._keyset.current.badge_ca_pem, now)
             pin = certificates.pin(certificate)
         except CertificateFault:
             raise StaffUnknown from None
@@ -149,7 +149,7 @@ class Staff:
         def do() -> Answer:
             now = self._clock()
             self._demand_new(person, public, request.approving)
-            keyset = self._keyset()
+            keyset = self._keyset.current
             authority = keyset.primary(KeyKind.TLS_CA).certificate
             try:
                 pem = issue_badge(
@@ -187,7 +187,7 @@ class Staff:
         public = arguments.octets("public", PUBLIC_BYTES)
 
         def do() -> Answer:
-            now, keyset = self._clock(), self._keyset()
+            now, keyset = self._clock(), self._keyset.current
             with self._database.reader() as reader:
                 held = staff.member(reader, sha256(public).digest())
             if held is None or not held.live(now):

@@ -19,7 +19,7 @@ from gateway.agreements import signatures
 from gateway.agreements.signatures import SUFFIX, AgreementFolder, Vetted
 from gateway.errors import UserError
 from gateway.keymanagement import adoption
-from gateway.law.agreement import Agreement, Agreements
+from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -29,10 +29,10 @@ from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Subject
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
+from gateway.trust.partners import OwnEntry
 from gateway.user_files import FileRefused
 from keys import atomic_file
-from keys.keyset import Keyset
-from keys.signatures import VerifyingKey
+from keys.keyset import KeysetInForce
 
 ALARM = "AGREEMENTS"
 LONGEST_REASON = (
@@ -68,23 +68,28 @@ class ActiveAgreements:
         folder: Path,
         database: Database,
         sequencer: Sequencer,
-        keyset: Callable[[], Keyset],
-        key: Callable[[bytes, datetime], VerifyingKey | None],
+        keyset: KeysetInForce,
+        own: OwnEntry,
         clock: Callable[[], datetime],
-        party: str,
     ) -> None:
-        self._party = party
+        """Read the folder; `own` is our entry, whose keys sign our agreements. Nothing is recorded before `begin`."""
+        self._party = own.bundle.party
         self._folder = folder
         self._database = database
         self._sequencer = sequencer
         self._alarms = LatchedAlarms(database, sequencer, clock)
         self._keyset = keyset
-        self._key = key
+        self._own = own
         self._clock = clock
         self._seen = read_folder(folder)
         self._refused: AgreementFolder | None = None
         self._vetted_last = self._vetted(self._seen)
-        self.current: Agreements = self._vetted_last.agreements
+        self.in_force = AgreementsInForce(self._vetted_last.agreements)
+
+    @property
+    def current(self) -> Agreements:
+        """Every version that counts, by agreement."""
+        return self.in_force.current
 
     def begin(self) -> None:
         """Keep the texts of what was adopted at the opening, and say what does not count, or that all does."""
@@ -113,7 +118,7 @@ class ActiveAgreements:
             adoption.adopt(
                 self._database,
                 self._sequencer,
-                keyset=self._keyset(),
+                keyset=self._keyset.current,
                 agreements=[each for versions in new.agreements.values() for each in versions],
                 entries=(),
                 now=self._clock(),
@@ -124,7 +129,7 @@ class ActiveAgreements:
             return
         self._keep(new)
         if dict(new.agreements) != dict(self.current):
-            self.current = new.agreements
+            self.in_force.current = new.agreements
             _log.info("agreements_read", count=sum(map(len, new.agreements.values())))
         self._tell(new.faults)
         self._seen, self._refused = found, None
@@ -161,9 +166,9 @@ class ActiveAgreements:
         with self._database.reader() as reader:
             adopted = adopted_versions.adopted(reader, Subject.AGREEMENT)
             kept = adopted_versions.texts(reader)
-        now = self._clock()
+        now, own = self._clock(), self._own.bundle
         return signatures.vetted(
-            folder, lambda kid: self._key(kid, now), adopted, kept, self._party
+            folder, lambda kid: own.signing_key(kid, now), adopted, kept, self._party
         )
 
     def _state(self) -> object:
@@ -191,7 +196,7 @@ class ActiveAgreements:
                 "agreement_digest": agreement.digest,
             }
             self._sequencer.commit((Leaf(frame, facts),), ())
-            line = signatures.signature(self._keyset().signing(), text)
+            line = signatures.signature(self._keyset.current.signing(), text)
             atomic_file.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
             atomic_file.replace(self._folder / name, text)
             return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}

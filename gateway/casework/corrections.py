@@ -17,11 +17,10 @@ from gateway.domain.messages import Direction
 from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Field, FieldCode, Record
 from gateway.errors import UserError
-from gateway.law import correction_policy
-from gateway.law.correction_policy import Timers
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
 from gateway.operations.declaration import Role
+from gateway.outbound.permissions import OutboundPermissions
 from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.casework import recipients as propagation
 from gateway.store.casework.corrections import Papers
@@ -30,6 +29,7 @@ from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
+from gateway.store.people.person_records import StoredPeople
 from gateway.wire import correction_payload as wire
 
 IDENTIFIER = 16  # bytes; random, one for each recipient, so that two partners cannot compare them
@@ -53,22 +53,12 @@ class _Wanted:
 
 
 class CorrectionOperations:
-    """Where corrections are opened.
-
-    people   returns what is held of a person today
-    tells    returns of which received fields the law permits to disclose the corrected value today
-    timers   by partner, as the agreement with it says
-    """
+    """Where corrections are opened."""
 
     def __init__(
-        self,
-        files: Files,
-        people: Callable[[int], Record],
-        tells: Callable[[Recipient, Record], frozenset[FieldCode]],
-        timers: Callable[[str], Timers] = lambda _: correction_policy.STANDARD,
+        self, files: Files, people: StoredPeople, permissions: OutboundPermissions
     ) -> None:
-        self._files, self._people, self._timers = files, people, timers
-        self._tells = tells
+        self._files, self._people, self._permissions = files, people, permissions
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -165,7 +155,7 @@ class CorrectionOperations:
             raise UserError(
                 "whom this is about is no longer known: withdraw it with --kind WITHDRAWN"
             )
-        return self._people(people.pop())
+        return self._people.record(people.pop())
 
     def _notices(
         self, officer: Officer, wanted: _Wanted, recipients: Sequence[Recipient], record: Record
@@ -192,7 +182,9 @@ class CorrectionOperations:
             if not corrected:
                 return None
             named = tuple(each.code for each in corrected)
-            hidden = [code.name for code in named if code not in self._tells(to, record)]
+            hidden = [
+                code.name for code in named if code not in self._permissions.may_correct(to, record)
+            ]
             if hidden:
                 raise UserError(
                     f"{', '.join(hidden)} of this person may not be disclosed to {to.partner} today, so no"
@@ -207,7 +199,7 @@ class CorrectionOperations:
             state=CorrectionPhase.OPEN,
             opened_by=officer.person,
             open=now,
-            due=now + self._timers(to.partner).acknowledge,
+            due=now + self._permissions.timers(to.partner).acknowledge,
         )
         notice = CorrectionNotice(
             id=correction.id,

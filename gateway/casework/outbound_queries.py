@@ -15,7 +15,7 @@ from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Biometrics, PriorTransaction, Purpose, Sample
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
-from gateway.domain.person import Details, FieldCode, Record, Status, SubjectKind
+from gateway.domain.person import Details, FieldCode, Status, SubjectKind
 from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
@@ -23,6 +23,7 @@ from gateway.ledger_ops.audit_access import NUMBER, PARTY
 from gateway.operations.declaration import Role
 from gateway.store.casework import issued_numbers, outbound_queries
 from gateway.store.people import subjects
+from gateway.store.people.person_records import StoredPeople
 from gateway.wire.sample import stated
 from matcher.finger.template import MalformedRecord
 
@@ -46,9 +47,9 @@ class Asker(Protocol):
 
 
 class OutboundQueryOperations:
-    """Where partners are asked. `people` returns what is held of a person today."""
+    """Where partners are asked."""
 
-    def __init__(self, files: Files, asker: Asker, people: Callable[[int], Record]) -> None:
+    def __init__(self, files: Files, asker: Asker, people: StoredPeople) -> None:
         self._files, self._asker, self._people = files, asker, people
 
     def acts(self) -> tuple[Act, ...]:
@@ -124,7 +125,7 @@ class OutboundQueryOperations:
     def _narrowed(self, stated: Status, ours: Collection[int | None]) -> Status:
         """Return what an officer states, and what our own records say that bars more: they are not asked around."""
         for subject in ours:
-            held = self._people(subject or 0).status
+            held = self._people.record(subject or 0).status
             persecutors = stated.persecutors | held.persecutors
             stated = replace(
                 stated,

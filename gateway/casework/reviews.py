@@ -22,6 +22,7 @@ from gateway.admin.operation import Act, Answer, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework import review_evidence
+from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.domain.person import Verdict
 from gateway.errors import UserError
@@ -44,21 +45,18 @@ LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing a
 
 _GONE = {"destroyed": "sealed query, and the key to it", "modality": Modality.FINGER.name}
 _EXAMINERS = frozenset({Role.EXAMINER})
-Reveals = Callable[
-    [Evidence, datetime], query_policy.Settled
-]  # a case's evidence, and when it was opened
 
 
 @dataclass(slots=True)
 class Reviews:
-    """The cases, and the acts on them. `reveals` asks the law of today whether a candidate may be shown."""
+    """The cases, and the acts on them. `disclosure` asks the law of today whether a candidate may be shown."""
 
     database: Database
     sequencer: Sequencer
     data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
-    reveals: Reveals
+    disclosure: ReviewDisclosure
     _untidy: bool = False  # something was erased, and the WAL still has it
 
     def acts(self) -> tuple[Act, ...]:
@@ -182,7 +180,7 @@ class Reviews:
         found = reviews.unseal(self.data_key, case)
         law = query_policy.Settled(outcome, outcome, "verdict")
         if outcome is Outcome.MATCH:
-            law = self.reveals(found, case.opened)  # (3)
+            law = self.disclosure.settled(found, case.opened)  # (3)
         now, receipt = self.clock(), self._destruction(case)
         settled = self._settled(case, found, law, receipt.subject_reference, now)
         facts = {

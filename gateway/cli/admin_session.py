@@ -218,10 +218,14 @@ def _inside(
             if shown is None and not custody and act in FOUNDING:
                 raise UserError(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
             try:
-                officer = CUSTODY if shown is None else gateway.admit(shown.chain, shown.shows)
+                officer = (
+                    CUSTODY if shown is None else gateway.admin.admit(shown.chain, shown.shows)
+                )
                 return json_values.read(
                     json_values.write(
-                        gateway.attend(officer, act, json_values.read(json_values.write(values)))
+                        gateway.admin.attend(
+                            officer, act, json_values.read(json_values.write(values))
+                        )
                     )
                 )
             except StaffUnknown:

@@ -22,7 +22,7 @@ from gateway import telemetry
 from gateway.directory.repository import DELEGATION_LIFE, ONLINE, ONLINE_LIFE, Repository
 from gateway.errors import DirectoryStale, InternalError, PasserelleError, UserError
 from gateway.keymanagement.active_keyset import OWN
-from gateway.law.agreement import Agreements
+from gateway.law.agreement import Agreements, AgreementsInForce
 from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring, Kind
 from gateway.trust.bundle import PartyBundle
@@ -30,7 +30,7 @@ from gateway.trust.directory_files import FOLDER, DirectoryFiles
 from gateway.trust.partners import Directory
 from keys.errors import KeysError
 from keys.key_record import KeyRecord
-from keys.keyset import Keyset
+from keys.keyset import Keyset, KeysetInForce
 from keys.lifecycle import KeyKind, KeyState
 
 RESIGN = timedelta(
@@ -57,9 +57,9 @@ class DirectoryPublication:
         self,
         home: Path,
         party: str,
-        keyset: Callable[[], Keyset],
+        keyset: KeysetInForce,
         directory: Directory,
-        agreements: Callable[[], Agreements],
+        agreements: AgreementsInForce,
         clock: Callable[[], datetime],
     ) -> None:
         self._own = home / OWN
@@ -97,7 +97,7 @@ class DirectoryPublication:
         if not self.active:
             return False
         with self._lock:
-            now, keyset, wanted = self._clock(), self._keyset(), self._wanted()
+            now, keyset, wanted = self._clock(), self._keyset.current, self._wanted()
             if self._stands(wanted, now):
                 return False
             left = self._left("delegation", now)
@@ -111,7 +111,7 @@ class DirectoryPublication:
     def draft(self, role: str) -> bytes:
         """Return the root or targets that would follow, for root key holders to sign."""
         with self._lock:
-            now, keyset = self._clock(), self._keyset()
+            now, keyset = self._clock(), self._keyset.current
             if role == "root":
                 return self.repository.next_root(keyset, now).to_bytes()
             return self.repository.next_targets(keyset, now).to_bytes()
@@ -120,7 +120,7 @@ class DirectoryPublication:
         """Return the version of what root key holders signed and our pairs that it names; it is not kept yet. Raises UserError."""
         with self._lock:
             signed = self.repository.follows(content, self._clock())
-            return signed.version, self.repository.named_in(signed, self._keyset())
+            return signed.version, self.repository.named_in(signed, self._keyset.current)
 
     def naming(self) -> dict[bytes, int] | None:
         """Return our pairs that the directory names, with the version of what names each; None without one."""
@@ -132,7 +132,9 @@ class DirectoryPublication:
                 role = "targets" if kind is KeyKind.DELEGATION else "root"
                 # It names a pair that is not ours, or is damaged: none of ours has evidence, and others go on.
                 with suppress(UserError, InternalError):
-                    found[self.repository.named(self._keyset(), kind)] = self.files.newest(role)
+                    found[self.repository.named(self._keyset.current, kind)] = self.files.newest(
+                        role
+                    )
         return found
 
     def adopt(self, content: bytes) -> tuple[str, int]:
@@ -141,7 +143,7 @@ class DirectoryPublication:
         What partners read meanwhile is valid under the last root and under this one.
         """
         with self._lock:
-            now, keyset = self._clock(), self._keyset()
+            now, keyset = self._clock(), self._keyset.current
             if self.repository.follows(content, now).type == "root":
                 with suppress(
                     UserError
@@ -156,7 +158,9 @@ class DirectoryPublication:
         """Publish under versions that grow by more: a restored folder may have forgotten some."""
         if self.active:
             with self._lock:
-                self.repository.publish(self._wanted(), self._keyset(), self._clock(), leap=by)
+                self.repository.publish(
+                    self._wanted(), self._keyset.current, self._clock(), leap=by
+                )
                 self._ends = self._online_end()
 
     def round(self) -> None:
@@ -185,22 +189,23 @@ class DirectoryPublication:
         if not self.active:
             return
         for kind in ONLINE:
-            leaves = _put_away(keyset, kind) - _put_away(self._keyset(), kind)
+            leaves = _put_away(keyset, kind) - _put_away(self._keyset.current, kind)
             if leaves and self.repository.named(keyset, kind) in leaves:
                 raise UserError(
                     f"the directory still asks for this {kind.value} pair: have its root key holders name the successor"
                     " first (passerelle directory root, or renew)"
                 )
 
-    def expiring(self) -> Iterator[Expiring]:
+    def expiring(self, now: datetime) -> Iterator[Expiring]:
         """Yield the roles of our directory, each with its end and what renews it."""
+        del now  # what has ended is told as well
         yield from of_files(self.files, self._party)
 
     def _wanted(self) -> dict[str, bytes]:
         wanted = {f"{self._party}.json": self._own.read_bytes()}
         for bundle in self._directory.stated():
             wanted[f"partners/{bundle.party}.json"] = bundle.to_bytes()
-        for partner, agreed in _rights(self._agreements()).items():
+        for partner, agreed in _rights(self._agreements.current).items():
             wanted[f"rights/{partner}.json"] = _spell({"party": partner, "agreements": agreed})
         return wanted
 

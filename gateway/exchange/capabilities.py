@@ -8,12 +8,13 @@ from datetime import datetime
 from gateway.domain.correction import QuotaState
 from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header, RecordFormat
 from gateway.exchange.operation import Admitted, Conclusion, Request
-from gateway.law.agreement import Agreement, Agreements
+from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
 from gateway.store.exchange import quotas
 from gateway.store.sqlite import Database
 from gateway.telemetry import Stages
+from gateway.trust.partners import OwnEntry
 from gateway.wire import query_payload
 from gateway.wire.quota_payload import quotas_bytes
 from keys.envelope import SIZE_CLASSES
@@ -24,12 +25,12 @@ class GetCapabilities:
 
     def __init__(
         self,
-        agreements: Callable[[], Agreements],
-        own_version: Callable[[], int],
+        agreements: AgreementsInForce,
+        own: OwnEntry,
         clock: Callable[[], datetime],
     ) -> None:
         self._agreements = agreements
-        self._own_version = own_version
+        self._own = own
         self._clock = clock
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
@@ -41,7 +42,7 @@ class GetCapabilities:
         """Say what the agreements with the caller permit at this moment."""
         header = admitted.request.header
         now = self._clock()
-        agreements = _between(header, self._agreements(), now)
+        agreements = _between(header, self._agreements.current, now)
         answer = Capabilities(
             envelope_formats=(FORMAT,),
             suites=(SUITE,),
@@ -49,7 +50,7 @@ class GetCapabilities:
             modalities=tuple(sorted({m for a in agreements for m in a.modalities})),
             record_formats=tuple(RecordFormat),
             purposes=tuple(sorted({p for a in agreements for p in a.answer_purposes})),
-            directory_version=self._own_version(),
+            directory_version=self._own.version,
         )
         stages.mark("capabilities")
         return Conclusion(
@@ -62,7 +63,7 @@ class GetQuota:
 
     def __init__(
         self,
-        agreements: Callable[[], Agreements],
+        agreements: AgreementsInForce,
         database: Database,
         clock: Callable[[], datetime],
     ) -> None:
@@ -89,7 +90,7 @@ class GetQuota:
                 limit=counter.limit,
                 resets=counter.resets,
             )
-            for agreement in _between(header, self._agreements(), now)
+            for agreement in _between(header, self._agreements.current, now)
             if agreement.answering.quotas is not None
             for counter in counters(agreement.answering.quotas, used, now)
         )

@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.domain.person import Record
 from gateway.law.query_policy import Decided
 from gateway.matching.engine import Engine
+from gateway.store.casework import withholdings
 from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing
 
@@ -33,15 +34,16 @@ class People(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExchangeContext:
-    """What the operations use; `clock` and `random` are the edge.
-
-    decisions   what officials decided to refuse a partner of a person: (subject, partner) → decisions
-    """
+    """What the operations use; `clock` and `random` are the edge."""
 
     engine: Engine
     people: People
-    decisions: Callable[[int, str], Sequence[Decided]]
     database: Database
     data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
+
+    def decisions(self, subject: int, partner: str) -> Sequence[Decided]:
+        """Return what officials decided to refuse a partner of a person, and did not lift."""
+        with self.database.reader() as reader:
+            return withholdings.active(reader, subject, partner)

@@ -64,18 +64,18 @@ from gateway.exchange.operation import (
 from gateway.exchange.rate_limits import Gate, Turn
 from gateway.exchange.recorder import Recorded, Recorder
 from gateway.exchange.refusal_counter import Copies, RefusalCounter, RefusalStanding
-from gateway.law.agreement import Agreements
+from gateway.law.agreement import AgreementsInForce
 from gateway.law.query_policy import may_answer_header
 from gateway.store.exchange import transactions
 from gateway.store.exchange.seen_versions import Sightings
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
-from gateway.trust.partners import Directory
+from gateway.trust.partners import Directory, OwnEntry
 from gateway.wire import signed_envelope
 from gateway.wire.decoding import NOT_HERE
 from keys import envelope, signatures
 from keys.errors import KeyNotUsable, MalformedKey, OpenRefused, SignatureRefused, UnknownKey
-from keys.keyset import Keyset
+from keys.keyset import KeysetInForce
 
 LIFE = timedelta(minutes=10)  # life of an answer, the longest that a message may have (protocol 3)
 _ABOUT_A_PERSON = frozenset({Operation.SUBMIT_QUERY, Operation.REQUEST_HIT_DETAILS})
@@ -95,14 +95,14 @@ class PipelineServices:
     """What the pipeline passes through; `clock` is the edge."""
 
     party: str
-    keyset: Callable[[], Keyset]
+    keyset: KeysetInForce
     directory: Directory
-    agreements: Callable[[], Agreements]
+    agreements: AgreementsInForce
     database: Database
     sequencer: Sequencer
     limits: Limits
     clock: Callable[[], datetime]
-    own_version: Callable[[], int]
+    own: OwnEntry
     refused: RefusalCounter
     gate: Gate
     copies: Copies
@@ -299,7 +299,7 @@ class Pipeline:
 
     def _check_keys(self, header: Header) -> None:
         """(7)."""
-        version = self._services.own_version()
+        version = self._services.own.version
         if header.directory_version > version:  # it believes an entry that we have not published
             element = "header.directory_version"
             raise KeyStale(element=element, directory_version=str(version))
@@ -308,10 +308,10 @@ class Pipeline:
     def _opener(self, header: Header) -> envelope.OpeningKey:
         """Return the key that opens a message; raises KeyStale, also where it was stopped since (7)."""
         try:
-            return self._services.keyset().opening(header.kem_key_id, self._services.clock())
+            return self._services.keyset.current.opening(header.kem_key_id, self._services.clock())
         except (UnknownKey, KeyNotUsable):
             element = "header.recipient_kem_key_id"
-            version = str(self._services.own_version())
+            version = str(self._services.own.version)
             raise KeyStale(element=element, directory_version=version) from None
 
     def _open(self, call: Call, header: Header, transcript: bytes) -> tuple[Request, bytes]:
@@ -319,7 +319,7 @@ class Pipeline:
         agreement = None
         if header.operation in _ABOUT_A_PERSON:
             agreement = may_answer_header(
-                header, self._services.agreements(), self._services.clock()
+                header, self._services.agreements.current, self._services.clock()
             )
         call.stages.mark("policy")
         try:
@@ -343,7 +343,7 @@ class Pipeline:
         asked, now = admitted.request.header, _next_second(self._services.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         try:
-            signer = self._services.keyset().signing()
+            signer = self._services.keyset.current.signing()
         except (
             KeyNotUsable
         ):  # stopped while this was answered; a copy is answered once one is in force

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from gateway.errors import AuditUnavailable, UserError
 from gateway.keymanagement import adoption, bundle_renewal, custody_setting
@@ -27,19 +28,40 @@ from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
 from gateway.trust.partners import own_bundle
+from gateway.watchdog import Watchdog
 from keys import atomic_file
 from keys import custody_rewrap as rewrap
 from keys.custody import SCHEME_FILE, Custody, FileCustody
 from keys.data_encryption import tag_of
 from keys.errors import KeyNotUsable
 from keys.key_record import KeyEvent
-from keys.keyset import KeyKind, Keyset, KeyState
+from keys.keyset import KeyKind, Keyset, KeysetInForce, KeyState
 from keys.rotation_schedule import TICK
 
 Facts = Mapping[str, str]
 Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
 
 OWN = "party.json"  # our public entry, in the party's folder
+
+
+class PublishedDirectory(Protocol):
+    """Our directory, where we publish one: it must go on naming our pairs, and learn what our entry says."""
+
+    def naming(self) -> Mapping[bytes, int] | None:
+        """Return our pairs that the directory names, with the version of what names each; None without one."""
+        ...
+
+    def demand_pairs(self, keyset: Keyset) -> None:
+        """Raise UserError where a keyset puts away a pair that the directory still asks for."""
+        ...
+
+    def carry(self, bundle: PartyBundle) -> None:
+        """Publish our entry. Raises UserError where it cannot be written."""
+        ...
+
+    def leap(self, by: int) -> None:
+        """Publish under versions that grow by more: a restored folder may have forgotten some."""
+        ...
 
 
 class ActiveKeyset:
@@ -49,31 +71,27 @@ class ActiveKeyset:
         self,
         home: Path,
         file: Path,
-        keyset: Keyset,
+        in_force: KeysetInForce,
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
-        *,
-        take: Callable[[threading.RLock], object] = lambda lock: lock.acquire(),
+        watchdog: Watchdog,
     ) -> None:
-        """Prepare; `take` takes the lock of a change: another change may wait long for a slow token."""
         self._home = home
         self._file = file
-        self._current = keyset
+        self.in_force = in_force
         self._database = database
         self._sequencer = sequencer
         self._clock = clock
-        self._lock, self._take = threading.RLock(), take
+        self._lock, self._watchdog = threading.RLock(), watchdog
         self._torn = False
         self._followers: list[Callable[[Keyset], None]] = []
-        self._carriers: list[Callable[[PartyBundle], None]] = []
-        self._guards: list[Callable[[Keyset], None]] = []
-        self._leapers: list[Callable[[int], None]] = []
+        self._directory: PublishedDirectory | None = None
 
     @property
     def current(self) -> Keyset:
         """The keyset in force."""
-        return self._current
+        return self.in_force.current
 
     @property
     def home(self) -> Path:
@@ -89,13 +107,9 @@ class ActiveKeyset:
         """Call `follower` with each keyset that comes into force; it must not raise."""
         self._followers.append(follower)
 
-    def guard(self, guard: Callable[[Keyset], None]) -> None:
-        """Have `guard` raise UserError where a keyset that somebody decided on would not serve."""
-        self._guards.append(guard)
-
-    def carry(self, carrier: Callable[[PartyBundle], None]) -> None:
-        """Have `carrier` bring each published entry to our partners."""
-        self._carriers.append(carrier)
+    def publish_in(self, directory: PublishedDirectory) -> None:
+        """Keep a directory true from now on; it refuses a keyset that it could not name."""
+        self._directory = directory
 
     def change(
         self,
@@ -117,18 +131,18 @@ class ActiveKeyset:
         with self._turn():
             self._demand_whole()
             now = self._moment()
-            keyset, events = decide(self._current, now)  # (1)
+            keyset, events = decide(self.current, now)  # (1)
             if not events:
                 return ()
             _demand_recorder(keyset)
-            for guard in self._guards:
-                guard(keyset)
+            if self._directory is not None:
+                self._directory.demand_pairs(keyset)
             self._demand_unused(keyset, events)
             keyset.save(self._file)  # (2)
             self._torn = True
             self._adopt(keyset, (), actor, now, facts, effects(events))  # (3)
             self._torn = False
-            self._current = keyset  # (4)
+            self.in_force.current = keyset  # (4)
             for follower in self._followers:
                 follower(keyset)
             return events
@@ -136,7 +150,7 @@ class ActiveKeyset:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one change be made at a time."""
-        self._take(self._lock)
+        self._watchdog.hold(self._lock)  # another change may wait long for a slow token
         try:
             yield
         finally:
@@ -162,12 +176,8 @@ class ActiveKeyset:
         After a crash between the two the entry is right, and evidence could never be complete.
         """
         own = own_bundle(self._home)
-        says = bundle_renewal.says(own, self._current, self._clock())
-        return says and not bundle_renewal.names(own, self._current) - self._named()
-
-    def leaps(self, leaper: Callable[[int], None]) -> None:
-        """Call `leaper` with how much versions grow at once in a restored folder."""
-        self._leapers.append(leaper)
+        says = bundle_renewal.says(own, self.current, self._clock())
+        return says and not bundle_renewal.names(own, self.current) - self._named()
 
     def publish(
         self, *, actor: str, facts: Facts = MappingProxyType({}), leap: int = 0
@@ -181,18 +191,18 @@ class ActiveKeyset:
         with self._turn():
             now, own = self._clock(), own_bundle(self._home)
             root = DirectoryFiles(self._home / FOLDER).anchor()
-            if leap or own.root != root or not bundle_renewal.says(own, self._current, now):
+            if leap or own.root != root or not bundle_renewal.says(own, self.current, now):
                 version = own.version + (leap or 1)
                 own = replace(own, root=root)
-                own = bundle_renewal.successor(own, self._current, now, version=version)
+                own = bundle_renewal.successor(own, self.current, now, version=version)
                 atomic_file.replace(self._home / OWN, own.to_bytes())
-            new = bundle_renewal.names(own, self._current) - self._named()
+            new = bundle_renewal.names(own, self.current) - self._named()
             marks = [rotations.name(kid, own.version) for kid in sorted(new)]
-            self._adopt(self._current, (adoption.entry(own),), actor, now, facts, marks)
-            for leaper in self._leapers if leap else ():
-                leaper(leap)
-            for carrier in self._carriers:
-                carrier(own)
+            self._adopt(self.current, (adoption.entry(own),), actor, now, facts, marks)
+            if self._directory is not None:
+                if leap:
+                    self._directory.leap(leap)
+                self._directory.carry(own)
             return own
 
     def rewrap(
@@ -207,11 +217,11 @@ class ActiveKeyset:
             self._demand_whole()
             if not self._sequencer.healthy:
                 raise AuditUnavailable
-            keyset = rewrap.prepare(self._file, self._current, custody, plan, tell)
+            keyset = rewrap.prepare(self._file, self.current, custody, plan, tell)
             self.note(EntryType.CUSTODY, {**facts, "custody": plan.to, "state_after": "BEGUN"})
             self._torn = True  # whatever stops us from here on, the next opening finishes it
             rewrap.commit(self._file)
-            self._current = keyset
+            self.in_force.current = keyset
             self.settle(facts)
             self._torn = False
             for follower in self._followers:
@@ -228,7 +238,7 @@ class ActiveKeyset:
         if found.done:
             rewrap.settle(self._file, place)
             custody_setting.name_custody(self._home, found.plan.to)
-            custody = self._current.custody
+            custody = self.current.custody
             if place is not None and isinstance(custody, FileCustody):
                 custody.moved(place)
             said = {"operation": "custody.rewrap", "custody": found.plan.to, "state_after": "DONE"}
@@ -252,7 +262,7 @@ class ActiveKeyset:
     def _moment(self) -> datetime:
         """Return now, later than every change that the keyset remembers: two in one millisecond are two."""
         now = self._clock()
-        last = max((record.changed for record in self._current.records), default=now - TICK)
+        last = max((record.changed for record in self.current.records), default=now - TICK)
         if now < last:
             raise UserError(
                 f"the clock is behind the keyset's last change ({last:%Y-%m-%d %H:%M:%S} UTC):"

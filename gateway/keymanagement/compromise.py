@@ -58,6 +58,21 @@ _INSTEAD = {
 }
 
 
+class ShownCertificates:
+    """The leaf certificates that callers of each partner showed since the gateway opened. For several threads."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, dict[bytes, bytes]] = {}
+
+    def add(self, partner: str, certificate: bytes, pinned: bytes) -> None:
+        """Remember what a caller showed, DER or PEM, under its pin: once, however often it comes."""
+        self._shown.setdefault(partner, {})[pinned] = certificate
+
+    def of(self, partner: str) -> tuple[bytes, ...]:
+        """Return what callers of a partner showed."""
+        return tuple(self._shown.get(partner, {}).values())
+
+
 class CompromiseOperations:
     """The operations on suspected keys."""
 
@@ -70,9 +85,8 @@ class CompromiseOperations:
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
-        shown: Callable[[str], tuple[bytes, ...]] = lambda _: (),
+        shown: ShownCertificates,
     ) -> None:
-        """Prepare; `shown` returns the leaf certificates that callers of a partner showed since we opened."""
         self._active_keyset, self._directory, self._blocklist = active_keyset, directory, blocklist
         self._shown = shown
         self._database, self._sequencer, self._clock = database, sequencer, clock
@@ -270,7 +284,9 @@ class CompromiseOperations:
         bundle = next((one for one in self._directory.stated() if one.party == partner), None)
         if bundle is None:
             raise UserError(f"no bundle of {partner} is known; see `passerelle party list`")
-        seen = [key_names.of_certificate(each, KeyKind.TLS_LEAF) for each in self._shown(partner)]
+        seen = [
+            key_names.of_certificate(each, KeyKind.TLS_LEAF) for each in self._shown.of(partner)
+        ]
         return (*{one.kid: one for one in (*key_names.of_bundle(bundle), *seen)}.values(),)
 
     def _in_ledger(self, partner: str, kid: bytes) -> bool:

@@ -6,8 +6,6 @@ destroyed only when nothing is sealed with it any more, whoever decided it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gateway import telemetry
 from gateway.errors import PasserelleError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -16,7 +14,7 @@ from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing, tag_of
 from keys.errors import KeysError
-from keys.keyset import Keyset
+from keys.keyset import Keyset, KeysetInForce
 from keys.lifecycle import KeyKind, KeyState
 from keys.rotation_schedule import short
 
@@ -34,7 +32,7 @@ class Reencryption:
         database: Database,
         sequencer: Sequencer,
         ring: DataRing,
-        keyset: Callable[[], Keyset],
+        keyset: KeysetInForce,
     ) -> None:
         self._database, self._sequencer = database, sequencer
         self._ring, self._keyset = ring, keyset
@@ -51,7 +49,7 @@ class Reencryption:
 
     def step(self) -> int:
         """Move one batch; return how many things it held. Raises InternalError for what no key opens."""
-        keyset = self._keyset()
+        keyset = self._keyset.current
         kid = keyset.primary(KeyKind.DATA).kid
         if kid == self._done or not _earlier(keyset, kid):
             return 0

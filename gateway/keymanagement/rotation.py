@@ -16,7 +16,7 @@ from types import MappingProxyType
 from gateway import telemetry, user_files
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement import transitions
-from gateway.keymanagement.active_keyset import ActiveKeyset, Decide
+from gateway.keymanagement.active_keyset import ActiveKeyset, Decide, PublishedDirectory
 from gateway.monitoring import alarms
 from gateway.store.exchange import seen_versions
 from gateway.store.exchange.seen_versions import Sighting
@@ -57,12 +57,11 @@ class KeyRotation:
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
-        naming: Callable[[], Mapping[bytes, int] | None],
+        published: PublishedDirectory,
     ) -> None:
-        """Take who knows our keys and partners; `naming` returns which pairs our directory names, None without one."""
         self._active_keyset, self._directory = active_keyset, directory
         self._database, self._sequencer, self._clock = database, sequencer, clock
-        self._naming = naming
+        self._published = published
         self._alarmed = alarms.OnceInAWhile(ALARMED)
 
     @property
@@ -78,7 +77,7 @@ class KeyRotation:
     @property
     def directory(self) -> bool:
         """Whether we publish a directory, whose root key holders name its pairs."""
-        return self._naming() is not None
+        return self._published.naming() is not None
 
     def now(self) -> datetime:
         """Return the time."""
@@ -95,7 +94,7 @@ class KeyRotation:
         partners = self.partners()
         with self._database.reader() as reader:
             named = rotations.named(reader)
-        pairs = self._naming()
+        pairs = self._published.naming()
         return {
             record.kid: _evidence(named.get(record.kid), partners)
             if record.kind in ANNOUNCED

@@ -236,3 +236,10 @@ class Agreement:
 
 
 Agreements = Mapping[str, tuple[Agreement, ...]]  # id → its versions, oldest first
+
+
+@dataclass(slots=True)
+class AgreementsInForce:
+    """What is agreed, now. Who reads the agreements folder replaces `current`; everybody else reads it anew for each use."""
+
+    current: Agreements

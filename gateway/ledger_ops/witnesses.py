@@ -49,7 +49,7 @@ from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 from gateway.store.times import moment
 from gateway.trust.configured import directory_of
-from gateway.trust.partners import Directory
+from gateway.trust.partners import Directory, OwnEntry
 
 NAME: Final = "WITNESSES"  # of what is late
 HEXADECIMAL: Final = re.compile(r"(?:[0-9a-f]{2}){1,131072}")  # a note, at most MAX_NOTE bytes
@@ -79,7 +79,7 @@ class Witnesses:
         sequencer: Sequencer,
         directory: Directory,
         *,
-        log: Callable[[], LogIdentity],
+        own: OwnEntry,
         clock: Callable[[], datetime],
         deadline: EvidenceDeadline,
         policy: Policy | None,
@@ -87,11 +87,11 @@ class Witnesses:
     ) -> None:
         """Prepare.
 
-        log     what verifies our own checkpoints, the past ones too
+        own     our entry, whose log verifies our own checkpoints, the past ones too
         wanted  how soon after a checkpoint the quorum's cosignatures are wanted; later is late
         """
         self._database, self._sequencer, self._directory = database, sequencer, directory
-        self._log, self._clock = log, clock
+        self._own, self._clock = own, clock
         self._deadline, self._policy, self._wanted = deadline, policy, wanted
         self._begun = clock()
         self._accused: set[tuple[str, str]] = set()
@@ -111,7 +111,7 @@ class Witnesses:
                 names = self.add("", note)
             except ElementInvalid as fault:
                 raise UserError(_WRONG[fault.metadata["element"]]) from None
-            return {"witnesses": ", ".join(names), "size": self._log().open(note).size}
+            return {"witnesses": ", ".join(names), "size": self._own.log.open(note).size}
 
         return do
 
@@ -146,7 +146,7 @@ class Witnesses:
         party   who brings it: its own witness's line counts, and the lines of witnesses whom the policy names
         """
         try:
-            checkpoint = self._log().open(note)  # (1)
+            checkpoint = self._own.log.open(note)  # (1)
         except NoteRefused:
             raise ElementInvalid(element="checkpoint") from None
         with self._database.reader() as reader:

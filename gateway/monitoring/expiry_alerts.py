@@ -7,51 +7,52 @@ store, written with its entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
+from typing import Protocol
 
 from gateway import telemetry
 from gateway.isolated_loop import each
 from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
-from gateway.monitoring.expiry import Expiring, Level, Told, outlook
+from gateway.monitoring.expiry import Expiring, Level, Told, of_partner, outlook
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
-from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import Directory
 
 PREFIX = "EXPIRY/"
 MOST_SHOWN = 256  # gauges; the soonest ends, so that a folder of a thousand partners stays readable
 
-Source = Callable[[datetime], Iterable[Expiring]]
-
 _log = telemetry.logger("expiry_alerts")
 
 
+class Source(Protocol):
+    """Something that expires, of whichever part of the gateway."""
+
+    def expiring(self, now: datetime) -> Iterable[Expiring]:
+        """Yield what ends; raises what its reading raises."""
+        ...
+
+
 class ExpiryAlerts:
-    """The outlook of an open gateway; every module with something that expires adds a source."""
+    """The outlook of an open gateway.
+
+    sources     each is read alone: one that cannot be read hides no other's end
+    directory   of the partners, whose entries are read alone likewise; None where there are none
+    """
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+        sources: Sequence[Source] = (),
+        directory: Directory | None = None,
     ) -> None:
         self._alarms, self._clock = LatchedAlarms(database, sequencer, clock), clock
-        self._sources: list[Source] = []
-        self._partners: tuple[
-            Callable[[], Iterable[PartyBundle]], Callable[[PartyBundle], Iterable[Expiring]]
-        ] = (tuple, lambda _: ())
-        self._last: dict[Source | str, tuple[Expiring, ...]] = {}
-
-    def add(self, source: Source) -> None:
-        """Look at what `source` yields, from the next look on."""
-        self._sources.append(source)
-
-    def add_partners(
-        self,
-        bundles: Callable[[], Iterable[PartyBundle]],
-        of: Callable[[PartyBundle], Iterable[Expiring]],
-    ) -> None:
-        """Look at each partner's entry alone, from the next look on: one that cannot be read hides no other's end."""
-        self._partners = bundles, of
+        self._sources, self._directory = tuple(sources), directory
+        self._last: dict[int | str, tuple[Expiring, ...]] = {}  # by place of the source, or partner
 
     def look(self) -> tuple[Told, ...]:
         """Return everything that ends, the soonest first.
@@ -59,8 +60,8 @@ class ExpiryAlerts:
         If a source cannot be read, its last state is reported: silence would end its alarms.
         """
         now = self._clock()
-        for source in self._sources:
-            self._read(source, partial(source, now))
+        for place, source in enumerate(self._sources):
+            self._read(place, partial(source.expiring, now))
         try:
             self._look_at_partners()
         except Exception as fault:  # noqa: BLE001 - what ends with us is reported all the same
@@ -68,14 +69,14 @@ class ExpiryAlerts:
         return outlook(now, chain.from_iterable(self._last.values()))
 
     def _look_at_partners(self) -> None:
-        bundles, of = self._partners
-        known = {bundle.party: bundle for bundle in bundles()}
+        partners = () if self._directory is None else self._directory.parties()
+        known = {bundle.party: bundle for bundle in partners}
         for name in [key for key in self._last if isinstance(key, str) and key not in known]:
             del self._last[name]
         for party, bundle in known.items():
-            self._read(party, partial(of, bundle))
+            self._read(party, partial(of_partner, bundle))
 
-    def _read(self, key: Source | str, source: Callable[[], Iterable[Expiring]]) -> None:
+    def _read(self, key: int | str, source: Callable[[], Iterable[Expiring]]) -> None:
         try:
             self._last[key] = tuple(source())
         except Exception as fault:  # noqa: BLE001 - the other sources are read all the same

@@ -11,7 +11,7 @@ from datetime import datetime
 from gateway import telemetry
 from gateway.domain.messages import Direction
 from gateway.isolated_loop import each
-from gateway.law.agreement import Agreement, Agreements
+from gateway.law.agreement import Agreement, AgreementsInForce
 from gateway.law.quota_policy import Counter, counters
 from gateway.monitoring.alarms import LatchedAlarms, entry
 from gateway.store.exchange import quotas
@@ -30,7 +30,7 @@ class QuotaAlerts:
         self,
         database: Database,
         sequencer: Sequencer,
-        agreements: Callable[[], Agreements],
+        agreements: AgreementsInForce,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -52,7 +52,9 @@ class QuotaAlerts:
             each(sorted(told - due.keys()), self._alarms.clear_once, "quotas")
 
     def _counters(self, now: datetime) -> Iterator[tuple[Agreement, Counter]]:
-        for agreement in (one for versions in self._agreements().values() for one in versions):
+        for agreement in (
+            one for versions in self._agreements.current.values() for one in versions
+        ):
             limits = agreement.answering.quotas
             if limits is None or not agreement.covers(now):
                 continue

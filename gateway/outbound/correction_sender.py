@@ -11,8 +11,8 @@ A crash between any two of them changes nothing but the time: the other side tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from gateway import telemetry
@@ -20,10 +20,10 @@ from gateway.domain.correction import CorrectionAck
 from gateway.domain.messages import About, Direction, Operation, Receipt
 from gateway.errors import InProgress, Refusal
 from gateway.law import correction_policy
-from gateway.law.correction_policy import Timers
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
 from gateway.monitoring import alarms
 from gateway.outbound.failures import SendFailures
+from gateway.outbound.permissions import OutboundPermissions
 from gateway.outbound.transport import Couriers, Delivery, Fate
 from gateway.store.casework import corrections
 from gateway.store.casework.corrections import Papers
@@ -44,15 +44,15 @@ _CAN_BE_LATE = (CorrectionPhase.OPEN, CorrectionPhase.SENT, CorrectionPhase.SETT
 
 @dataclass(frozen=True, slots=True)
 class SenderContext:
-    """What carrying needs; `clock` is the edge, `timers` by partner come from the agreements."""
+    """What carrying needs; `clock` is the edge."""
 
     couriers: Couriers
     database: Database
     sequencer: Sequencer
     data_key: DataRing
     clock: Callable[[], datetime]
-    timers: Callable[[str], Timers] = lambda _: correction_policy.STANDARD
-    setbacks: SendFailures = field(default_factory=lambda: SendFailures(lambda: datetime.now(UTC)))
+    permissions: OutboundPermissions
+    setbacks: SendFailures
 
 
 class CorrectionSender:
@@ -117,7 +117,7 @@ class CorrectionSender:
 
     def _late(self, correction: Correction, now: datetime) -> bool:
         """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
-        timers = self._post.timers(correction.partner)
+        timers = self._post.permissions.timers(correction.partner)
         if correction.direction is Direction.OUTBOUND and correction.state is CorrectionPhase.OPEN:
             return now > correction.open + timers.send
         if correction.state is CorrectionPhase.SETTLED and not correction.attempts:

@@ -49,19 +49,12 @@ GIVEN_UP = timedelta(days=30)  # after which what nobody answered is asked for n
 _UNKNOWN = "TRANSACTION_UNKNOWN"
 _REUSED = "TRANSACTION_REUSED"  # the partner has it: its state says what became of it
 
-MayAsk = Callable[[OutboundRequest, datetime], tuple[Permission, tuple[Effect, ...]]]
-
 
 class QuerySender:
-    """Asks partners, and carries on with what is unanswered.
+    """Asks partners, and carries on with what is unanswered."""
 
-    may_ask   raises the Refusal that stops it, or returns why it is permitted and what reserves its quota
-    """
-
-    def __init__(
-        self, post: SenderContext, may_ask: MayAsk, random: Callable[[int], bytes]
-    ) -> None:
-        self._post, self._may_ask, self._random = post, may_ask, random
+    def __init__(self, post: SenderContext, random: Callable[[int], bytes]) -> None:
+        self._post, self._random = post, random
         self._pauses: dict[tuple[str, str], tuple[int, datetime]] = {}
         self._carrying: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -75,7 +68,7 @@ class QuerySender:
         now = self._post.clock()
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
         try:
-            permission, reserved = self._may_ask(asking, now)  # (1)
+            permission, reserved = self._post.permissions.may_ask(asking, now)  # (1)
             errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
         except AuditUnavailable:
             raise

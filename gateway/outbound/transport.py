@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
+from pathlib import Path
 from typing import Protocol
 
 from gateway.domain.messages import About, Header, Operation, Receipt
+from gateway.trust.partners import Directory
+from keys.keyset import KeysetInForce
 
 
 class Fate(Enum):
@@ -69,3 +73,15 @@ class Transport(Protocol):
 
 
 Couriers = Callable[[str], Transport]  # by partner id; raises UnknownParty
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """As whom we call partners: our party, its home directory, its keys now, whom it knows, by which proxy."""
+
+    party: str
+    home: Path
+    keyset: KeysetInForce
+    directory: Directory
+    proxy: str | None
+    clock: Callable[[], datetime]

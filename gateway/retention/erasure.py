@@ -15,16 +15,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.isolated_loop import each
-from gateway.law.retention_policy import RULES, RetentionClass, Schedule
+from gateway.law.agreement import AgreementsInForce
+from gateway.law.retention_policy import RULES, RetentionClass, schedule_of
 from gateway.ledger.crypto_shredding import CLASS_OF, Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store import snapshot
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.retention import due_data, holds
 from gateway.store.retention.data_classes import SHELVES
-from gateway.store.retention.due_data import Finder, Item, Key, Moved
+from gateway.store.retention.due_data import Item, Key, Moved
 from gateway.store.retention.holds import Hold
 from gateway.store.sqlite import Database
+from gateway.watchdog import Watchdog
+from keys.data_encryption import DataRing
 
 BATCH = 200  # things erased by one commit; well below a second, so that no query waits long for the writer lock
 LOOKS = (
@@ -62,10 +65,6 @@ class Run:
     tidy: bool = True
 
 
-def _take(lock: threading.Lock) -> None:
-    lock.acquire()
-
-
 @dataclass(frozen=True, slots=True)
 class _Page:
     """Some of what is due of a class, as it was at one moment."""
@@ -80,32 +79,26 @@ class _Page:
 class Retention:
     """The erasure of what is due. Safe to call from any thread; one run at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - an erasure needs all of these
         self,
         database: Database,
         sequencer: Sequencer,
-        finder: Finder,
-        schedule: Callable[[], Schedule],
+        data_key: DataRing,
+        agreements: AgreementsInForce,
         clock: Callable[[], datetime],
-        *,
-        take: Callable[[threading.Lock], None] = _take,
-        alive: Callable[[], None] = lambda: None,
+        watchdog: Watchdog,
     ) -> None:
-        """Prepare; `finder` opens whom a query found, `schedule` returns the periods in force.
-
-        take    takes the lock of a run: another run may have it for longer than a watched thread may be silent
-        alive   is called before each page that is read: one of held things commits nothing
-        """
+        """Prepare; `data_key` opens whom a query found, `agreements` say the periods."""
         self._database, self._sequencer = database, sequencer
-        self._finder, self._schedule, self._clock = finder, schedule, clock
-        self._take, self._alive = take, alive
+        self._data_key, self._agreements, self._clock = data_key, agreements, clock
+        self._watchdog = watchdog
         self._lock = threading.Lock()
         self._cursors: dict[RetentionClass, Key] = {}
         self._traces: datetime | None = clock()  # since when the journal may hold what was erased
 
     def run(self, *, actor: str = CARETAKER, batches: int) -> Run:
         """Erase what is due, so many batches of each class at most; the next run goes on where this one stopped."""
-        self._take(self._lock)
+        self._watchdog.hold(self._lock)  # another run may have it for longer than we may be silent
         try:
             done = Run()
             try:
@@ -195,7 +188,8 @@ class Retention:
         self._sequencer.commit((Leaf(frame, facts),), effects)
 
     def _surveyed(self, kept: RetentionClass) -> DueItems:
-        now, schedule, rule = self._clock(), self._schedule(), RULES[kept]
+        now, rule = self._clock(), RULES[kept]
+        schedule = schedule_of(self._agreements.current)
         with self._database.reader() as reader:
             total = due_data.tally(reader, kept)
         free: list[Item] = []
@@ -217,15 +211,15 @@ class Retention:
 
     def _page(self, kept: RetentionClass, after: Key | None, now: datetime) -> _Page | None:
         """Return the next of what is due of a class, and the holds of the same moment."""
-        self._alive()
+        self._watchdog.beat()  # a page of held things commits nothing, which would be a sign
         with self._database.reader() as reader:
-            until = due_data.cutoffs(reader, kept, self._schedule(), now)
+            until = due_data.cutoffs(reader, kept, schedule_of(self._agreements.current), now)
             items = due_data.due(reader, kept, until, after=after, most=BATCH)
             if not items:
                 return None
             standing = holds.standing(reader)  # of the same snapshot
             if standing.narrow:
-                items = due_data.widened(reader, self._finder, items)
+                items = due_data.widened(reader, self._data_key, items)
         judged = [(item, standing.keeps(item.named)) for item in items]
         return _Page(
             free=[item for item, hold in judged if hold is None],

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import telemetry
 from gateway.client.errors import SplitView
-from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.ledger_ops.witnesses import Witnesses
-from gateway.trust.partners import Directory
+from gateway.outbound.transport import Sender
 
 if TYPE_CHECKING:
     from gateway.server.partner_transport import GrpcTransport, Pool
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """As whom we call partners: our party, its home directory, its keys now, whom it knows, by which proxy."""
-
-    party: str
-    home: Path
-    active_keyset: ActiveKeyset
-    directory: Directory
-    proxy: str | None
-    clock: Callable[[], datetime]
 
 
 class PartnerConnections:
@@ -47,16 +30,7 @@ class PartnerConnections:
 
         with self._making:
             if self._pool is None:
-                own = self._own
-                self._pool = Pool(
-                    own.party,
-                    own.home,
-                    lambda: own.active_keyset.current,
-                    own.directory,
-                    own.clock,
-                    accuse=self.accuse,
-                    proxy=own.proxy,
-                )
+                self._pool = Pool(self._own, self.accuse)
             return self._pool(party)
 
     def close(self) -> None:

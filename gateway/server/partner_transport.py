@@ -12,8 +12,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
-from pathlib import Path
 
 from gateway.client import (
     AnswerRejected,
@@ -26,9 +24,8 @@ from gateway.client import (
 )
 from gateway.client.errors import DirectoryRefused, OwnCertificateEnded, TlsTooOld
 from gateway.domain.messages import About, Operation
-from gateway.outbound.transport import Delivery, Fate, Written
+from gateway.outbound.transport import Delivery, Fate, Sender, Written
 from gateway.trust.bundle import PartyBundle
-from gateway.trust.partners import Directory
 from keys.keyset import Keyset
 
 PATIENCE = 5.0  # seconds for one carrying; the rounds come again
@@ -129,19 +126,11 @@ class Pool:
 
     def __init__(
         self,
-        party: str,
-        home: Path,
-        keyset: Callable[[], Keyset],
-        directory: Directory,
-        clock: Callable[[], datetime],
-        *,
-        accuse: Callable[[str, SplitView], None] = lambda *_: None,
-        proxy: str | None = None,
+        own: Sender,
+        accuse: Callable[[str, SplitView], None],
     ) -> None:
-        """Prepare; `accuse` is called with the partner whose ledger has two histories, `proxy` is as in `Partner.connect`."""
-        self._accuse, self._proxy = accuse, proxy
-        self._party, self._home, self._keyset = party, home, keyset
-        self._directory, self._clock = directory, clock
+        """Prepare; `accuse` is called with the partner whose ledger has two histories."""
+        self._own, self._accuse = own, accuse
         self._made: dict[str, tuple[PartyBundle, Keyset, GrpcTransport]] = {}
         self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
@@ -153,7 +142,7 @@ class Pool:
         Where the pool was closed it is a closed one, which carries nothing. Making one reads files of the partner's
         that another process may hold: that is waited for by whoever wants this partner.
         """
-        bundle, keyset = self._directory.party(party), self._keyset()
+        bundle, keyset = self._own.directory.party(party), self._own.keyset.current
         with self._lock:
             making = self._making[party]
         with making:
@@ -181,14 +170,14 @@ class Pool:
 
     def _partner(self, bundle: PartyBundle, keyset: Keyset) -> Partner:
         return Partner.connect(
-            self._party,
+            self._own.party,
             keyset,
             bundle,
-            witness=self._home / WITNESS / f"{bundle.party}.checkpoint",
-            keep=self._directory.update_bundle,
+            witness=self._own.home / WITNESS / f"{bundle.party}.checkpoint",
+            keep=self._own.directory.update_bundle,
             refresh=math.inf,  # the outbound worker reads partners' directories; messages do not wait for it
-            clock=self._clock,
-            proxy=self._proxy,
+            clock=self._own.clock,
+            proxy=self._own.proxy,
         )
 
 

@@ -73,7 +73,7 @@ def restore(
         entries = _verified(draft, keys=keys)  # (3)
         lost = _compared(draft, manifest.made, checkpoints, accept_loss, keys=keys)  # (4)
         with Gateway.open(draft, passphrase) as gateway:  # (5)
-            version = gateway.own_version()
+            version = gateway.own.version
         if home.exists():
             home.rmdir()
         draft.rename(home)  # (6)

@@ -18,6 +18,7 @@ from gateway.domain.person import Record, SubjectKind
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.matching.engine import Change
+from gateway.matching.served_galleries import ServedGalleries
 from gateway.operations.declaration import Role
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import person_records, subjects
@@ -46,7 +47,7 @@ class _Batch:
 
 
 class SubjectRecords:
-    """Where records of people are kept. `follow` passes a change to the gallery of a gateway that serves."""
+    """Where records of people are kept. `galleries` are those in service, which follow each change."""
 
     def __init__(
         self,
@@ -54,10 +55,10 @@ class SubjectRecords:
         sequencer: Sequencer,
         data_key: DataRing,
         clock: Callable[[], datetime],
-        follow: Callable[[Change], None],
+        galleries: ServedGalleries,
     ) -> None:
         self._database, self._sequencer = database, sequencer
-        self._data_key, self._clock, self._follow = data_key, clock, follow
+        self._data_key, self._clock, self._galleries = data_key, clock, galleries
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -146,7 +147,7 @@ class SubjectRecords:
             )
             facts = {"actor": officer.person, "reason": reason, "subject": str(subject)}
             self._sequencer.commit((Leaf(frame, facts),), subjects.remove(reference))
-            self._follow(Change(subject))
+            self._galleries.apply(Change(subject))
             return {"reference": reference, "removed": True}
 
         return do

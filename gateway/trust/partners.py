@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 from gateway import user_files
 from gateway.errors import PasserelleError, UserError
+from gateway.ledger.proof import LogIdentity
 from gateway.trust import endpoints
 from gateway.trust.bundle import (
     MAX_BUNDLE,
@@ -46,6 +47,7 @@ __all__ = [
     "Directory",
     "EntryWaits",
     "MalformedBundle",
+    "OwnEntry",
     "PartyBundle",
     "UnknownParty",
     "Unreadable",
@@ -79,6 +81,28 @@ def own_bundle(home: Path) -> PartyBundle:
         raise UserError(
             f"{path}: {error.strerror}; make the party with `passerelle init`"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEntry:
+    """What we publish of ourselves, as the home directory has it now: `party.json`. Its properties raise as `own_bundle`."""
+
+    home: Path
+
+    @property
+    def bundle(self) -> PartyBundle:
+        """The entry."""
+        return own_bundle(self.home)
+
+    @property
+    def version(self) -> int:
+        """Its version."""
+        return self.bundle.version
+
+    @property
+    def log(self) -> LogIdentity:
+        """What verifies our own checkpoints, the past ones too."""
+        return self.bundle.log
 
 
 @functools.lru_cache(maxsize=8)

@@ -334,7 +334,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = text.replace(port, "0")
     settings.write_text(text.replace("[exchange]", FLOOR))
     with Gateway.open(root / "can", secret) as gateway:
-        report = gateway.registry.enrol([row for seed in ENROLLED for row in rows(seed)])
+        report = gateway.subjects.registry.enrol([row for seed in ENROLLED for row in rows(seed)])
         assert not report.bad
     return root
 
@@ -550,7 +550,7 @@ class KeyDesk:
         """Do one act, for a reason where it wants one."""
         if act not in {"keys.list", "keys.show"}:
             values = {"reason": "a test", **values}
-        return dict(self._gateway.perform(officer, act, values))
+        return dict(self._gateway.admin.perform(officer, act, values))
 
     def key(self, kind: KeyKind, state: KeyState) -> str:
         """Return the id of the newest key of a kind in a state."""
@@ -575,8 +575,8 @@ class Clock:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self.ahead = gateway, timedelta()
-        gateway.active_keyset._clock = self
-        gateway.key_rotation._clock = self
+        gateway.keys.active._clock = self
+        gateway.keys.rotation._clock = self
 
     def __call__(self) -> datetime:
         return self._gateway.clock() + self.ahead

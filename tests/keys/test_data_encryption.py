@@ -76,7 +76,7 @@ class Drawer:
 
 def test_a_ring_seals_with_its_primary_and_opens_what_earlier_keys_sealed() -> None:
     drawer = Drawer([KEY])
-    ring = DataRing(lambda: drawer)
+    ring = DataRing(drawer)
     old = ring.seal(b"record", b"row 7")
     drawer.keys.insert(0, DataKey.generate())
     new = ring.seal(b"record", b"row 7")
@@ -90,7 +90,7 @@ def test_a_ring_seals_with_its_primary_and_opens_what_earlier_keys_sealed() -> N
 
 def test_what_a_key_sealed_does_not_open_once_it_is_gone() -> None:
     drawer = Drawer([DataKey.generate(), KEY])
-    ring = DataRing(lambda: drawer)
+    ring = DataRing(drawer)
     tagged = tag_of(KEY.key_id) + BLOB
     assert ring.open(tagged, b"row 7") == b"record"
 
@@ -103,7 +103,7 @@ def test_what_a_key_sealed_does_not_open_once_it_is_gone() -> None:
 
 def test_a_record_under_another_keys_tag_is_refused() -> None:
     other = DataKey.generate()
-    ring = DataRing(lambda: Drawer([other, KEY]))
+    ring = DataRing(Drawer([other, KEY]))
 
     with pytest.raises(OpenRefused):
         ring.open(tag_of(other.key_id) + BLOB, b"row 7")
@@ -112,7 +112,7 @@ def test_a_record_under_another_keys_tag_is_refused() -> None:
 
 
 def test_a_ring_without_an_active_key_seals_nothing() -> None:
-    ring = DataRing(lambda: Drawer([]))
+    ring = DataRing(Drawer([]))
 
     with pytest.raises(KeyNotUsable):
         ring.seal(b"record", b"row 7")

@@ -23,6 +23,7 @@ CLIENT = "the partner's client needs no gateway"
 LAYERS = "packages are layered, and no two of one layer import each other"
 GENERATED = "generated code is met only by codecs and RPC servicers"
 SEQUENCER = "only services append to the ledger"
+WHOLE = "nobody but the life cycle takes the whole gateway"
 NO_GRPC = "gRPC is met only by the server, the client and the exercises"
 SQL = "SQL is met only in the store"
 AUDITOR = "the auditor's tools need no gateway: an index of their own, and what was handed over"
@@ -62,6 +63,8 @@ TRESPASSES = (
     (GENERATED, "gateway.ledger.proof", "import gateway.v1.types_pb2"),
     (SEQUENCER, "gateway.server.rpc.exchange", "import gateway.store.ledger.sequencer"),
     (SEQUENCER, "gateway.exercises.demo.story", "import gateway.store.ledger.sequencer"),
+    (WHOLE, "gateway.server.rpc.admin", "import gateway.server.application"),
+    (WHOLE, "gateway.server.workers.tiles", "import gateway.server.services"),
     (NO_GRPC, "gateway.exchange.pipeline", "import grpc"),
     (NO_GRPC, "gateway.trust.partners", "import grpc"),
     (NO_GRPC, "gateway.keymanagement.rotation", "import grpc"),

@@ -14,7 +14,7 @@ from gateway.cli.output import Code, Home, Json, PassphraseFile
 from gateway.cli.passphrase import effective, passphrase_of
 
 if TYPE_CHECKING:
-    from gateway.server.lifecycle import Addresses
+    from gateway.server.process import Addresses
 
 
 def serve(

@@ -138,7 +138,7 @@ def recover(
     finally:
         database.close()
     with Gateway.open(home, passphrase) as gateway:
-        room.recovered(gateway.active_keyset, when)
+        room.recovered(gateway.keys.active, when)
     output.emit(
         context,
         {"ok": True, "keyset": str(settings.keys.keyset), "newest_change": when},

@@ -116,7 +116,7 @@ def enrol(
         said = _Said(status, nationalities, gateway.clock())
         rows = _rows(named.good, (bad, repaired), advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
-        report = gateway.registry.enrol(takewhile(lambda _: not broken_off(), rows))
+        report = gateway.subjects.registry.enrol(takewhile(lambda _: not broken_off(), rows))
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, (bad, repaired), broken_off=broken_off())
 

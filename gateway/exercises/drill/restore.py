@@ -157,7 +157,7 @@ class _Drill:
         public = recovery.read_recipient(self._recovery / recovery.PUBLIC).public
         with Gateway.open(can.home, can.passphrase) as gateway:
             values = {"public": public.hex(), "reason": "the drill of the lost gateway"}
-            gateway.perform(_TWO, "backup.recipient", values)
+            gateway.admin.perform(_TWO, "backup.recipient", values)
         return can, aus, cast
 
     def _damaged(self, can: Party) -> int:

@@ -165,17 +165,19 @@ class Turner:
         new = self._file.with_suffix(".new")
         user_files.write(new, secrets.token_urlsafe(24).encode("ascii") + b"\n")
         values = {"passphrase_file": str(new.absolute()), "reason": REASON}
-        self._gateway.perform(TWO, "custody.rewrap", values)
+        self._gateway.admin.perform(TWO, "custody.rewrap", values)
         new.replace(self._file)
         self.done[KEK] += 1
 
     def _rotated(self, kind: KeyKind) -> bytes:
-        answer = self._gateway.perform(ONE, "keys.rotate", {"kind": kind.value, "reason": REASON})
+        answer = self._gateway.admin.perform(
+            ONE, "keys.rotate", {"kind": kind.value, "reason": REASON}
+        )
         return bytes.fromhex(str(answer["key"]))
 
     def _adopted(self) -> bytes:
         public = OpeningKey.generate().public
-        answer = self._gateway.perform(
+        answer = self._gateway.admin.perform(
             TWO, "keys.adopt", {"public": public.hex(), "reason": REASON}
         )
         return bytes.fromhex(str(answer["key"]))
@@ -188,25 +190,27 @@ class Turner:
         if self._keepers_passphrase is None:
             raise UserError("the file with the root key holders' passphrase was not named")
         role = "targets" if kind is KeyKind.DELEGATION else "root"
-        answer = self._gateway.perform(ONE, "directory.draft", {"role": role})
+        answer = self._gateway.admin.perform(ONE, "directory.draft", {"role": role})
         content = base64.b64decode(str(answer["metadata"]))
         for name in SIGN[role]:
             folder = self._gateway.home / KEEPERS / name
             content = sign_as(content, folder, self._keepers_passphrase())
         text = base64.b64encode(content).decode("ascii")
-        adopted = self._gateway.perform(ONE, "directory.adopt", {"metadata": text})
+        adopted = self._gateway.admin.perform(ONE, "directory.adopt", {"metadata": text})
         version = int(str(adopted["entry_version"]))
         self._until(lambda: self._seen(version), f"the new {role} was not read by all")
 
     def _seen(self, version: int) -> bool:
-        seen = self._gateway.key_rotation.partners().values()
+        seen = self._gateway.keys.rotation.partners().values()
         return all(each is not None and each.version >= version for each in seen)
 
     def _leave(self, kids: Iterable[bytes]) -> None:
         """Let keys step down now, whose time would come after connections have grown old."""
         for kid in kids:
             if self._gateway.keyset.record(kid).state is KeyState.ACTIVE:
-                self._gateway.perform(ONE, "keys.deactivate", {"key": kid.hex(), "reason": REASON})
+                self._gateway.admin.perform(
+                    ONE, "keys.deactivate", {"key": kid.hex(), "reason": REASON}
+                )
 
     def _active(self, kind: KeyKind) -> list[bytes]:
         found = [
@@ -252,7 +256,7 @@ def drill(
             if kind is KeyKind.KEM:
                 sealed.append(_sealed(stage.partners[0], stage.home))
             if kind is KeyKind.DATA:
-                records.append(stage.gateway.data_key.seal(_RECORD, _RECORD))
+                records.append(stage.gateway.keys.data_key.seal(_RECORD, _RECORD))
             turner.rotate(kind)
         lasted = time.monotonic() - began
         tell("ending the questions")
@@ -303,11 +307,11 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
     for ahead in DAYS:
         with _ahead(home, copy, ahead) as gateway:
             opens.append(_opening(gateway, letters, blobs))
-            gateway.reencryption.round()
-            gateway.key_rotation.round()
+            gateway.keys.reencryption.round()
+            gateway.keys.rotation.round()
             for record in gateway.keyset.records:
                 if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):
-                    gateway.perform(
+                    gateway.admin.perform(
                         TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON}
                     )
     if opens[0] != len(letters) + len(blobs):
@@ -315,7 +319,7 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
             "something did not open before its key was destroyed; the drill shows nothing"
         )
     with _ahead(home, copy, DAYS[-1]) as gateway:
-        if not list(gateway.gallery.batches(0, 1)):
+        if not list(gateway.subjects.gallery.batches(0, 1)):
             raise UserError(
                 "the gallery is empty: what old data keys sealed was not moved to the new one"
             )
@@ -331,7 +335,7 @@ def _opening(gateway: Gateway, letters: Iterable[Sealed], blobs: Iterable[bytes]
     found = sum(_opens(each, gateway.keyset) for each in letters)
     for blob in blobs:
         with suppress(KeysError):
-            found += gateway.data_key.open(blob, _RECORD) == _RECORD
+            found += gateway.keys.data_key.open(blob, _RECORD) == _RECORD
     return found
 
 

@@ -36,7 +36,7 @@ from gateway.server.listener.connection_limits import (
     peer_of,
     to_shed,
 )
-from gateway.server.workers.watchdog import Watchdog
+from gateway.watchdog import Watchdog
 
 EVERY: Final = 0.5  # seconds between looks; an unidentified caller from one address has that long to fill the listener
 TOLD: Final = 60.0  # seconds between two lines of the log about what was cut; the metrics have each

@@ -14,6 +14,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import unquote
 
+from gateway.config import Limits as LimitSettings
+
+# Seconds that a connection to these may last: nobody is identified there, and each answer is a moment's work.
+OTHERS_AGE: Final = {"health": 40.0, "metrics": 10.0}
 NETWORK: Final = 64  # bits of an IPv6 address that one customer has to themselves (RFC 6177)
 
 
@@ -67,6 +71,22 @@ class Limits:
     by_address: int
     age: float
     by_partner: int
+
+
+def limits_of(listener: str, most: int, settings: LimitSettings) -> Limits:
+    """Return what a listener bears, by name, of the `most` connections that it may have in all.
+
+    Half for anybody, so that whoever comes next finds a place. Where only this machine comes, all addresses count alike.
+    """
+    half = most // 2
+    if listener != "exchange":
+        return Limits(half, half, OTHERS_AGE.get(listener, settings.identified_s), half)
+    return Limits(
+        min(settings.strangers, half),
+        min(settings.strangers_per_address, half),
+        settings.identified_s,
+        min(settings.connections_per_partner, half),
+    )
 
 
 def to_shed(

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -101,40 +101,38 @@ class _Open:
     partner: str = ""
 
 
+class Access(Protocol):
+    """Whom a listener lets call, and when its answers leave; the exchange's and our own people's differ."""
+
+    def identify(self, certificate: bytes) -> str | None:
+        """Return whose certificate it is, or None; asked on every call, so that revocation is immediate."""
+
+    def demand_ready(self) -> None:
+        """Raise the Refusal that says why the gateway does not serve."""
+
+    def identified(self, peer: str, caller: str) -> None:
+        """Take note of a call whose caller is known; `peer` is the connection's other end as gRPC names it."""
+
+    def refused(self, caller: str, reason: str) -> None:
+        """Take note of a refusal that no ledger entry of its own follows."""
+
+    def leaves(self, method: str, started: float, now: float) -> float:
+        """Return the monotonic time at which an answer may leave, of a call that began at `started`."""
+
+
 class AuthInterceptor(grpc.ServerInterceptor):
-    """The one interceptor of a listener, the exchange's and the admin's.
+    """The one interceptor of a listener, the exchange's and the admin's."""
 
-    identify    certificate -> who it is, or None; asked on every call, so that revocation is immediate
-    ready       raises the Refusal that says why the gateway does not serve
-    refused     is called with each refusal that no ledger entry of its own follows: partner, reason
-    leaves      method, when its call began, now -> the monotonic time at which its answer may leave
-    identified  is called for each call whose caller is known: the connection's other end as gRPC names it, partner
-    """
-
-    def __init__(
-        self,
-        identify: Callable[[bytes], str | None],
-        limits: Limits,
-        *,
-        ready: Callable[[], None],
-        refused: Callable[[str, str], None],
-        leaves: Callable[[str, float, float], float],
-        identified: Callable[[str, str], None] = lambda _peer, _partner: None,
-        name: str = "exchange",
-    ) -> None:
-        self._identify = identify
+    def __init__(self, access: Access, limits: Limits, *, name: str = "exchange") -> None:
+        self._policy = access
         self._limits = limits
-        self._ready = ready
-        self._refused = refused
-        self._leaves = leaves
-        self._identified = identified
         self._admission = Admission(limits)
         self._unidentified = Unidentified(limits, monotonic())
         self._awaited: set[_Open] = set()
         self._lock = threading.Lock()
         self._workers = Workers(name)
         self._log = telemetry.logger("interceptor")
-        self._access = AccessLog(name)
+        self._access_log = AccessLog(name)
 
     def sign(self) -> object:
         """Return the sign of life of the thread that lets answers leave."""
@@ -186,7 +184,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
     ) -> None:
         """Do (0) to (3), which wait for nobody; the rest is done in a thread of the partner's own share."""
         try:
-            self._ready()  # (0)
+            self._policy.demand_ready()  # (0)
             self._deadline(call.context)  # (1)
             partner, certificate = self._identity(call.context)  # (2)
         except Refusal as refusal:
@@ -195,7 +193,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller
             self._fail(call, error)
             return
-        self._identified(call.context.peer(), partner)
+        self._policy.identified(call.context.peer(), partner)
         call = replace(call, partner=partner)
         try:
             self._admission.spend(partner, call.started)  # (3)
@@ -239,7 +237,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         finally:
             _caller.reset(token)
         now = monotonic()
-        moment = self._leaves(call.name, call.started, now)  # (21)
+        moment = self._policy.leaves(call.name, call.started, now)  # (21)
         if moment > now:
             self._workers.do_at(moment, lambda: self._deliver(call, answer))
         else:
@@ -258,7 +256,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
             # Before the end of the stream is sent, so that whoever has read it finds the place free.
             self._admission.free_place(call.partner)
         telemetry.count_call(call.name, "OK", "")
-        self._access.answered(call.name, call.partner, monotonic() - call.started)
+        self._access_log.answered(call.name, call.partner, monotonic() - call.started)
         _close(call)
 
     @contextmanager
@@ -281,7 +279,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
             known = ""
         try:
             if known:
-                self._identified(call.context.peer(), known)
+                self._policy.identified(call.context.peer(), known)
                 call = replace(call, partner=known)
                 self._admission.spend(known, call.started)
             else:
@@ -300,7 +298,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
 
     def _tell(self, call: _Open, refusal: Refusal, step: int) -> None:
         now, peer = monotonic(), address_of(call.context.peer())
-        self._access.refused(
+        self._access_log.refused(
             call.name, call.partner, peer, refusal, step=step, now=now, seconds=now - call.started
         )
 
@@ -309,7 +307,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         telemetry.count_call(call.name, refusal.code, refusal.reason)
         self._tell(call, refusal, step)
         if isinstance(refusal, _SUMMARISED) or call.name in _UNRECORDED:
-            self._refused(call.partner, refusal.reason)
+            self._policy.refused(call.partner, refusal.reason)
 
         def end() -> None:
             _end(call, _codes[refusal.code], str(refusal), _trailers(refusal))
@@ -323,7 +321,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         """Answer what is a fault of ours with a number that is in the log; a caller who left gets nothing."""
         if isinstance(error, grpc.RpcError) and not call.context.is_active():
             telemetry.count_call(call.name, "CANCELLED", "")
-            self._access.failed(
+            self._access_log.failed(
                 call.name, call.partner, "CANCELLED", "", monotonic() - call.started
             )
             return
@@ -333,7 +331,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         )
         telemetry.count_call(call.name, "INTERNAL", "INTERNAL")
         spent = monotonic() - call.started
-        self._access.failed(call.name, call.partner, "INTERNAL", error_id, spent)
+        self._access_log.failed(call.name, call.partner, "INTERNAL", error_id, spent)
         text = f"internal error {error_id}"
         info = error_details_pb2.ErrorInfo(
             reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id}
@@ -357,7 +355,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         if len(certificates) != 1:
             raise CertificateNotPinned
         try:
-            caller = self._identify(bytes(certificates[0]))
+            caller = self._policy.identify(bytes(certificates[0]))
         except KeysError:
             raise CertificateNotPinned from None
         if caller is None:

@@ -1,7 +1,7 @@
 """The admin listener, for our own people alone: officer certificates of our own authority, one table of acts.
 
     certificate -> officer    on every call, by the staff table, never from the message
-    act, arguments -> answer  through `Gateway.perform`, as a command does it while the gateway is closed
+    act, arguments -> answer  through `Administration.attend`, as a command does it while the gateway is closed
 
 A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
 and is no officer certificate. While the listener is open its address is in a file of the folder, mode 0600.
@@ -10,15 +10,19 @@ and is no officer certificate. While the listener is open its address is in a fi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import grpc
 
 from gateway import telemetry
+from gateway.admin.administration import Administration
 from gateway.admin.operation import NotAllowed, TwoPersons
+from gateway.admin.staff import Staff
+from gateway.config import Settings
 from gateway.errors import (
     ActRefused,
     ElementInvalid,
@@ -26,16 +30,19 @@ from gateway.errors import (
     SecondPersonRequired,
     UserError,
 )
-from gateway.server.listener import admission, file_descriptors, interceptor, listeners
+from gateway.server.listener import admission, interceptor, listeners
+from gateway.server.listener.connection_guard import Guard
 from gateway.server.listener.tls_probe import demand_tls_1_3
+from gateway.server.readiness import Readiness
 from gateway.server.rpc.review import Perform, Review
 from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
+from gateway.watchdog import Watchdog
 from gateway.wire import json_values
 from gateway.wire.decoding import refuse_unknown
 from keys import atomic_file
+from keys.keyset import KeysetInForce
 
-if TYPE_CHECKING:
-    from gateway.server.application import Gateway
+_log = telemetry.logger("admin")
 
 FILE: Final = (
     "door.json"  # in the party's folder while the gateway serves: {"admin": "host:port", …}
@@ -65,43 +72,66 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
             return admin_pb2.PerformResponse(answer=json_values.write(answer))
 
 
-class AdminService:
-    """The listener of our own people; `ready` raises the Refusal that says why the gateway does not serve."""
+@dataclass(frozen=True, slots=True)
+class AdminAccess:
+    """Officers whose certificate our own authority issued and the staff table still has (`interceptor.Access`)."""
 
-    def __init__(self, gateway: Gateway, ready: Callable[[], None]) -> None:
-        self._gateway = gateway
-        self._ready = ready
-        self._log = telemetry.logger("admin")
+    staff: Staff
+    readiness: Readiness
+    guard: Guard
 
-    def start(
+    def identify(self, certificate: bytes) -> str:
+        """Return whose officer certificate it is; raises StaffUnknown."""
+        return self.staff.officer(certificate).person
+
+    def demand_ready(self) -> None:
+        """Raise the Refusal that says why the process takes no calls."""
+        self.readiness.demand()
+
+    def identified(self, peer: str, caller: str) -> None:
+        """Count a connection as an officer's."""
+        self.guard.identified(peer, caller)
+
+    def refused(self, caller: str, reason: str) -> None:
+        """Log a refusal."""
+        _log.warning("refused", partner=caller, reason=reason)
+
+    def leaves(self, method: str, started: float, now: float) -> float:
+        """Let every answer leave at once."""
+        del method, started
+        return now
+
+
+class AdminListener:
+    """The listener of our own people; it needs nothing of the exchange, and can be opened by itself."""
+
+    def __init__(  # noqa: PLR0917 - the listener is made of these
         self,
-        identity: listeners.Shown,
-        *,
-        connections: int = file_descriptors.ADMIN,
-        identified: Callable[[str, str], None] = lambda _peer, _person: None,
-        beside: Mapping[str, str] = MappingProxyType({}),
-    ) -> int:
+        home: Path,
+        settings: Settings,
+        administration: Administration,
+        keyset: KeysetInForce,
+        watchdog: Watchdog,
+        readiness: Readiness,
+        guard: Guard,
+    ) -> None:
+        self._home, self._settings, self._administration = home, settings, administration
+        self._keyset, self._watchdog = keyset, watchdog
+        self._access = AdminAccess(administration.staff, readiness, guard)
+
+    def start(self, identity: listeners.Shown, connections: int, beside: Mapping[str, str]) -> int:
         """Open the listener and say where it is; return its port. Raises UserError when the address is taken.
 
         connections   to the listener in all
-        identified    is called for each officer's call, as the interceptor's
         beside        what else is written beside the address: other listeners, by name
         """
-        gateway, settings = self._gateway, self._gateway.settings
-        self._interceptor = interceptor.AuthInterceptor(
-            self._identify,
-            LIMITS,
-            ready=self._ready,
-            refused=lambda who, reason: self._log.warning("refused", partner=who, reason=reason),
-            leaves=lambda _name, _started, now: now,
-            identified=identified,
-            name="admin",
-        )
-        gateway.watchdog.also("admin-departures", self._interceptor.sign)
+        settings = self._settings
+        self._interceptor = interceptor.AuthInterceptor(self._access, LIMITS, name="admin")
+        self._watchdog.also("admin-departures", self._interceptor.sign)
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
-            lambda: gateway.keyset.badge_ca_pem,
+            lambda: self._keyset.current.badge_ca_pem,
             interceptor=self._interceptor,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
@@ -113,23 +143,20 @@ class AdminService:
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
-        atomic_file.replace(gateway.home / FILE, json.dumps(where).encode())
+        atomic_file.replace(self._home / FILE, json.dumps(where).encode())
         return port
 
     def stop(self, grace: float) -> None:
         """Take the address away, finish the acts under way, refuse new ones."""
         with suppress(FileNotFoundError):
-            (self._gateway.home / FILE).unlink()
+            (self._home / FILE).unlink()
         self._interceptor.close(self._server, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""
-        officer = self._gateway.staff.officer(interceptor.caller().certificate)
+        officer = self._administration.staff.officer(interceptor.caller().certificate)
         with _told():
-            return self._gateway.attend(officer, act, values)
-
-    def _identify(self, certificate: bytes) -> str:
-        return self._gateway.staff.officer(certificate).person
+            return self._administration.attend(officer, act, values)
 
 
 @contextmanager

@@ -27,13 +27,12 @@ from gateway.isolated_loop import each
 from gateway.outbound.correction_sender import CorrectionSender, SenderContext
 from gateway.outbound.details_sender import DetailsSender
 from gateway.outbound.query_sender import QuerySender
-from gateway.server.outbound_permissions import OutboundPermissions
 from gateway.server.partner_connections import PartnerConnections
 from gateway.server.workers.partner_threads import PartnerThreads
-from gateway.server.workers.watchdog import Watchdog
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.sqlite import Database
 from gateway.trust.partners import Directory
+from gateway.watchdog import Watchdog
 
 READING = 600.0  # seconds between two readings of the partners' directories
 EVERY = 2.0  # seconds between two looks at what is due
@@ -67,7 +66,6 @@ class OutboundWorker:
         directory: Directory,
         connections: PartnerConnections,
         post: SenderContext,
-        permissions: OutboundPermissions,
         files: Files,
         watchdog: Watchdog,
         random: Callable[[int], bytes],
@@ -76,7 +74,7 @@ class OutboundWorker:
         self._connections, self._watchdog = connections, watchdog
         self._setbacks = post.setbacks
         self._notices = CorrectionSender(post)
-        self._outbound = QuerySender(post, permissions.may_ask, random)
+        self._outbound = QuerySender(post, random)
         self._seeker = DetailsSender(post, random)
         self._stop = threading.Event()
         self._begun = threading.Lock()

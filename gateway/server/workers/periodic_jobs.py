@@ -6,18 +6,58 @@ several rounds in a row is an ALARM until a round of it succeeds.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway import telemetry
 from gateway.monitoring.alarms import LatchedAlarms
+from gateway.watchdog import Watchdog
 
 Job = tuple[str, Callable[[], object]]  # name, what it does in one round
 
+ROUND = 30.0  # seconds between two rounds
+STOPPING: Final = (
+    3.0  # seconds that a stop waits for the round under way; each step of it can be cut
+)
 PERSISTS: Final = 3  # failures in a row that are an ALARM: a minute and a half, no passing trouble
 PREFIX: Final = "JOB/"  # of the alarms' names
 
 _log = telemetry.logger("jobs")
+
+
+class JobThread:
+    """The thread in which the rounds run; `work` runs one, and is given what says that the thread goes on."""
+
+    def __init__(self, work: Callable[[Callable[[str], None]], None], watchdog: Watchdog) -> None:
+        self._work, self._watchdog = work, watchdog
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; the first round comes after `ROUND` seconds."""
+        self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
+        self._thread.start()
+
+    def ask_to_end(self) -> None:
+        """Begin no further round."""
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Wait some seconds for the round under way; idempotent."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(STOPPING)
+            if self._thread.is_alive():
+                _log.error("thread_left_behind", state=self._thread.name)
+
+    def _run(self) -> None:
+        with self._watchdog.watching("rounds"):
+            while not self._watchdog.rest(self._stop, ROUND):
+                try:
+                    self._work(lambda _: self._watchdog.beat())
+                except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the gateway
+                    _log.error("round_failed", kind=type(error).__name__)
 
 
 class Jobs:

@@ -19,10 +19,10 @@ from gateway.errors import PasserelleError, UserError
 from gateway.ledger.tiles import new_since
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, Publisher
-from gateway.server.workers.watchdog import Watchdog
 from gateway.store.ledger import stored_ledger
 from gateway.store.sqlite import Database, open_store
 from gateway.trust.partners import own_bundle
+from gateway.watchdog import Watchdog
 
 EVERY: Final = (
     2.0  # seconds between two looks; each makes at most one checkpoint and its partial tiles

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gateway import telemetry
 from gateway.ledger import timestamp
 from gateway.ledger_ops.timestamps import Timestamps
-from gateway.server.workers.watchdog import Watchdog
+from gateway.watchdog import Watchdog
 
 EVERY: Final = 30.0  # seconds between two looks whether a stamp is due
 LONGEST: Final = 20.0  # seconds for an answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,13 +14,14 @@ from gateway.law.retention_policy import RULES, RetentionClass, Schedule
 from gateway.ledger.entry import decode
 from gateway.store.effects import Effect, says
 from gateway.store.exchange.replay import ReplayState
+from gateway.store.exchange.transactions import open_finding
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.holds import Named, unmoved
 from gateway.store.schema import disclosures, hit_references, leaves, replay, reviews, transactions
 from gateway.store.times import milliseconds, moment
+from keys.data_encryption import DataRing
 
 Key = tuple[Any, ...]
-Finder = Callable[[str, str, bytes], int | None]  # partner, number, sealed → who was found
 
 
 class Moved(PasserelleError):
@@ -112,10 +113,10 @@ def erase(
     return tuple(effects)
 
 
-def widened(connection: Connection, finder: Finder, items: Sequence[Item]) -> list[Item]:
+def widened(connection: Connection, data_key: DataRing, items: Sequence[Item]) -> list[Item]:
     """Return items with all numbers they go under and all people they speak of, as far as rows say.
 
-    A request for details has its own number; whom a query found is sealed in its row, and `finder` opens it.
+    A request for details has its own number; whom a query found is sealed in its row, with `data_key`.
     """
     pairs = {(one.named.partner, each) for one in items for each in one.named.numbers if each}
     queries: dict[tuple[str, str], set[str]] = {}
@@ -134,7 +135,7 @@ def widened(connection: Connection, finder: Finder, items: Sequence[Item]) -> li
         tuple_(asked.partner, asked.number).in_(pairs), asked.subject.is_not(None)
     )
     for partner, number, sealed in connection.execute(rows):
-        found = finder(partner, number, sealed)
+        found = open_finding(data_key, partner, number, sealed).subject
         if found is not None:
             people.setdefault((partner, number), set()).add(found)
     hits = hit_references.c

@@ -39,28 +39,28 @@ class Person:
     key: SigningKey
 
     def propose(self, gateway: Gateway, action: str, values: dict[str, object]) -> str:
-        drafted = gateway.perform(
+        drafted = gateway.admin.perform(
             self.officer, "proposals.draft", {"action": action, "values": values}
         )
         return self.submit(gateway, str(drafted["text"]))
 
     def submit(self, gateway: Gateway, text: str) -> str:
         signature = self.key.sign(text.encode(), signatures.PROPOSAL).hex()
-        filed = gateway.perform(
+        filed = gateway.admin.perform(
             self.officer, "proposals.submit", {"text": text, "signature": signature}
         )
         return str(filed["id"])
 
     def approve(self, gateway: Gateway, identifier: str, **more: Any) -> Any:
         signature = self.answer(gateway, identifier, Verdict.APPROVE, **more)
-        return gateway.perform(
+        return gateway.admin.perform(
             self.officer, "proposals.approve", {"id": identifier, "signature": signature}
         )
 
     def reject(self, gateway: Gateway, identifier: str) -> Any:
         signature = self.answer(gateway, identifier, Verdict.REJECT)
         values = {"id": identifier, "signature": signature, "reason": "not agreed"}
-        return gateway.perform(self.officer, "proposals.reject", values)
+        return gateway.admin.perform(self.officer, "proposals.reject", values)
 
     def answer(
         self,
@@ -72,7 +72,7 @@ class Person:
         person: str = "",
         context: bytes = signatures.APPROVAL,
     ) -> str:
-        shown = gateway.perform(self.officer, "proposals.show", {"id": identifier})
+        shown = gateway.admin.perform(self.officer, "proposals.show", {"id": identifier})
         text = alter(str(shown["text"]).encode())
         said = approval_text(text, person or self.officer.person, verdict)
         return self.key.sign(said, context).hex()
@@ -87,7 +87,7 @@ def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
 def enter(gateway: Gateway, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
     keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES))
     values = {**keys.request().values(), "roles": [role.value for role in roles]}
-    gateway.perform(by, "staff.add", values)
+    gateway.admin.perform(by, "staff.add", values)
     return Person(Officer(person, frozenset(roles)), keys.approving)
 
 
@@ -102,7 +102,7 @@ def two(gateway: Gateway) -> Person:
 
 
 def placed(gateway: Gateway, one: Person) -> dict[str, object]:
-    hold = gateway.perform(one.officer, "hold.place", HOLD)["hold"]
+    hold = gateway.admin.perform(one.officer, "hold.place", HOLD)["hold"]
     return {"hold": hold, "reason": "closed"}
 
 
@@ -116,7 +116,7 @@ def verbs(gateway: Gateway) -> list[str]:
 
 
 def state(gateway: Gateway, person: Person, identifier: str) -> object:
-    return gateway.perform(person.officer, "proposals.show", {"id": identifier})["state"]
+    return gateway.admin.perform(person.officer, "proposals.show", {"id": identifier})["state"]
 
 
 def test_what_one_proposes_and_another_approves_is_done(
@@ -125,14 +125,14 @@ def test_what_one_proposes_and_another_approves_is_done(
     values = placed(gateway, one)
     identifier = one.propose(gateway, "hold.release", values)
 
-    shown = gateway.perform(two.officer, "proposals.show", {"id": identifier})
+    shown = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
     assert shown["values"] == values
     assert shown["objection"] == ""
     assert "partner AUS" in str(shown["plan"])
     done = two.approve(gateway, identifier)
 
     assert done["answer"] == {"hold": values["hold"], "released": True}
-    assert gateway.perform(one.officer, "hold.list", {})["holds"] == []
+    assert gateway.admin.perform(one.officer, "hold.list", {})["holds"] == []
     assert state(gateway, one, identifier) == "EXECUTED"
     assert verbs(gateway) == ["PROPOSED", "APPROVED", "EXECUTED"]
     assert self_check.verify_ledger(gateway.home).ok
@@ -143,16 +143,19 @@ def test_a_proposal_says_whose_hold_it_releases_and_leaves_who_was_shown_it(
 ) -> None:
     """The id of a hold tells nobody whom it keeps; released or not, whoever looks is told, and that is recorded."""
     hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
-    values = {"hold": gateway.perform(one.officer, "hold.place", hold)["hold"], "reason": "closed"}
+    values = {
+        "hold": gateway.admin.perform(one.officer, "hold.place", hold)["hold"],
+        "reason": "closed",
+    }
     with gateway.database.reader() as reader:
         subject = str(subjects.find(reader, "P-1"))
     identifier = one.propose(gateway, "hold.release", values)
     auditor = Officer("P-9", frozenset({Role.AUDITOR}))
 
-    waiting = gateway.perform(two.officer, "proposals.show", {"id": identifier})
-    hidden = gateway.perform(auditor, "proposals.show", {"id": identifier})
+    waiting = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
+    hidden = gateway.admin.perform(auditor, "proposals.show", {"id": identifier})
     two.approve(gateway, identifier)
-    done = gateway.perform(two.officer, "proposals.show", {"id": identifier})
+    done = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
 
     assert str(waiting["about"]).startswith("person P-1, held since ")
     assert str(waiting["about"]).endswith("by P-1: access request 14")
@@ -183,8 +186,8 @@ NAMED_BY = {
 
 def test_every_kind_of_proposal_says_what_it_is_about(gateway: Gateway, one: Person) -> None:
     acts = [
-        gateway.operations.act(Officer("P-1", frozenset(Role)), name)
-        for name in gateway.operations.acts
+        gateway.admin.operations.act(Officer("P-1", frozenset(Role)), name)
+        for name in gateway.admin.operations.acts
     ]
     silent = [
         act.name
@@ -204,7 +207,7 @@ def test_a_key_that_is_handed_in_is_shown_by_its_id(
     key = OpeningKey.generate()
     identifier = one.propose(gateway, action, {"public": key.public.hex(), "reason": "yearly"})
 
-    shown = gateway.perform(two.officer, "proposals.show", {"id": identifier})
+    shown = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
 
     assert shown["about"] == f"key {key.key_id.hex()}"
 
@@ -216,7 +219,7 @@ def test_an_agreement_that_is_to_be_signed_is_shown_by_its_name(
     values = {"file": "ours.toml", "text": text, "reason": "signed"}
     identifier = one.propose(gateway, "agreements.sign", values)
 
-    shown = gateway.perform(two.officer, "proposals.show", {"id": identifier})
+    shown = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
 
     assert str(shown["about"]).startswith("au@1 with AUS, in force from 20")
 
@@ -259,16 +262,18 @@ def test_another_person_rejects_and_the_proposer_withdraws(
     with pytest.raises(UserError, match="withdraws it"):
         one.reject(gateway, first)
     with pytest.raises(NotAllowed):
-        gateway.perform(two.officer, "proposals.withdraw", {"id": second})
+        gateway.admin.perform(two.officer, "proposals.withdraw", {"id": second})
     two.reject(gateway, first)
-    gateway.perform(one.officer, "proposals.withdraw", {"id": second})
+    gateway.admin.perform(one.officer, "proposals.withdraw", {"id": second})
 
     for identifier in (first, second):
         with pytest.raises(UserError, match="is used once"):
             two.approve(gateway, identifier)
     assert verbs(gateway)[-2:] == ["REJECTED", "WITHDRAWN"]
-    assert gateway.perform(one.officer, "proposals.list", {})["proposals"] == []
-    assert len(gateway.perform(one.officer, "proposals.list", {"all": True})["proposals"]) == 2
+    assert gateway.admin.perform(one.officer, "proposals.list", {})["proposals"] == []
+    assert (
+        len(gateway.admin.perform(one.officer, "proposals.list", {"all": True})["proposals"]) == 2
+    )
 
 
 def test_what_nobody_approves_in_an_hour_expires(
@@ -276,12 +281,12 @@ def test_what_nobody_approves_in_an_hour_expires(
 ) -> None:
     identifier = one.propose(gateway, "hold.release", placed(gateway, one))
     now = gateway.clock()
-    gateway.approvals._clock = lambda: now + timedelta(hours=1)
+    gateway.admin.approvals._clock = lambda: now + timedelta(hours=1)
 
     with pytest.raises(NotAllowed, match="in its time"):
         two.approve(gateway, identifier)
-    gateway.approvals.expire()
-    gateway.approvals.expire()
+    gateway.admin.approvals.expire()
+    gateway.admin.approvals.expire()
 
     assert state(gateway, one, identifier) == "EXPIRED"
     assert verbs(gateway) == ["PROPOSED", "REFUSED", "EXPIRED"]
@@ -358,9 +363,9 @@ def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated
         def stops(*_: object) -> None:
             raise KeyboardInterrupt
 
-        gateway.approvals._operations = lambda: Halting(gateway.operations, stops)  # type: ignore[assignment,return-value]
-        moved = gateway.approvals._moved
-        gateway.approvals._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
+        gateway.admin.approvals._operations = Halting(gateway.admin.operations, stops)  # type: ignore[assignment]
+        moved = gateway.admin.approvals._moved
+        gateway.admin.approvals._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
             moved(kept, target, *rest, **more) if target.value == "APPROVED" else kept
         )
         with pytest.raises(KeyboardInterrupt):
@@ -368,7 +373,7 @@ def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated
 
     with Gateway.open(homes[0], secret) as again:
         assert state(again, one, identifier) == "FAILED"
-        assert len(again.perform(one.officer, "hold.list", {})["holds"]) == 1
+        assert len(again.admin.perform(one.officer, "hold.list", {})["holds"]) == 1
         with pytest.raises(UserError, match="is used once"):
             two.approve(again, identifier)
 
@@ -393,13 +398,13 @@ def test_a_ledger_that_cannot_record_lets_nothing_happen(
         with pytest.raises(AuditUnavailable):
             two.approve(gateway, identifier)
 
-    assert len(gateway.perform(one.officer, "hold.list", {})["holds"]) == 1
+    assert len(gateway.admin.perform(one.officer, "hold.list", {})["holds"]) == 1
     assert state(gateway, one, identifier) == "OPEN"
 
 
 def test_the_same_words_are_filed_once(gateway: Gateway, one: Person) -> None:
     values = placed(gateway, one)
-    drafted = gateway.perform(
+    drafted = gateway.admin.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
     one.submit(gateway, str(drafted["text"]))
@@ -410,7 +415,7 @@ def test_the_same_words_are_filed_once(gateway: Gateway, one: Person) -> None:
 
 def test_a_longer_life_than_an_hour_is_no_proposal(gateway: Gateway, one: Person) -> None:
     values = placed(gateway, one)
-    drafted = gateway.perform(
+    drafted = gateway.admin.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
     proposal = Proposal.parse(str(drafted["text"]).encode())
@@ -422,7 +427,7 @@ def test_a_longer_life_than_an_hour_is_no_proposal(gateway: Gateway, one: Person
 
 def test_only_its_own_proposer_submits_it(gateway: Gateway, one: Person, two: Person) -> None:
     values = placed(gateway, one)
-    drafted = gateway.perform(
+    drafted = gateway.admin.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
 
@@ -434,7 +439,7 @@ def test_a_draft_leaves_nothing_behind(gateway: Gateway, one: Person) -> None:
     values = placed(gateway, one)
     size = gateway.sequencer.size
 
-    drafted = gateway.perform(
+    drafted = gateway.admin.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values, "minutes": 5}
     )
 

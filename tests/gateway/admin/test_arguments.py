@@ -43,4 +43,4 @@ def test_a_closed_list_is_named(homes: Any, secret: Any) -> None:
             ("hold.place", "kind: one of person, "),
         ):
             with pytest.raises(UserError, match=said):
-                gateway.perform(EVERYBODY, act, {"kind": "KEY", "reason": "weekly"})
+                gateway.admin.perform(EVERYBODY, act, {"kind": "KEY", "reason": "weekly"})

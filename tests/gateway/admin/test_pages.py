@@ -45,7 +45,7 @@ def test_what_a_list_gave_is_taken() -> None:
 def test_holds_are_listed_in_pages(gateway: Any) -> None:
     for number in range(5):
         values = {"kind": "person", "reference": "P-1", "reason": f"request {number}"}
-        gateway.perform(CASEWORKER, "hold.place", values)
+        gateway.admin.perform(CASEWORKER, "hold.place", values)
 
     demand_pages(gateway, OPERATOR, "hold.list", "holds")
 
@@ -58,14 +58,14 @@ def test_decisions_are_listed_in_pages(gateway: Any) -> None:
             "ground": "NATIONAL_SECURITY",
             "reason": "as decided",
         }
-        gateway.perform(CASEWORKER, "decision.refuse", values)
+        gateway.admin.perform(CASEWORKER, "decision.refuse", values)
 
     demand_pages(gateway, CASEWORKER, "decision.list", "decisions")
 
 
 def test_staff_are_listed_in_pages(gateway: Any, wish: Any) -> None:
     for number in range(5):
-        gateway.perform(CUSTODY, "staff.add", wish(f"P-{number + 20}", "auditor"))
+        gateway.admin.perform(CUSTODY, "staff.add", wish(f"P-{number + 20}", "auditor"))
 
     demand_pages(gateway, OPERATOR, "staff.list", "staff")
 
@@ -73,9 +73,9 @@ def test_staff_are_listed_in_pages(gateway: Any, wish: Any) -> None:
 def test_a_page_of_no_size_or_of_more_than_fits_is_refused(gateway: Any) -> None:
     for size in (0, -1, 201):
         with pytest.raises(UserError, match="page_size"):
-            gateway.perform(OPERATOR, "hold.list", {"page_size": size})
+            gateway.admin.perform(OPERATOR, "hold.list", {"page_size": size})
 
 
 def test_a_token_of_another_list_is_refused(gateway: Any) -> None:
     with pytest.raises(UserError, match=WRONG):
-        gateway.perform(OPERATOR, "hold.list", {"page_token": token("of", "another")})
+        gateway.admin.perform(OPERATOR, "hold.list", {"page_token": token("of", "another")})

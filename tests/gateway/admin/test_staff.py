@@ -54,7 +54,7 @@ def add(
     **more: Any,
 ) -> bytes:
     values = {**(keys or keys_of(person)).request().values(), "roles": list(roles)}
-    return str(gateway.perform(by, "staff.add", {**values, **more})["certificate"]).encode()
+    return str(gateway.admin.perform(by, "staff.add", {**values, **more})["certificate"]).encode()
 
 
 def kinds(gateway: Gateway) -> list[EntryType]:
@@ -64,7 +64,7 @@ def kinds(gateway: Gateway) -> list[EntryType]:
 def test_a_badge_makes_an_officer(gateway: Gateway) -> None:
     badge = add(gateway, "P-7", "caseworker", "auditor")
 
-    assert gateway.staff.officer(badge) == Officer(
+    assert gateway.admin.staff.officer(badge) == Officer(
         "P-7", frozenset({Role.CASEWORKER, Role.AUDITOR})
     )
     assert kinds(gateway)[-1] is EntryType.STAFF
@@ -76,7 +76,7 @@ def test_nobody_adds_to_himself_or_ends_himself(gateway: Gateway) -> None:
         ("staff.end", {}),
     ):
         with pytest.raises(NotAllowed, match="another operator"):
-            gateway.perform(OPERATOR, act, {"person": "P-1", **more})
+            gateway.admin.perform(OPERATOR, act, {"person": "P-1", **more})
 
 
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.OPERATOR}, key=lambda role: role.value))
@@ -91,27 +91,27 @@ def test_what_was_denied_is_an_alarm_once_a_minute(gateway: Gateway) -> None:
     before = len(kinds(gateway))
     for _ in range(3):
         with pytest.raises(NotAllowed):
-            gateway.perform(Officer("P-2", frozenset({Role.EXAMINER})), "staff.list", {})
+            gateway.admin.perform(Officer("P-2", frozenset({Role.EXAMINER})), "staff.list", {})
 
     assert kinds(gateway)[before:] == [EntryType.ALARM]
 
 
 def test_who_was_shown_out_stays_out(gateway: Gateway) -> None:
     badge = add(gateway, "P-7", "caseworker")
-    gateway.perform(OPERATOR, "staff.end", {"person": "P-7"})
+    gateway.admin.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
     with pytest.raises(StaffUnknown):
-        gateway.staff.officer(badge)
+        gateway.admin.staff.officer(badge)
     with pytest.raises(UserError, match="nobody of the name P-7"):
-        gateway.perform(OPERATOR, "staff.end", {"person": "P-7"})
+        gateway.admin.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
 
 def test_a_badge_ends_with_its_days(gateway: Gateway) -> None:
     badge, now = add(gateway, "P-7", "caseworker", days=2), gateway.clock()
-    gateway.staff._clock = lambda: now + timedelta(days=3)
+    gateway.admin.staff._clock = lambda: now + timedelta(days=3)
 
     with pytest.raises(StaffUnknown):
-        gateway.staff.officer(badge)
+        gateway.admin.staff.officer(badge)
 
 
 def test_a_badge_that_the_table_does_not_know_opens_nothing(gateway: Gateway) -> None:
@@ -127,7 +127,7 @@ def test_a_badge_that_the_table_does_not_know_opens_nothing(gateway: Gateway) ->
         gateway.clock(),
     )
     with pytest.raises(StaffUnknown):
-        gateway.staff.officer(forged)
+        gateway.admin.staff.officer(forged)
 
 
 def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(gateway: Gateway) -> None:
@@ -144,7 +144,7 @@ def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(gateway: Gateway
         gateway.clock(),
     )
     with pytest.raises(StaffUnknown):
-        gateway.staff.officer(risen)
+        gateway.admin.staff.officer(risen)
 
 
 def test_a_key_is_granted_once(gateway: Gateway) -> None:
@@ -217,14 +217,16 @@ def test_who_puts_the_operators_away_first_is_as_loud(gateway: Gateway, first: s
         add(gateway, person, "operator", by=CUSTODY)
     for person, other in (("P-2", "P-1"), ("P-1", "P-2")):
         if first == "end":
-            gateway.perform(CUSTODY, "staff.end", {"person": person})
+            gateway.admin.perform(CUSTODY, "staff.end", {"person": person})
             assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
         if first == "suspend":
             values = {"person": person, "reason": "lost"}
-            gateway.perform(Officer(other, frozenset({Role.OPERATOR})), "staff.suspend", values)
+            gateway.admin.perform(
+                Officer(other, frozenset({Role.OPERATOR})), "staff.suspend", values
+            )
     if first == "wait":
         now = gateway.clock()
-        gateway.staff._clock = lambda: now + timedelta(days=91)
+        gateway.admin.staff._clock = lambda: now + timedelta(days=91)
 
     add(gateway, "P-3", "operator", by=CUSTODY)
 
@@ -244,7 +246,7 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(gateway: Gatewa
     def by_another(nonce: bytes) -> bytes:
         return officer_keys.signed(other.tls, officer_keys.challenge(nonce))
 
-    assert gateway.admit(certificate, replayed).person == "P-7"
+    assert gateway.admin.admit(certificate, replayed).person == "P-7"
     for shows in (
         replayed,
         by_another,
@@ -253,7 +255,7 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(gateway: Gatewa
         lambda nonce: officer_keys.signed(mine.tls, nonce),
     ):
         with pytest.raises(StaffUnknown):
-            gateway.admit(certificate, shows)
+            gateway.admin.admit(certificate, shows)
 
 
 def test_nobody_is_added_with_a_key_that_signs_for_another(gateway: Gateway) -> None:
@@ -271,8 +273,10 @@ def test_one_person_makes_or_ends_no_operator(gateway: Gateway) -> None:
     with pytest.raises(TwoPersons):
         add(gateway, "P-7", "operator", "auditor")
     with pytest.raises(TwoPersons):
-        gateway.perform(OPERATOR, "staff.end", {"person": "P-8"})
-    assert gateway.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})["ended"]
+        gateway.admin.perform(OPERATOR, "staff.end", {"person": "P-8"})
+    assert gateway.admin.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})[
+        "ended"
+    ]
 
 
 def test_one_person_makes_no_examiner(gateway: Gateway) -> None:
@@ -283,23 +287,23 @@ def test_one_person_makes_no_examiner(gateway: Gateway) -> None:
         with pytest.raises(TwoPersons):
             add(gateway, person, "caseworker", "examiner")
     badge = add(gateway, "P-7", "examiner", by=replace(OPERATOR, second="P-9"))
-    assert gateway.staff.officer(badge).roles == {Role.EXAMINER}
+    assert gateway.admin.staff.officer(badge).roles == {Role.EXAMINER}
 
 
 def test_one_person_suspends_loudly_and_two_let_in_again(gateway: Gateway) -> None:
     badge = add(gateway, "P-8", "operator", by=CUSTODY)
     values = {"person": "P-8", "reason": "lost on the train"}
-    gateway.perform(OPERATOR, "staff.suspend", values)
+    gateway.admin.perform(OPERATOR, "staff.suspend", values)
 
     assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
     with pytest.raises(StaffUnknown):
-        gateway.staff.officer(badge)
+        gateway.admin.staff.officer(badge)
     with pytest.raises(TwoPersons):
-        gateway.perform(OPERATOR, "staff.resume", values)
-    gateway.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
-    assert gateway.staff.officer(badge).person == "P-8"
+        gateway.admin.perform(OPERATOR, "staff.resume", values)
+    gateway.admin.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
+    assert gateway.admin.staff.officer(badge).person == "P-8"
     with pytest.raises(UserError, match="nobody of the name P-8 is suspended"):
-        gateway.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
+        gateway.admin.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
 
 
 def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(gateway: Gateway) -> None:
@@ -307,12 +311,12 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(gateway: Gatew
     key = keys.tls.public.hex()
     add(gateway, "P-7", "caseworker", keys=keys)
 
-    again = gateway.perform(OPERATOR, "staff.badge", {"public": key})
-    assert gateway.staff.officer(str(again["certificate"]).encode()).person == "P-7"
-    gateway.perform(OPERATOR, "staff.end", {"person": "P-7"})
+    again = gateway.admin.perform(OPERATOR, "staff.badge", {"public": key})
+    assert gateway.admin.staff.officer(str(again["certificate"]).encode()).person == "P-7"
+    gateway.admin.perform(OPERATOR, "staff.end", {"person": "P-7"})
     for public in (key, TlsKey.generate().public.hex()):
         with pytest.raises(UserError, match="not in force"):
-            gateway.perform(OPERATOR, "staff.badge", {"public": public})
+            gateway.admin.perform(OPERATOR, "staff.badge", {"public": public})
 
 
 @pytest.mark.parametrize(
@@ -336,10 +340,10 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(gateway: Gatew
     ],
 )
 def test_a_wrong_argument_lets_nobody_in(gateway: Gateway, values: dict[str, Any]) -> None:
-    before = gateway.perform(OPERATOR, "staff.list", {})
+    before = gateway.admin.perform(OPERATOR, "staff.list", {})
     good = wish("P-7", "caseworker")
 
     with pytest.raises(UserError):
-        gateway.perform(OPERATOR, "staff.add", {**good, **values})
+        gateway.admin.perform(OPERATOR, "staff.add", {**good, **values})
 
-    assert gateway.perform(OPERATOR, "staff.list", {}) == before
+    assert gateway.admin.perform(OPERATOR, "staff.list", {}) == before

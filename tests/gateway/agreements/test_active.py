@@ -339,18 +339,18 @@ def test_an_operator_signs_and_the_ledger_says_who(homes: Any, gateway: Gateway)
     values = {"file": "au-2.toml", "text": text, "reason": "countersigned"}
 
     with pytest.raises(TwoPersons):
-        gateway.perform(OPERATOR, "agreements.sign", values)
-    gateway.perform(TWO, "agreements.sign", values)
+        gateway.admin.perform(OPERATOR, "agreements.sign", values)
+    gateway.admin.perform(TWO, "agreements.sign", values)
     gateway.active_agreements.round()
 
     assert len(gateway.agreements["au"]) == 2
     assert entries(gateway, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
     with pytest.raises(UserError, match=r"au-2\.toml line"):
-        gateway.perform(TWO, "agreements.sign", {**values, "text": "[agreement"})
+        gateway.admin.perform(TWO, "agreements.sign", {**values, "text": "[agreement"})
     with pytest.raises(UserError, match="rename yours"):
-        gateway.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
+        gateway.admin.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
     with pytest.raises(NotAllowed):
-        gateway.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
+        gateway.admin.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
 
 
 def foreign(homes: Any, **changes: str) -> str:

@@ -165,7 +165,7 @@ def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(door: Any, monkeypat
     def broken(*_: object) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(door.gateway.operations, "perform", broken)
+    monkeypatch.setattr(door.gateway.admin.operations, "perform", broken)
     shown = opened(door.home.parent / "p1")
     with pytest.raises(grpc.RpcError) as caught:
         knock(door, shown.key_pem, shown.chain)

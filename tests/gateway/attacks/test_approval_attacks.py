@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,11 +47,11 @@ class Desk:
 
     def enter(self, name: str) -> SigningKey:
         keys = keys_of(name)
-        self.gateway.perform(CUSTODY, "staff.add", wish(keys, "operator"))
+        self.gateway.admin.perform(CUSTODY, "staff.add", wish(keys, "operator"))
         return keys.approving
 
     def do(self, name: str, act: str, **values: object) -> dict[str, Any]:
-        return dict(self.gateway.perform(Officer(name, OPERATORS), act, values))
+        return dict(self.gateway.admin.perform(Officer(name, OPERATORS), act, values))
 
     def propose(self) -> str:
         text = self.do("P-1", "proposals.draft", action="hold.release", values=self.values)["text"]
@@ -152,7 +153,7 @@ def test_an_approval_for_a_changed_state_is_refused(desk: Desk) -> None:
 
 
 def test_an_approval_under_a_newer_directory_version_is_refused(desk: Desk) -> None:
-    desk.gateway.approvals._version = lambda: 99
+    desk.gateway.admin.approvals._own = SimpleNamespace(version=99)
 
     with pytest.raises(NotAllowed, match="has changed since"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -160,7 +161,7 @@ def test_an_approval_under_a_newer_directory_version_is_refused(desk: Desk) -> N
 
 def test_an_expired_proposal_is_not_approved(desk: Desk) -> None:
     now = desk.gateway.clock()
-    desk.gateway.approvals._clock = lambda: now + timedelta(minutes=60)
+    desk.gateway.admin.approvals._clock = lambda: now + timedelta(minutes=60)
 
     with pytest.raises(NotAllowed, match="in its time"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -168,7 +169,7 @@ def test_an_expired_proposal_is_not_approved(desk: Desk) -> None:
 
 def test_a_clock_stepped_back_brings_no_proposal_forward(desk: Desk) -> None:
     now = desk.gateway.clock()
-    desk.gateway.approvals._clock = lambda: now - timedelta(hours=1)
+    desk.gateway.admin.approvals._clock = lambda: now - timedelta(hours=1)
 
     with pytest.raises(NotAllowed, match="set the clocks right"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -215,7 +216,7 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
     without = wish(keys_of("P-4"), "operator")
     del without["approving"]
     with pytest.raises(UserError, match="approving"):
-        desk.gateway.perform(CUSTODY, "staff.add", without)
+        desk.gateway.admin.perform(CUSTODY, "staff.add", without)
 
     with pytest.raises(NotAllowed, match="a role that the act asks for"):
         desk.yes("P-3", SigningKey.generate())
@@ -223,7 +224,7 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
 
 def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> None:
     """The state is asked once more between the claim and the act."""
-    approvals, moved = desk.gateway.approvals, desk.gateway.approvals._moved
+    approvals, moved = desk.gateway.admin.approvals, desk.gateway.admin.approvals._moved
 
     def meanwhile(kept: Any, target: Any, *rest: Any, **more: Any) -> Any:
         done = moved(kept, target, *rest, **more)
@@ -242,7 +243,7 @@ def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> Non
 
 @pytest.mark.parametrize(("ended", "says"), [("P-2", "a role that"), ("P-1", "may no longer")])
 def test_who_was_shown_out_for_good_takes_no_part(desk: Desk, ended: str, says: str) -> None:
-    desk.gateway.perform(CUSTODY, "staff.end", {"person": ended})
+    desk.gateway.admin.perform(CUSTODY, "staff.end", {"person": ended})
 
     with pytest.raises(NotAllowed, match=says):
         desk.yes("P-2", desk.keys["P-2"])
@@ -260,8 +261,8 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
 
     for act, arguments in (("proposals.approve", yes), ("proposals.draft", wanted)):
         with pytest.raises(NotAllowed):
-            desk.gateway.perform(puppet, act, arguments)
-    for name, one in desk.gateway.operations._acts.items():
+            desk.gateway.admin.perform(puppet, act, arguments)
+    for name, one in desk.gateway.admin.operations._acts.items():
         if one.two is not never:
             assert one.roles == OPERATORS, name
 
@@ -284,7 +285,7 @@ def test_no_operator_alone_lets_a_key_of_his_own_in_under_anothers_name(
 
     for roles in (frozenset({Role.CASEWORKER}), OPERATORS):
         with pytest.raises(NotAllowed, match="no key in force of that person"):
-            desk.gateway.perform(Officer(name, roles), "proposals.approve", yes)
+            desk.gateway.admin.perform(Officer(name, roles), "proposals.approve", yes)
     assert desk.held
 
 

@@ -29,7 +29,7 @@ STEP = recovery.CHUNK + recovery.TAG_BYTES
 
 
 def take(gateway: Gateway, target: Path) -> Path:
-    made = gateway.perform(TWO, "backup.begin", {})["made"]
+    made = gateway.admin.perform(TWO, "backup.begin", {})["made"]
     archive.write(gateway.settings, SealingKey(RECOVERY.public), str(made), target)
     return target
 
@@ -45,7 +45,7 @@ def checkpoint(gateway: Gateway, target: Path) -> Path:
 def gateway(homes: Any, secret: Any) -> Any:
     with Gateway.open(homes[0], secret) as opened:
         values = {"public": RECOVERY.public.hex(), "reason": "a test"}
-        opened.perform(TWO, "backup.recipient", values)
+        opened.admin.perform(TWO, "backup.recipient", values)
         yield opened
 
 
@@ -195,7 +195,7 @@ def test_versions_never_go_back_for_whoever_saw_the_newest(
 ) -> None:
     file = take(gateway, tmp_path / "can.backup")
     for _ in range(3):
-        gateway.perform(TWO, "keys.rotate", {"kind": "TLS_LEAF", "reason": "a test"})
+        gateway.admin.perform(TWO, "keys.rotate", {"kind": "TLS_LEAF", "reason": "a test"})
     newest = own_bundle(gateway.home).version
 
     done = restore(file, tmp_path / "again", RECOVERY, secret)

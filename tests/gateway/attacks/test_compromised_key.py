@@ -33,7 +33,7 @@ OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
 def stop(pair: Any, kid: bytes, partner: str = "") -> Any:
     earlier = (pair.gateway.clock() - timedelta(hours=1)).isoformat()
-    return pair.gateway.perform(
+    return pair.gateway.admin.perform(
         OPERATOR, "keys.compromised", {"key": kid.hex(), "since": earlier, "partner": partner}
     )
 
@@ -115,7 +115,7 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     with pytest.raises(KeyNotUsable):
         pair.gateway.directory.kem_key("AUS", now)
     assert pair.gateway.directory.party("AUS").sealing_key(now) is None
-    courier = pair.gateway.outbound_worker._connections("AUS")
+    courier = pair.gateway.outbound.worker._connections("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
         courier.write(
@@ -130,7 +130,7 @@ def test_an_answer_of_a_partner_by_its_stolen_key(pair: Any, people: Any, secret
     kid = signing_kid(pair.home)
     with Gateway.open(pair.asker, secret) as asker:
         earlier = (asker.clock() - timedelta(hours=1)).isoformat()
-        asker.perform(
+        asker.admin.perform(
             OPERATOR, "keys.compromised", {"key": kid.hex(), "since": earlier, "partner": "CAN"}
         )
         with (
@@ -215,8 +215,8 @@ def test_the_thief_cannot_undo_it_by_naming_another_partner(pair: Any, forger: A
     kid = signing_kid(pair.asker)
     stop(pair, kid, "AUS")
 
-    assert pair.gateway.blocklist.of("NZL") == frozenset()
-    assert pair.gateway.blocklist.of("AUS") == {kid}
+    assert pair.gateway.keys.blocklist.of("NZL") == frozenset()
+    assert pair.gateway.keys.blocklist.of("AUS") == {kid}
 
 
 def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path: Path) -> None:
@@ -228,13 +228,13 @@ def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path:
     pair.partner(witness=kept).query(people.samples(1), **people.matter())
     old = pair.gateway.keyset.log()
     said = stop(pair, pair.gateway.keyset.primary(KeyKind.LOG).kid)
-    pair.gateway.active_keyset.change(
+    pair.gateway.keys.active.change(
         lambda keyset, now: _one(
             keyset.transition(bytes.fromhex(said["successor"]), KeyState.ACTIVE, now, "", "")
         ),
         actor="P-1",
     )
-    pair.gateway.active_keyset.publish(actor="P-1")
+    pair.gateway.keys.active.publish(actor="P-1")
 
     log = own_bundle(pair.home).log
     assert log.past == ()

@@ -184,7 +184,7 @@ def test_answers_that_wait_for_their_moment_hold_no_thread(
 ) -> None:
     configure(homes[0], "calls_per_partner = 12\nworker_threads = 1")
     with serve(*homes) as pair:
-        door, forger = pair.serving._interceptor, people.forger(pair)
+        door, forger = pair.serving.exchange.interceptor, people.forger(pair)
         monkeypatch.setattr(door, "_leaves", lambda _name, _started, now: now + 3600)
         with raw(pair) as channel:
             call = channel.unary_unary(SUBMIT)
@@ -209,12 +209,15 @@ def test_who_does_not_read_its_answers_keeps_its_own_places_and_no_more(
     # A window of a few bytes stands for an answer larger than a window: the server cannot send it all.
     windows = ("grpc.http2.lookahead_bytes", 16), ("grpc.http2.bdp_probe", 0)
     with serve(*homes) as pair:
-        admission, forger = pair.serving._interceptor._admission, people.forger(pair)
+        admission, forger = pair.serving.exchange.interceptor._admission, people.forger(pair)
         with raw(pair, *windows) as channel:
             call = channel.unary_stream(SUBMIT)
             unread = [call(octets(forger), timeout=50) for _ in range(3)]
-            until(lambda: len(pair.serving._interceptor._awaited) == 3)
-            kept = len(pair.serving._interceptor._workers._departures), admission.taken("AUS")
+            until(lambda: len(pair.serving.exchange.interceptor._awaited) == 3)
+            kept = (
+                len(pair.serving.exchange.interceptor._workers._departures),
+                admission.taken("AUS"),
+            )
             assert kept == (0, 3)
 
             assert forger.refused(forger.letter()) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
@@ -223,7 +226,7 @@ def test_who_does_not_read_its_answers_keeps_its_own_places_and_no_more(
             for one in unread:
                 one.cancel()
             until(lambda: admission.taken("AUS") == 0)
-            assert not pair.serving._interceptor._awaited
+            assert not pair.serving.exchange.interceptor._awaited
         answer = pair.partner().query(people.samples(1), **people.matter())
         assert answer.outcome is Outcome.MATCH
 
@@ -234,13 +237,13 @@ def test_who_does_not_read_does_not_keep_the_gateway_from_closing(
     windows = ("grpc.http2.lookahead_bytes", 16), ("grpc.http2.bdp_probe", 0)
     closing = threading.Event()
     with serve(*homes) as pair:
-        door, forger = pair.serving._interceptor, people.forger(pair)
+        door, forger = pair.serving.exchange.interceptor, people.forger(pair)
         with raw(pair, *windows) as channel:
             unread = [channel.unary_stream(SUBMIT)(octets(forger), timeout=50) for _ in range(2)]
             silent = channel.stream_unary(SUBMIT).future(_never(closing), timeout=50)
             until(lambda: len(door._awaited) == 3)
 
-            door.close(pair.serving._server, 30.0)
+            door.close(pair.serving.exchange.server, 30.0)
 
             assert not door._awaited
             assert door._admission.taken("AUS") == 0
@@ -263,8 +266,8 @@ def test_bytes_that_are_no_message_leave_no_call_behind(
         for _ in range(20):
             with pytest.raises(grpc.RpcError):
                 forger.post(b"\xff\xff\xff\xff\x01")
-        until(lambda: not pair.serving._server._state.rpc_states)
-        assert pair.serving._interceptor._admission.taken("AUS") == 0
+        until(lambda: not pair.serving.exchange.server._state.rpc_states)
+        assert pair.serving.exchange.interceptor._admission.taken("AUS") == 0
 
 
 def test_a_call_that_was_cancelled_keeps_its_place_until_its_work_is_over(
@@ -279,7 +282,7 @@ def test_a_call_that_was_cancelled_keeps_its_place_until_its_work_is_over(
             go_on.wait(GIVE_UP)
 
     with serve(*homes, observe) as pair:
-        admission, forger = pair.serving._interceptor._admission, people.forger(pair)
+        admission, forger = pair.serving.exchange.interceptor._admission, people.forger(pair)
         with raw(pair) as channel:
             one = channel.unary_unary(SUBMIT).future(octets(forger), timeout=30)
             assert reached.acquire(timeout=GIVE_UP)
@@ -306,7 +309,7 @@ def test_a_caller_who_left_while_waiting_for_a_turn_leaves_no_entry(
             one.cancel()
             until(lambda: "AUS" not in turns._waiting)
 
-        until(lambda: pair.serving._interceptor._admission.taken("AUS") == 0)
+        until(lambda: pair.serving.exchange.interceptor._admission.taken("AUS") == 0)
         assert pair.gateway.sequencer.size == size
 
 
@@ -354,7 +357,7 @@ def test_a_stranger_beyond_its_share_is_refused_cheaply_and_a_partner_at_its_add
         assert seen == {"CERTIFICATE_NOT_PINNED": 3, "RATE_LIMITED": 5}
 
         assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
-        assert not pair.serving._interceptor._unidentified._open
+        assert not pair.serving.exchange.interceptor._unidentified._open
 
 
 def test_many_calls_without_a_deadline_are_charged_to_the_partner_who_makes_them(
@@ -378,7 +381,7 @@ def test_who_calls_again_at_each_refusal_is_slowed_down_and_holds_no_thread(
     monkeypatch.setattr(interceptor, "PACE", 3600.0)
     monkeypatch.setattr(interceptor, "MOST_PACED", 5)
     with serve(*homes) as pair:
-        forger, workers = people.forger(pair), pair.serving._interceptor._workers
+        forger, workers = people.forger(pair), pair.serving.exchange.interceptor._workers
         assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
         with raw(pair) as channel:
             asked = [channel.unary_unary(SUBMIT).future(b"", timeout=60) for _ in range(5)]
@@ -414,7 +417,7 @@ def test_a_burst_of_calls_beyond_the_places_is_refused_by_us_and_not_by_the_libr
             seen.update(each)
         assert seen.keys() <= {"OK", "TOO_MANY_CALLS"}
         assert seen["OK"] >= 2
-        until(lambda: pair.serving._interceptor._admission.taken("AUS") == 0)
+        until(lambda: pair.serving.exchange.interceptor._admission.taken("AUS") == 0)
 
 
 def test_a_partner_has_its_places_and_its_rate_whatever_another_took() -> None:

@@ -250,24 +250,26 @@ from pathlib import Path
 home, limit, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 if limit:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-from gateway.server import lifecycle as module
+from gateway.server import process
 from gateway.server.application import Gateway
+from gateway.server.lifecycle import Serving
+from gateway.server.workers import periodic_jobs
 
 def stand(*_):
     print("stuck", flush=True)
     threading.Event().wait()
 
 with Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
-    serving = module.Serving(gateway)
-    module.ROUND = 0.2
+    serving = Serving(gateway)
+    periodic_jobs.ROUND = 0.2
     if how == "rounds":
         serving._clock_monitor.round = stand
     if how == "letters":
-        gateway.outbound_worker._settle = stand
+        gateway.outbound.worker._settle = stand
     if how == "start":
         serving.engine.load = stand
     if how == "sequencer":
-        module.LAST_STUCK = 4.0
+        process.LAST_STUCK = 4.0
     def ready(where):
         print(json.dumps([where.exchange, where.admin, where.health, where.metrics]), flush=True)
         if how == "sequencer":
@@ -432,7 +434,7 @@ def test_a_gateway_that_stops_waits_for_no_caller_who_sends_nothing(pair: Any) -
         call = channel.stream_unary("/gateway.v1.ExchangeService/SubmitQuery")
         held = call.future(never(), timeout=50)
         grpc.channel_ready_future(channel).result(timeout=30)
-        pair.serving._interceptor.close(pair.serving._server, grace=3600.0)
+        pair.serving.exchange.interceptor.close(pair.serving.exchange.server, grace=3600.0)
         assert held.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
         end.set()
 

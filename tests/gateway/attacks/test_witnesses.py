@@ -54,11 +54,13 @@ def test_a_partner_cosigns_and_whoever_asks_sees_it(pair: Any, people: Any) -> N
         partner.query(people.samples(1), **people.matter())
         checkpoint = partner.cosign()
 
-    signed = pair.gateway.witnesses.cosigned()
+    signed = pair.gateway.evidence.witnesses.cosigned()
     key = VerifierKey.parse(own_bundle(pair.asker).witness)
     assert signed_note.line_of(signed, key) is not None
     assert own_bundle(pair.home).log.open(signed) == checkpoint
-    assert [row["witness"] for row in pair.gateway.witnesses.latest()] == ["passerelle/AUS/witness"]
+    assert [row["witness"] for row in pair.gateway.evidence.witnesses.latest()] == [
+        "passerelle/AUS/witness"
+    ]
 
 
 def test_of_a_day_the_newest_cosignature_is_kept(pair: Any, people: Any) -> None:
@@ -69,7 +71,7 @@ def test_of_a_day_the_newest_cosignature_is_kept(pair: Any, people: Any) -> None
         second = partner.cosign()
 
     assert first.size < second.size
-    assert [row["size"] for row in pair.gateway.witnesses.latest()] == [second.size]
+    assert [row["size"] for row in pair.gateway.evidence.witnesses.latest()] == [second.size]
 
 
 def test_a_checkpoint_from_the_future_is_refused(pair: Any, newest: bytes) -> None:
@@ -144,30 +146,30 @@ def test_split_view_is_not_cosigned(pair: Any, people: Any, tmp_path: Path) -> N
         partner.cosign()
 
     assert caught.value.evidence is not None
-    assert pair.gateway.witnesses.cosigned() == b""
+    assert pair.gateway.evidence.witnesses.cosigned() == b""
 
 
 def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     pair: Any, people: Any, monkeypatch: Any
 ) -> None:
-    gateway, witnesses = pair.gateway, pair.gateway.witnesses
+    gateway, witnesses = pair.gateway, pair.gateway.evidence.witnesses
     vkey = bundle_renewal.witness_of(pair.keyset, "AUS")
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
     now = gateway.clock()
     witnesses.round()
-    assert "WITNESSES" not in gateway.evidence_deadline.standing
+    assert "WITNESSES" not in gateway.evidence.deadline.standing
 
     witnesses._clock = lambda: now + timedelta(minutes=40)
     witnesses.round()
-    assert "WITNESSES" in gateway.evidence_deadline.standing
+    assert "WITNESSES" in gateway.evidence.deadline.standing
     with pytest.raises(EvidenceOverdue):
-        gateway.evidence_deadline.demand(now + timedelta(hours=5))
+        gateway.evidence.deadline.demand(now + timedelta(hours=5))
 
     with pair.partner() as partner:
         partner.cosign()
     witnesses._clock = gateway.clock
     witnesses.round()
-    gateway.evidence_deadline.demand(now + timedelta(hours=5))
+    gateway.evidence.deadline.demand(now + timedelta(hours=5))
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     said = [f.subject_reference for f in frames if f.type is EntryType.ALARM]
     assert said == ["RAISE/EVIDENCE_WITNESSES", "CLEAR/EVIDENCE_WITNESSES"]
@@ -175,26 +177,26 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
 
 def test_a_quorum_demanded_of_an_old_ledger_is_counted_down_from_the_opening_on(pair: Any) -> None:
     """A policy that is new, a witness that left, a gateway that was closed overnight: hours of grace, not none."""
-    gateway, witnesses = pair.gateway, pair.gateway.witnesses
+    gateway, witnesses = pair.gateway, pair.gateway.evidence.witnesses
     vkey = bundle_renewal.witness_of(pair.keyset, "AUS")
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
     opened = gateway.clock() + timedelta(days=30)  # its checkpoints are a month old
     witnesses._begun, witnesses._clock = opened, lambda: opened + timedelta(minutes=1)
 
     witnesses.round()
-    assert "WITNESSES" not in gateway.evidence_deadline.standing
+    assert "WITNESSES" not in gateway.evidence.deadline.standing
 
     witnesses._clock = lambda: opened + timedelta(minutes=40)
     witnesses.round()
-    assert gateway.evidence_deadline.standing["WITNESSES"] == opened
-    gateway.evidence_deadline.demand(opened + timedelta(hours=3))
+    assert gateway.evidence.deadline.standing["WITNESSES"] == opened
+    gateway.evidence.deadline.demand(opened + timedelta(hours=3))
     # Opened again meanwhile, it does not begin anew.
     witnesses._begun = opened + timedelta(hours=3)
     witnesses._clock = lambda: opened + timedelta(hours=3, minutes=1)
     witnesses.round()
-    assert gateway.evidence_deadline.standing["WITNESSES"] == opened
+    assert gateway.evidence.deadline.standing["WITNESSES"] == opened
     with pytest.raises(EvidenceOverdue):
-        gateway.evidence_deadline.demand(opened + timedelta(hours=5))
+        gateway.evidence.deadline.demand(opened + timedelta(hours=5))
 
 
 def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(
@@ -209,7 +211,7 @@ def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(
             pair.gateway.keyset.log(),
             pair.gateway.clock(),
         )
-        monkeypatch.setattr(pair.gateway.witnesses, "cosigned", lambda: fork)
+        monkeypatch.setattr(pair.gateway.evidence.witnesses, "cosigned", lambda: fork)
 
         with pytest.raises(SplitView) as caught:
             partner.cosigned()
@@ -231,7 +233,7 @@ def test_witnesses_who_never_look_at_one_size_make_a_quorum_all_the_same(
     pair: Any, people: Any, newest: bytes
 ) -> None:
     """Each vouches for the trees before its own: two who look by turns would else end the service of an honest gateway."""
-    gateway, witnesses = pair.gateway, pair.gateway.witnesses
+    gateway, witnesses = pair.gateway, pair.gateway.evidence.witnesses
     key, lines = independent(pair)
     witnesses._policy = Policy.parse(f"{lines}group both all office aus\nquorum both\n".encode())
     now = gateway.clock()
@@ -254,7 +256,7 @@ def test_a_witness_that_looks_again_on_another_day_is_kept_and_breaks_nothing(
     pair: Any, newest: bytes
 ) -> None:
     """A ledger at rest: the same size is cosigned before midnight and after."""
-    witnesses, now = pair.gateway.witnesses, pair.gateway.clock()
+    witnesses, now = pair.gateway.evidence.witnesses, pair.gateway.clock()
 
     for days in (0, 0, 1, 2):
         witnesses._clock = lambda days=days: now + timedelta(days=days)
@@ -266,7 +268,7 @@ def test_a_witness_that_looks_again_on_another_day_is_kept_and_breaks_nothing(
 def test_a_cosignature_that_is_kept_already_costs_no_commit(
     pair: Any, newest: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    witnesses, brought, commits = pair.gateway.witnesses, cosign(pair, newest), []
+    witnesses, brought, commits = pair.gateway.evidence.witnesses, cosign(pair, newest), []
     commit = pair.gateway.sequencer.commit
     monkeypatch.setattr(
         witnesses._sequencer, "commit", lambda *what: commits.append(what) or commit(*what)
@@ -305,7 +307,7 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
 
     courier = GrpcTransport(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
-        lambda split: pair.gateway.outbound_worker._connections.accuse("AUS", split),
+        lambda split: pair.gateway.outbound.worker._connections.accuse("AUS", split),
     )
     monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
     delivery = courier.carry(b"a letter")
@@ -321,13 +323,13 @@ def test_more_witnesses_than_a_note_has_room_for_still_make_a_note(
     pair: Any, newest: bytes
 ) -> None:
     """Forty partners cosign one size: what is shown is a note that parses, with our own lines in it."""
-    now, log = pair.gateway.clock(), pair.gateway.witnesses._log()
+    now, log = pair.gateway.clock(), pair.gateway.own.log
     notes = [
         signed_note.cosign(newest, f"w{n}", WitnessKey.from_seed(n.to_bytes(32, "big")), now)
         for n in range(1, 41)
     ]
 
-    merged = pair.gateway.witnesses._merged(notes)
+    merged = pair.gateway.evidence.witnesses._merged(notes)
 
     assert len(signed_note.parse_note(merged).signatures) == signed_note.MAX_SIGNATURES
     assert log.open(merged) == log.open(newest)
@@ -345,6 +347,6 @@ def test_our_own_gateway_accuses_once_for_each_evidence(pair: Any) -> None:
     before = pair.gateway.sequencer.size
 
     for _ in range(3):
-        pair.gateway.witnesses.accuse("AUS", "ab" * 32)
+        pair.gateway.evidence.witnesses.accuse("AUS", "ab" * 32)
 
     assert pair.gateway.sequencer.size == before + 1

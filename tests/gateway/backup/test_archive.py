@@ -44,7 +44,7 @@ def taken(gateway: Gateway, target: Path, desk: Any) -> Path:
 def ready(desk: Any, gateway: Gateway) -> Any:
     """Return the desk of a gateway whose recovery key is set."""
     desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
-    desk.do_plain = lambda act: dict(gateway.perform(desk.one, act, {}))
+    desk.do_plain = lambda act: dict(gateway.admin.perform(desk.one, act, {}))
     return desk
 
 
@@ -115,7 +115,7 @@ def test_without_a_recovery_key_nothing_is_backed_up_and_one_person_sets_none(
     desk: Any, gateway: Gateway
 ) -> None:
     with pytest.raises(UserError, match="recovery new"):
-        gateway.perform(desk.one, "backup.begin", {})
+        gateway.admin.perform(desk.one, "backup.begin", {})
     with pytest.raises(TwoPersons):
         desk.do("backup.recipient", public=RECOVERY.public.hex())
     with pytest.raises(UserError, match="public"):

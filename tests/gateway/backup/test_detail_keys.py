@@ -16,7 +16,8 @@ from sqlalchemy import select
 from gateway.backup import archive
 from gateway.backup import detail_keys as backup_keys
 from gateway.errors import UserError
-from gateway.law.retention_policy import RetentionClass, Schedule
+from gateway.law.agreement import AgreementsInForce
+from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.crypto_shredding import read_left_behind
@@ -33,6 +34,7 @@ from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.schema import detail_keys, details
 from gateway.trust.partners import own_bundle
+from gateway.watchdog import Watchdog
 from keys import recovery
 from keys.envelope import OpeningKey, SealingKey
 
@@ -91,7 +93,7 @@ def ready(desk: Any, gateway: Gateway) -> Any:
 @pytest.fixture
 def take(ready: Any, gateway: Gateway) -> Callable[[Path], Path]:
     def take(target: Path) -> Path:
-        told = gateway.perform(ready.one, "backup.begin", {})
+        told = gateway.admin.perform(ready.one, "backup.begin", {})
         archive.write(gateway.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
         return target
 
@@ -104,9 +106,10 @@ def shred(gateway: Gateway) -> None:
     desk = Retention(
         gateway.database,
         gateway.sequencer,
-        lambda *_: None,
-        Schedule,
+        gateway.keys.data_key,
+        AgreementsInForce({}),
         lambda: gateway.clock() + later,
+        Watchdog(60.0),
     )
     done = desk.run(
         batches=3
@@ -250,7 +253,14 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
         yield next(rows)
         later = timedelta(days=365 * 30)
         clock = lambda: gateway.clock() + later  # noqa: E731
-        desk = Retention(gateway.database, gateway.sequencer, lambda *_: None, Schedule, clock)
+        desk = Retention(
+            gateway.database,
+            gateway.sequencer,
+            gateway.keys.data_key,
+            AgreementsInForce({}),
+            clock,
+            Watchdog(60.0),
+        )
         assert desk.run(batches=1).erased[RetentionClass.EXCHANGE_DETAIL]
         yield from rows
 

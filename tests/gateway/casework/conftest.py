@@ -88,10 +88,10 @@ class Side:
         self.stack.close()
 
     def walk(self) -> None:
-        self.gateway.outbound_worker.walk()
+        self.gateway.outbound.worker.walk()
 
     def act(self, name: str, officer: Officer = CASEWORKER, **values: object) -> Mapping[str, Any]:
-        return self.gateway.perform(officer, name, values)
+        return self.gateway.admin.perform(officer, name, values)
 
     def corrections(self) -> tuple[Correction, ...]:
         with self.gateway.database.reader() as reader:
@@ -174,7 +174,7 @@ class Side:
             used_in="",
             asked_index=0,
             answered_index=None,
-            sealed=outbound_queries.seal(self.gateway.data_key, partner, number, folder),
+            sealed=outbound_queries.seal(self.gateway.keys.data_key, partner, number, folder),
         )
         used = {"used_ms": milliseconds(self.clock.now()), "used_in": "R-1"}
         answered = {
@@ -241,7 +241,7 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
         own = own_bundle(root / one).party
         Directory(root / one / "parties", own).import_bundle(octets, fingerprint(octets))
         with Gateway.open(root / one, _secret) as gateway:
-            assert not gateway.registry.enrol(
+            assert not gateway.subjects.registry.enrol(
                 [r for seed in (1, 2, 3) for r in people.rows(seed)]
             ).bad
     return root
@@ -289,8 +289,8 @@ def stopping(
     side = Side(home, Clock())
     with Gateway.open(home, _secret) as gateway:
         side.gateway = gateway
-        gateway.outbound_worker._outbound._post = replace(
-            gateway.outbound_worker._outbound._post, couriers=carried.append
+        gateway.outbound.worker._outbound._post = replace(
+            gateway.outbound.worker._outbound._post, couriers=carried.append
         )
         yield side, carried
 

@@ -36,7 +36,7 @@ def record(side: Any, born: bytes, **status: Any) -> None:
             **status,
         ),
         data={FieldCode.DATE_OF_BIRTH: Datum(born)},
-        version=gateway.people.record(subject).version + 1,
+        version=gateway.subjects.people.record(subject).version + 1,
     )
-    written = person_records.write_record(subject, record, gateway.data_key, side.clock.now())
+    written = person_records.write_record(subject, record, gateway.keys.data_key, side.clock.now())
     gateway.sequencer.commit((), (written,))

@@ -152,7 +152,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
 
     assert can.corrections()[0].outcome is CorrectionOutcome.CORRECTED
     kept = aus.errand("CAN", NUMBER)
-    (payload,) = outbound_queries.folder_of(aus.gateway.data_key, kept).details
+    (payload,) = outbound_queries.folder_of(aus.gateway.keys.data_key, kept).details
     (field,) = details_wire.read_details(payload).fields
     assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
     assert kept.state is OutboundState.ANSWERED  # the match stands
@@ -180,7 +180,7 @@ def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_be
     aus.walk()
 
     kept = aus.errand("CAN", NUMBER)
-    (payload,) = outbound_queries.folder_of(aus.gateway.data_key, kept).details
+    (payload,) = outbound_queries.folder_of(aus.gateway.keys.data_key, kept).details
     assert [each.value for each in details_wire.read_details(payload).fields] == [b"1991-01-01"]
 
 
@@ -221,7 +221,7 @@ def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_
     can.walk()
     aus.walk()
     clock.pass_(hours=60)
-    notices = can.gateway.outbound_worker._notices
+    notices = can.gateway.outbound.worker._notices
     delivered = notices._delivered
     identifier = can.corrections()[0].id.hex()
 
@@ -263,9 +263,9 @@ def _person(
             confirmed=can.clock.now(),
         ),
         data={DOB: Datum(born), STATUS: Datum(b"as it is today")},
-        version=gateway.people.record(subject).version + 1,
+        version=gateway.subjects.people.record(subject).version + 1,
     )
-    written = person_records.write_record(subject, record, gateway.data_key, can.clock.now())
+    written = person_records.write_record(subject, record, gateway.keys.data_key, can.clock.now())
     gateway.sequencer.commit((), (written,))
     return subject, record.version
 

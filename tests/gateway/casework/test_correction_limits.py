@@ -100,7 +100,7 @@ def test_what_was_asked_for_and_never_came_is_corrected_and_enters_no_file(
 
     canada.correct(NUMBER, wrong(field(DOB, b"1991-01-01"), field(FieldCode.GENDER, b"F")))
     canada.correct(NUMBER, wrong(field(FieldCode.GENDER, b"M")))
-    correction_settlement.settle_due(can.gateway.files)
+    correction_settlement.settle_due(can.gateway.casework.files)
 
     (filed,) = can.act("asked.show", number=NUMBER)["corrected"]
     assert filed["fields"] == ["DATE_OF_BIRTH"]
@@ -222,7 +222,7 @@ def test_one_correction_that_does_not_open_stops_no_other(sides: Any, canada: Pa
     canada.correct(OTHER, wrong(field(DOB, b"1991-01-01")))
 
     with pytest.raises(InternalError):  # counted and alarmed by who runs it, once all were tried
-        correction_settlement.settle_due(can.gateway.files)
+        correction_settlement.settle_due(can.gateway.casework.files)
 
     states = {each.number: each.state for each in can.corrections()}
     assert states == {NUMBER: CorrectionPhase.OPEN, OTHER: CorrectionPhase.SETTLED}
@@ -243,7 +243,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     else:
         for each in notices:
             canada.correct(NUMBER, each)
-        correction_settlement.settle_due(can.gateway.files)
+        correction_settlement.settle_due(can.gateway.casework.files)
 
     shown, pages, token = [], 0, ""
     while True:
@@ -257,7 +257,11 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     assert len(set(shown)) == len(shown) == 6
     assert pages > 2
     assert (
-        len(outbound_queries.folder_of(can.gateway.data_key, can.errand("AUS", NUMBER)).corrected)
+        len(
+            outbound_queries.folder_of(
+                can.gateway.keys.data_key, can.errand("AUS", NUMBER)
+            ).corrected
+        )
         == 6 * old
     )
     with pytest.raises(UserError, match="page_token"):
@@ -338,7 +342,7 @@ def _opened(
         due=can.clock.now() + timedelta(hours=72),
     )
     papers = corrections.Papers(wire.kept_bytes(notice))
-    sealed = corrections.seal(can.gateway.data_key, row, papers)
+    sealed = corrections.seal(can.gateway.keys.data_key, row, papers)
     return corrections.opened(row, sealed, leaf=0, bounds=bounds)
 
 
@@ -351,9 +355,9 @@ def _commit(can: Any, effects: Sequence[Effect]) -> None:
 def _keep_in_folder(can: Any, payloads: tuple[bytes, ...]) -> None:
     """Keep notices as rows did before they had a place of their own."""
     errand = can.errand("AUS", NUMBER)
-    folder: StoredAnswer = outbound_queries.folder_of(can.gateway.data_key, errand)
+    folder: StoredAnswer = outbound_queries.folder_of(can.gateway.keys.data_key, errand)
     sealed = outbound_queries.seal(
-        can.gateway.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
+        can.gateway.keys.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
     )
     row = asked.update().where(asked.c.number == NUMBER)
     can.gateway.sequencer.commit((), (Effect(row.values(sealed=sealed), rows=1),))

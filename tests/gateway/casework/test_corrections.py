@@ -84,7 +84,7 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     assert "315.27(3)" in told["note_en"]
     assert "fins administratives" in told["note_fr"]
     kept = aus.errand("CAN", matched)
-    folder = outbound_queries.folder_of(aus.gateway.data_key, kept)
+    folder = outbound_queries.folder_of(aus.gateway.keys.data_key, kept)
     assert kept.state is OutboundState.USED
     assert folder.details == (dob(b"1990-01-01"),)
     assert folder.corrected == ()
@@ -154,7 +154,7 @@ def test_a_crash_between_sending_and_recording_sends_the_same_letter_again(
     can, aus = sides
     aus.asked("CAN", matched)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
-    outbound_worker = can.gateway.outbound_worker
+    outbound_worker = can.gateway.outbound.worker
     monkeypatch.setattr(outbound_worker._notices, "_delivered", _dies)
     with pytest.raises(KeyboardInterrupt):
         can.walk()

@@ -45,17 +45,17 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Exception], N
     """Return what makes everything about one partner fail, as an entry that nobody foresaw would."""
 
     def breaks(side: Any, partner: str, fault: Exception) -> None:
-        real = side.gateway.outbound_worker._connections
+        real = side.gateway.outbound.worker._connections
 
         def courier(party: str) -> Any:
             if party == partner:
                 raise fault
             return real(party)
 
-        post = replace(side.gateway.outbound_worker._notices._post, couriers=courier)
+        post = replace(side.gateway.outbound.worker._notices._post, couriers=courier)
         for carrier in (
-            side.gateway.outbound_worker._notices,
-            side.gateway.outbound_worker._outbound,
+            side.gateway.outbound.worker._notices,
+            side.gateway.outbound.worker._outbound,
         ):
             monkeypatch.setattr(carrier, "_post", post)
 
@@ -148,7 +148,7 @@ def test_one_row_that_fails_stops_no_other_to_the_same_partner(
     for number in numbers:
         aus.asked("CAN", number, details=born())
     owe(can, "AUS", *numbers)
-    notices = can.gateway.outbound_worker._notices
+    notices = can.gateway.outbound.worker._notices
     real = notices._carry
 
     def carry(correction: Any, now: Any) -> Any:
@@ -172,7 +172,7 @@ def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
     for number in numbers:
         aus.asked("CAN", number, details=born())
     owe(can, "AUS", *numbers)
-    notices = can.gateway.outbound_worker._notices
+    notices = can.gateway.outbound.worker._notices
     carried: list[tuple[Direction, str]] = []
 
     class Full:
@@ -183,7 +183,7 @@ def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
             carried.append((Direction.OUTBOUND, "QUOTA_EXCEEDED"))
             return Delivery(Fate.REFUSED, "QUOTA_EXCEEDED")
 
-    real_courier = can.gateway.outbound_worker._connections
+    real_courier = can.gateway.outbound.worker._connections
     monkeypatch.setattr(
         notices, "_post", replace(notices._post, couriers=lambda party: Full(real_courier(party)))
     )
@@ -221,7 +221,7 @@ def test_a_question_whose_sending_fails_unforeseen_is_kept_and_asked_again(
 ) -> None:
     """It is in the ledger by then: the caseworker is told that it is asked, not that something broke."""
     can, _ = sides
-    outbound = can.gateway.outbound_worker._outbound
+    outbound = can.gateway.outbound.worker._outbound
     real, failing = outbound._carried, [True]
 
     def carried(errand: Any) -> bool:
@@ -268,28 +268,28 @@ def test_a_partner_that_says_nothing_delays_no_message_to_another(
     can, aus = sides
     other(can, silent)
     aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb", details=born())
-    can.gateway.outbound_worker.stop()
+    can.gateway.outbound.worker.stop()
     monkeypatch.setattr(sending, "EVERY", 0.1)
-    hanging, real = threading.Event(), can.gateway.outbound_worker._notices._carry
+    hanging, real = threading.Event(), can.gateway.outbound.worker._notices._carry
 
     def carry(correction: Any, now: Any) -> Any:
         if correction.partner == "AAA":
             hanging.set()
         return real(correction, now)
 
-    monkeypatch.setattr(can.gateway.outbound_worker._notices, "_carry", carry)
+    monkeypatch.setattr(can.gateway.outbound.worker._notices, "_carry", carry)
     monkeypatch.setattr(
         "gateway.server.partner_transport.PATIENCE", 55.0
     )  # the longest that AUS takes
     owe(can, "AAA", NUMBER)
-    can.gateway.outbound_worker.start()
+    can.gateway.outbound.worker.start()
     assert hanging.wait(LONG)
 
     owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
     assert until(lambda: standing(can, "AUS") == [CorrectionPhase.SENT])
 
     assert standing(can, "AAA")[0] is CorrectionPhase.OPEN
-    can.gateway.outbound_worker.stop()  # with most of the call left, its threads end
+    can.gateway.outbound.worker.stop()  # with most of the call left, its threads end
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith(("sending-", "reading-")) for name in names)
 
@@ -300,14 +300,14 @@ def test_a_directory_that_hangs_stops_no_message_to_the_same_partner(
     can, aus = sides
     aus.asked("CAN", NUMBER, details=born())
     hang, reading = threading.Event(), threading.Event()
-    courier = can.gateway.outbound_worker._connections("AUS")
+    courier = can.gateway.outbound.worker._connections("AUS")
 
     def keep_up() -> bool:
         reading.set()
         return not hang.wait(LONG)
 
     monkeypatch.setattr(courier, "keep_up", keep_up)
-    reader = threading.Thread(target=can.gateway.outbound_worker._read, args=("AUS",))
+    reader = threading.Thread(target=can.gateway.outbound.worker._read, args=("AUS",))
     reader.start()
     try:
         assert reading.wait(LONG)
@@ -323,7 +323,7 @@ def test_one_partner_whose_directory_fails_unforeseen_stops_no_other_reading(
     sides: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    outbound_worker, read = can.gateway.outbound_worker, []
+    outbound_worker, read = can.gateway.outbound.worker, []
 
     def courier(party: str) -> Any:
         read.append(party)

@@ -121,7 +121,7 @@ def test_a_partners_refusal_is_told_with_its_reason_at_once_and_later(
     *, sides: Any, ask: Any, monkeypatch: Any, reason: str, element: str, said: tuple[str, str]
 ) -> None:
     can, _ = sides
-    courier = can.gateway.outbound_worker._connections("AUS")
+    courier = can.gateway.outbound.worker._connections("AUS")
     refused = Delivery(Fate.REFUSED, reason, element=element)
     monkeypatch.setattr(courier, "carry", lambda _: refused)
 
@@ -141,7 +141,7 @@ def test_what_a_partner_says_of_a_refusal_is_kept_only_in_the_form_that_reasons_
 ) -> None:
     """It would be shown on our terminals, and an entry could not hold any length of it."""
     can, _ = sides
-    partner = can.gateway.outbound_worker._connections("AUS")._partner
+    partner = can.gateway.outbound.worker._connections("AUS")._partner
 
     def refuses(*_: Any, **__: Any) -> None:
         raise Refused(
@@ -159,7 +159,7 @@ def test_a_refusal_that_was_recorded_before_its_reason_was_kept_says_who_knows(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.gateway.outbound_worker._connections("AUS")
+    courier = can.gateway.outbound.worker._connections("AUS")
     monkeypatch.setattr(courier, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
     number = ask(1)["number"]
     older = (
@@ -184,11 +184,11 @@ def test_why_nothing_came_goes_with_the_row_and_is_no_unused_answer(
     stopped, answered = ask(1, purpose="CITIZENSHIP")["number"], ask(1)["number"]
 
     clock.ahead += timedelta(days=40)
-    assert can.gateway.retention.run(batches=50).erased[RetentionClass.UNUSED_RESULT] == 1
+    assert can.gateway.retention.erasure.run(batches=50).erased[RetentionClass.UNUSED_RESULT] == 1
     assert can.errand("AUS", answered).sealed is None
     assert can.act("asked.show", number=stopped)["reason"] == "PURPOSE_NOT_PERMITTED"
     clock.ahead += timedelta(days=700)
-    assert can.gateway.retention.run(batches=50).erased[RetentionClass.ASKED] == 2
+    assert can.gateway.retention.erasure.run(batches=50).erased[RetentionClass.ASKED] == 2
     assert _errands(can) == ()
 
 
@@ -416,7 +416,7 @@ def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
 ) -> None:
     """protocol 8: the partner searched once; the retry gets its stored answer."""
     can, aus = sides
-    monkeypatch.setattr(can.gateway.outbound_worker._outbound, "_answered", _dies)
+    monkeypatch.setattr(can.gateway.outbound.worker._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
     (errand,) = _errands(can)
@@ -435,7 +435,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     sides: Any, ask: Any, clock: Any, monkeypatch: Any
 ) -> None:
     can, aus = sides
-    monkeypatch.setattr(can.gateway.outbound_worker._outbound, "_answered", _dies)
+    monkeypatch.setattr(can.gateway.outbound.worker._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
     (errand,) = _errands(can)
@@ -443,7 +443,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     monkeypatch.setattr("gateway.server.workers.outbound.EVERY", 3600.0)
 
     clock.pass_(minutes=7)
-    can.gateway.outbound_worker._outbound.carry_on(can.errand("AUS", errand.number))
+    can.gateway.outbound.worker._outbound.carry_on(can.errand("AUS", errand.number))
 
     assert can.errand("AUS", errand.number).state is OutboundState.ANSWERED
     assert can.act("asked.show", number=errand.number)["outcome"] == "MATCH"
@@ -488,7 +488,7 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
 
     given_up = can.errand("AUS", number)
     assert given_up.state is OutboundState.EXPIRED
-    assert outbound_queries.folder_of(can.gateway.data_key, given_up) == StoredAnswer(
+    assert outbound_queries.folder_of(can.gateway.keys.data_key, given_up) == StoredAnswer(
         reason="UNANSWERED"
     )
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
@@ -498,7 +498,7 @@ def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.gateway.outbound_worker._connections("AUS")
+    courier = can.gateway.outbound.worker._connections("AUS")
     monkeypatch.setattr(
         courier, "carry", lambda _: Delivery(Fate.DOUBTED, "ANSWER_REJECTED:signature")
     )
@@ -527,7 +527,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
     record(aus, b"1990-01-01")
     number = ask(1)["number"]
     wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
-    real, told = can.gateway.outbound_worker._seeker._post.couriers, []
+    real, told = can.gateway.outbound.worker._seeker._post.couriers, []
 
     class Overtaken:
         def __init__(self, courier: Any) -> None:
@@ -546,7 +546,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
                 return Delivery(Fate.REFUSED, "HIT_REFERENCE_SPENT")
             return self._courier.carry(letter)
 
-    seeker = can.gateway.outbound_worker._seeker
+    seeker = can.gateway.outbound.worker._seeker
     monkeypatch.setattr(
         seeker, "_post", replace(seeker._post, couriers=lambda party: Overtaken(real(party)))
     )

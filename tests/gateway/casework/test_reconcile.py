@@ -10,6 +10,7 @@ import pytest
 from gateway.auditor.index import Index
 from gateway.auditor.reconcile import Compared, Message, Part, compare, state
 from gateway.auditor.reconcile_messages import recorded
+from gateway.law.agreement import AgreementsInForce
 from gateway.server.local_source import Stored
 from tests.gateway.casework.outbound_requests import record
 
@@ -98,8 +99,10 @@ def test_a_question_that_nobody_took_or_that_was_refused_is_no_finding(
     can.walk()
     assert can.errand("AUS", lost).state.name == "EXPIRED"
     pipeline = aus.serving.pipeline
-    lawless = replace(pipeline._services, agreements=dict)  # none is in force there any more
-    monkeypatch.setattr(pipeline, "_rooms", lawless)
+    lawless = replace(
+        pipeline._services, agreements=AgreementsInForce({})
+    )  # none is in force there any more
+    monkeypatch.setattr(pipeline, "_services", lawless)
     refused = ask(2)
     assert refused["state"] == "REFUSED"
 
@@ -118,12 +121,12 @@ def test_an_answer_that_was_lost_is_named_and_the_one_that_came_later_stands_in_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(can.gateway.outbound_worker._outbound, "_answered", dies)
+        patched.setattr(can.gateway.outbound.worker._outbound, "_answered", dies)
         with pytest.raises(KeyboardInterrupt):
             ask(1)
     (asked,) = (each for each in told(can, "CAN", "AUS"))
     clock.pass_(minutes=7)
-    can.gateway.outbound_worker._outbound.carry_on(can.errand("AUS", asked.number))
+    can.gateway.outbound.worker._outbound.carry_on(can.errand("AUS", asked.number))
 
     here, there = compared(sides)
 

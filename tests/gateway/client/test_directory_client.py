@@ -29,8 +29,8 @@ def rotate(gateway: Any, kind: KeyKind = KeyKind.KEM) -> None:
         keyset, down = keyset.transition(old.kid, KeyState.SUSPENDED, now, "test", "O-1")
         return keyset, (made, up, down)
 
-    gateway.active_keyset.change(decide, actor="O-1")
-    gateway.active_keyset.publish(actor="O-1")
+    gateway.keys.active.change(decide, actor="O-1")
+    gateway.keys.active.publish(actor="O-1")
 
 
 def test_a_letter_sealed_to_a_stale_key_is_written_anew_once(pair: Any, people: Any) -> None:
@@ -154,8 +154,8 @@ def test_a_new_leaf_of_ours_is_met_on_a_new_line(pair: Any) -> None:
         keyset, up = keyset.transition(made.kid, KeyState.ACTIVE, now, "test", "O-1")
         return keyset, (made, up)
 
-    pair.gateway.active_keyset.change(decide, actor="O-1")
-    pair.gateway.active_keyset.publish(actor="O-1")
+    pair.gateway.keys.active.change(decide, actor="O-1")
+    pair.gateway.keys.active.publish(actor="O-1")
 
     assert partner.refresh()
     assert len(partner.peer.tls_pins) == 2
@@ -192,8 +192,8 @@ def test_the_window_of_a_retired_key_needs_no_new_letter(pair: Any, people: Any)
         keyset, down = keyset.transition(old.kid, KeyState.DEACTIVATED, now, "test", "O-1")
         return keyset, (made, up, down)
 
-    pair.gateway.active_keyset.change(decide, actor="O-1")
-    pair.gateway.active_keyset.publish(actor="O-1")
+    pair.gateway.keys.active.change(decide, actor="O-1")
+    pair.gateway.keys.active.publish(actor="O-1")
     answer = partner.send(outgoing)
 
     assert timedelta(hours=48) == KEM_WINDOW

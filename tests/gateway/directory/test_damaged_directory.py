@@ -34,7 +34,7 @@ def test_the_rounds_go_on_beside_a_damaged_file(
 
     for walk in (
         gateway.publication.round,
-        gateway.key_rotation.round,
+        gateway.keys.rotation.round,
         gateway.expiry_alerts.round,
     ):
         walk()
@@ -63,6 +63,6 @@ def test_a_stolen_key_is_stopped_beside_a_damaged_file(
     spoil(gateway.home, role, b"{")
     since = (gateway.clock() - timedelta(hours=1)).isoformat()
 
-    stopped = gateway.perform(desk.one, "keys.compromised", {"key": kid, "since": since})
+    stopped = gateway.admin.perform(desk.one, "keys.compromised", {"key": kid, "since": since})
 
     assert (stopped["state"], desk.state(kid)) == ("SUSPENDED", KeyState.SUSPENDED)

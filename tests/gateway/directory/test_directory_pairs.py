@@ -64,7 +64,7 @@ def reader(gateway: Gateway, tmp_path: Path) -> Reader:
 
 def sign(gateway: Gateway, desk: Any, role: str, names: str = "123") -> str:
     """Return the next file of a role, signed by root key holders."""
-    draft = gateway.perform(desk.one, "directory.draft", {"role": role})
+    draft = gateway.admin.perform(desk.one, "directory.draft", {"role": role})
     content = base64.b64decode(str(draft["metadata"]))
     for name in names:
         content = sign_as(content, gateway.home / KEEPERS / name, PASSPHRASE)
@@ -72,7 +72,7 @@ def sign(gateway: Gateway, desk: Any, role: str, names: str = "123") -> str:
 
 
 def adopt(gateway: Gateway, desk: Any, metadata: str) -> None:
-    gateway.perform(desk.one, "directory.adopt", {"metadata": metadata})
+    gateway.admin.perform(desk.one, "directory.adopt", {"metadata": metadata})
 
 
 @each_kind
@@ -83,7 +83,7 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
     done = desk.do("keys.rotate", kind=kind)
     new = done["key"]
     assert (done["promoted"], done["keepers"]) == (False, role)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(new) is KeyState.PREACTIVE
 
     adopt(gateway, desk, sign(gateway, desk, role))
@@ -93,7 +93,7 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
     assert gateway.publication.repository.sound()
     reader.read()
     clock.ahead = timedelta(hours=2)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(old) is KeyState.DEACTIVATED
     gateway.publication.leap(1)  # signed by the new pair alone
     assert reader.read() == own_bundle(gateway.home)
@@ -157,7 +157,7 @@ def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
         patch.setattr(gateway.publication.files, "put_metadata", full)
         with pytest.raises(OSError, match="No space"):
             adopt(gateway, desk, text)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
     with pytest.raises(UserError, match="have its root key holders name the successor"):
         desk.do("keys.deactivate", key=old)

@@ -38,7 +38,7 @@ def run(*words: str | Path) -> Any:
 
 def entries(pair: Any, number: str) -> Any:
     asked = {"transaction": number, "reason": "case 7"}
-    return pair.gateway.perform(AUDITOR, "audit.transaction", asked)["entries"]
+    return pair.gateway.admin.perform(AUDITOR, "audit.transaction", asked)["entries"]
 
 
 def test_what_was_recorded_before_and_after_opens_to_the_auditor_alone(
@@ -52,7 +52,7 @@ def test_what_was_recorded_before_and_after_opens_to_the_auditor_alone(
         *("audit", "renew", folder, "-o", file, "--key-passphrase-file", passphrase, "--json")
     )
     public = read_public(file.read_bytes())
-    pair.gateway.perform(TWO, "keys.adopt", {"public": public.hex(), "reason": "yearly"})
+    pair.gateway.admin.perform(TWO, "keys.adopt", {"public": public.hex(), "reason": "yearly"})
     after = partner.query(people.samples(1), **people.matter())
 
     assert made.exit_code == 0
@@ -67,14 +67,14 @@ def test_one_operator_alone_does_not_change_who_reads(pair: Any) -> None:
     values = {"public": OpeningKey.generate().public.hex(), "reason": "t"}
 
     with pytest.raises(UserError, match="two persons"):
-        pair.gateway.perform(ONE, "keys.adopt", values)
-    told = pair.gateway.perform(ONE, "keys.adopt", {**values, "dry_run": True})
+        pair.gateway.admin.perform(ONE, "keys.adopt", values)
+    told = pair.gateway.admin.perform(ONE, "keys.adopt", {**values, "dry_run": True})
 
     assert told["two_persons"]
     assert len(told["plan"]) == 2
     ours = {"public": pair.gateway.keyset.kem().public.hex(), "reason": "t", "dry_run": True}
     with pytest.raises(UserError, match="taken over before"):
-        pair.gateway.perform(ONE, "keys.adopt", ours)
+        pair.gateway.admin.perform(ONE, "keys.adopt", ours)
 
 
 def test_a_key_with_another_fingerprint_is_not_taken_over(

@@ -127,7 +127,7 @@ def test_a_rotation_killed_after_the_keyset_was_saved_is_finished_by_the_next_ro
     halfway.save(homes[0] / "keys" / "keyset.json")
 
     with Gateway.open(homes[0], secret) as gateway:
-        gateway.key_rotation.round()
+        gateway.keys.rotation.round()
         assert len(gateway.keyset.records) == len(halfway.records)
 
     assert own_bundle(homes[0]).version == 2
@@ -149,8 +149,8 @@ def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_o
 
     assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
     with Gateway.open(homes[0], secret) as gateway:
-        assert gateway.key_rotation.publish("P-1") == 2
-        assert gateway.key_rotation.evidence()[made.kid].version == 2
+        assert gateway.keys.rotation.publish("P-1") == 2
+        assert gateway.keys.rotation.evidence()[made.kid].version == 2
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_the_last_key_that_the_ledger_needs_is_not_stopped(
         before = gateway.keyset
 
         with pytest.raises(UserError, match="first"):
-            gateway.active_keyset.change(
+            gateway.keys.active.change(
                 lambda keyset, now: _one(
                     keyset.transition(kid, KeyState.SUSPENDED, now, "doubt", "O-1")
                 ),

@@ -43,7 +43,7 @@ def since(gateway: Gateway) -> str:
 
 
 def stop(gateway: Gateway, kid: bytes, officer: Officer = OPERATOR, **other: Any) -> Any:
-    return gateway.perform(
+    return gateway.admin.perform(
         officer, "keys.compromised", {"key": kid.hex(), "since": since(gateway), **other}
     )
 
@@ -55,7 +55,7 @@ def alarms(gateway: Gateway) -> list[str]:
 
 def listed(gateway: Gateway, kid: bytes, **other: Any) -> list[dict[str, Any]]:
     values = {"key": kid.hex(), "since": since(gateway), **other}
-    return gateway.perform(OPERATOR, "keys.affected", values)["entries"]
+    return gateway.admin.perform(OPERATOR, "keys.affected", values)["entries"]
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_one_person_suspends_and_the_entry_is_published_without_the_key(
 def test_a_suspended_authority_shuts_no_officer_out(homes: Any, secret: Any, wish: Any) -> None:
     """Else the order would shut out the two who have to promote its successor; the staff table still decides."""
     with opened(homes[0], secret) as gateway:
-        added = gateway.perform(CUSTODY, "staff.add", wish("P-2", "operator"))
+        added = gateway.admin.perform(CUSTODY, "staff.add", wish("P-2", "operator"))
         stop(gateway, gateway.keyset.primary(KeyKind.TLS_CA).kid)
 
         badge = str(added["certificate"]).encode()
-        assert gateway.staff.officer(badge).person == "P-2"
-        gateway.perform(CUSTODY, "staff.end", {"person": "P-2"})
+        assert gateway.admin.staff.officer(badge).person == "P-2"
+        gateway.admin.perform(CUSTODY, "staff.end", {"person": "P-2"})
         with pytest.raises(StaffUnknown):
-            gateway.staff.officer(badge)
+            gateway.admin.staff.officer(badge)
 
 
 def test_the_only_key_of_its_kind_gets_a_successor_that_produces_nothing(
@@ -111,7 +111,7 @@ def test_the_only_key_of_its_kind_gets_a_successor_that_produces_nothing(
 def test_where_another_key_is_known_to_partners_none_is_made(homes: Any, secret: Any) -> None:
     with opened(homes[0], secret) as gateway:
         old = gateway.keyset.kem().kid
-        gateway.active_keyset.change(
+        gateway.keys.active.change(
             lambda keyset, now: _pair(keyset.generate(KeyKind.KEM, now, reason="", actor="")),
             actor="P-1",
         )
@@ -148,7 +148,7 @@ def test_a_key_in_its_window_is_stopped_too(homes: Any, secret: Any) -> None:
             keyset, left = keyset.transition(old, KeyState.DEACTIVATED, now, "", "")
             return keyset, (made, led, left)
 
-        gateway.active_keyset.change(succeed, actor="P-1")
+        gateway.keys.active.change(succeed, actor="P-1")
         gateway.keyset.opening(old, gateway.clock())
         stop(gateway, old)
 
@@ -216,7 +216,7 @@ def test_a_key_that_nobody_knows_is_refused_with_what_to_do(
     homes: Any, secret: Any, values: dict[str, str]
 ) -> None:
     with opened(homes[0], secret) as gateway, pytest.raises(UserError):
-        gateway.perform(OPERATOR, "keys.compromised", {"since": since(gateway), **values})
+        gateway.admin.perform(OPERATOR, "keys.compromised", {"since": since(gateway), **values})
 
 
 def test_a_moment_in_the_future_is_refused(homes: Any, secret: Any) -> None:
@@ -225,7 +225,7 @@ def test_a_moment_in_the_future_is_refused(homes: Any, secret: Any) -> None:
         later = (gateway.clock() + EARLIER).isoformat()
         values = {"key": gateway.keyset.kem().kid.hex(), "since": later}
         with pytest.raises(UserError, match="past"):
-            gateway.perform(OPERATOR, "keys.compromised", values)
+            gateway.admin.perform(OPERATOR, "keys.compromised", values)
 
 
 @pytest.mark.usefixtures("asked_once")
@@ -259,7 +259,7 @@ def test_a_gateway_opens_without_a_signing_key_and_does_not_serve(homes: Any, se
         with pytest.raises(UserError, match="promote"):
             Serving(gateway).start()
         successor = bytes.fromhex(said["successor"])
-        gateway.active_keyset.change(
+        gateway.keys.active.change(
             lambda keyset, now: _pair(
                 keyset.transition(successor, KeyState.ACTIVE, now, "override", "P-1")
             ),
@@ -305,8 +305,8 @@ def test_only_what_came_since_is_listed_and_in_pages(
     assert [one.number for one in whole] == numbers
 
     values = {"key": kid.hex(), "since": whole[1].time.isoformat(), "page_size": 2}
-    first = gateway.perform(OPERATOR, "keys.affected", values)
-    second = gateway.perform(
+    first = gateway.admin.perform(OPERATOR, "keys.affected", values)
+    second = gateway.admin.perform(
         OPERATOR, "keys.affected", {**values, "page_token": first["next_page_token"]}
     )
     assert [row["transaction"] for row in (*first["entries"], *second["entries"])] == numbers[1:]
@@ -335,15 +335,15 @@ def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret
     with opened(homes[0], secret) as gateway:
         stop(gateway, kid, partner="AUS")
         with pytest.raises(TwoPersons):
-            gateway.perform(OPERATOR, "keys.believe", values)
+            gateway.admin.perform(OPERATOR, "keys.believe", values)
         with pytest.raises(KeysError):
             gateway.directory.signing_key("AUS", kid, gateway.clock())
 
         pair = Officer("P-1", OPERATOR.roles, second="P-2")
-        gateway.perform(pair, "keys.believe", values)
+        gateway.admin.perform(pair, "keys.believe", values)
         gateway.directory.signing_key("AUS", kid, gateway.clock())
         with pytest.raises(UserError, match="no such key of AUS is refused"):
-            gateway.perform(pair, "keys.believe", values)
+            gateway.admin.perform(pair, "keys.believe", values)
 
 
 def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secret: Any) -> None:
@@ -361,14 +361,14 @@ def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secre
         with pytest.raises(UserError, match="refused are: none"):
             believe(gateway, kid.hex())
 
-        assert gateway.blocklist.of("AUS") == frozenset()
+        assert gateway.keys.blocklist.of("AUS") == frozenset()
         assert gateway.sequencer.size == size
 
 
 def believe(gateway: Gateway, key: str) -> Any:
     officer = Officer("P-1", OPERATOR.roles, second="P-2")
     values = {"partner": "AUS", "key": key, "reason": "a false alarm"}
-    return gateway.perform(officer, "keys.believe", values)
+    return gateway.admin.perform(officer, "keys.believe", values)
 
 
 @pytest.mark.parametrize("kind", [KeyKind.SIGNING, KeyKind.KEM, KeyKind.TLS_LEAF, KeyKind.TLS_CA])
@@ -380,14 +380,14 @@ def test_a_key_is_named_by_whatever_its_owners_tools_show(
     partner.query(people.samples(1), **people.matter())  # its leaf was shown
     with opened(pair.asker, secret) as theirs:
         record = theirs.keyset.primary(kind)
-        shown = theirs.perform(OPERATOR, "keys.show", {"key": record.kid.hex()})
+        shown = theirs.admin.perform(OPERATOR, "keys.show", {"key": record.kid.hex()})
     ids = [str(shown[name]) for name in ("kid", "pin", "serial") if shown[name]]
     assert len(ids) == (3 if record.certificate else 1)
 
     spelt = [":".join(each.upper()[at : at + 2] for at in range(0, len(each), 2)) for each in ids]
     for each in (*ids, *spelt, *(one[:12] for one in ids), f"serial={ids[-1]}"):
         values = {"key": each, "partner": "AUS", "since": since(gateway)}
-        said = gateway.perform(OPERATOR, "keys.compromised", values)
+        said = gateway.admin.perform(OPERATOR, "keys.compromised", values)
         assert (said["kind"], said["new"]) == (kind.value, True), each
         assert said["key"] == (ids[1] if record.certificate else ids[0])
         assert believe(gateway, each)["key"] == said["key"]

@@ -101,7 +101,7 @@ def test_a_token_takes_the_keys_and_gives_them_back(
             "reason": "back",
             "to": "file:keys/back.json",
         }
-        inside.perform(desk.two, "custody.rewrap", values)
+        inside.admin.perform(desk.two, "custody.rewrap", values)
     Gateway.open(gateway.home, lambda: NEW).close()
 
 
@@ -185,7 +185,7 @@ with Gateway.open(home, lambda: old) as gateway:
     Path.replace, Path.unlink = around(Path.replace), around(Path.unlink)
     officer = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
     values = {"passphrase_file": new_file, "reason": "crash", "to": "file:keys/second.json"}
-    gateway.perform(officer, "custody.rewrap", values)
+    gateway.admin.perform(officer, "custody.rewrap", values)
 print("finished")
 """
 
@@ -248,7 +248,7 @@ def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with
     assert file.read_bytes() == whole
     assert file.with_name("keyset.json.damaged").exists()
     with Gateway.open(home, secret) as again:
-        room.recovered(again.active_keyset, "2026")
+        room.recovered(again.keys.active, "2026")
     assert self_check.verify_ledger(home).ok
 
 

@@ -96,11 +96,11 @@ def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, gateway: Ga
     old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     said = desk.do("keys.rotate", kind="SIGNING")
     assert (said["promoted"], said["missing"], said["version"]) == (False, ["AUS"], 2)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(said["key"]) is KeyState.PREACTIVE
     desk.sight("AUS", 2)
 
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     assert desk.state(said["key"]) is KeyState.ACTIVE
     assert desk.state(old) is KeyState.DEACTIVATED
@@ -265,10 +265,10 @@ def test_an_old_kem_key_is_destroyed_by_the_round_after_48_hours(
     desk.do("keys.rotate", kind="KEM")
 
     clock.ahead = timedelta(hours=47)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(old) is KeyState.DEACTIVATED
     clock.ahead = timedelta(hours=48, seconds=1)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     assert desk.state(old) is KeyState.DESTROYED
     assert gateway.keyset.record(bytes.fromhex(old)).wrapped == b""
@@ -285,12 +285,12 @@ def test_a_long_lived_key_waits_for_its_destruction_and_one_person_cancels_it(
     with pytest.raises(UserError, match="decided already"):
         desk.do("keys.destroy", desk.two, key=kid, days=30)
     clock.ahead = timedelta(days=8)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(kid) is KeyState.PREACTIVE
 
     desk.do("keys.cancel", key=kid)
     clock.ahead = timedelta(days=10)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(kid) is KeyState.PREACTIVE
     with pytest.raises(UserError, match="neither a destruction nor a rotation"):
         desk.do("keys.cancel", key=kid)
@@ -303,10 +303,10 @@ def test_what_two_persons_decided_is_done_when_its_wait_is_over(
     desk.do("keys.destroy", desk.two, key=kid)
 
     clock.ahead = timedelta(days=7, seconds=1)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     assert desk.state(kid) is KeyState.DESTROYED
-    assert gateway.key_rotation.dooms() == {}
+    assert gateway.keys.rotation.dooms() == {}
 
 
 def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
@@ -317,13 +317,13 @@ def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
     desk.do("keys.destroy", desk.two, key=kid)
     desk.sight("AUS", 2)
 
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     with pytest.raises(UserError, match="is to be destroyed, as two persons decided"):
         desk.do("keys.rotate", kind="SIGNING")
     assert (desk.state(kid), desk.state(old)) == (KeyState.PREACTIVE, KeyState.ACTIVE)
 
     clock.ahead = timedelta(days=7, seconds=1)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert (desk.state(kid), desk.state(old)) == (KeyState.DESTROYED, KeyState.ACTIVE)
 
 
@@ -370,7 +370,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, gateway: G
 def test_the_state_that_an_approval_is_bound_to_changes_with_every_key(
     desk: Any, gateway: Gateway
 ) -> None:
-    act = gateway.operations.act(desk.one, "keys.revoke")
+    act = gateway.admin.operations.act(desk.one, "keys.revoke")
     before = act.state()
     assert act.state() == before
 

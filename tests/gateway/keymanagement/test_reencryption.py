@@ -28,7 +28,7 @@ from keys.keyset import KeyKind, KeyState
 def turned(gateway: Any) -> tuple[bytes, bytes]:
     """Rotate the data key; return the ids of the older and of the newer."""
     old = gateway.keyset.primary(KeyKind.DATA).kid
-    gateway.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
+    gateway.admin.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
     new = gateway.keyset.primary(KeyKind.DATA).kid
     assert new != old
     return old, new
@@ -40,7 +40,7 @@ def left(gateway: Any, kid: bytes) -> int:
 
 
 def everyone(gateway: Any) -> list[Any]:
-    return [one for batch in gateway.gallery.batches(0, 1) for one in batch]
+    return [one for batch in gateway.subjects.gallery.batches(0, 1) for one in batch]
 
 
 def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
@@ -66,18 +66,18 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
             if frame.type is EntryType.CUSTODY
         ]
         assert [frame.subject_reference for frame in told] == [f"RESEALED/{new.hex()[:16]}"]
-        two = pair.gateway.perform(TWO, "keys.destroy", {"key": old.hex(), "reason": "t"})
+        two = pair.gateway.admin.perform(TWO, "keys.destroy", {"key": old.hex(), "reason": "t"})
         assert two["due"]
 
     ahead = timedelta(days=8)
     with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as gateway:
-        gateway.key_rotation.round()
+        gateway.keys.rotation.round()
         assert gateway.keyset.record(old).state is KeyState.DESTROYED
         assert everyone(gateway) == before
         assert gateway.keyset.record(old).wrapped == b""
         for blob, bound in blobs:
             with pytest.raises(OpenRefused):
-                gateway.data_key.open(blob, bound)
+                gateway.keys.data_key.open(blob, bound)
 
 
 def _blobs(gateway: Any) -> list[tuple[bytes, bytes]]:
@@ -96,7 +96,7 @@ def test_a_data_key_is_not_destroyed_while_records_need_it(homes: Any, secret: A
     ahead = timedelta(days=8)
     with Gateway.open(homes[0], secret, clock=lambda: utc_now() + ahead) as gateway:
         with pytest.raises(UserError, match="would be lost"):
-            gateway.active_keyset.change(
+            gateway.keys.active.change(
                 lambda keyset, now: _one(
                     keyset.transition(old, KeyState.DESTROYED, now, "t", "O-1")
                 ),
@@ -118,11 +118,11 @@ def test_a_crash_between_two_batches_loses_nothing(
         before = everyone(gateway)
         _, new = turned(gateway)
         all_of_it = left(gateway, new)
-        assert gateway.reencryption.step() == 3
+        assert gateway.keys.reencryption.step() == 3
         assert left(gateway, new) == all_of_it - 3
         assert everyone(gateway) == before
     with Gateway.open(homes[0], secret) as gateway:  # as after a crash: nothing was remembered
-        gateway.reencryption.round()
+        gateway.keys.reencryption.round()
         assert left(gateway, new) == 0
         assert everyone(gateway) == before
 
@@ -131,9 +131,9 @@ def test_what_a_compromised_key_sealed_is_moved_away_from_it(homes: Any, secret:
     with Gateway.open(homes[0], secret) as gateway:
         before = everyone(gateway)
         old, new = turned(gateway)
-        gateway.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
+        gateway.admin.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
 
-        gateway.reencryption.round()
+        gateway.keys.reencryption.round()
 
         assert left(gateway, new) == 0
         assert everyone(gateway) == before
@@ -143,7 +143,7 @@ def test_a_gateway_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) 
     with Gateway.open(homes[0], secret) as gateway:
         size = gateway.sequencer.size
 
-        assert gateway.reencryption.step() == 0
+        assert gateway.keys.reencryption.step() == 0
         assert gateway.sequencer.size == size
 
 
@@ -154,7 +154,7 @@ def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secre
 
         for _ in range(8):
             try:
-                moved = gateway.reencryption.step()
+                moved = gateway.keys.reencryption.step()
             except InternalError as fault:
                 told = fault
                 break
@@ -167,7 +167,7 @@ def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
     with Gateway.open(homes[0], secret) as gateway:
         _, new = turned(gateway)
         with gateway.database.reader() as reader:
-            effects = tuple(reencryption.moves(reader, gateway.data_key, tag_of(new), 500))
+            effects = tuple(reencryption.moves(reader, gateway.keys.data_key, tag_of(new), 500))
         gateway.sequencer.commit((), (Effect(samples.delete()),))
 
         gateway.sequencer.commit((), effects)

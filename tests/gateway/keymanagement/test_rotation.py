@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from gateway import watchdog
 from gateway.errors import UserError
 from gateway.keymanagement import transitions
 from gateway.ledger.entry import EntryType
 from gateway.server.application import Gateway
-from gateway.server.workers import watchdog
 from gateway.trust.partners import own_bundle
 from keys import atomic_file
 from keys.keyset import KeyKind, KeyState
@@ -25,22 +25,22 @@ from keys.keyset import KeyKind, KeyState
 
 def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, gateway: Gateway, clock: Any) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert len(own_bundle(gateway.home).kem) == 1
     clock.ahead = timedelta(days=4, hours=1)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
     assert own_bundle(gateway.home).version == 2
     desk.sight("AUS", 2)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(new) is KeyState.PREACTIVE  # the epoch lasts seven days
     clock.ahead = timedelta(days=7)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     assert desk.state(new) is KeyState.ACTIVE
     assert desk.state(old) is KeyState.DEACTIVATED
     clock.ahead = timedelta(days=9, hours=1)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     assert desk.state(old) is KeyState.DESTROYED
 
 
@@ -50,16 +50,16 @@ def test_without_evidence_the_old_key_stays_and_it_is_an_alarm_once_a_day(
     """keys.md 5, KEM epoch: the old key stays primary, with a daily alarm."""
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     clock.ahead = timedelta(days=5)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
     alarms = desk.entries(EntryType.ALARM)
     for hours in (1, 2, 23):
         clock.ahead = timedelta(days=7, hours=hours)
-        gateway.key_rotation.round()
+        gateway.keys.rotation.round()
     assert desk.state(old) is KeyState.ACTIVE
     assert desk.entries(EntryType.ALARM) == alarms + 1
 
     clock.ahead = timedelta(days=8, hours=3)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     assert desk.entries(EntryType.ALARM) == alarms + 2
     assert gateway.keyset.opening(bytes.fromhex(old), clock())
@@ -74,7 +74,7 @@ def test_a_schedule_is_set_kept_and_listed(desk: Any, gateway: Gateway, clock: A
     desk.do("keys.schedule", kind="SIGNING", on=True, days=40)
 
     clock.ahead = timedelta(days=25)
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     after = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
     assert after["KEM"] == {"kind": "KEM", "on": False, "days": 7}
@@ -113,7 +113,7 @@ def test_a_clock_that_was_set_back_moves_nothing(desk: Any, gateway: Gateway, cl
 
     with pytest.raises(UserError, match="set the clock"):
         desk.do("keys.generate", kind="KEM")
-    gateway.key_rotation.round()  # says so, and goes on
+    gateway.keys.rotation.round()  # says so, and goes on
 
     assert gateway.keyset.records == before
     assert (gateway.home / "keys" / "keyset.json").read_bytes() == file
@@ -158,7 +158,7 @@ def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round
     assert own_bundle(gateway.home).version == 1
     assert not list(gateway.home.glob(".party*"))
 
-    gateway.key_rotation.round()
+    gateway.keys.rotation.round()
 
     assert own_bundle(gateway.home).version == 2
     assert desk.do("keys.show", key=new)["published"] == 2
@@ -171,7 +171,7 @@ def test_a_gateway_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it
         new = keydesk(gateway).do("keys.rotate", kind="SIGNING")["key"]
         keydesk(gateway).sight("AUS", 2)
     with Gateway.open(homes[0], secret) as gateway:
-        gateway.key_rotation.round()
+        gateway.keys.rotation.round()
         assert keydesk(gateway).state(new) is KeyState.ACTIVE
 
 
@@ -182,10 +182,10 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_changes_keys_by_a_slow_t
     beats = threading.Semaphore(0)
     monkeypatch.setattr(gateway.watchdog, "beat", beats.release)
     rounds = threading.Thread(
-        target=lambda: gateway.active_keyset.publish(actor="rounds"), daemon=True
+        target=lambda: gateway.keys.active.publish(actor="rounds"), daemon=True
     )
 
-    with gateway.active_keyset._lock:  # as an officer's change has it
+    with gateway.keys.active._lock:  # as an officer's change has it
         rounds.start()
         for _ in range(3):
             assert beats.acquire(timeout=20.0)

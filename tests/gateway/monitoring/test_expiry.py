@@ -153,7 +153,7 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
     ]
     with Gateway.open(homes[0], secret) as gateway:
         later = gateway.clock() + timedelta(days=300)
-        gateway.active_keyset.note(
+        gateway.keys.active.note(
             EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later)
         )
     assert reached(396) is Level.FINE
@@ -219,10 +219,12 @@ class Watched:
     def again(self) -> ExpiryAlerts:
         """Return the alerts as a restart makes it."""
         self.expiry_alerts = ExpiryAlerts(
-            self.gateway.database, self.gateway.sequencer, lambda: self.now
+            self.gateway.database, self.gateway.sequencer, lambda: self.now, [self]
         )
-        self.expiry_alerts.add(lambda _: self.things)
         return self.expiry_alerts
+
+    def expiring(self, _: datetime) -> list[Expiring]:
+        return self.things
 
     def entries(self) -> list[str]:
         frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.gateway.database)]
@@ -273,15 +275,15 @@ def test_a_source_that_cannot_be_read_ends_no_alarm(watched: Watched) -> None:
     watched.things = [thing(Kind.TUF_ROOT, timedelta(days=6))]
     broken: list[Callable[[], None]] = []
 
-    def source(_: datetime) -> list[Expiring]:
-        for act in broken:
-            act()
-        return watched.things
+    class Source:
+        def expiring(self, now: datetime) -> list[Expiring]:
+            for act in broken:
+                act()
+            return watched.expiring(now)
 
     watched.expiry_alerts = ExpiryAlerts(
-        watched.gateway.database, watched.gateway.sequencer, lambda: watched.now
+        watched.gateway.database, watched.gateway.sequencer, lambda: watched.now, [Source()]
     )
-    watched.expiry_alerts.add(source)
     watched.expiry_alerts.round()
 
     def fail() -> None:

@@ -112,7 +112,9 @@ def _there(content: bytes | None) -> bytes:
 
 def rotate(gateway: Gateway, kind: KeyKind) -> bool:
     """Rotate as the act does; where no partner is known it takes over at once."""
-    answer = gateway.perform(OPERATOR, "keys.rotate", {"kind": kind.value, "reason": "a crash"})
+    answer = gateway.admin.perform(
+        OPERATOR, "keys.rotate", {"kind": kind.value, "reason": "a crash"}
+    )
     return bool(answer["promoted"])
 
 
@@ -195,7 +197,7 @@ class Walk:
             code |= 0 if same and 1 <= len(active) <= 2 else 2
             code |= 0 if keyset.primary(self._kind).kid == self._kid else 1
             code |= 0 if self._believed() else 8
-            gateway.key_rotation.round()  # what was begun goes on by itself
+            gateway.keys.rotation.round()  # what was begun goes on by itself
             begun = [r for r in gateway.keyset.records if r.state is KeyState.PREACTIVE]
             resumed = rotate(gateway, self._kind) or rotate(gateway, self._kind)
             after = [r for r in gateway.keyset.records if r.kind is self._kind]

@@ -46,9 +46,9 @@ def record(pair: Pair, seed: int, **status: Any) -> None:
     with gateway.database.reader() as reader:
         subject = subjects.find(reader, f"P-{seed}")
         assert subject is not None
-        held = store.read_record(reader, gateway.data_key, subject)
+        held = store.read_record(reader, gateway.keys.data_key, subject)
     changed = Record(status=replace(held.status, **status), data=DATA, version=held.version + 1)
-    effect = store.write_record(subject, changed, gateway.data_key, gateway.clock())
+    effect = store.write_record(subject, changed, gateway.keys.data_key, gateway.clock())
     gateway.sequencer.commit((), (effect,))
 
 

@@ -22,15 +22,15 @@ TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, people: Any) -> None:
     """Privacy Regulations s. 4(1), for an access request that comes when the hit references are gone."""
     gateway, ahead = pair.gateway, [timedelta(days=31)]
-    gateway.retention._clock = lambda: datetime.now(UTC).replace(microsecond=0) + ahead[0]
+    gateway.retention.erasure._clock = lambda: datetime.now(UTC).replace(microsecond=0) + ahead[0]
     found = pair.partner().query(people.samples(1), **people.matter())
     other = pair.partner().query(people.samples(2), **people.matter())
-    assert gateway.retention.run(batches=50).erased[RetentionClass.HIT_REFERENCE] == 2
+    assert gateway.retention.erasure.run(batches=50).erased[RetentionClass.HIT_REFERENCE] == 2
     hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
-    placed = gateway.perform(OPERATOR, "hold.place", hold)
+    placed = gateway.admin.perform(OPERATOR, "hold.place", hold)
 
     ahead[0] = timedelta(days=740)
-    done = gateway.retention.run(batches=50).erased
+    done = gateway.retention.erasure.run(batches=50).erased
 
     assert (done[RetentionClass.TRANSACTION], done[RetentionClass.EXCHANGE_DETAIL]) == (1, 3)
     with gateway.database.reader() as reader:
@@ -45,6 +45,6 @@ def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, p
     assert {of[index] for index in keys if index in of} == {found.transaction_number}
     assert other.transaction_number not in left
 
-    gateway.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
-    assert gateway.retention.run(batches=50).erased[RetentionClass.TRANSACTION] == 1
+    gateway.admin.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
+    assert gateway.retention.erasure.run(batches=50).erased[RetentionClass.TRANSACTION] == 1
     assert self_check.verify_ledger(pair.home).ok

@@ -82,7 +82,7 @@ def test_an_old_home_opens_migrates_and_verifies(kept: Path, made: datetime, sec
         with gateway.database.reader() as reader:
             held = subjects.counts(reader)
         keys = {record.kind for record in gateway.keyset.records if record.state is KeyState.ACTIVE}
-        batches = [person for batch in gateway.gallery.batches(0, 1) for person in batch]
+        batches = [person for batch in gateway.subjects.gallery.batches(0, 1) for person in batch]
 
     assert (held.subjects, held.samples, len(batches)) == (5, 10, 5)  # with their records opened
     assert keys >= {KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.DATA}

@@ -68,9 +68,9 @@ def subject_of(pair: Pair, seed: int) -> int:
 
 def change(pair: Pair, seed: int, status: Status) -> None:
     gateway, subject = pair.gateway, subject_of(pair, seed)
-    version = gateway.people.record(subject).version + 1
+    version = gateway.subjects.people.record(subject).version + 1
     record = Record(status=status, version=version)
-    effect = store.write_record(subject, record, gateway.data_key, gateway.clock())
+    effect = store.write_record(subject, record, gateway.keys.data_key, gateway.clock())
     gateway.sequencer.commit((), (effect,))
 
 
@@ -79,8 +79,8 @@ def watched(pair: Pair) -> tuple[Watched, CountingKey]:
     from gateway.domain.messages import Operation
 
     walk = pair.serving.pipeline._operations[Operation.SUBMIT_QUERY]
-    people, key = Watched(pair.gateway.people), CountingKey(pair.gateway.data_key)
-    pair.gateway.people._data_key = key
+    people, key = Watched(pair.gateway.subjects.people), CountingKey(pair.gateway.keys.data_key)
+    pair.gateway.subjects.people._data_key = key
     walk._context = replace(walk._context, people=people, data_key=key)  # type: ignore[attr-defined]
     return people, key
 
@@ -95,7 +95,7 @@ def finding(pair: Pair, answer: Answer) -> tuple[int, Finding]:
     with pair.gateway.database.reader() as reader:
         wanted = select(transactions.c.subject).where(transactions.c.number == number)
         sealed = reader.execute(wanted).scalar()
-    return len(sealed), open_finding(pair.gateway.data_key, "AUS", number, sealed)
+    return len(sealed), open_finding(pair.gateway.keys.data_key, "AUS", number, sealed)
 
 
 def test_a_masked_citizen_looks_like_a_stranger(

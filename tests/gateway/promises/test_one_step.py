@@ -40,7 +40,7 @@ def pair(homes: Any, serve: Any, people: People, agree: Any) -> Iterator[Pair]:
             FieldCode.PHOTOGRAPH: Datum(bytes(196_000), "image/png"),
         }
         record = Record(status=people.status(), data=data, version=2)
-        effect = store.write_record(subject, record, gateway.data_key, gateway.clock())
+        effect = store.write_record(subject, record, gateway.keys.data_key, gateway.clock())
         gateway.sequencer.commit((), (effect,))
         yield serving
 

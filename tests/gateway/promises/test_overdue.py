@@ -37,7 +37,7 @@ class Later:
 @pytest.fixture
 def later(pair: Any) -> Later:
     clock = Later()
-    pair.gateway.retention._clock = pair.gateway.retention_watchdog._clock = clock
+    pair.gateway.retention.erasure._clock = pair.gateway.retention.watchdog._clock = clock
     return clock
 
 
@@ -53,7 +53,7 @@ def run(pair: Any, statement: str) -> None:
 
 def health(pair: Any) -> int:
     request = health_pb2.HealthCheckRequest(service="gateway.v1.ExchangeService")
-    answer = pair.serving._servicer.Check(request, None)
+    answer = pair.serving.monitoring.servicer.Check(request, None)
     return int(answer.status)
 
 
@@ -135,7 +135,7 @@ def test_silent_rounds_shut_the_doors_too(pair: Any, people: Any, later: Later) 
 def test_a_round_that_fails_is_no_round(pair: Any, people: Any, later: Later) -> None:
     """A store that cannot be read erases nothing; the switch counts from the last good round."""
     run(pair, "ALTER TABLE asked RENAME TO elsewhere")
-    pair.gateway.retention_watchdog._rounds = 0
+    pair.gateway.retention.watchdog._rounds = 0
     later.ahead = ROUNDS_SILENT + timedelta(minutes=1)
     pair.serving.run_jobs()
 

@@ -42,7 +42,7 @@ def alarms(pair: Any) -> list[str]:
 
 def health(pair: Any) -> int:
     request = health_pb2.HealthCheckRequest(service="gateway.v1.ExchangeService")
-    return int(pair.serving._servicer.Check(request, None).status)
+    return int(pair.serving.monitoring.servicer.Check(request, None).status)
 
 
 def answered(pair: Any, people: Any) -> bool:
@@ -88,14 +88,14 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
 
     assert alarms(pair) == ["RAISE/EVIDENCE_TILES"]
     assert answered(pair, people)
-    left = gateway.evidence_deadline.left("TILES", gateway.clock())
+    left = gateway.evidence.deadline.left("TILES", gateway.clock())
     assert timedelta(hours=3, minutes=58) < left <= timedelta(hours=4)
 
     checked = {one.name: one for one in self_check.check(pair.home, secret, gateway.clock())}
     assert not checked["evidence"].ok
     assert "TILES since" in checked["evidence"].detail
 
-    monkeypatch.setattr(gateway.evidence_deadline, "_limit", timedelta())
+    monkeypatch.setattr(gateway.evidence.deadline, "_limit", timedelta())
     with pytest.raises(Refused) as refused:
         answered(pair, people)
     assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "EVIDENCE_OVERDUE")
@@ -194,10 +194,10 @@ def test_a_backup_is_restored_beside_files_that_were_published_after_it(
     two = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
     recovery = OpeningKey.from_seed(bytes(range(32)))
     with Gateway.open(home, secret) as gateway:
-        gateway.perform(
+        gateway.admin.perform(
             two, "backup.recipient", {"public": recovery.public.hex(), "reason": "a test"}
         )
-        made = str(gateway.perform(two, "backup.begin", {})["made"])
+        made = str(gateway.admin.perform(two, "backup.begin", {})["made"])
         archive.write(gateway.settings, SealingKey(recovery.public), made, tmp_path / "can.backup")
         for _ in range(5):
             gateway.record(EntryType.START)
@@ -220,7 +220,7 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
 ) -> None:
     """ledger.md 10."""
     gateway, serving = pair.gateway, pair.serving
-    gateway.outbound_worker.stop()
+    gateway.outbound.worker.stop()
     serving._tile_worker.stop()
     set_back = timedelta()
 

@@ -126,8 +126,8 @@ def test_both_pairs_sign_while_one_ledger_key_follows_the_other(pair: Any, peopl
     old = own_bundle(pair.home)
     partner = pair.partner()
     alone = partner.query(people.samples(1), **people.matter())
-    pair.gateway.perform(ONE, "keys.generate", {"kind": "LOG", "reason": "t"})
-    pair.gateway.perform(ONE, "keys.publish", {})
+    pair.gateway.admin.perform(ONE, "keys.generate", {"kind": "LOG", "reason": "t"})
+    pair.gateway.admin.perform(ONE, "keys.publish", {})
     new = own_bundle(pair.home)
 
     both = partner.query(people.samples(1), **people.matter())
@@ -182,10 +182,10 @@ def test_what_was_sealed_to_a_destroyed_key_opens_never_again(
         return envelope.open_sealed(letter.sealed, letter.header, header.payload_commitment, key)
 
     with later(home, secret, hours=47) as gateway:
-        gateway.key_rotation.round()
+        gateway.keys.rotation.round()
         assert opened(gateway)
     with later(home, secret, hours=49) as gateway:
-        gateway.key_rotation.round()
+        gateway.keys.rotation.round()
         with pytest.raises(KeysError):
             opened(gateway)
     with later(home, secret, hours=49) as gateway:
@@ -204,7 +204,7 @@ def test_people_enrolled_under_an_earlier_data_key_are_found_after_it_was_follow
         with Asking(pair, people):
             Turner(pair.gateway).rotate(KeyKind.DATA)
         new = pair.gateway.keyset.data().key_id
-        assert pair.gateway.data_key.seal(b"", b"")[:TAG_BYTES] == tag_of(new) != tag_of(old)
+        assert pair.gateway.keys.data_key.seal(b"", b"")[:TAG_BYTES] == tag_of(new) != tag_of(old)
     with serve(*homes) as pair:  # the gallery is read again, from records under the older key
         answer = pair.partner().query(people.samples(1), **people.matter())
         assert answer.outcome is Outcome.MATCH
@@ -221,6 +221,10 @@ def test_a_new_auditor_is_taken_over_by_two_persons_and_never_twice(pair: Any) -
     ]
     assert record.kid.hex() in {frame.subject_reference for frame in told}
     with pytest.raises(TwoPersons):
-        pair.gateway.perform(ONE, "keys.adopt", {"public": record.public.hex(), "reason": "again"})
+        pair.gateway.admin.perform(
+            ONE, "keys.adopt", {"public": record.public.hex(), "reason": "again"}
+        )
     with pytest.raises(UserError, match="taken over before"):
-        pair.gateway.perform(TWO, "keys.adopt", {"public": record.public.hex(), "reason": "again"})
+        pair.gateway.admin.perform(
+            TWO, "keys.adopt", {"public": record.public.hex(), "reason": "again"}
+        )

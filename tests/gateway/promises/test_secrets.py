@@ -52,7 +52,7 @@ def secret_file(path: Path, secret: bytes) -> Path:
 def rewrap(home: Path, passphrase: Any, file: Path) -> None:
     with Gateway.open(home, passphrase) as gateway:
         values = {"passphrase_file": str(file), "reason": "canary"}
-        gateway.perform(TWO, "custody.rewrap", values)
+        gateway.admin.perform(TWO, "custody.rewrap", values)
 
 
 def seeds(home: Path) -> list[bytes]:
@@ -184,7 +184,7 @@ def test_a_pin_is_in_no_file_error_or_repr(home: Path, tmp_path: Path, tokens: A
     pin = secret_file(tmp_path / "pin", tokens.pin)
     with Gateway.open(home, lambda: PASSPHRASE) as gateway:
         values = {"passphrase_file": str(pin), "reason": "canary", "to": uri}
-        gateway.perform(TWO, "custody.rewrap", values)
+        gateway.admin.perform(TWO, "custody.rewrap", values)
         shown = f"{gateway.keyset.custody!r} {gateway.keyset.custody.describe()}"
     with pytest.raises(KeysError) as refused:
         open_custody(uri, lambda: b"canary-wrong-pin")

@@ -161,7 +161,7 @@ def tsa(tmp_path: Path) -> Iterator[Tsa]:
 
 @pytest.fixture
 def gateway(pair: Any, tsa: Tsa) -> Any:
-    pair.gateway.timestamps._authority = tsa.authority
+    pair.gateway.evidence.timestamps._authority = tsa.authority
     settings = pair.home / "passerelle.toml"
     roots = tsa.folder / "roots.pem"
     settings.write_text(
@@ -174,7 +174,7 @@ def gateway(pair: Any, tsa: Tsa) -> Any:
 def test_a_checkpoint_is_stamped_recorded_and_checked(gateway: Any) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
 
-    size, at = gateway.timestamps.stamp()
+    size, at = gateway.evidence.timestamps.stamp()
 
     assert before <= at <= datetime.now(UTC)
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
@@ -186,7 +186,7 @@ def test_a_checkpoint_is_stamped_recorded_and_checked(gateway: Any) -> None:
 @needs_openssl
 def test_every_stamp_that_is_found_is_checked(gateway: Any, tmp_path: Path) -> None:
     """Rekor dropped its stamps because nothing verified them; a stamp of another authority is a finding here."""
-    gateway.timestamps.stamp()
+    gateway.evidence.timestamps.stamp()
     (tmp_path / "tsa" / "roots.pem").write_bytes(pem(certificate("another root")[1]))
 
     report = self_check.verify_ledger(gateway.home)
@@ -197,7 +197,7 @@ def test_every_stamp_that_is_found_is_checked(gateway: Any, tmp_path: Path) -> N
 
 @needs_openssl
 def test_stamps_travel_in_a_bundle(gateway: Any, tsa: Tsa, tmp_path: Path) -> None:
-    gateway.timestamps.stamp()
+    gateway.evidence.timestamps.stamp()
     with Stored(gateway.home) as stored:
         stored.export(tmp_path / "bundle", since=None, reason="a test", now=datetime.now(UTC))
 
@@ -215,17 +215,17 @@ def test_stamps_travel_in_a_bundle(gateway: Any, tsa: Tsa, tmp_path: Path) -> No
 def test_an_authority_that_is_away_is_counted_down(gateway: Any, tsa: Tsa) -> None:
     now = gateway.clock()
     tsa.away = True
-    gateway.timestamps.round()
+    gateway.evidence.timestamps.round()
 
-    assert "STAMPS" in gateway.evidence_deadline.standing
-    gateway.evidence_deadline.demand(now + timedelta(hours=3))
+    assert "STAMPS" in gateway.evidence.deadline.standing
+    gateway.evidence.deadline.demand(now + timedelta(hours=3))
     with pytest.raises(EvidenceOverdue):
-        gateway.evidence_deadline.demand(now + timedelta(hours=5))
+        gateway.evidence.deadline.demand(now + timedelta(hours=5))
     tsa.away = False
-    gateway.timestamps.round()
-    assert "STAMPS" not in gateway.evidence_deadline.standing
+    gateway.evidence.timestamps.round()
+    assert "STAMPS" not in gateway.evidence.deadline.standing
     before = gateway.sequencer.size
-    gateway.timestamps.round()
+    gateway.evidence.timestamps.round()
     assert gateway.sequencer.size == before  # an hour has not passed
 
 
@@ -273,11 +273,11 @@ def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
 
 
 def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
-    pair.gateway.timestamps.round()
+    pair.gateway.evidence.timestamps.round()
 
-    assert "STAMPS" not in pair.gateway.evidence_deadline.standing
+    assert "STAMPS" not in pair.gateway.evidence.deadline.standing
     with pytest.raises(UserError, match="no authority is configured"):
-        pair.gateway.timestamps.stamp()
+        pair.gateway.evidence.timestamps.stamp()
 
 
 def _told(gateway: Any) -> tuple[int, bytes, timestamp.Beside]:
@@ -295,7 +295,7 @@ def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
     gateway: Any, tsa: Tsa
 ) -> None:
     """Also those that the authority does not sign; and without its roots, which not every auditor has."""
-    gateway.timestamps.stamp()
+    gateway.evidence.timestamps.stamp()
     size, answer, beside = _told(gateway)
 
     def faults(row: tuple[int, bytes]) -> list[Finding]:
@@ -319,7 +319,7 @@ def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
 @needs_openssl
 def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(gateway: Any) -> None:
     """Each is a finding and no crash, and the entry is named whose stamp is gone."""
-    size, _ = gateway.timestamps.stamp()
+    size, _ = gateway.evidence.timestamps.stamp()
     path = config.load(gateway.home).store.path
     changes = (
         ("UPDATE checkpoints SET note = x'00' WHERE size = ?", (size,)),
@@ -340,7 +340,7 @@ def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(gatew
 
 @needs_openssl
 def test_a_stamp_whose_row_names_another_entry_is_found(gateway: Any) -> None:
-    gateway.timestamps.stamp()
+    gateway.evidence.timestamps.stamp()
     for bit in (0, 40):
         with closing(sqlite3.connect(config.load(gateway.home).store.path)) as rows, rows:
             rows.execute("UPDATE timestamps SET idx = idx + ?", (1 << bit,))
@@ -352,10 +352,10 @@ def test_a_stamp_whose_row_names_another_entry_is_found(gateway: Any) -> None:
 @needs_openssl
 def test_a_stamp_from_another_time_than_ours_is_refused(gateway: Any) -> None:
     before = gateway.sequencer.size
-    gateway.timestamps._clock = lambda: datetime.now(UTC) - timedelta(hours=1)
+    gateway.evidence.timestamps._clock = lambda: datetime.now(UTC) - timedelta(hours=1)
 
     with pytest.raises(StampRefused, match="clock"):
-        gateway.timestamps.stamp()
+        gateway.evidence.timestamps.stamp()
     assert gateway.sequencer.size == before
 
 
@@ -363,14 +363,17 @@ def test_a_stamp_from_another_time_than_ours_is_refused(gateway: Any) -> None:
 def test_a_gateway_that_was_closed_for_a_day_is_late_from_its_opening_on(
     gateway: Any, tsa: Tsa
 ) -> None:
-    gateway.timestamps.stamp()
+    gateway.evidence.timestamps.stamp()
     tomorrow = gateway.clock() + timedelta(days=1)
-    gateway.timestamps._begun, gateway.timestamps._clock = tomorrow, lambda: tomorrow
+    gateway.evidence.timestamps._begun, gateway.evidence.timestamps._clock = (
+        tomorrow,
+        lambda: tomorrow,
+    )
     tsa.away = True
 
-    gateway.timestamps.round()
+    gateway.evidence.timestamps.round()
 
-    assert gateway.evidence_deadline.standing["STAMPS"] == tomorrow
+    assert gateway.evidence.deadline.standing["STAMPS"] == tomorrow
 
 
 @needs_openssl

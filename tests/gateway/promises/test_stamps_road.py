@@ -15,7 +15,7 @@ import pytest
 from gateway.errors import UserError
 from gateway.ledger_ops.timestamps import Authority, authority_of
 from gateway.server.workers.timestamps import Cancellation, TimestampWorker, post
-from gateway.server.workers.watchdog import Watchdog
+from gateway.watchdog import Watchdog
 
 
 class Road:
@@ -74,11 +74,11 @@ def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
     def falls(*_: object) -> bytes:
         raise KeyError("unforeseen")
 
-    timestamps = pair.gateway.timestamps
+    timestamps = pair.gateway.evidence.timestamps
     timestamps._authority, timestamps._post = Authority("http://x", b"", timedelta(hours=1)), falls
     timestamps.round()
 
-    assert "STAMPS" in pair.gateway.evidence_deadline.standing
+    assert "STAMPS" in pair.gateway.evidence.deadline.standing
 
 
 def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_question_cut_by_a_stop_is_no_late_stamp(pair: Any) -> None:
     def cut(*_: object) -> bytes:
         raise OSError("cut")
 
-    timestamps = pair.gateway.timestamps
+    timestamps = pair.gateway.evidence.timestamps
     timestamps._authority = Authority("http://127.0.0.1:9/", b"", timedelta(0))
     timestamps._post = cut
     size = pair.gateway.sequencer.size

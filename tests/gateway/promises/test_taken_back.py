@@ -23,7 +23,7 @@ CASEWORKER = Officer("P-7", frozenset({Role.CASEWORKER}))
 
 
 def correct(pair: Pair, **values: Any) -> Any:
-    return pair.gateway.perform(CASEWORKER, "corrections.open", {"reason": "why", **values})
+    return pair.gateway.admin.perform(CASEWORKER, "corrections.open", {"reason": "why", **values})
 
 
 @pytest.mark.parametrize("kind", [CorrectionKind.WRONG_PERSON, CorrectionKind.WITHDRAWN])
@@ -63,7 +63,7 @@ def test_who_has_the_right_value_already_does_not_keep_it_from_whoever_has_not(
     assert [each["number"] for each in opened] == [old.transaction_number]
     with pair.gateway.database.reader() as reader:
         (row,) = corrections.every(reader)
-        papers = corrections.papers_of(reader, pair.gateway.data_key, row)
+        papers = corrections.papers_of(reader, pair.gateway.keys.data_key, row)
     notice = wire.read_notice(papers.notice)
     assert notice.fields == BIRTH
 

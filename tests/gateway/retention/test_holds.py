@@ -42,23 +42,23 @@ def last(gateway: Gateway) -> Any:
 
 
 def test_a_hold_is_placed_and_released_and_both_are_entries(gateway: Gateway) -> None:
-    placed = gateway.perform(
+    placed = gateway.admin.perform(
         CASEWORKER, "hold.place", {"kind": "person", "reference": "P-1", "reason": "access request"}
     )
     frame = last(gateway)
     assert (frame.type, frame.subject_reference) == (EntryType.HOLD, f"PLACE/{placed['hold']}")
     assert "P-1" not in repr(frame)  # whom it names is in the sealed detail alone
 
-    (row,) = gateway.perform(OPERATOR, "hold.list", {})["holds"]
+    (row,) = gateway.admin.perform(OPERATOR, "hold.list", {})["holds"]
     assert (row["reference"], row["by"], row["released"]) == ("P-1", "P-2", None)
     values = {"hold": placed["hold"], "reason": "rights exhausted"}
-    assert gateway.perform(TWO, "hold.release", values)["released"] is True
+    assert gateway.admin.perform(TWO, "hold.release", values)["released"] is True
 
     assert last(gateway).subject_reference == f"RELEASE/{placed['hold']}"
-    assert gateway.perform(OPERATOR, "hold.list", {})["holds"] == []
-    assert len(gateway.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
+    assert gateway.admin.perform(OPERATOR, "hold.list", {})["holds"] == []
+    assert len(gateway.admin.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
     with pytest.raises(UserError, match="no such hold stands"):
-        gateway.perform(TWO, "hold.release", values)
+        gateway.admin.perform(TWO, "hold.release", values)
     assert self_check.verify_ledger(gateway.home).ok
 
 
@@ -80,7 +80,7 @@ def test_a_hold_on_what_is_not_there_is_refused(gateway: Gateway, values: dict[s
     size = gateway.sequencer.size
 
     with pytest.raises(UserError):
-        gateway.perform(OPERATOR, "hold.place", {"reason": "because", **values})
+        gateway.admin.perform(OPERATOR, "hold.place", {"reason": "because", **values})
 
     assert gateway.sequencer.size == size
 
@@ -90,15 +90,15 @@ def test_a_held_person_is_not_removed(gateway: Gateway, kind: str) -> None:
     values = {"kind": kind, "reason": "because"} | (
         {"reference": "P-1"} if kind == "person" else {}
     )
-    placed = gateway.perform(OPERATOR, "hold.place", values)
+    placed = gateway.admin.perform(OPERATOR, "hold.place", values)
 
     with pytest.raises(subjects.Held):
         gateway.sequencer.commit([], subjects.remove("P-1"))
     with pytest.raises(subjects.Held if kind == "everything" else subjects.NotEnrolled):
         gateway.sequencer.commit([], subjects.remove("P-77"))
 
-    gateway.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "done"})
-    gateway.perform(CASEWORKER, "decision.refuse", REFUSE)
+    gateway.admin.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "done"})
+    gateway.admin.perform(CASEWORKER, "decision.refuse", REFUSE)
     gateway.sequencer.commit([], subjects.remove("P-1"))
     with gateway.database.reader() as reader:
         assert withholdings.every(reader) == ()  # it goes with its person
@@ -106,10 +106,10 @@ def test_a_held_person_is_not_removed(gateway: Gateway, kind: str) -> None:
 
 def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(gateway: Gateway) -> None:
     """IRPR 315.25(4), 315.41(3)."""
-    one = gateway.perform(CASEWORKER, "decision.refuse", REFUSE)
+    one = gateway.admin.perform(CASEWORKER, "decision.refuse", REFUSE)
     part = {**REFUSE, "partner": "AUS", "scope": "PART", "fields": ["PHOTOGRAPH"]}
     part["terms"] = "for this case only"
-    two = gateway.perform(CASEWORKER, "decision.refuse", part)
+    two = gateway.admin.perform(CASEWORKER, "decision.refuse", part)
     assert last(gateway).subject_reference == f"REFUSE/{two['decision']}"
     assert last(gateway).partner_id == "AUS"
 
@@ -129,11 +129,11 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(gateway
     assert of_gbr == (everything,)
 
     lifted = {"decision": one["decision"], "reason": "reviewed"}
-    gateway.perform(CASEWORKER, "decision.lift", lifted)
-    (row,) = gateway.perform(CASEWORKER, "decision.list", {"person": "P-1"})["decisions"]
+    gateway.admin.perform(CASEWORKER, "decision.lift", lifted)
+    (row,) = gateway.admin.perform(CASEWORKER, "decision.list", {"person": "P-1"})["decisions"]
     assert (row["decision"], row["fields"]) == (two["decision"], ["PHOTOGRAPH"])
     with pytest.raises(UserError, match="no such decision is active"):
-        gateway.perform(CASEWORKER, "decision.lift", lifted)
+        gateway.admin.perform(CASEWORKER, "decision.lift", lifted)
     assert self_check.verify_ledger(gateway.home).ok
 
 
@@ -155,14 +155,14 @@ def test_a_decision_that_says_too_little_or_too_much_is_none(
     size = gateway.sequencer.size
 
     with pytest.raises(UserError):
-        gateway.perform(CASEWORKER, "decision.refuse", {**REFUSE, **other})
+        gateway.admin.perform(CASEWORKER, "decision.refuse", {**REFUSE, **other})
 
     assert gateway.sequencer.size == size
 
 
 def test_who_runs_the_machine_does_not_judge_the_national_interest(gateway: Gateway) -> None:
     with pytest.raises(NotAllowed):
-        gateway.perform(OPERATOR, "decision.refuse", REFUSE)
+        gateway.admin.perform(OPERATOR, "decision.refuse", REFUSE)
 
 
 @given(scope=sampled_from(Scope), fields=lists(sampled_from(FieldCode), max_size=3))
@@ -189,10 +189,10 @@ def test_scope_and_fields_never_contradict_each_other(
 
 
 def test_status_says_what_is_kept_due_and_held(gateway: Gateway) -> None:
-    gateway.perform(OPERATOR, "hold.place", {"kind": "everything", "reason": "an inquiry"})
+    gateway.admin.perform(OPERATOR, "hold.place", {"kind": "everything", "reason": "an inquiry"})
 
-    told = gateway.perform(OPERATOR, "retention.status", {})
-    done = gateway.perform(OPERATOR, "retention.run", {"batches": 3})
+    told = gateway.admin.perform(OPERATOR, "retention.status", {})
+    done = gateway.admin.perform(OPERATOR, "retention.run", {"batches": 3})
 
     rows = {row["class"]: row for row in told["classes"]}
     assert rows["OFFICE_DETAIL"]["total"] > 0
@@ -207,29 +207,31 @@ def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(gateway: Ga
     """Such a number can be enrolled, so every duty about its person must be able to name it."""
     row = {"reference": "IMM/2026/1", "status": "FOREIGN_NATIONAL", "nationalities": "SYR"}
     registrar = Officer("P-3", frozenset({Role.REGISTRAR}))
-    gateway.perform(registrar, "registry.import", {"rows": [row]})
+    gateway.admin.perform(registrar, "registry.import", {"rows": [row]})
 
     held = {"kind": "person", "reference": "IMM/2026/1", "reason": "access request"}
-    assert gateway.perform(CASEWORKER, "hold.place", held)["reference"] == "IMM/2026/1"
-    assert gateway.perform(CASEWORKER, "decision.refuse", {**REFUSE, "person": "IMM/2026/1"})
-    listed = gateway.perform(CASEWORKER, "decision.list", {"person": "IMM/2026/1"})
+    assert gateway.admin.perform(CASEWORKER, "hold.place", held)["reference"] == "IMM/2026/1"
+    assert gateway.admin.perform(CASEWORKER, "decision.refuse", {**REFUSE, "person": "IMM/2026/1"})
+    listed = gateway.admin.perform(CASEWORKER, "decision.list", {"person": "IMM/2026/1"})
     assert len(listed["decisions"]) == 1
     with pytest.raises(UserError, match="keeps this person"):
-        gateway.perform(registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"})
+        gateway.admin.perform(
+            registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"}
+        )
 
 
 def test_whoever_lists_decisions_and_holds_leaves_of_whom(gateway: Gateway, readings: Any) -> None:
     with gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
-    gateway.perform(CASEWORKER, "decision.refuse", values)
+    gateway.admin.perform(CASEWORKER, "decision.refuse", values)
     hold = {"kind": "person", "reference": "P-1", "reason": "access request"}
-    gateway.perform(CASEWORKER, "hold.place", hold)
+    gateway.admin.perform(CASEWORKER, "hold.place", hold)
 
-    gateway.perform(CASEWORKER, "decision.list", {})
-    gateway.perform(CASEWORKER, "decision.list", {"person": "P-1"})
-    gateway.perform(CASEWORKER, "decision.list", {"person": "P-2"})  # of whom there is none
-    gateway.perform(OPERATOR, "hold.list", {})
+    gateway.admin.perform(CASEWORKER, "decision.list", {})
+    gateway.admin.perform(CASEWORKER, "decision.list", {"person": "P-1"})
+    gateway.admin.perform(CASEWORKER, "decision.list", {"person": "P-2"})  # of whom there is none
+    gateway.admin.perform(OPERATOR, "hold.list", {})
 
     with gateway.database.reader() as reader:
         other = subjects.find(reader, "P-2")

@@ -85,7 +85,7 @@ class Bench:
         )
         evidence = Evidence(signed_envelope.header_bytes(header), payload, self.subject(seed))
         leaf, begun = review_opening.opened(
-            header, evidence, persons, now, data_key=gateway.data_key, random=gateway.random
+            header, evidence, persons, now, data_key=gateway.keys.data_key, random=gateway.random
         )
         result = Result(
             outcome=Outcome.REVIEW_PENDING, decide_time=now, request_leaf_hash=bytes(32)
@@ -93,13 +93,13 @@ class Bench:
         settled = transactions.Settled(
             outcome=Outcome.REVIEW_PENDING,
             result=transactions.seal_result(
-                gateway.data_key,
+                gateway.keys.data_key,
                 "AUS",
                 header.transaction_number,
                 query_payload.result_bytes(result),
             ),
             finding=transactions.seal_finding(
-                gateway.data_key, "AUS", header.transaction_number, transactions.Finding(None)
+                gateway.keys.data_key, "AUS", header.transaction_number, transactions.Finding(None)
             ),
         )
         stored = SignedEnvelope(b"header", b"sealed", b"signature")
@@ -165,12 +165,12 @@ class Bench:
         row = self.row(case)
         assert row.result is not None
         opened = transactions.open_result(
-            self.gateway.data_key, case.partner, case.number, row.result
+            self.gateway.keys.data_key, case.partner, case.number, row.result
         )
         return query_payload.read_result(opened)
 
     def act(self, officer: Officer, name: str, case: Case, **values: object) -> Any:
-        return self.gateway.perform(officer, f"review.{name}", {"case": case.case, **values})
+        return self.gateway.admin.perform(officer, f"review.{name}", {"case": case.case, **values})
 
     def decide(self, officer: Officer, case: Case, verdict: str) -> Any:
         """Take the case in hand and give a verdict."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.admin.operation import NotAllowed, Officer
+from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import Ground, Scope, Withholding
 from gateway.errors import AuditUnavailable, UserError
@@ -71,12 +72,13 @@ def test_two_persons_who_disagree_reveal_nobody(bench: Any) -> None:
     assert bench.result(case).outcome is Outcome.QUALITY_INSUFFICIENT
 
 
-def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
+def test_whoever_the_law_hides_at_the_verdict_stays_hidden(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The status may change between search and verdict; a citizen by then is masked (law.md 3.3)."""
     case = bench.pending()
     hidden = Settled(Outcome.NO_MATCH, Outcome.MATCH, "IRPR 315.36")
-    bench.gateway.reviews = replace(bench.gateway.reviews, reveals=lambda *_: hidden)
-    bench.gateway.operations = bench.gateway._operations()
+    monkeypatch.setattr(ReviewDisclosure, "settled", lambda *_: hidden)
 
     bench.decide(bench.first, case, "SAME")
 
@@ -88,7 +90,7 @@ def test_whom_an_official_refuses_as_a_whole_is_refused_at_the_verdict(bench: An
     """IRPR 315.41(3): what is decided between search and verdict holds at the verdict."""
     case, caseworker = bench.pending(), Officer("P-9", frozenset({Role.CASEWORKER}))
     values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
-    bench.gateway.perform(caseworker, "decision.refuse", values)
+    bench.gateway.admin.perform(caseworker, "decision.refuse", values)
 
     bench.decide(bench.first, case, "SAME")
 
@@ -175,7 +177,7 @@ def test_the_list_shows_the_most_urgent_first_and_nothing_of_the_query(bench: An
     slow = bench.pending()
     fast = bench.pending(level=ServiceLevel.URGENT)
 
-    found = bench.gateway.perform(bench.first, "review.list", {})
+    found = bench.gateway.admin.perform(bench.first, "review.list", {})
 
     assert [each["case"] for each in found["cases"]] == [fast.case, slow.case]
     assert found["cases"][0]["seconds_left"] <= 3600
@@ -187,16 +189,16 @@ def test_a_case_out_of_time_is_abandoned_and_never_a_no_match(
     bench: Any, level: ServiceLevel
 ) -> None:
     case = bench.pending(level=level)
-    assert bench.gateway.reviews.expire() == 0
+    assert bench.gateway.casework.reviews.expire() == 0
 
     bench.clock.move(hours=24 if level is ServiceLevel.ROUTINE else 1)
 
-    assert bench.gateway.reviews.expire() == 1
+    assert bench.gateway.casework.reviews.expire() == 1
     assert bench.kinds()[-3:] == [EntryType.DESTRUCTION, EntryType.ABANDONED, EntryType.ALARM]
     row, after = bench.row(case), bench.case(case.case)
     assert (row.state, row.outcome) == (State.ABANDONED, None)
     assert (after.state, after.sealed, after.sealed_key) == (CaseState.EXPIRED, None, None)
-    assert bench.gateway.reviews.expire() == 0
+    assert bench.gateway.casework.reviews.expire() == 0
     assert self_check.verify_ledger(bench.gateway.home).ok
 
 
@@ -251,7 +253,7 @@ def test_a_verdict_after_the_deadline_is_refused(bench: Any, swept: bool) -> Non
     bench.act(bench.first, "lease", case)
     bench.clock.move(minutes=5)
     if swept:
-        bench.gateway.reviews.expire()
+        bench.gateway.casework.reviews.expire()
 
     with pytest.raises(UserError, match="no such case"):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
@@ -300,7 +302,7 @@ def test_a_malformed_verdict_decides_nothing(bench: Any, values: dict[str, objec
     bench.act(bench.first, "lease", case)
 
     with pytest.raises(UserError):
-        bench.gateway.perform(bench.first, "review.decide", {"case": case.case, **values})
+        bench.gateway.admin.perform(bench.first, "review.decide", {"case": case.case, **values})
     assert bench.case(case.case).state is CaseState.LEASED
 
 
@@ -324,7 +326,7 @@ def test_what_ran_out_of_time_while_the_gateway_was_closed_is_abandoned(
 
     with Gateway.open(bench.gateway.home, secret) as again:
         bench.gateway = again
-        assert again.reviews.expire() == 1
+        assert again.casework.reviews.expire() == 1
         assert bench.row(case).state is State.ABANDONED
 
 
@@ -335,9 +337,9 @@ def test_evidence_of_one_case_does_not_open_as_another(bench: Any) -> None:
     one, other = bench.pending(), bench.pending(seed=2)
 
     with pytest.raises(InternalError):
-        reviews.unseal(bench.gateway.data_key, replace(one, sealed=other.sealed))
+        reviews.unseal(bench.gateway.keys.data_key, replace(one, sealed=other.sealed))
     with pytest.raises(InternalError):
-        reviews.unseal(bench.gateway.data_key, replace(one, case=other.case))
+        reviews.unseal(bench.gateway.keys.data_key, replace(one, case=other.case))
 
 
 def test_no_byte_of_a_probe_is_left_after_the_verdict(bench: Any) -> None:

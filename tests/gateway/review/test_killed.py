@@ -48,12 +48,12 @@ with rooms.Gateway.open(Path(home), lambda: b"a passphrase for tests") as gatewa
     officer = Officer("P-7", frozenset({Role.EXAMINER}))
     if what == "expire":
         armed()
-        gateway.reviews.expire()
+        gateway.casework.reviews.expire()
     else:
-        gateway.perform(officer, "review.lease", {"case": case})
+        gateway.admin.perform(officer, "review.lease", {"case": case})
         armed()
         values = {"case": case, "verdict": what, "reason": "as seen"}
-        gateway.perform(officer, "review.decide", values)
+        gateway.admin.perform(officer, "review.decide", values)
 """
 
 

@@ -55,7 +55,9 @@ def reviewing(homes: Any, secret: Any, serve: Any, people: Any, agree: Any) -> C
     def start(persons: int = 1) -> Iterator[Any]:
         clause(agree, homes[0], persons)
         with Gateway.open(homes[0], secret) as gateway:
-            gateway.registry.enrol(people.rows(CITIZEN, people.status(SubjectKind.CITIZEN)))
+            gateway.subjects.registry.enrol(
+                people.rows(CITIZEN, people.status(SubjectKind.CITIZEN))
+            )
         with serve(*homes) as pair:
             yield pair
 
@@ -77,9 +79,9 @@ def waiting(pair: Any) -> list[reviews.Case]:
 
 def decide(pair: Any, verdict: str, officer: Officer = FIRST) -> Any:
     name = waiting(pair)[0].case
-    pair.gateway.perform(officer, "review.lease", {"case": name})
+    pair.gateway.admin.perform(officer, "review.lease", {"case": name})
     said = {"case": name, "verdict": verdict, "reason": "as seen"}
-    return pair.gateway.perform(officer, "review.decide", said)
+    return pair.gateway.admin.perform(officer, "review.decide", said)
 
 
 def kinds(pair: Any) -> list[EntryType]:
@@ -157,11 +159,14 @@ def test_whoever_became_a_citizen_before_the_verdict_is_masked(reviewing: Any, p
         with gateway.database.reader() as reader:
             case = reviews.case(reader, waiting(pair)[0].case)
         assert case is not None
-        subject = reviews.unseal(gateway.data_key, case).subject
-        record = gateway.people.record(subject)
+        subject = reviews.unseal(gateway.keys.data_key, case).subject
+        record = gateway.subjects.people.record(subject)
         citizen = replace(record, status=people.status(SubjectKind.CITIZEN))
         effect = write_record(
-            subject, replace(citizen, version=record.version + 1), gateway.data_key, gateway.clock()
+            subject,
+            replace(citizen, version=record.version + 1),
+            gateway.keys.data_key,
+            gateway.clock(),
         )
         gateway.sequencer.commit((), (effect,))
 
@@ -191,8 +196,8 @@ def test_what_nobody_decides_is_abandoned_and_costs_no_quota(
         case, now = waiting(pair)[0], pair.gateway.clock
         assert case.due - case.opened == timedelta(hours=24 if level is ServiceLevel.ROUTINE else 1)
 
-        pair.gateway.reviews.clock = lambda: now() + timedelta(hours=24)
-        assert pair.gateway.reviews.expire() == 1
+        pair.gateway.casework.reviews.clock = lambda: now() + timedelta(hours=24)
+        assert pair.gateway.casework.reviews.expire() == 1
 
         state = partner.state(answer.transaction_number)
         assert (state.state, state.result) == (State.ABANDONED, None)

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.server.listener.connection_guard import Guard, _shut
 from gateway.server.listener.connection_limits import Limits, Why
-from gateway.server.workers.watchdog import Watchdog
+from gateway.watchdog import Watchdog
 
 FEW = Limits(strangers=8, by_address=4, age=1e9, by_partner=2)
 
@@ -150,7 +150,7 @@ _NONE_LEFT = """
 import os, resource, socket
 from gateway.server.listener.connection_limits import Limits
 from gateway.server.listener.connection_guard import Guard
-from gateway.server.workers.watchdog import Watchdog
+from gateway.watchdog import Watchdog
 
 server = socket.create_server(("127.0.0.1", 0))
 port = server.getsockname()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,9 +111,9 @@ def test_a_gateway_whose_keys_have_ended_does_not_serve(
 ) -> None:
     """It would answer what every partner must reject; the remedy names the command that rotates."""
     with Gateway.open(homes[0], secret) as gateway:
-        gateway.clock = lambda: datetime.now(UTC) + timedelta(days=100)
+        later = replace(gateway, clock=lambda: datetime.now(UTC) + timedelta(days=100))
         with pytest.raises(UserError, match="keys rotate"):
-            Serving(gateway).start()
+            Serving(later).start()
 
 
 @pytest.mark.usefixtures("asked_once")
@@ -120,7 +121,7 @@ def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) ->
     partner = pair.partner()
     partner.query(people.samples(1), **people.matter())
     now = pair.gateway.clock
-    pair.gateway.clock = lambda: now() + timedelta(days=100)
+    pair.serving._readiness._clock = lambda: now() + timedelta(days=100)
 
     pair.serving.run_jobs()
 

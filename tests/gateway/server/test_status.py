@@ -56,12 +56,12 @@ def test_why_it_does_not_serve_is_the_reason_that_partners_are_refused_with(
     assert (seen.serving, seen.why) == (False, "DIRECTORY_STALE")
     assert seen.told(pair.home)[1] == f"passerelle directory renew {pair.home}"
 
-    monkeypatch.setattr(pair.serving, "_ended", True)
+    monkeypatch.setattr(pair.serving._readiness, "_ended", True)
     monkeypatch.setattr(pair.gateway.publication, "demand", lambda: None)
     pair.serving._show_readiness()
     assert look(pair.home, now()).why == "KEYS_UNAVAILABLE"
 
-    monkeypatch.setattr(pair.serving, "_ended", False)
+    monkeypatch.setattr(pair.serving._readiness, "_ended", False)
     pair.serving._show_readiness()
     assert look(pair.home, now()).serving
 

@@ -30,7 +30,7 @@ Break = Callable[[Keyset, bytes], bytes]
 
 def turn(pair: Any, kind: KeyKind, *states: KeyState, kid: bytes = b"") -> bytes:
     """Make a key, or take the one of `kid`, and move it through states, each a change of its own."""
-    room = pair.gateway.active_keyset
+    room = pair.gateway.keys.active
     if not kid:
         room.change(
             lambda keyset, now: _one(keyset.generate(kind, now, reason="t", actor="O-1")),
@@ -145,7 +145,7 @@ def _torn(keyset: Keyset, kid: bytes) -> bytes:
 def test_a_broken_leaf_never_goes_out(
     pair: Any, people: Any, broken: Break, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, room = shown(pair), pair.gateway.active_keyset
+    before, room = shown(pair), pair.gateway.keys.active
     leaf = turn(pair, KeyKind.TLS_LEAF)
 
     def break_it(keyset: Keyset, now: Any) -> tuple[Keyset, tuple[KeyEvent, ...]]:
@@ -182,10 +182,10 @@ def test_old_and_new_authority_are_both_good_while_one_follows_the_other(
     """Announce the new authority; then have it issue a leaf; partners with the announcement never notice."""
     old = own_bundle(pair.home)
     authority = turn(pair, KeyKind.TLS_CA)
-    announced = pair.gateway.active_keyset.publish(actor="O-1")
+    announced = pair.gateway.keys.active.publish(actor="O-1")
     turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE, kid=authority)
     leaf = turn(pair, KeyKind.TLS_LEAF)
-    published = pair.gateway.active_keyset.publish(actor="O-1")
+    published = pair.gateway.keys.active.publish(actor="O-1")
 
     def ask(bundle: Any, deadline: float = CALL) -> Any:
         with Partner.connect("AUS", pair.keyset, bundle, address=pair.address) as partner:
@@ -210,7 +210,7 @@ def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
         first = pair.gateway.keyset.primary(KeyKind.TLS_CA).kid
         turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE)
         turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
-        pair.gateway.active_keyset.publish(actor="O-1")
+        pair.gateway.keys.active.publish(actor="O-1")
 
         assert perform(home, "staff.list", {}, officer=officer)["staff"]
 

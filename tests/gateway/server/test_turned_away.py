@@ -58,21 +58,43 @@ class Context:
         pass
 
 
+class Access:
+    """Whose every caller is AUS; it keeps what it was told."""
+
+    def __init__(
+        self,
+        calls: list[tuple[str, str]],
+        refusals: list[tuple[str, str]] | None = None,
+        *,
+        serves: bool = True,
+    ) -> None:
+        self._calls, self._serves = calls, serves
+        self._refusals = [] if refusals is None else refusals
+
+    def identify(self, _: bytes) -> str:
+        return "AUS"
+
+    def demand_ready(self) -> None:
+        if not self._serves:
+            raise Draining
+
+    def identified(self, peer: str, caller: str) -> None:
+        self._calls.append((peer, caller))
+
+    def refused(self, caller: str, reason: str) -> None:
+        self._refusals.append((caller, reason))
+
+    def leaves(self, _method: str, _started: float, now: float) -> float:
+        return now
+
+
 @pytest.mark.parametrize("version", [b"TLSv1.2", b"TLSv1.1", b""])
 def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
     version: bytes,
 ) -> None:
     """Whatever the process told gRPC when it first met it: the certificate is a partner's, the road is not TLS 1.3."""
     identified: list[tuple[str, str]] = []
-    door = AuthInterceptor(
-        lambda _: "AUS",
-        LIMITS,
-        ready=lambda: None,
-        refused=lambda *_: None,
-        leaves=lambda _name, _started, now: now,
-        identified=lambda peer, partner: identified.append((peer, partner)),
-        name="test",
-    )
+    door = AuthInterceptor(Access(identified), LIMITS, name="test")
     context = Context(10.0, version)
     call = _Open("GetQuota", cast("grpc.ServicerContext", context), lambda _: None, monotonic())
     try:
@@ -85,22 +107,12 @@ def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
     assert identified == []
 
 
-def not_ready() -> None:
-    raise Draining
-
-
 @pytest.mark.parametrize("how", ["not ready", "no deadline"])
 def test_a_partner_who_is_refused_at_once_is_no_stranger(how: str) -> None:
     identified: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
     door = AuthInterceptor(
-        lambda _: "AUS",
-        LIMITS,
-        ready=not_ready if how == "not ready" else lambda: None,
-        refused=lambda partner, reason: refused.append((partner, reason)),
-        leaves=lambda _name, _started, now: now,
-        identified=lambda peer, partner: identified.append((peer, partner)),
-        name="test",
+        Access(identified, refused, serves=how != "not ready"), LIMITS, name="test"
     )
     context = Context(None if how == "no deadline" else 10.0)
     sent: list[Any] = []

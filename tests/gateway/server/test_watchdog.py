@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from gateway.server.workers.watchdog import STEP, Patience, Watchdog
+from gateway.watchdog import STEP, Patience, Watchdog
 
 
 def patience(_: str) -> float:

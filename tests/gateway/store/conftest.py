@@ -21,7 +21,7 @@ from gateway.domain.messages import (
     Reply,
     SignedEnvelope,
 )
-from gateway.law.retention_policy import Schedule
+from gateway.law.agreement import AgreementsInForce
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.proof import LogIdentity
 from gateway.retention.erasure import Retention
@@ -41,6 +41,7 @@ from gateway.store.exchange.transactions import (
 )
 from gateway.store.ledger.sequencer import Committed, Leaf, Sequencer
 from gateway.store.sqlite import Database, open_store
+from gateway.watchdog import Watchdog
 from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
@@ -215,7 +216,15 @@ class Counterpart:
     def expire(self) -> None:
         """Erase what is due."""
         database = self.sequencer._database
-        desk = Retention(database, self.sequencer, lambda *_: None, Schedule, self.desk.clock)
+        agreed, watchdog = AgreementsInForce({}), Watchdog(60.0)
+        desk = Retention(
+            database,
+            self.sequencer,
+            self.desk.data_key,
+            agreed,
+            self.desk.clock,
+            watchdog,  # type: ignore[arg-type]
+        )
         desk.run(batches=100)
 
     def row(self, number: str = "AUS-0001") -> TransactionRow | None:

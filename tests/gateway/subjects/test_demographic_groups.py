@@ -62,13 +62,13 @@ def test_groups_of_a_gateway_are_recorded_and_read_by_the_auditor(
     row = {"reference": "F-100", "status": "FOREIGN_NATIONAL", "nationalities": "IND"}
     row |= {"GENDER": "F", "DATE_OF_BIRTH": "1990-02", "LAST_NAME": "Canary-Green"}
     with Gateway.open(homes[0], secret) as gateway:
-        gateway.perform(ANN, "registry.import", {"rows": [row]})
+        gateway.admin.perform(ANN, "registry.import", {"rows": [row]})
         size = gateway.sequencer.size
-        done: Any = gateway.perform(ANN, "registry.groups", {"reason": "a test"})
+        done: Any = gateway.admin.perform(ANN, "registry.groups", {"reason": "a test"})
         kinds = [decode(leaf).type for leaf in stored_ledger.iter_leaves(gateway.database, size)]
         auditor = Officer("P-2", frozenset({Role.AUDITOR}))
         with pytest.raises(NotAllowed):
-            gateway.perform(auditor, "registry.groups", {"reason": "a test"})
+            gateway.admin.perform(auditor, "registry.groups", {"reason": "a test"})
 
     assert done["last"] is True
     assert "Canary" not in str(done)
@@ -87,7 +87,7 @@ def test_a_registrar_writes_the_file_by_command(
     row = {"reference": "F-1", "status": "CLAIMANT", "nationalities": "SYR", "GENDER": "M"}
     row["persecutors"] = "NONE"
     with Gateway.open(homes[0], secret) as gateway:
-        gateway.perform(ANN, "registry.import", {"rows": [row]})
+        gateway.admin.perform(ANN, "registry.import", {"rows": [row]})
     out = tmp_path / "groups.csv"
     words = ["registry", "groups", homes[0], "-o", out, "--reason", "audit 9", "--json"]
     words += ["--as", tmp_path / "r1", "--passphrase-file", tmp_path / "pass"]

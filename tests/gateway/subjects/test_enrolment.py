@@ -25,7 +25,7 @@ def gateway(homes: Any, secret: Any) -> Any:
 def test_a_new_person_is_enrolled_with_an_entry(gateway: Any, people: Any) -> None:
     size = gateway.sequencer.size
 
-    report = gateway.registry.enrol(people.rows(50))
+    report = gateway.subjects.registry.enrol(people.rows(50))
 
     assert (report.enrolled, report.people, report.bad) == (2, 1, [])
     entries = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database, size)]
@@ -44,12 +44,16 @@ def test_what_was_repaired_in_a_file_is_in_the_entry_of_what_was_enrolled(
         lambda leaves, effects=(): (committed.extend(leaves), commit(leaves, effects))[1],
     )
     first, second = people.rows(50)
-    gateway.registry.enrol([replace(first, repairs=("128 zero bytes behind the record cut off",))])
+    gateway.subjects.registry.enrol(
+        [replace(first, repairs=("128 zero bytes behind the record cut off",))]
+    )
     long = tuple(f"repair {number}" for number in range(400))
 
     # The first is held already, with what was told of it then.
-    gateway.registry.enrol([replace(first, repairs=("again",)), replace(second, repairs=long)])
-    gateway.registry.enrol(people.rows(51))
+    gateway.subjects.registry.enrol(
+        [replace(first, repairs=("again",)), replace(second, repairs=long)]
+    )
+    gateway.subjects.registry.enrol(people.rows(51))
 
     told = [leaf.detail.get("repairs") for leaf in committed]
     assert told[0] == "128 zero bytes behind the record cut off"
@@ -59,10 +63,10 @@ def test_what_was_repaired_in_a_file_is_in_the_entry_of_what_was_enrolled(
 
 
 def test_the_same_again_changes_nothing(gateway: Any, people: Any) -> None:
-    gateway.registry.enrol(people.rows(50))
+    gateway.subjects.registry.enrol(people.rows(50))
     size = gateway.sequencer.size
 
-    report = gateway.registry.enrol(people.rows(50))
+    report = gateway.subjects.registry.enrol(people.rows(50))
 
     assert (report.enrolled, report.unchanged) == (0, 2)
     assert gateway.sequencer.size == size
@@ -71,10 +75,10 @@ def test_the_same_again_changes_nothing(gateway: Any, people: Any) -> None:
 def test_another_record_for_the_same_finger_is_refused_and_the_first_stays(
     gateway: Any, people: Any
 ) -> None:
-    gateway.registry.enrol(people.rows(50))
+    gateway.subjects.registry.enrol(people.rows(50))
     other = replace(people.rows(51)[0], subject="P-50")
 
-    report = gateway.registry.enrol([other])
+    report = gateway.subjects.registry.enrol([other])
 
     assert report.enrolled == 0
     assert [bad.label for bad in report.bad] == [other.label]
@@ -90,7 +94,7 @@ def test_a_bad_record_is_named_and_the_rest_is_enrolled(
     good, other = people.rows(50)
     bad = Row("the bad one", "P-60", position, "x", other.data if data is None else data)
 
-    report = gateway.registry.enrol([good, bad])
+    report = gateway.subjects.registry.enrol([good, bad])
 
     assert report.enrolled == 1
     assert [one.label for one in report.bad] == ["the bad one"]
@@ -100,7 +104,7 @@ def test_a_bad_record_is_named_and_the_rest_is_enrolled(
 def test_a_record_that_names_another_finger_is_refused(gateway: Any, people: Any) -> None:
     row = people.rows(50)[0]
 
-    report = gateway.registry.enrol([replace(row, position=3)])
+    report = gateway.subjects.registry.enrol([replace(row, position=3)])
 
     assert report.enrolled == 0
     assert "finger 2" in report.bad[0].reason
@@ -110,7 +114,7 @@ def test_a_person_who_comes_twice_in_one_run_is_extended(gateway: Any, people: A
     first, second = people.rows(50)
     between = people.rows(51)
 
-    report = gateway.registry.enrol([first, *between, second])
+    report = gateway.subjects.registry.enrol([first, *between, second])
 
     assert (report.enrolled, report.bad) == (4, [])
     assert self_check.stats(gateway.home).subjects == 5 + 2
@@ -122,7 +126,7 @@ def test_a_refused_record_leaves_no_person_and_no_status_behind(gateway: Any, pe
     readme = Row("README.txt", "README", 2, "x", b"read me", foreign)
     size = gateway.sequencer.size
 
-    report = gateway.registry.enrol([readme])
+    report = gateway.subjects.registry.enrol([readme])
 
     assert (report.people, report.enrolled, [one.label for one in report.bad]) == (
         0,
@@ -137,15 +141,15 @@ def test_a_refused_record_leaves_no_person_and_no_status_behind(gateway: Any, pe
 def test_a_status_comes_with_a_record_that_is_held_already(gateway: Any, people: Any) -> None:
     foreign = Status(kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset({"IND"}))
     rows = people.rows(50)
-    gateway.registry.enrol([replace(row, status=None) for row in rows])
+    gateway.subjects.registry.enrol([replace(row, status=None) for row in rows])
 
-    report = gateway.registry.enrol([replace(rows[0], status=foreign)])
+    report = gateway.subjects.registry.enrol([replace(rows[0], status=foreign)])
 
     assert (report.people, report.unchanged, report.bad) == (1, 1, [])
 
 
 def test_what_a_record_is_comes_before_its_position(gateway: Any) -> None:
-    report = gateway.registry.enrol(
+    report = gateway.subjects.registry.enrol(
         [Row("print.wsq", "P-60", 0, "x", bytes.fromhex("ffa0ffa8") * 20)]
     )
 
@@ -154,7 +158,7 @@ def test_what_a_record_is_comes_before_its_position(gateway: Any) -> None:
 
 def test_records_are_sealed_at_rest(gateway: Any, people: Any) -> None:
     row = people.rows(50)[0]
-    gateway.registry.enrol([row])
+    gateway.subjects.registry.enrol([row])
 
     for path in gateway.settings.store.path.parent.iterdir():
         assert row.data[24:72] not in path.read_bytes()

@@ -49,14 +49,14 @@ def gateway(homes: Any, secret: Any) -> Any:
 
 
 def take(gateway: Gateway, *rows: dict[str, str]) -> Any:
-    return gateway.perform(ANN, "registry.import", {"rows": list(rows)})
+    return gateway.admin.perform(ANN, "registry.import", {"rows": list(rows)})
 
 
 def held(gateway: Gateway, reference: str = "F-100") -> Any:
     with gateway.database.reader() as reader:
         subject = subjects.find(reader, reference)
     assert subject is not None
-    return gateway.people.record(subject)
+    return gateway.subjects.people.record(subject)
 
 
 def entries(gateway: Gateway, since: int) -> list[EntryType]:
@@ -107,7 +107,7 @@ def test_people_known_by_their_prints_get_the_record(gateway: Gateway) -> None:
     """Records and prints come in any order, under one file number."""
     take(gateway, {**ROW, "reference": "P-1"})
 
-    shown = gateway.perform(
+    shown = gateway.admin.perform(
         CASEWORKER, "registry.show", {"reference": "P-1", "reason": "access request"}
     )
 
@@ -123,23 +123,23 @@ def test_who_looks_is_in_the_ledger_before_anything_is_shown(gateway: Gateway) -
 
     for values in ({"reference": "F-100"}, {"reference": "F-100", "reason": " "}):
         with pytest.raises(UserError, match="reason"):
-            gateway.perform(CASEWORKER, "registry.show", values)
+            gateway.admin.perform(CASEWORKER, "registry.show", values)
     assert gateway.sequencer.size == size
 
-    gateway.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+    gateway.admin.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
     assert entries(gateway, size) == [EntryType.AUDIT_READ]
 
 
 def test_an_update_changes_what_it_names_and_dates_a_new_status(gateway: Gateway) -> None:
     take(gateway, {**ROW, "confirmed": "2020-01-01T00:00:00+00:00"})
 
-    renamed = gateway.perform(
+    renamed = gateway.admin.perform(
         ANN, "registry.update", {"reference": "F-100", "changes": [{"LAST_NAME": "New"}]}
     )
     assert (renamed["changed"], renamed["version"]) == (True, 2)
     assert held(gateway).status.confirmed == datetime(2020, 1, 1, tzinfo=UTC)
 
-    gateway.perform(
+    gateway.admin.perform(
         ANN,
         "registry.update",
         {"reference": "F-100", "changes": [{"status": "CITIZEN", "PHOTOGRAPH": ""}]},
@@ -155,7 +155,7 @@ def test_an_update_changes_what_it_names_and_dates_a_new_status(gateway: Gateway
 def test_another_role_changes_nothing(gateway: Gateway) -> None:
     for act in ("registry.import", "registry.update", "registry.remove"):
         with pytest.raises(NotAllowed):
-            gateway.perform(CASEWORKER, act, {})
+            gateway.admin.perform(CASEWORKER, act, {})
 
 
 def test_who_is_removed_is_found_by_nobody_from_then_on(pair: Pair, people: People) -> None:
@@ -164,22 +164,24 @@ def test_who_is_removed_is_found_by_nobody_from_then_on(pair: Pair, people: Peop
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
     size, searched = gateway.sequencer.size, pair.serving.engine.size
 
-    gateway.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "order of a court"})
+    gateway.admin.perform(
+        ANN, "registry.remove", {"reference": "P-1", "reason": "order of a court"}
+    )
 
     assert entries(gateway, size) == [EntryType.REMOVED]
     assert pair.serving.engine.size == searched - 1
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.NO_MATCH
     with pytest.raises(UserError, match="file number"):
-        gateway.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})
+        gateway.admin.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})
 
 
 def test_people_are_counted_by_what_they_are(gateway: Gateway) -> None:
     take(gateway, ROW, {**ROW, "reference": "F-2", "status": "CITIZEN"})
     gateway.sequencer.commit(
-        (), subjects.enrol(subjects.Placed(5, "F-9", (), False), gateway.data_key)
+        (), subjects.enrol(subjects.Placed(5, "F-9", (), False), gateway.keys.data_key)
     )
 
-    counted = gateway.perform(ANN, "registry.status", {})["people"]
+    counted = gateway.admin.perform(ANN, "registry.status", {})["people"]
 
     assert counted == {
         "CITIZEN": 1,
@@ -192,7 +194,7 @@ def test_people_are_counted_by_what_they_are(gateway: Gateway) -> None:
 
 def test_no_entry_and_no_row_holds_a_value_in_the_open(gateway: Gateway) -> None:
     take(gateway, ROW)
-    gateway.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+    gateway.admin.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
 
     for path in gateway.home.rglob("*"):
         if path.is_file():
@@ -294,11 +296,13 @@ def test_who_persecutes_a_claimant_is_said_and_not_left_out(gateway: Gateway) ->
         read_row(claimant, NOW)
 
     take(gateway, {**claimant, "persecutors": "NONE"})
-    shown = gateway.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+    shown = gateway.admin.perform(
+        CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"}
+    )
 
     assert held(gateway).status.no_persecutor
     assert shown["persecutors"] == "NONE"
-    gateway.perform(
+    gateway.admin.perform(
         ANN, "registry.update", {"reference": "F-100", "changes": [{"persecutors": "PAK"}]}
     )
     assert held(gateway).status.persecutors == {"PAK"}

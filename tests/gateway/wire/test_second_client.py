@@ -259,9 +259,9 @@ def matched(maker: Maker, people: Any) -> Callable[[int], tuple[str, dict[int, l
         with gateway.database.reader() as reader:
             subject = subjects.find(reader, f"P-{seed}")
             assert subject is not None
-            held = store.read_record(reader, gateway.data_key, subject)
+            held = store.read_record(reader, gateway.keys.data_key, subject)
         record = Record(status=held.status, data=DATA, version=held.version + 1)
-        written = store.write_record(subject, record, gateway.data_key, gateway.clock())
+        written = store.write_record(subject, record, gateway.keys.data_key, gateway.clock())
         gateway.sequencer.commit((), (written,))
         question = maker.query(people.samples(seed))
         number = str(question.values["transaction_number"])
@@ -333,11 +333,11 @@ def test_a_second_client_reads_a_refusal_that_is_signed(maker: Maker, matched: A
     decision = {"person": "P-3", "ground": "PUBLIC_POLICY", "reason": "file 12"}
     part = {"scope": "PART", "fields": ["LAST_NAME"], **decision}
     officer = Officer("P-9", frozenset({Role.CASEWORKER}))
-    maker.gateway.perform(officer, "decision.refuse", part)
+    maker.gateway.admin.perform(officer, "decision.refuse", part)
 
     asked = maker.details(number, answer[2][0], "LAST_NAME", "DATE_OF_BIRTH")
     some = second.details_of(maker.ask("RequestHitDetails", asked))
-    maker.gateway.perform(officer, "decision.refuse", {"scope": "ALL", **decision})
+    maker.gateway.admin.perform(officer, "decision.refuse", {"scope": "ALL", **decision})
     none = second.details_of(
         maker.ask(
             "RequestHitDetails", maker.details(number, answer[2][0], "LAST_NAME", "DATE_OF_BIRTH")

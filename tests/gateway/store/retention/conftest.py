@@ -10,17 +10,18 @@ import pytest
 from sqlalchemy import insert, update
 
 from gateway.domain.messages import Outcome
-from gateway.law.retention_policy import Schedule
+from gateway.law.agreement import Agreements, AgreementsInForce
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
 from gateway.ledger.verify import verify_log
 from gateway.retention.erasure import Retention
 from gateway.store.effects import Effect
-from gateway.store.exchange.transactions import Hit
+from gateway.store.exchange.transactions import Finding, Hit, seal_finding
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds
 from gateway.store.retention.holds import Hold, HoldKind
 from gateway.store.schema import asked, corrections, disclosures, reviews, transactions
+from gateway.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Clock, Counterpart
@@ -114,7 +115,7 @@ class Keeper:
     review_row = staticmethod(review_row)
     order = staticmethod(order)
 
-    def __init__(self, counter: Counterpart, schedule: Schedule | None = None) -> None:
+    def __init__(self, counter: Counterpart, agreed: Agreements | None = None) -> None:
         self.counter = counter
         self.clock: Clock = counter.desk.clock
         self.sequencer = counter.sequencer
@@ -122,9 +123,10 @@ class Keeper:
         self.desk = Retention(
             self.database,
             self.sequencer,
-            lambda _, __, sealed: int.from_bytes(sealed, "big"),
-            lambda: schedule or Schedule(),
+            counter.desk.data_key,
+            AgreementsInForce(agreed or {}),
             self.clock,
+            Watchdog(60.0),
         )
 
     def run(self, batches: int = MANY) -> dict[str, int]:
@@ -161,8 +163,11 @@ class Keeper:
             hit = Hit(number.to_bytes(16, "big"), subject, expires)
         self.counter.finish(head, Outcome.MATCH if hit else Outcome.NO_MATCH, hit=hit)
         if subject is not None:
+            sealed = seal_finding(
+                self.counter.desk.data_key, head.sender, partner_number, Finding(subject)
+            )
             found = update(transactions).where(transactions.c.number == partner_number)
-            self.put(found.values(subject=subject.to_bytes(8, "big")))
+            self.put(found.values(subject=sealed))
 
     def detail(self, kind: EntryType = EntryType.REQUEST, number: str = "AUS-0001") -> int:
         """Write one entry with a detail; return its index."""

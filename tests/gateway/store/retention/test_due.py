@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from types import MappingProxyType
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,10 +169,9 @@ def test_an_agreement_may_say_another_period(
     counter: Counterpart, keeper_of: Callable[..., Keeper]
 ) -> None:
     """law.md 10: a parameter per class."""
-    schedule = Schedule(
-        MappingProxyType({(RetentionClass.TRANSACTION, "AUS"): timedelta(days=365)})
-    )
-    keeper = keeper_of(counter, schedule)
+    said = SimpleNamespace(period=timedelta(days=365))
+    agreement = SimpleNamespace(partner="AUS", retention={RetentionClass.TRANSACTION.name: said})
+    keeper = keeper_of(counter, {"au": (agreement,)})
     keeper.query(1, "AUS-0001")
     other = update(transactions).values(partner="GBR", number="GBR-0001")
     keeper.query(2, "AUS-0002")

@@ -26,10 +26,11 @@ import os, signal, sqlite3, sys
 from datetime import datetime
 from pathlib import Path
 from gateway.ledger.proof import LogIdentity
-from gateway.law.retention_policy import Schedule
+from gateway.law.agreement import AgreementsInForce
 from gateway.retention import erasure as retention
 from gateway.store.sqlite import open_store
 from gateway.store.ledger.sequencer import Sequencer
+from gateway.watchdog import Watchdog
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
 
@@ -57,7 +58,9 @@ auditor = SealingKey(OpeningKey.from_seed(bytes(32)).public)
 sequencer = Sequencer(database, lambda: [key], log, lambda: auditor, lambda: now)
 sequencer.start()
 armed = True
-desk = retention.Retention(database, sequencer, lambda *_: None, Schedule, lambda: now)
+desk = retention.Retention(
+    database, sequencer, None, AgreementsInForce({}), lambda: now, Watchdog(60.0)
+)
 desk.run(batches=99)
 print("done", flush=True)
 sequencer.close()

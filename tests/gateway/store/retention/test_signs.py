@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway import watchdog as module
+from gateway.law.agreement import AgreementsInForce
 from gateway.retention import erasure
 from gateway.retention.erasure import Retention
-from gateway.server.workers import watchdog as module
-from gateway.server.workers.watchdog import Watchdog
 from gateway.store.retention.holds import HoldKind
+from gateway.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from tests.gateway.store.retention.conftest import Keeper
@@ -29,10 +30,10 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
     desk = Retention(
         keeper.database,
         keeper.sequencer,
-        lambda *_: None,
-        erasure.Schedule,
+        keeper.counter.desk.data_key,
+        AgreementsInForce({}),
         keeper.clock,
-        take=watchdog.hold,
+        watchdog,
     )
 
     def rounds() -> None:
@@ -70,13 +71,15 @@ def test_each_page_of_held_things_is_a_sign(
     keeper.hold(HoldKind.EVERYTHING, "")
     keeper.clock.move(days=1, minutes=2)
     signs: list[int] = []
+    watchdog = Watchdog(60.0)
+    monkeypatch.setattr(watchdog, "beat", lambda: signs.append(1))
     desk = Retention(
         keeper.database,
         keeper.sequencer,
-        lambda *_: None,
-        erasure.Schedule,
+        keeper.counter.desk.data_key,
+        AgreementsInForce({}),
         keeper.clock,
-        alive=lambda: signs.append(1),
+        watchdog,
     )
 
     assert not desk.run(batches=100).erased

@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.agreements.active import ActiveAgreements
 from gateway.domain.messages import Biometrics, Direction, PriorTransaction
 from gateway.domain.outbound_query import OutboundRequest
 from gateway.domain.person import FieldCode, Record
 from gateway.errors import AgreementNotInForce
 from gateway.law import correction_policy, disclosure_policy
 from gateway.law import outbound_policy as law
-from gateway.law.agreement import Agreement
+from gateway.law.agreement import Agreement, AgreementsInForce
 from gateway.law.query_policy import Decided
 from gateway.store.casework import issued_numbers, withholdings
 from gateway.store.casework.recipients import Recipient
@@ -34,7 +33,7 @@ class OutboundPermissions:
     party: str
     database: Database
     data_key: DataRing
-    active_agreements: ActiveAgreements
+    agreements: AgreementsInForce
     clock: Callable[[], datetime]
 
     def may_ask(
@@ -89,7 +88,7 @@ class OutboundPermissions:
             declared = found.claimed
         decided = () if to.subject is None else self._decided(to.subject, to.partner)
         told: frozenset[FieldCode] | None = None
-        for name, versions in self.active_agreements.current.items():
+        for name, versions in self.agreements.current.items():
             begun = [each for each in versions if each.in_force <= now]
             if not begun or (query is not None and query.agreement_id != name):
                 continue
@@ -110,7 +109,7 @@ class OutboundPermissions:
         """
         promised = [
             agreement.timers
-            for versions in self.active_agreements.current.values()
+            for versions in self.agreements.current.values()
             for agreement in versions
             if (agreement.home, agreement.partner) == (self.party, partner)
         ]
@@ -124,7 +123,7 @@ class OutboundPermissions:
     def _agreement(self, asking: OutboundRequest) -> Agreement:
         """Return the agreement that was named, where it is one between us and this partner."""
         name, version = asking.agreement
-        for agreement in self.active_agreements.current.get(name, ()):
+        for agreement in self.agreements.current.get(name, ()):
             named = (agreement.version, agreement.home, agreement.partner)
             if named == (version, self.party, asking.partner):
                 return agreement

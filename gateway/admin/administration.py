@@ -1,0 +1,39 @@
+"""What our own people do, by whichever way they come: who they are, what their roles allow, and the record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.admin.approvals import Approvals
+from gateway.admin.operation import Answer, NotAllowed, Officer, OperationRegistry
+from gateway.admin.staff import Staff
+from keys.officer_keys import CHALLENGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """Our people, the operations that they may order, and the approval of what takes two of them."""
+
+    staff: Staff
+    approvals: Approvals
+    operations: OperationRegistry
+    random: Callable[[int], bytes]
+
+    def admit(self, certificate: bytes, shows: Callable[[bytes], bytes]) -> Officer:
+        """Return who bears a certificate and its key, as `Staff.present`; the challenge is drawn here."""
+        return self.staff.present(certificate, shows, self.random(CHALLENGE_BYTES))
+
+    def perform(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
+        """Do one act for an officer; what the roles do not allow is recorded before it is refused."""
+        try:
+            return self.operations.perform(officer, act, values)
+        except NotAllowed:
+            self.staff.denied(officer, act)
+            raise
+
+    def attend(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
+        """Do one operation for an identified officer; that it was asked is recorded first, whatever the result."""
+        if act in self.operations.acts:
+            self.staff.asked(officer, act)
+        return self.perform(officer, act, values)

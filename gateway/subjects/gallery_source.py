@@ -1,0 +1,26 @@
+"""What galleries are loaded from: the records of our database, opened one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.matching.engine import Batch
+from gateway.store.people import subjects
+from gateway.store.sqlite import Database
+from keys.data_encryption import DataRing
+
+
+class Gallery:
+    """The Source that engines load from: records opened one batch at a time."""
+
+    def __init__(self, database: Database, data_key: DataRing) -> None:
+        self._database = database
+        self._data_key = data_key
+
+    def batches(self, shard: int, of: int) -> Iterator[Batch]:
+        """Yield the people of one shard, with their records opened."""
+        for people in subjects.iter_records(self._database, self._data_key, shard, of):
+            yield [
+                (one.subject, [(sample.position, sample.data) for sample in one.samples])
+                for one in people
+            ]
