@@ -278,7 +278,7 @@ def build_admin(
     *,
     party: str,
     random: Random,
-    acts: Iterable[Act],
+    acts: Iterable[Handler[Any] | Act],
 ) -> Administration:
     """Return what our people may order: what they do to the list of themselves, approvals, and `acts` of the services."""
     database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
