@@ -76,16 +76,15 @@ class ShownCertificates:
 class CompromiseOperations:
     """The operations on suspected keys."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - whatever a stolen key touches
         self,
         active_keyset: ActiveKeyset,
         directory: Directory,
         blocklist: Blocklist,
-        *,
+        shown: ShownCertificates,
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
-        shown: ShownCertificates,
     ) -> None:
         self._active_keyset, self._directory, self._blocklist = active_keyset, directory, blocklist
         self._shown = shown

@@ -24,32 +24,28 @@ from gateway.admin.administration import Administration
 from gateway.agreements.active import ActiveAgreements
 from gateway.backup import restored as restoring
 from gateway.config import Settings
-from gateway.directory.publication import DirectoryPublication
 from gateway.keymanagement import adoption, bundle_renewal
 from gateway.keymanagement.active_keyset import ActiveKeyset
-from gateway.keymanagement.blocklist import Blocklist
 from gateway.law.agreement import Agreements
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring.expiry_alerts import ExpiryAlerts
-from gateway.outbound.transport import Sender
 from gateway.server import services
 from gateway.server.services import (
     CaseworkServices,
+    Core,
+    DirectoryServices,
     EvidenceServices,
     KeyServices,
-    Ledger,
     OutboundServices,
     RetentionServices,
     SubjectServices,
 )
 from gateway.store.ledger.sequencer import Leaf, Sequencer
-from gateway.store.sqlite import Database, open_store
-from gateway.trust.configured import directory_of
-from gateway.trust.partners import Directory, OwnEntry
+from gateway.store.sqlite import open_store
+from gateway.trust.partners import OwnEntry
 from gateway.watchdog import Watchdog
 from keys import selftest
 from keys.custody import open_custody
-from keys.data_encryption import DataRing
 from keys.keyset import Keyset, KeysetInForce
 from keys.keyset_upgrade import completed
 
@@ -75,25 +71,13 @@ def leave_at_once(error: BaseException) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """One party's services, from an opened home directory. A context manager: leaving it closes them.
+class Gateway(Core):
+    """One party's services, from an opened home directory. A context manager: leaving it closes them."""
 
-    own         our public entry, as the home directory has it now
-    directory   the partners whom we know; publication: the directory in which they read of us
-    """
-
-    home: Path
     settings: Settings
-    own: OwnEntry
-    clock: services.Clock
-    random: services.Random
-    watchdog: Watchdog
-    database: Database
-    sequencer: Sequencer
     keys: KeyServices
     active_agreements: ActiveAgreements
-    directory: Directory
-    publication: DirectoryPublication
+    directory: DirectoryServices
     subjects: SubjectServices
     retention: RetentionServices
     evidence: EvidenceServices
@@ -116,28 +100,20 @@ class Gateway:
 
         clock   of the whole gateway, in whole milliseconds; drills set it forward on a copy of a home directory
         """
-        settings, own = config.load(home), OwnEntry(home)
+        settings = config.load(home)
         with ExitStack() as closing:
-            in_force = KeysetInForce(_load_keyset(settings, passphrase))
-            watchdog = Watchdog(settings.limits.watchdog_s)
-            ledger = _open_ledger(
-                settings, own, in_force, watchdog, closing, clock or utc_now, on_fatal
-            )
+            keyset = KeysetInForce(_load_keyset(settings, passphrase))
+            core = _open_ledger(home, settings, keyset, closing, clock or utc_now, on_fatal)
+            database, sequencer, watchdog = core.database, core.sequencer, core.watchdog
             active = ActiveKeyset(
-                home,
-                settings.keys.keyset,
-                in_force,
-                ledger.database,
-                ledger.sequencer,
-                ledger.clock,
-                watchdog,
+                home, settings.keys.keyset, keyset, database, sequencer, core.clock, watchdog
             )
-            restored = _record_restoration(home, ledger)
+            restored = _record_restoration(core)
             active.settle()  # a change of custody that a crash interrupted
-            agreements = _adopt(settings, own, active, ledger)
-            gateway = _build(home, settings, own, watchdog, ledger, active, agreements)
+            agreements = _adopt(core, settings, active)
+            gateway = _build(core, settings, active, agreements)
             closing.callback(gateway.outbound.worker.stop)
-            gateway.publication.round()  # what a crash left unpublished
+            gateway.directory.publication.round()  # what a crash left unpublished
             gateway.admin.approvals.recover()  # what was approved, and not done when the gateway stopped
             if restored:
                 restoring.finish(home, lambda by: active.publish(actor="restore", leap=by))
@@ -192,23 +168,23 @@ def _load_keyset(settings: Settings, passphrase: Callable[[], bytes]) -> Keyset:
 
 
 def _open_ledger(  # noqa: PLR0917 - the ledger is opened with these
+    home: Path,
     settings: Settings,
-    own: OwnEntry,
-    in_force: KeysetInForce,
-    watchdog: Watchdog,
+    keyset: KeysetInForce,
     closing: ExitStack,
     clock: services.Clock,
     on_fatal: Callable[[BaseException], None],
-) -> Ledger:
+) -> Core:
     """Take the writer lock, verify the ledger's tail with our own keys, and start the one writer."""
-    log = bundle_renewal.log_of(in_force.current, own.log.origin, every=True)
+    own, watchdog = OwnEntry(home), Watchdog(settings.limits.watchdog_s)
+    log = bundle_renewal.log_of(keyset.current, own.log.origin, every=True)
     database = open_store(settings.store.path)
     closing.callback(database.close)
     sequencer = Sequencer(
         database,
-        in_force.log_keys,
+        keyset.log_keys,
         log,
-        in_force.audit_public,
+        keyset.audit_public,
         clock,
         on_fatal=on_fatal,
         on_commit=lambda _, seconds: telemetry.observe_commit(seconds),
@@ -217,94 +193,72 @@ def _open_ledger(  # noqa: PLR0917 - the ledger is opened with these
     watchdog.also("sequencer", lambda: sequencer.busy)
     sequencer.start()
     closing.callback(sequencer.close)
-    return Ledger(database, sequencer, clock)
+    return Core(home, own, database, sequencer, clock, secrets.token_bytes, watchdog)
 
 
-def _record_restoration(home: Path, ledger: Ledger) -> bool:
+def _record_restoration(core: Core) -> bool:
     """Record that this home directory came from a backup, where it did and was not recorded; return whether."""
-    restored = restoring.marked(home)
+    restored = restoring.marked(core.home)
     if restored is not None:
-        restoring.record(restored, ledger.sequencer)
+        restoring.record(restored, core.sequencer)
     return restored is not None
 
 
-def _adopt(
-    settings: Settings, own: OwnEntry, active: ActiveKeyset, ledger: Ledger
-) -> ActiveAgreements:
+def _adopt(core: Core, settings: Settings, active: ActiveKeyset) -> ActiveAgreements:
     """Record what of our keys, our entry and the agreements is new since the last time; return the agreements."""
     agreements = ActiveAgreements(
-        *(settings.agreements.folder, ledger.database, ledger.sequencer),
-        *(active.in_force, own, ledger.clock),
+        *(settings.agreements.folder, core.database, core.sequencer),
+        *(active.in_force, core.own, core.clock),
     )
     adoption.adopt(
-        ledger.database,
-        ledger.sequencer,
+        core.database,
+        core.sequencer,
         keyset=active.current,
         agreements=[each for versions in agreements.current.values() for each in versions],
-        entries=[adoption.entry(own.bundle)],
-        now=ledger.clock(),
+        entries=[adoption.entry(core.own.bundle)],
+        now=core.clock(),
     )
     active.change(lambda known, now: completed(known, now, reason=_NEW_KIND, actor=""), actor="")
     agreements.begin()
     return agreements
 
 
-def _build(  # noqa: PLR0917 - what a gateway is made of
-    home: Path,
-    settings: Settings,
-    own: OwnEntry,
-    watchdog: Watchdog,
-    ledger: Ledger,
-    active: ActiveKeyset,
-    active_agreements: ActiveAgreements,
+def _build(
+    core: Core, settings: Settings, active: ActiveKeyset, active_agreements: ActiveAgreements
 ) -> Gateway:
     """Build the services, those first that others use. Nothing is recorded here."""
-    party, agreements = settings.gateway.party, active_agreements.in_force
-    data_key, random = DataRing(active.in_force), secrets.token_bytes
-    blocklist = Blocklist(ledger.database, ledger.sequencer)
-    register = adoption.PartnerRegister(ledger.database, ledger.sequencer, party, ledger.clock)
-    directory = directory_of(settings, register, blocklist.of)
-    publication = DirectoryPublication(
-        home, party, active.in_force, directory, agreements, ledger.clock
-    )
-    proxy = settings.exchange.proxy
-    sender = Sender(party, home, active.in_force, directory, proxy, ledger.clock)
-    keys = services.build_keys(
-        ledger, active, data_key, blocklist, directory=directory, publication=publication
-    )
-    subjects = services.build_subjects(ledger, data_key)
-    retention = services.build_retention(ledger, data_key, agreements, watchdog)
-    evidence = services.build_evidence(ledger, own, directory, settings.evidence)
-    casework = services.build_casework(ledger, data_key, agreements, subjects.people, random)
+    keyset, agreements = active.in_force, active_agreements.in_force
+    directory = services.build_directory(core, settings, keyset, agreements)
+    keys = services.build_keys(core, active, directory)
+    subjects = services.build_subjects(core, keys.data_key)
+    retention = services.build_retention(core, keys.data_key, agreements)
+    evidence = services.build_evidence(core, directory.partners, settings.evidence)
+    casework = services.build_casework(core, keys.data_key, agreements, subjects.people)
     outbound = services.build_outbound(
-        *(ledger, data_key, sender, agreements),
-        *(evidence.witnesses, casework.files, watchdog, random),
+        core, settings, keys, directory.partners, agreements, evidence.witnesses, casework.files
     )
-    acts = services.list_acts(
-        *(home, ledger, keys, active_agreements, directory, publication, subjects),
-        *(retention, evidence, casework, outbound, random),
+    operations = services.list_operations(
+        *(core, keys, active_agreements, directory, subjects),
+        *(retention, evidence, casework, outbound),
     )
     return Gateway(
-        home=home,
+        home=core.home,
+        own=core.own,
+        database=core.database,
+        sequencer=core.sequencer,
+        clock=core.clock,
+        random=core.random,
+        watchdog=core.watchdog,
         settings=settings,
-        own=own,
-        clock=ledger.clock,
-        random=random,
-        watchdog=watchdog,
-        database=ledger.database,
-        sequencer=ledger.sequencer,
         keys=keys,
         active_agreements=active_agreements,
         directory=directory,
-        publication=publication,
         subjects=subjects,
         retention=retention,
         evidence=evidence,
         casework=casework,
         outbound=outbound,
-        expiry_alerts=services.build_expiry_alerts(
-            ledger, active, agreements, publication, directory
-        ),
-        admin=services.build_admin(ledger, active, own, party=party, random=random, acts=acts),
+        expiry_alerts=services.build_expiry_alerts(core, keyset, agreements, directory),
+        admin=services.build_admin(core, settings.gateway.party, keyset, operations),
         closing=ExitStack(),
     )

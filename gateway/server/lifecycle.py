@@ -79,7 +79,10 @@ class Serving:
         self._takes_calls = Readiness(gateway.sequencer)
         self._readiness = build_readiness(gateway, self._takes_calls, self.engine)
         self.exchange = ExchangeListener(
-            gateway.settings, gateway.directory, gateway.keys.active.in_force, gateway.watchdog
+            gateway.settings,
+            gateway.directory.partners,
+            gateway.keys.active.in_force,
+            gateway.watchdog,
         )
         self._admin = build_admin_listener(gateway, self._takes_calls, self._guard)
         self.monitoring = MonitoringListeners(gateway.settings.health, gateway.party, gateway.clock)
@@ -149,7 +152,7 @@ class Serving:
         gateway = self._gateway
         access = ExchangeAccess(
             readiness=self._readiness,
-            directory=gateway.directory,
+            directory=gateway.directory.partners,
             shown=gateway.keys.shown,
             guard=self._guard,
             refusals=self._refused,
@@ -161,7 +164,7 @@ class Serving:
             lambda: telemetry.Stages(observe=self._observe),
             proofs=gateway.sequencer,
             witnesses=gateway.evidence.witnesses,
-            files=gateway.publication.files,
+            files=gateway.directory.publication.files,
             gate=self._gate,
         )
         return port
@@ -203,7 +206,7 @@ class Serving:
             ("abandoned", self._sweep),
             ("reviews", gateway.casework.reviews.expire),
             ("retention", gateway.retention.watchdog.round),
-            ("publishing", gateway.publication.round),
+            ("publishing", gateway.directory.publication.round),
         )
 
     def _periodic_jobs(self) -> tuple[Job, ...]:
@@ -216,7 +219,7 @@ class Serving:
             ("reviews", gateway.casework.reviews.expire),
             ("proposals", gateway.admin.approvals.expire),
             ("retention", gateway.retention.watchdog.round),
-            ("publishing", gateway.publication.round),
+            ("publishing", gateway.directory.publication.round),
             ("tiles", self._tile_worker.look),
             ("readiness", self._show_readiness),
             ("listeners", lambda: self._identity.look(self._addresses)),
@@ -226,7 +229,7 @@ class Serving:
             ("expiry", gateway.expiry_alerts.round),
             ("witnesses", gateway.evidence.witnesses.round),
             ("quotas", self._quota_alerts.round),
-            ("partners", PartnerFiles(gateway.directory, self._alarms).round),
+            ("partners", PartnerFiles(gateway.directory.partners, self._alarms).round),
             ("refusals", self._refused.flush),
         )
 
@@ -304,7 +307,7 @@ def build_pipeline(
     services = PipelineServices(
         party=gateway.party,
         keyset=gateway.keys.active.in_force,
-        directory=gateway.directory,
+        directory=gateway.directory.partners,
         agreements=agreements,
         database=database,
         sequencer=gateway.sequencer,
@@ -337,7 +340,7 @@ def build_readiness(
     return ExchangeReadiness(
         takes_calls,
         gateway.keys.active.in_force,
-        gateway.publication,
+        gateway.directory.publication,
         gateway.retention.watchdog,
         gateway.evidence.deadline,
         engine,

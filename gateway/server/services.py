@@ -28,9 +28,11 @@ from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.casework.reviews import Reviews
 from gateway.casework.withholdings import WithholdingOperations
 from gateway.config import Evidence as EvidenceSettings
+from gateway.config import Settings
 from gateway.directory.operations import DirectoryOperations
 from gateway.directory.publication import DirectoryPublication
 from gateway.keymanagement.active_keyset import ActiveKeyset
+from gateway.keymanagement.adoption import PartnerRegister
 from gateway.keymanagement.auditor_key import AuditorKeyOperations
 from gateway.keymanagement.blocklist import Blocklist
 from gateway.keymanagement.compromise import CompromiseOperations, ShownCertificates
@@ -64,32 +66,51 @@ from gateway.store.sqlite import Database
 from gateway.subjects.enrolment import Registry
 from gateway.subjects.gallery_source import Gallery
 from gateway.subjects.records import SubjectRecords
+from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, OwnEntry
 from gateway.watchdog import Watchdog
 from keys.data_encryption import DataRing
+from keys.keyset import KeysetInForce
 
 Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """The database, the one writer of it, and the clock that both go by: what nearly every service is built on."""
+class Core:
+    """What every service is built on: the home directory, the database and its one writer, and the edges of the process.
 
+    own        our public entry, as the home directory has it now
+    clock      whole milliseconds, UTC; random(n): n octets nobody can guess
+    watchdog   hears from each thread that it goes on
+    """
+
+    home: Path
+    own: OwnEntry
     database: Database
     sequencer: Sequencer
     clock: Clock
+    random: Random
+    watchdog: Watchdog
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryServices:
+    """The partners whom we know, the keys of theirs that we refuse, and the directory in which they read of us."""
+
+    partners: Directory
+    blocklist: Blocklist
+    publication: DirectoryPublication
 
 
 @dataclass(frozen=True, slots=True)
 class KeyServices:
-    """Our keys: those in force, what they seal of ours, their rotation; and keys of partners that we refuse."""
+    """Our keys: those in force, what they seal of ours, their rotation; and what partners showed of theirs."""
 
     active: ActiveKeyset
     data_key: DataRing
     rotation: KeyRotation
     reencryption: Reencryption
-    blocklist: Blocklist
     shown: ShownCertificates
 
 
@@ -140,31 +161,38 @@ class OutboundServices:
     worker: OutboundWorker
 
 
-def build_keys(
-    ledger: Ledger,
-    active: ActiveKeyset,
-    data_key: DataRing,
-    blocklist: Blocklist,
-    *,
-    directory: Directory,
-    publication: DirectoryPublication,
-) -> KeyServices:
+def build_directory(
+    core: Core,
+    settings: Settings,
+    keyset: KeysetInForce,
+    agreements: AgreementsInForce,
+) -> DirectoryServices:
+    """Return what is believed of partners, and what they are told of us; no partner's entry is read yet."""
+    party = settings.gateway.party
+    blocklist = Blocklist(core.database, core.sequencer)
+    register = PartnerRegister(core.database, core.sequencer, party, core.clock)
+    partners = directory_of(settings, register, blocklist.of)
+    publication = DirectoryPublication(core.home, party, keyset, partners, agreements, core.clock)
+    return DirectoryServices(partners, blocklist, publication)
+
+
+def build_keys(core: Core, active: ActiveKeyset, directory: DirectoryServices) -> KeyServices:
     """Return what manages our keys; from here on the directory that we publish follows them."""
-    database, sequencer = ledger.database, ledger.sequencer
+    database, sequencer, publication = core.database, core.sequencer, directory.publication
+    data_key = DataRing(active.in_force)
     active.publish_in(publication)
     return KeyServices(
         active,
         data_key,
-        KeyRotation(active, directory, database, sequencer, ledger.clock, publication),
+        KeyRotation(active, directory.partners, database, sequencer, core.clock, publication),
         Reencryption(database, sequencer, data_key, active.in_force),
-        blocklist,
         ShownCertificates(),
     )
 
 
-def build_subjects(ledger: Ledger, data_key: DataRing) -> SubjectServices:
+def build_subjects(core: Core, data_key: DataRing) -> SubjectServices:
     """Return what keeps people's records; no gallery is in service yet."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
+    database, sequencer, clock = core.database, core.sequencer, core.clock
     galleries = ServedGalleries()
     return SubjectServices(
         Registry(database, sequencer, data_key, clock),
@@ -176,29 +204,27 @@ def build_subjects(ledger: Ledger, data_key: DataRing) -> SubjectServices:
 
 
 def build_retention(
-    ledger: Ledger, data_key: DataRing, agreements: AgreementsInForce, watchdog: Watchdog
+    core: Core, data_key: DataRing, agreements: AgreementsInForce
 ) -> RetentionServices:
     """Return what erases; the periods are those of the agreements in force."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
-    erasure = Retention(database, sequencer, data_key, agreements, clock, watchdog)
+    database, sequencer, clock = core.database, core.sequencer, core.clock
+    erasure = Retention(database, sequencer, data_key, agreements, clock, core.watchdog)
     return RetentionServices(erasure, RetentionWatchdog(database, sequencer, erasure, clock))
 
 
-def build_evidence(
-    ledger: Ledger, own: OwnEntry, directory: Directory, settings: EvidenceSettings
-) -> EvidenceServices:
+def build_evidence(core: Core, partners: Directory, settings: EvidenceSettings) -> EvidenceServices:
     """Return what gathers evidence of our ledger from others, as the settings want it."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
+    database, sequencer, clock = core.database, core.sequencer, core.clock
     alarms = LatchedAlarms(database, sequencer, clock)
     deadline = EvidenceDeadline(database, alarms, timedelta(hours=settings.overdue_h))
     witnesses = Witnesses(
         database,
         sequencer,
-        directory,
-        own=own,
+        partners,
+        own=core.own,
         clock=clock,
         deadline=deadline,
-        policy=policy_of(settings.policy, own.log),
+        policy=policy_of(settings.policy, core.own.log),
         wanted=timedelta(seconds=settings.cosigned_s),
     )
     cancellation = timestamp_client.Cancellation()
@@ -209,117 +235,110 @@ def build_evidence(
 
 
 def build_casework(
-    ledger: Ledger,
+    core: Core,
     data_key: DataRing,
     agreements: AgreementsInForce,
     people: StoredPeople,
-    random: Random,
 ) -> CaseworkServices:
     """Return where officials decide what a machine must not."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
+    database, sequencer, clock = core.database, core.sequencer, core.clock
     disclosure = ReviewDisclosure(agreements, people, database, clock)
     return CaseworkServices(
-        Reviews(database, sequencer, data_key, clock, random, disclosure),
-        Files(database, sequencer, data_key, clock, random),
+        Reviews(database, sequencer, data_key, clock, core.random, disclosure),
+        Files(database, sequencer, data_key, clock, core.random),
     )
 
 
 def build_outbound(  # noqa: PLR0917 - whatever leaves passes all of these
-    ledger: Ledger,
-    data_key: DataRing,
-    sender: Sender,
+    core: Core,
+    settings: Settings,
+    keys: KeyServices,
+    partners: Directory,
     agreements: AgreementsInForce,
     witnesses: Witnesses,
     files: Files,
-    watchdog: Watchdog,
-    random: Random,
 ) -> OutboundServices:
     """Return what sends; no connection is opened before the first message leaves."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
-    permissions = OutboundPermissions(sender.party, database, data_key, agreements, clock)
+    database, sequencer, clock = core.database, core.sequencer, core.clock
+    party, data_key = settings.gateway.party, keys.data_key
+    permissions = OutboundPermissions(party, database, data_key, agreements, clock)
+    sender = Sender(
+        party, core.home, keys.active.in_force, partners, settings.exchange.proxy, clock
+    )
     connections = PartnerConnections(sender, witnesses)
     failures = SendFailures(clock, LatchedAlarms(database, sequencer, clock))
     worker = OutboundWorker(
         database=database,
-        directory=sender.directory,
+        directory=partners,
         connections=connections,
         post=SenderContext(
             connections, database, sequencer, data_key, clock, permissions, failures
         ),
         files=files,
-        watchdog=watchdog,
-        random=random,
+        watchdog=core.watchdog,
+        random=core.random,
     )
     return OutboundServices(permissions, worker)
 
 
 def build_expiry_alerts(
-    ledger: Ledger,
-    active: ActiveKeyset,
+    core: Core,
+    keyset: KeysetInForce,
     agreements: AgreementsInForce,
-    publication: DirectoryPublication,
-    directory: Directory,
+    directory: DirectoryServices,
 ) -> ExpiryAlerts:
     """Return what looks ahead at everything that ends, ours and partners'."""
     sources = (
-        KeysetEnds(active.in_force),
-        KekEnd(active.in_force, ledger.database),
-        StaffEnds(ledger.database),
+        KeysetEnds(keyset),
+        KekEnd(keyset, core.database),
+        StaffEnds(core.database),
         AgreementEnds(agreements),
-        publication,
+        directory.publication,
     )
-    return ExpiryAlerts(ledger.database, ledger.sequencer, ledger.clock, sources, directory)
+    return ExpiryAlerts(core.database, core.sequencer, core.clock, sources, directory.partners)
 
 
 def build_admin(
-    ledger: Ledger,
-    active: ActiveKeyset,
-    own: OwnEntry,
-    *,
+    core: Core,
     party: str,
-    random: Random,
-    acts: Iterable[Handler[Any] | Act],
+    keyset: KeysetInForce,
+    handlers: Iterable[Handler[Any] | Act],
 ) -> Administration:
-    """Return what our people may order: what they do to the list of themselves, approvals, and `acts` of the services."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
-    staff = Staff(database, sequencer, active.in_force, clock)
-    operations = OperationRegistry(acts)
-    approvals = Approvals(party, operations, staff, database, sequencer, own, clock, random)
+    """Return what our people may order: what they do to the list of themselves, approvals, and the `handlers` of the services."""
+    database, sequencer, clock = core.database, core.sequencer, core.clock
+    staff = Staff(database, sequencer, keyset, clock)
+    operations = OperationRegistry(handlers)
+    approvals = Approvals(
+        party, operations, staff, database, sequencer, core.own, clock, core.random
+    )
     operations.add((*staff.acts(), *approvals.acts()))
-    return Administration(staff, approvals, operations, random)
+    return Administration(staff, approvals, operations, core.random)
 
 
-def list_acts(  # noqa: PLR0917 - one line of the table for each
-    home: Path,
-    ledger: Ledger,
+def list_operations(  # noqa: PLR0917 - one line of the table for each
+    core: Core,
     keys: KeyServices,
     agreements: ActiveAgreements,
-    directory: Directory,
-    publication: DirectoryPublication,
+    directory: DirectoryServices,
     subjects: SubjectServices,
     retention: RetentionServices,
     evidence: EvidenceServices,
     casework: CaseworkServices,
     outbound: OutboundServices,
-    random: Random,
 ) -> tuple[Handler[Any] | Act, ...]:
     """Return the operations of all services but staff and approvals, which govern the others."""
-    database, sequencer, clock = ledger.database, ledger.sequencer, ledger.clock
+    edges = core.database, core.sequencer, core.clock
     files, people, worker = casework.files, subjects.people, outbound.worker
     suspected = CompromiseOperations(
-        *(keys.active, directory, keys.blocklist),
-        database=database,
-        sequencer=sequencer,
-        clock=clock,
-        shown=keys.shown,
+        *(keys.active, directory.partners, directory.blocklist, keys.shown), *edges
     )
     return (
         *agreements.acts(),
         *KeyOperations(keys.rotation).acts(),
         *AuditorKeyOperations(keys.rotation).acts(),
-        *CustodyOperations(home, keys.active).acts(),
-        *BackupOperations(database, sequencer, clock).acts(),
-        *AuditAccess(database, sequencer).acts(),
+        *CustodyOperations(core.home, keys.active).acts(),
+        *BackupOperations(*edges).acts(),
+        *AuditAccess(core.database, core.sequencer).acts(),
         *evidence.witnesses.acts(),
         *evidence.timestamps.acts(),
         *casework.reviews.acts(),
@@ -327,10 +346,10 @@ def list_acts(  # noqa: PLR0917 - one line of the table for each
         *CorrectionOperations(files, people, outbound.permissions).acts(),
         *CorrectionTrace(files).acts(),
         *RetentionOperations(retention.erasure, retention.watchdog).acts(),
-        *HoldOperations(database, sequencer, clock, random).acts(),
-        *WithholdingOperations(database, sequencer, clock, random).acts(),
+        *HoldOperations(*edges, core.random).acts(),
+        *WithholdingOperations(*edges, core.random).acts(),
         *OutboundQueryOperations(files, worker, people).acts(),
         *AnswerUse(files, worker).acts(),
-        *DirectoryOperations(publication, keys.active).acts(),
+        *DirectoryOperations(directory.publication, keys.active).acts(),
         *suspected.acts(),
     )

@@ -108,13 +108,13 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     """The other direction, of the same order: our own questions do not go to whoever reads them."""
     kid = SealingKey(own_bundle(pair.asker).kem[0].public).key_id
     now = pair.gateway.clock()
-    assert pair.gateway.directory.kem_key("AUS", now)[0].key_id == kid
+    assert pair.gateway.directory.partners.kem_key("AUS", now)[0].key_id == kid
 
     stop(pair, kid, "AUS")
 
     with pytest.raises(KeyNotUsable):
-        pair.gateway.directory.kem_key("AUS", now)
-    assert pair.gateway.directory.party("AUS").sealing_key(now) is None
+        pair.gateway.directory.partners.kem_key("AUS", now)
+    assert pair.gateway.directory.partners.party("AUS").sealing_key(now) is None
     courier = pair.gateway.outbound.worker._connections("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
@@ -135,7 +135,7 @@ def test_an_answer_of_a_partner_by_its_stolen_key(pair: Any, people: Any, secret
         )
         with (
             Partner.connect(
-                "AUS", pair.keyset, asker.directory.party("CAN"), address=pair.address
+                "AUS", pair.keyset, asker.directory.partners.party("CAN"), address=pair.address
             ) as partner,
             pytest.raises(AnswerRejected) as rejected,
         ):
@@ -168,9 +168,9 @@ def test_a_refused_authority_lets_nobody_in(pair: Any, people: Any) -> None:
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
     assert refused.value.reason == "CERTIFICATE_NOT_PINNED"
-    assert pair.gateway.directory.authorities() == b""
+    assert pair.gateway.directory.partners.authorities() == b""
     with pytest.raises(UnknownParty):
-        pair.gateway.directory.party("AUS")
+        pair.gateway.directory.partners.party("AUS")
 
 
 def test_a_newer_bundle_that_still_has_the_stolen_key(pair: Any, forger: Any) -> None:
@@ -181,7 +181,7 @@ def test_a_newer_bundle_that_still_has_the_stolen_key(pair: Any, forger: Any) ->
 
     put(pair, newer)
 
-    assert pair.gateway.directory.stated()[0].version == 2
+    assert pair.gateway.directory.partners.stated()[0].version == 2
     assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
@@ -194,12 +194,12 @@ def test_an_old_directory_put_back(pair: Any, forger: Any, people: Any) -> None:
     public = fresh.record(made.kid).public
     stop(pair, signing_kid(pair.asker), "AUS")
     put(pair, replace(old, version=2, signing=(replace(old.signing[0], public=public),)))
-    assert pair.gateway.directory.party("AUS").version == 2
+    assert pair.gateway.directory.partners.party("AUS").version == 2
 
     put(pair, old)
 
-    assert pair.gateway.directory.stated()[0].version == 2
-    assert pair.gateway.directory.faults
+    assert pair.gateway.directory.partners.stated()[0].version == 2
+    assert pair.gateway.directory.partners.faults
     assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
@@ -215,8 +215,8 @@ def test_the_thief_cannot_undo_it_by_naming_another_partner(pair: Any, forger: A
     kid = signing_kid(pair.asker)
     stop(pair, kid, "AUS")
 
-    assert pair.gateway.keys.blocklist.of("NZL") == frozenset()
-    assert pair.gateway.keys.blocklist.of("AUS") == {kid}
+    assert pair.gateway.directory.blocklist.of("NZL") == frozenset()
+    assert pair.gateway.directory.blocklist.of("AUS") == {kid}
 
 
 def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path: Path) -> None:

@@ -255,10 +255,10 @@ def other(can: Any, port: int) -> None:
     bundle: PartyBundle = replace(
         make("AAA").bundle,
         endpoints=(f"127.0.0.1:{port}",),
-        kem=can.gateway.directory.party("AUS").kem,
+        kem=can.gateway.directory.partners.party("AUS").kem,
     )
     octets = bundle.to_bytes()
-    can.gateway.directory.import_bundle(octets, fingerprint(octets))
+    can.gateway.directory.partners.import_bundle(octets, fingerprint(octets))
 
 
 def test_a_partner_that_says_nothing_delays_no_message_to_another(

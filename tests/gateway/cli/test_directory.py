@@ -152,10 +152,10 @@ def test_a_gateway_whose_directory_has_ended_answers_nothing(home: Path) -> None
     from gateway.errors import DirectoryStale
 
     with Gateway.open(home, lambda: b"correct horse battery") as gateway:
-        gateway.publication.demand()
-        real = gateway.publication._clock
-        gateway.publication._clock = lambda: real() + timedelta(hours=25)
+        gateway.directory.publication.demand()
+        real = gateway.directory.publication._clock
+        gateway.directory.publication._clock = lambda: real() + timedelta(hours=25)
         with pytest.raises(DirectoryStale):
-            gateway.publication.demand()
-        gateway.publication.round()  # the periodic jobs signs anew, long before that
-        gateway.publication.demand()
+            gateway.directory.publication.demand()
+        gateway.directory.publication.round()  # the periodic jobs signs anew, long before that
+        gateway.directory.publication.demand()

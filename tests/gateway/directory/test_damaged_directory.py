@@ -33,7 +33,7 @@ def test_the_rounds_go_on_beside_a_damaged_file(
     clock.ahead = timedelta(days=6)
 
     for walk in (
-        gateway.publication.round,
+        gateway.directory.publication.round,
         gateway.keys.rotation.round,
         gateway.expiry_alerts.round,
     ):
@@ -52,7 +52,7 @@ def test_a_gateway_with_a_damaged_file_opens(
     spoil(homes[0], role, damage)
 
     with Gateway.open(homes[0], secret) as gateway:
-        assert gateway.publication.active
+        assert gateway.directory.publication.active
 
 
 @each_file

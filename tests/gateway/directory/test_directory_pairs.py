@@ -31,7 +31,7 @@ class Reader:
     """A partner who reads our directory; `before` is done once, before the file of that name is handed out."""
 
     def __init__(self, gateway: Gateway, folder: Path, held: PartyBundle) -> None:
-        self._files, self._trust = gateway.publication.files, Trust(folder, gateway.clock)
+        self._files, self._trust = gateway.directory.publication.files, Trust(folder, gateway.clock)
         self.held = held
         self.before: dict[str, Callable[[], object]] = {}
 
@@ -89,13 +89,15 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
     adopt(gateway, desk, sign(gateway, desk, role))
 
     assert desk.state(new) is KeyState.ACTIVE
-    assert gateway.publication.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
-    assert gateway.publication.repository.sound()
+    assert (
+        gateway.directory.publication.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
+    )
+    assert gateway.directory.publication.repository.sound()
     reader.read()
     clock.ahead = timedelta(hours=2)
     gateway.keys.rotation.round()
     assert desk.state(old) is KeyState.DEACTIVATED
-    gateway.publication.leap(1)  # signed by the new pair alone
+    gateway.directory.publication.leap(1)  # signed by the new pair alone
     assert reader.read() == own_bundle(gateway.home)
     assert self_check.verify_ledger(gateway.home).ok
 
@@ -154,19 +156,21 @@ def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(gateway.publication.files, "put_metadata", full)
+        patch.setattr(gateway.directory.publication.files, "put_metadata", full)
         with pytest.raises(OSError, match="No space"):
             adopt(gateway, desk, text)
     gateway.keys.rotation.round()
     assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
     with pytest.raises(UserError, match="have its root key holders name the successor"):
         desk.do("keys.deactivate", key=old)
-    gateway.publication.leap(1)
-    assert gateway.publication.repository.sound()
+    gateway.directory.publication.leap(1)
+    assert gateway.directory.publication.repository.sound()
 
     adopt(gateway, desk, text)
 
-    assert gateway.publication.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
+    assert (
+        gateway.directory.publication.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
+    )
     desk.do("keys.deactivate", key=old)
 
 
@@ -207,7 +211,7 @@ def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
     reader.read()
 
     assert reader.before == {}
-    assert reader.held.root == gateway.publication.files.anchor()
+    assert reader.held.root == gateway.directory.publication.files.anchor()
 
 
 def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
@@ -220,5 +224,5 @@ def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
 
     adopt(gateway, desk, sign(gateway, desk, "root"))
 
-    assert gateway.publication.repository.sound()
+    assert gateway.directory.publication.repository.sound()
     assert reader.read() == own_bundle(gateway.home)

@@ -337,11 +337,11 @@ def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret
         with pytest.raises(TwoPersons):
             gateway.admin.perform(OPERATOR, "keys.believe", values)
         with pytest.raises(KeysError):
-            gateway.directory.signing_key("AUS", kid, gateway.clock())
+            gateway.directory.partners.signing_key("AUS", kid, gateway.clock())
 
         pair = Officer("P-1", OPERATOR.roles, second="P-2")
         gateway.admin.perform(pair, "keys.believe", values)
-        gateway.directory.signing_key("AUS", kid, gateway.clock())
+        gateway.directory.partners.signing_key("AUS", kid, gateway.clock())
         with pytest.raises(UserError, match="no such key of AUS is refused"):
             gateway.admin.perform(pair, "keys.believe", values)
 
@@ -361,7 +361,7 @@ def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secre
         with pytest.raises(UserError, match="refused are: none"):
             believe(gateway, kid.hex())
 
-        assert gateway.keys.blocklist.of("AUS") == frozenset()
+        assert gateway.directory.blocklist.of("AUS") == frozenset()
         assert gateway.sequencer.size == size
 
 
@@ -398,8 +398,8 @@ def test_a_key_that_left_the_bundle_is_known_by_our_ledger(pair: Any, people: An
     partner, gateway = pair.partner(), pair.gateway
     partner.query(people.samples(1), **people.matter())
     kid = VerifyingKey(own_bundle(pair.asker).signing[0].public).key_id
-    gateway.directory.stated = lambda: tuple(  # as if their bundle had moved on
-        replace(one, signing=()) for one in Directory.stated(gateway.directory)
+    gateway.directory.partners.stated = lambda: tuple(  # as if their bundle had moved on
+        replace(one, signing=()) for one in Directory.stated(gateway.directory.partners)
     )
 
     said = stop(gateway, kid, partner="AUS")
@@ -415,7 +415,7 @@ def test_what_is_refused_of_a_partner_outlives_a_restart(homes: Any, secret: Any
         assert stop(gateway, kid[:8], partner="AUS")["key"] == kid.hex()
     with opened(homes[0], secret) as gateway:
         with pytest.raises(KeysError):
-            gateway.directory.signing_key("AUS", kid, gateway.clock())
+            gateway.directory.partners.signing_key("AUS", kid, gateway.clock())
         assert not stop(gateway, kid, partner="AUS")["new"]
     found = {one.name: one for one in self_check.check(homes[0], secret, datetime.now(UTC))}
     assert found["partners"].detail == "AUS (refused keys: 1)"

@@ -32,7 +32,7 @@ def test_a_bundle_loaded_while_the_gateway_is_open_is_recorded(homes: Any, secre
     with Gateway.open(homes[0], secret) as gateway:
         put(homes[0], newer(first))
 
-        assert gateway.directory.party("AUS").version == 2
+        assert gateway.directory.partners.party("AUS").version == 2
         assert entries(gateway)[-1] == ("AUS", 2)
 
 
@@ -41,18 +41,18 @@ def test_rollback_by_removing_first(homes: Any, secret: Any) -> None:
     first = (homes[0] / "parties" / "AUS.json").read_bytes()
     with Gateway.open(homes[0], secret) as gateway:
         put(homes[0], newer(first))
-        assert gateway.directory.party("AUS").version == 2
+        assert gateway.directory.partners.party("AUS").version == 2
         (homes[0] / "parties" / "AUS.json").unlink()
-        assert gateway.directory.parties() == ()
+        assert gateway.directory.partners.parties() == ()
         assert entries(gateway)[-1] == ("AUS", 0)
         put(homes[0], first)
 
-        assert gateway.directory.parties() == ()
-        assert [fault.file for fault in gateway.directory.faults] == ["AUS.json"]
+        assert gateway.directory.partners.parties() == ()
+        assert [fault.file for fault in gateway.directory.partners.faults] == ["AUS.json"]
 
     with Gateway.open(homes[0], secret) as gateway:
-        assert gateway.directory.parties() == ()
-        assert "older than 2" in gateway.directory.faults[0].why
+        assert gateway.directory.partners.parties() == ()
+        assert "older than 2" in gateway.directory.partners.faults[0].why
 
 
 def test_the_entry_that_was_removed_may_return(homes: Any, secret: Any) -> None:
@@ -60,10 +60,10 @@ def test_the_entry_that_was_removed_may_return(homes: Any, secret: Any) -> None:
     first = file.read_bytes()
     with Gateway.open(homes[0], secret) as gateway:
         file.unlink()
-        assert gateway.directory.parties() == ()
+        assert gateway.directory.partners.parties() == ()
         put(homes[0], first)
 
-        assert gateway.directory.party("AUS").version == 1
+        assert gateway.directory.partners.party("AUS").version == 1
         assert entries(gateway)[-2:] == [("AUS", 0), ("AUS", 1)]
 
 
@@ -74,5 +74,5 @@ def test_other_content_under_a_recorded_version_stays_out(homes: Any, secret: An
     put(homes[0], replace(bundle, legal_name="Another").to_bytes())
 
     with Gateway.open(homes[0], secret) as gateway:
-        assert gateway.directory.parties() == ()
-        assert "other content" in gateway.directory.faults[0].why
+        assert gateway.directory.partners.parties() == ()
+        assert "other content" in gateway.directory.partners.faults[0].why

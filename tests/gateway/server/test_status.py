@@ -50,14 +50,14 @@ def test_why_it_does_not_serve_is_the_reason_that_partners_are_refused_with(
     def ended() -> None:
         raise DirectoryStale
 
-    monkeypatch.setattr(pair.gateway.publication, "demand", ended)
+    monkeypatch.setattr(pair.gateway.directory.publication, "demand", ended)
     pair.serving._show_readiness()
     seen = look(pair.home, now())
     assert (seen.serving, seen.why) == (False, "DIRECTORY_STALE")
     assert seen.told(pair.home)[1] == f"passerelle directory renew {pair.home}"
 
     monkeypatch.setattr(pair.serving._readiness, "_ended", True)
-    monkeypatch.setattr(pair.gateway.publication, "demand", lambda: None)
+    monkeypatch.setattr(pair.gateway.directory.publication, "demand", lambda: None)
     pair.serving._show_readiness()
     assert look(pair.home, now()).why == "KEYS_UNAVAILABLE"
 

@@ -226,7 +226,7 @@ def test_a_partner_whose_directory_drops_its_pair_is_asked_as_before(
     own = own_bundle(pair.home)
     bad = replace(own, version=own.version + 1, log=LogIdentity.from_log_key(own.log.origin, NEW))
     (pair.home / "party.json").write_bytes(bad.to_bytes())
-    pair.gateway.publication.settle()
+    pair.gateway.directory.publication.settle()
     (pair.home / "party.json").write_bytes(own.to_bytes())
 
     assert not partner.refresh()
@@ -240,7 +240,7 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
     own = own_bundle(pair.asker)
     bad = replace(own, version=own.version + 1, log=LogIdentity.from_log_key(own.log.origin, NEW))
     with pytest.raises(EntryWaits):
-        pair.gateway.directory.update_bundle(bad.to_bytes())
+        pair.gateway.directory.partners.update_bundle(bad.to_bytes())
     told = [
         check
         for check in self_check.check(pair.home, lambda: b"", utc_now())
