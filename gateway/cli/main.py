@@ -270,9 +270,7 @@ def _outbound(app: typer.Typer) -> None:
 def _keys(app: typer.Typer) -> None:
     from gateway.cli.keys import compromised, custody, lifecycle
 
-    lifecycle.app.command(epilog=compromised.EPILOG)(compromised.compromised)
-    lifecycle.app.command(epilog=compromised.AFFECTED)(compromised.affected)
-    lifecycle.app.command(epilog=compromised.UNBLOCK)(compromised.unblock)
+    compromised.register(lifecycle.app)
     custody.register(lifecycle.app)
     app.add_typer(lifecycle.app, name="keys")
 

@@ -14,15 +14,14 @@ their bundle, one that a caller showed, or one that our ledger has a message of.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
 from gateway import user_files
-from gateway.admin.arguments import LONGEST_REASON, Arguments
-from gateway.admin.operation import Act, Answer, Officer, always
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement.active_keyset import ActiveKeyset
@@ -30,13 +29,13 @@ from gateway.keymanagement.blocklist import Blocklist
 from gateway.keymanagement.transitions import named
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
-from gateway.operations.declaration import Role
+from gateway.operations import compromise
 from gateway.store.ledger.affected_entries import Affected, iter_affected
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust import key_names
 from gateway.trust.bundle import MalformedBundle
-from gateway.trust.key_names import SPELLING, WHOLE, Identified, among, spelt
+from gateway.trust.key_names import WHOLE, Identified, among, spelt
 from gateway.trust.partners import Directory
 from keys.errors import KeyNotUsable, KeysError
 from keys.key_record import KeyEvent, KeyRecord
@@ -45,9 +44,6 @@ from keys.lifecycle import KeyKind, KeyState
 
 SUSPECTED = "its secrecy is in doubt"
 
-_WORDS = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LONGEST_REASON}}}")
-_PARTY = re.compile(r"[A-Z0-9-]{2,32}")
-_OPERATORS = frozenset({Role.OPERATOR})
 _STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED, KeyState.DESTROYED})
 
 # What a suspension would only lock ourselves out of, and what to do instead.
@@ -90,26 +86,23 @@ class CompromiseOperations:
         self._shown = shown
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
-        readers = frozenset({Role.OPERATOR, Role.AUDITOR})
         return (
-            Act("keys.compromised", _OPERATORS, self._compromised),
-            Act("keys.affected", readers, self._affected),
-            Act("keys.believe", _OPERATORS, self._believe, always, self._refused, self._plan),
+            Handler(request=compromise.Compromised, do=self._compromised),
+            Handler(request=compromise.Affected, do=self._affected),
+            Handler(
+                request=compromise.Believe, do=self._believe, state=self._refused, plan=self._plan
+            ),
         )
 
-    def _compromised(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        key, partner, since = _read(arguments)
-        reason = arguments.optional("reason", _WORDS) or SUSPECTED
-
-        def do() -> Answer:
-            self._demand_past(since)
-            if partner:
-                return self._theirs(officer, partner, key, since, reason)
-            return self._ours(officer, key, since, reason)
-
-        return do
+    def _compromised(self, officer: Officer, request: compromise.Compromised) -> Answer:
+        key, since = spelt(request.key), request.since
+        reason = request.reason or SUSPECTED
+        self._demand_past(since)
+        if request.partner:
+            return self._theirs(officer, request.partner, key, since, reason)
+        return self._ours(officer, key, since, reason)
 
     def _ours(self, officer: Officer, key: str, since: datetime, reason: str) -> Answer:
         record = self._ours_named(key)
@@ -168,37 +161,26 @@ class CompromiseOperations:
         except (PasserelleError, KeysError, OSError) as fault:
             return 0, user_files.told(fault)
 
-    def _affected(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        key, partner, since = _read(arguments)
-        page = Page(arguments)
+    def _affected(self, officer: Officer, request: compromise.Affected) -> Answer:
+        key, partner, page = spelt(request.key), request.partner, Page(request)
+        kid = self._theirs_named(partner, key).kid if partner else self._kid(key)
+        begun = page.after(int)
+        after = -1 if begun is None else int(str(begun[0]))
+        found = iter_affected(self._database, kid, request.since, after=after)
+        shown, more = page.cut(list(islice(found, page.size + 1)), lambda one: (one.index,))
+        self._read_by(officer, partner, kid, request.since)  # each page is a reading
+        return {"entries": [_row(one) for one in shown], "next_page_token": more}
 
-        def do() -> Answer:
-            kid = self._theirs_named(partner, key).kid if partner else self._kid(key)
-            begun = page.after(int)
-            after = -1 if begun is None else int(str(begun[0]))
-            found = iter_affected(self._database, kid, since, after=after)
-            shown, more = page.cut(list(islice(found, page.size + 1)), lambda one: (one.index,))
-            self._read_by(officer, partner, kid, since)  # each page is a reading
-            return {"entries": [_row(one) for one in shown], "next_page_token": more}
+    def _believe(self, officer: Officer, request: compromise.Believe) -> Answer:
+        one = self._barred_named(request.partner, spelt(request.key))
+        facts = {**officer.facts, "reason": request.reason, "state_after": "BELIEVED"}
+        leaf = _entry(request.partner, Identified(one.kid, "", ()), "BELIEVED", facts)
+        self._blocklist.believe(request.partner, one.kid, leaf)
+        return {"key": one.kid.hex(), "partner": request.partner, "state": "BELIEVED"}
 
-        return do
-
-    def _believe(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        partner, key = arguments.text("partner", _PARTY), spelt(arguments.text("key", SPELLING))
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            one = self._barred_named(partner, key)
-            facts = {**officer.facts, "reason": reason, "state_after": "BELIEVED"}
-            leaf = _entry(partner, Identified(one.kid, "", ()), "BELIEVED", facts)
-            self._blocklist.believe(partner, one.kid, leaf)
-            return {"key": one.kid.hex(), "partner": partner, "state": "BELIEVED"}
-
-        return do
-
-    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        partner = str(values.get("partner"))
-        one = self._barred_named(partner, spelt(str(values.get("key"))))
+    def _plan(self, request: compromise.Believe) -> tuple[str, ...]:
+        partner = request.partner
+        one = self._barred_named(partner, spelt(request.key))
         kind = f"{one.kind} " if one.kind else ""
         return (
             f"The {kind}key {one.kid.hex()[:16]} of {partner} is refused no longer: what it signs counts again.",
@@ -333,15 +315,6 @@ def _stop(
         )
         return keyset, (stopped, made)
     return keyset, (stopped,)
-
-
-def _read(arguments: Arguments) -> tuple[str, str, datetime]:
-    key = spelt(arguments.text("key", SPELLING))
-    partner = arguments.optional("partner", _PARTY)
-    since = arguments.time("since")
-    if since is None:
-        raise UserError("since: the last moment at which the key was certainly ours alone")
-    return key, partner, since
 
 
 def _alarm(

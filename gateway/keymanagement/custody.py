@@ -6,20 +6,19 @@ The new passphrase or PIN is named by a file that the gateway reads; it is in no
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from gateway import user_files
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, always
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.keymanagement import adoption, custody_setting
 from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.ledger.entry import EntryType
-from gateway.operations.declaration import Role
+from gateway.operations.custody import Rewrap, Show
 from gateway.store.keys import adopted_versions
 from gateway.store.sqlite import Database
 from keys import atomic_file, custody_pkcs11, custody_rewrap, keyset_file
@@ -27,15 +26,7 @@ from keys.custody import SCHEME_FILE, Custody, create_custody, open_custody
 from keys.errors import DamagedFile, KeysError
 from keys.keyset import Keyset
 
-Doing = Callable[[], Answer]
-
 LONGEST_SECRET = 1024  # bytes of a passphrase or PIN file
-
-_URI = re.compile(r"[ -~]{1,1000}")  # as in the settings
-_PATH = re.compile(r"/[^\x00-\x1f]{1,1000}")  # absolute, on the machine of the gateway
-
-_OPERATORS = frozenset({Role.OPERATOR})
-_READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
 
 # Who watches a re-wrap in this thread: how many seeds of how many are done.
 watcher: ContextVar[Callable[[int, int], None]] = ContextVar("watcher", default=lambda _, __: None)
@@ -48,16 +39,16 @@ class CustodyOperations:
         self._home = home
         self._active_keyset = active_keyset
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("custody.show", _READERS, self._show),
-            Act("custody.rewrap", _OPERATORS, self._rewrap, always, self._state, self._sentences),
+            Handler(request=Show, do=self._show),
+            Handler(request=Rewrap, do=self._rewrap, state=self._state, plan=self._sentences),
         )
 
-    def _show(self, officer: Officer, arguments: Arguments) -> Doing:
-        del officer, arguments
-        return lambda: {
+    def _show(self, officer: Officer, request: Show) -> Answer:
+        del officer, request
+        return {
             "custody": self._active_keyset.current.custody.describe(),
             "setting": custody_setting.custody_of(self._home),
             "seeds": self._seeds(),
@@ -65,27 +56,22 @@ class CustodyOperations:
             or "",
         }
 
-    def _rewrap(self, officer: Officer, arguments: Arguments) -> Doing:
-        to = _uri(arguments)
-        file = Path(arguments.text("passphrase_file", _PATH))
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            uri = self._target(to)
-            made = self._make(uri, file)
-            plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
-            facts = {"operation": "custody.rewrap", "reason": reason, **officer.facts}
-            self._active_keyset.rewrap(made, plan, facts=facts, tell=watcher.get())
-            return {
-                "custody": self._active_keyset.current.custody.describe(),
-                "setting": uri,
-                "seeds": self._seeds(),
-            }
-
-        return do
+    def _rewrap(self, officer: Officer, request: Rewrap) -> Answer:
+        uri = self._target(request.to)
+        made = self._make(uri, Path(request.passphrase_file))
+        plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
+        facts = {"operation": "custody.rewrap", "reason": request.reason, **officer.facts}
+        self._active_keyset.rewrap(made, plan, facts=facts, tell=watcher.get())
+        return {
+            "custody": self._active_keyset.current.custody.describe(),
+            "setting": uri,
+            "seeds": self._seeds(),
+        }
 
     def _target(self, to: str) -> str:
         """Return the URI that the keys go to; raises UserError where they cannot."""
+        if to and not to.startswith((f"{SCHEME_FILE}:", f"{custody_pkcs11.SCHEME}:")):
+            raise UserError(f"to: write file:PATH, or {custody_pkcs11.FORM}")
         named = custody_setting.custody_of(self._home)
         uri = to or named
         if uri == named and uri.startswith(f"{custody_pkcs11.SCHEME}:"):
@@ -117,11 +103,9 @@ class CustodyOperations:
         keys = sorted((r.kid.hex(), r.state.value) for r in self._active_keyset.current.records)
         return [custody_setting.custody_of(self._home), [list(pair) for pair in keys]]
 
-    def _sentences(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        to = self._target(str(values.get("to") or ""))
-        read_secret(
-            Path(str(values.get("passphrase_file")))
-        )  # it is there, and the gateway may read it
+    def _sentences(self, request: Rewrap) -> tuple[str, ...]:
+        to = self._target(request.to)
+        read_secret(Path(request.passphrase_file))  # it is there, and the gateway may read it
         return (
             f"All {self._seeds()} seeds are wrapped under a new key: {to}.",
             "Each is unwrapped again and compared before the new key comes into force.",
@@ -187,10 +171,3 @@ def recovered(active_keyset: ActiveKeyset, when: str) -> None:
     """Record that the last good keyset was put back."""
     facts = {"operation": "custody.recover", "custody": active_keyset.current.custody.describe()}
     active_keyset.note(EntryType.CUSTODY, {**facts, "since": when})
-
-
-def _uri(arguments: Arguments) -> str:
-    values = arguments.optional("to", _URI)
-    if values and not values.startswith((f"{SCHEME_FILE}:", f"{custody_pkcs11.SCHEME}:")):
-        raise UserError(f"to: write file:PATH, or {custody_pkcs11.FORM}")
-    return values

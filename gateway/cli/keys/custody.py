@@ -9,34 +9,18 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
+from gateway.cli import output
+from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
+from gateway.operations.custody import Rewrap, Show
 
-Reason = Annotated[str, typer.Option(metavar="WORDS", help="Why; it goes into the ledger.")]
 
-
-def custody(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Say where the key above our keys is, how many seeds it wraps, and how old the last good copy is."""
-    del as_json
-    told = admin_session.perform(
-        home,
-        "custody.show",
-        {},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(
-        context,
-        {"ok": True, **told},
+def custody(call: Call) -> None:
+    """Show the key above our keys."""
+    told = call.perform()
+    call.emit(
+        told,
         f"custody    {told['custody']}",
         f"setting    {told['setting']}",
         f"seeds      {told['seeds']}",
@@ -45,9 +29,8 @@ def custody(
 
 
 def rewrap(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     new_passphrase_file: Annotated[
         Path,
         typer.Option(
@@ -55,38 +38,11 @@ def rewrap(
             help="File with the new passphrase, or the token's PIN; the gateway itself reads it.",
         ),
     ],
-    reason: Reason,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="URI",
-            help="Where the new key is made: file:PATH, or"
-            " pkcs11:token=LABEL;object=NAME?module-path=/path/to/module.so. Default: in the place of the"
-            " present file.",
-        ),
-    ] = "",
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Bring all seeds under a new key: two persons. Stopped at any point, it is the old key or the new one.
-
-    Once another operator approves, every seed is wrapped anew, unwrapped again and compared, and then the new key
-    is in force: from there on the gateway starts with the new passphrase. Interrupted, propose it again. It may
-    serve meanwhile; keys and data stay what they are. Take a backup afterwards: older ones need the old passphrase.
-    """
-    del as_json
-    values = {"passphrase_file": str(new_passphrase_file.absolute()), "reason": reason, "to": to}
+    """Have the seeds wrapped anew, and show how far it is."""
     with watched():
-        told = admin_session.perform_or_propose(
-            home,
-            "custody.rewrap",
-            values,
-            officer=officer,
-            passphrase=passphrase_of(home, passphrase_file),
-        )
-    if not admin_session.said(context, home, told):
-        output.emit(context, {"ok": True, **told}, f"custody  {told['custody']}")
+        told = call.perform(passphrase_file=str(new_passphrase_file.absolute()))
+    call.emit(told, f"custody  {told['custody']}")
 
 
 @contextmanager
@@ -149,14 +105,8 @@ def recover(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to those of the keys."""
-    app.command(epilog=example("passerelle keys custody can"))(custody)
-    app.command(
-        epilog=example(
-            "passerelle keys rewrap can --new-passphrase-file new.pass --reason 'yearly'",
-            "passerelle keys rewrap can --new-passphrase-file pin --reason 'into the token'"
-            " --to 'pkcs11:token=passerelle;object=kek-1?module-path=/usr/lib/softhsm/libsofthsm2.so'",
-        )
-    )(rewrap)
+    command(app, Show)(custody)
+    command(app, Rewrap)(rewrap)
     app.command(epilog=example("passerelle keys recover can   # what a damaged keyset names"))(
         recover
     )
