@@ -153,12 +153,6 @@ def at_once(
     return _disclosed(request.header, work.wanted, (decision.subject, decision.record), plan, now)
 
 
-def joined(facts: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the facts of both, the rules of one after those of the other."""
-    rules = [each["policy_trace"] for each in (facts, more) if each.get("policy_trace")]
-    return {**facts, **more, **({"policy_trace": ",".join(rules)} if rules else {})}
-
-
 def _plan(
     request: Request,
     work: Work,

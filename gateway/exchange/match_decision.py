@@ -112,3 +112,9 @@ def standing(record: Record, now: datetime) -> Mapping[str, str]:
         "applications": "held" if FieldCode.APPLICATION_HISTORY in record.data else "none",
         "record_version": str(record.version),
     }
+
+
+def join_facts(facts: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the facts of both, the rules of one after those of the other."""
+    rules = [each["policy_trace"] for each in (facts, more) if each.get("policy_trace")]
+    return {**facts, **more, **({"policy_trace": ",".join(rules)} if rules else {})}

@@ -37,7 +37,7 @@ from gateway.errors import (
 )
 from gateway.exchange import hit_details, review_opening
 from gateway.exchange.context import ExchangeContext
-from gateway.exchange.match_decision import Candidate, Decision, settled
+from gateway.exchange.match_decision import Candidate, Decision, join_facts, settled
 from gateway.exchange.operation import Admitted, Conclusion, Request, Unfinished
 from gateway.exchange.samples import read_sample
 from gateway.law.agreement import Agreement
@@ -257,7 +257,7 @@ class SubmitQuery:
             details_expire_time=hit.expires if hit else None,
             withholding=decision.withholding,
         )
-        facts = hit_details.joined(decision.facts, disclosure.facts)
+        facts = join_facts(decision.facts, disclosure.facts)
         return Conclusion(
             query_payload.result_bytes(replace(recorded, details=disclosure.details)),
             {**facts, "destruction_receipt": receipt},

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,7 @@ from gateway.server.services import (
 )
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import open_store
+from gateway.store.times import utc_now
 from gateway.trust.partners import OwnEntry
 from gateway.watchdog import Watchdog
 from keys import selftest
@@ -51,12 +52,6 @@ from keys.keyset_upgrade import completed
 
 _NEW_KIND = "first of a kind that the keyset lacked"
 EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried
-
-
-def utc_now() -> datetime:
-    """Return the time in whole milliseconds; the only clock of the gateway."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def leave_at_once(error: BaseException) -> None:

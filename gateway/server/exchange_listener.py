@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway import telemetry
 from gateway.config import Settings
 from gateway.exchange.pipeline import Pipeline
 from gateway.exchange.rate_limits import Gate
@@ -108,8 +107,8 @@ class ExchangeListener:
     def install(
         self,
         pipeline: Pipeline,
-        stages: Callable[[], telemetry.Stages],
         *,
+        observe: Callable[[str], None] | None,
         proofs: exchange_rpc.Proofs,
         witnesses: exchange_rpc.Witnessed,
         files: directory_rpc.Files,
@@ -117,7 +116,12 @@ class ExchangeListener:
     ) -> None:
         """Put the three services on the server."""
         exchange_rpc.install(
-            self.server, pipeline.handle, stages, proofs=proofs, witnesses=witnesses, gate=gate
+            self.server,
+            pipeline,
+            observe=observe,
+            proofs=proofs,
+            witnesses=witnesses,
+            gate=gate,
         )
         directory_rpc.install(self.server, files)
 

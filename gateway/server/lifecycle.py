@@ -161,7 +161,7 @@ class Serving:
         port = self.exchange.bind(self._identity, access, connections)
         self.exchange.install(
             self.pipeline,
-            lambda: telemetry.Stages(observe=self._observe),
+            observe=self._observe,
             proofs=gateway.sequencer,
             witnesses=gateway.evidence.witnesses,
             files=gateway.directory.publication.files,

@@ -1,4 +1,4 @@
-"""Moments as rows keep them: whole milliseconds since 1970, UTC."""
+"""Moments as rows keep them, and the one clock that gives them: whole milliseconds since 1970, UTC."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def utc_now() -> datetime:
+    """Return the time in whole milliseconds; the only clock of the gateway."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def milliseconds(moment: datetime) -> int:

@@ -44,7 +44,8 @@ from gateway.exercises.scratch_folder import Scratch
 from gateway.exercises.steady_client import Tally
 from gateway.operations.declaration import Role
 from gateway.server import self_check
-from gateway.server.application import Gateway, utc_now
+from gateway.server.application import Gateway
+from gateway.store.times import utc_now
 from gateway.trust.partners import own_bundle
 from keys import envelope
 from keys.envelope import OpeningKey

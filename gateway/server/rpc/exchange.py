@@ -12,6 +12,7 @@ from gateway import telemetry
 from gateway.domain.messages import Operation, Reply
 from gateway.errors import DeadlineTooShort, ElementInvalid
 from gateway.exchange.operation import Call
+from gateway.exchange.pipeline import Pipeline
 from gateway.exchange.rate_limits import Gate
 from gateway.ledger_ops.witnesses import Examined
 from gateway.server.listener import interceptor
@@ -27,18 +28,15 @@ from gateway.wire.decoding import refuse_unknown
 
 
 class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
-    """ExchangeService over the pipeline; `stages` makes a stopwatch for each call."""
+    """ExchangeService over the pipeline; `observe` is called at the end of each stage of a call."""
 
-    def __init__(
-        self, handle: Callable[[Call], Reply], stages: Callable[[], telemetry.Stages]
-    ) -> None:
-        self._handle = handle
-        self._stages = stages
+    def __init__(self, pipeline: Pipeline, observe: Callable[[str], None] | None) -> None:
+        self._pipeline, self._observe = pipeline, observe
 
     def _reply(self, operation: Operation, envelope: types_pb2.Envelope) -> Reply:
         caller = interceptor.caller()
-        caller.stages = self._stages()
-        return self._handle(
+        caller.stages = telemetry.Stages(observe=self._observe)
+        return self._pipeline.handle(
             Call(
                 caller=caller.partner,
                 operation=operation,
@@ -217,13 +215,13 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
 
 def install(
     server: grpc.Server,
-    handle: Callable[[Call], Reply],
-    stages: Callable[[], telemetry.Stages],
+    pipeline: Pipeline,
     *,
+    observe: Callable[[str], None] | None,
     proofs: Proofs,
     witnesses: Witnessed,
     gate: Gate,
 ) -> None:
     """Add both services to a server."""
-    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(handle, stages), server)
+    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(pipeline, observe), server)
     ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs, witnesses, gate), server)

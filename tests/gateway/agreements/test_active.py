@@ -16,11 +16,12 @@ from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryType, decode
 from gateway.operations.declaration import Role
 from gateway.server import self_check
-from gateway.server.application import Gateway, utc_now
+from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys import adopted_versions
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import values
+from gateway.store.times import utc_now
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")

@@ -19,8 +19,9 @@ from gateway.exchange.refusal_counter import (
     RefusalCounter,
 )
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import Gateway, utc_now
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
+from gateway.store.times import utc_now
 
 
 def summaries(gateway: Gateway) -> list[str]:

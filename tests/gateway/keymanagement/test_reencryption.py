@@ -14,12 +14,13 @@ from gateway.errors import InternalError, UserError
 from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.keymanagement import reencryption as office
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import Gateway, utc_now
+from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys import reencryption
 from gateway.store.keys.reencryption import DRAWERS
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import samples
+from gateway.store.times import utc_now
 from keys.data_encryption import tag_of
 from keys.errors import OpenRefused
 from keys.keyset import KeyKind, KeyState

@@ -27,10 +27,11 @@ from gateway.ledger.tiles import Tiles
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, files_in
 from gateway.operations.declaration import Role
 from gateway.server import self_check
-from gateway.server.application import Gateway, utc_now
+from gateway.server.application import Gateway
 from gateway.server.restore import restore
 from gateway.server.workers import tiles
 from gateway.store.ledger import stored_ledger
+from gateway.store.times import utc_now
 from gateway.trust.partners import own_bundle
 from keys.envelope import OpeningKey, SealingKey
 

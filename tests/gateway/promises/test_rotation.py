@@ -19,8 +19,9 @@ from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.proof import parse_proof
 from gateway.ledger.signed_note import parse_note
 from gateway.server import self_check
-from gateway.server.application import Gateway, utc_now
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
+from gateway.store.times import utc_now
 from gateway.trust.partners import own_bundle
 from gateway.wire import signed_envelope
 from keys import envelope

@@ -13,8 +13,8 @@ from gateway import config
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.proof import LogIdentity
 from gateway.server import self_check
-from gateway.server.application import utc_now
 from gateway.store.ledger import stored_ledger
+from gateway.store.times import utc_now
 from gateway.trust.bundle import MAX_KEYS, dropped
 from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, EntryWaits, PartyBundle, fingerprint, own_bundle
