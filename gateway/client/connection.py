@@ -138,9 +138,9 @@ class Connections:
 class DirectorySource:
     """A partner's directory over a line; a file that is not there is `Absent`."""
 
-    def __init__(self, line: Connection, courier: Transport, until: float) -> None:
+    def __init__(self, line: Connection, transport: Transport, until: float) -> None:
         self._line = line
-        self._courier = courier
+        self._transport = transport
         self._until = until
 
     def metadata(self, name: str) -> bytes:
@@ -155,7 +155,7 @@ class DirectorySource:
 
     def _content(self, method: Method[Any, Any], request: object) -> bytes:
         try:
-            response, _ = self._courier.carry(method, request, self._until, patient=True)
+            response, _ = self._transport.carry(method, request, self._until, patient=True)
         except Refused as refused:
             if refused.code == "NOT_FOUND":
                 raise Absent from None

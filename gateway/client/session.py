@@ -44,7 +44,7 @@ class Session:
         self._lines = lines
         self._freshness = freshness
         self._witness = witness
-        self._courier = Transport()
+        self._transport = Transport()
 
     @property
     def peer(self) -> PartyBundle:
@@ -58,7 +58,7 @@ class Session:
 
     def close(self) -> None:
         """Close the channel, and cut what is under way on it."""
-        self._courier.close()
+        self._transport.close()
         self._lines.close()
         self._freshness.close()
 
@@ -83,7 +83,7 @@ class Session:
         Raises a `PartnerError`: DirectoryRefused, or that nobody answered.
         """
         with self._lines.held() as line:
-            source = DirectorySource(line, self._courier, asked_by(until))
+            source = DirectorySource(line, self._transport, asked_by(until))
             newest = self._freshness.read(line.peer, source, wait=wait)
             if newest.version <= self.peer.version:
                 return line.peer is not self.peer
@@ -119,7 +119,7 @@ class Session:
         floor = self._witness.size
         request = ledger_pb2.GetCheckpointRequest()
         with self._lines.held() as line:
-            response, _ = self._courier.carry(line.ledger.GetCheckpoint, request, until)
+            response, _ = self._transport.carry(line.ledger.GetCheckpoint, request, until)
             try:
                 checkpoint = signed_note.open_checkpoint(response.checkpoint, *line.peer.log.vkeys)
             except NoteRefused as fault:
@@ -146,7 +146,7 @@ class Session:
             except NoteRefused as fault:
                 raise AnswerRejected("checkpoint", str(fault)) from None
             request = ledger_pb2.AddCosignatureRequest(checkpoint=cosigned)
-            self._courier.carry(line.ledger.AddCosignature, request, until)
+            self._transport.carry(line.ledger.AddCosignature, request, until)
         return checkpoint
 
     def cosigned(self, until: float) -> bytes:
@@ -158,7 +158,7 @@ class Session:
         """
         request = ledger_pb2.GetCheckpointRequest()
         with self._lines.held() as line:
-            response, _ = self._courier.carry(line.ledger.GetCheckpoint, request, until)
+            response, _ = self._transport.carry(line.ledger.GetCheckpoint, request, until)
             if response.cosigned:
                 try:
                     checkpoint = line.peer.log.open(response.cosigned)
@@ -203,7 +203,7 @@ class Session:
             request: Any = REQUESTS[operation](
                 envelope=signed_envelope.envelope_of(outgoing.letter)
             )
-            response, attempts = self._courier.carry(
+            response, attempts = self._transport.carry(
                 line.methods[operation], request, until, number=number
             )
             witnessing = 0.0
@@ -247,7 +247,7 @@ class Session:
             request = ledger_pb2.GetConsistencyProofRequest(old_size=old, new_size=new)
             method = line.ledger.GetConsistencyProof
             try:
-                response, _ = self._courier.carry(
+                response, _ = self._transport.carry(
                     method, request, until, number=number, patient=True
                 )
             except Refused as refused:

@@ -24,7 +24,7 @@ from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
 from gateway.monitoring import alarms
 from gateway.outbound.failures import SendFailures
 from gateway.outbound.permissions import OutboundPermissions
-from gateway.outbound.transport import Couriers, Delivery, Fate
+from gateway.outbound.transport import Delivery, Fate, Transports
 from gateway.store.casework import corrections
 from gateway.store.casework.corrections import Papers
 from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase, step
@@ -46,7 +46,7 @@ _CAN_BE_LATE = (CorrectionPhase.OPEN, CorrectionPhase.SENT, CorrectionPhase.SETT
 class SenderContext:
     """What carrying needs; `clock` is the edge."""
 
-    couriers: Couriers
+    transports: Transports
     database: Database
     sequencer: Sequencer
     data_key: DataRing
@@ -58,8 +58,8 @@ class SenderContext:
 class CorrectionSender:
     """Carries what the table of corrections says is to be carried."""
 
-    def __init__(self, post: SenderContext) -> None:
-        self._post = post
+    def __init__(self, context: SenderContext) -> None:
+        self._context = context
         self._log = telemetry.logger("corrections")
 
     def walk(self, partner: str, go_on: Callable[[], bool] = lambda: True) -> bool:
@@ -68,7 +68,7 @@ class CorrectionSender:
         go_on   whether the partner's time is not over yet; what is left waits for its next turn
         """
         away = full = False
-        setbacks, seen = self._post.setbacks, set[tuple[str, str]]()
+        setbacks, seen = self._context.setbacks, set[tuple[str, str]]()
         for correction in self._due(partner):
             if not go_on():
                 break
@@ -94,9 +94,9 @@ class CorrectionSender:
 
     def _due(self, partner: str) -> Iterator[Correction]:
         """Yield what is due now, page by page: however much waits, little of it is held at once."""
-        now, after = self._post.clock(), None
+        now, after = self._context.clock(), None
         while True:
-            with self._post.database.reader() as reader:
+            with self._context.database.reader() as reader:
                 page = corrections.due(reader, now, partner, after)
             yield from page
             if len(page) < corrections.PAGE:
@@ -105,7 +105,7 @@ class CorrectionSender:
 
     def _attend(self, correction: Correction, *, silent: bool) -> Delivery | None:
         """Do what one correction needs; return what became of its envelope, None where none was sent."""
-        now = self._post.clock()
+        now = self._context.clock()
         if self._late(correction, now):
             self.alarm(correction, Act.ALARM, "LATE")
             correction = replace(
@@ -117,7 +117,7 @@ class CorrectionSender:
 
     def _late(self, correction: Correction, now: datetime) -> bool:
         """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
-        timers = self._post.permissions.timers(correction.partner)
+        timers = self._context.permissions.timers(correction.partner)
         if correction.direction is Direction.OUTBOUND and correction.state is CorrectionPhase.OPEN:
             return now > correction.open + timers.send
         if correction.state is CorrectionPhase.SETTLED and not correction.attempts:
@@ -133,17 +133,17 @@ class CorrectionSender:
         return correction.state is not CorrectionPhase.REFUSED
 
     def _carry(self, correction: Correction, now: datetime) -> Delivery:
-        with self._post.database.reader() as reader:
-            papers = corrections.papers_of(reader, self._post.data_key, correction)
+        with self._context.database.reader() as reader:
+            papers = corrections.papers_of(reader, self._context.data_key, correction)
         if not papers.letter or papers.until <= milliseconds(now + MARGIN):
             written = self._written(correction, papers)
             if written is None:  # no key to seal to; its new bundle must come first
                 self._wait(correction, now, papers)
                 return Delivery(Fate.STALE, "KEY_STALE")
             papers = written
-            sealed = corrections.seal(self._post.data_key, correction, papers)
+            sealed = corrections.seal(self._context.data_key, correction, papers)
             self._commit((), *corrections.kept(correction, sealed=sealed))  # (1)
-        delivery = self._post.couriers(correction.partner).carry(papers.letter)  # (2)
+        delivery = self._context.transports(correction.partner).carry(papers.letter)  # (2)
         if delivery.fate is Fate.DELIVERED and not _answers(delivery, correction):
             delivery = replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED:payload")
         if delivery.fate is Fate.DELIVERED and delivery.receipt is not None:
@@ -161,7 +161,7 @@ class CorrectionSender:
     def _written(self, correction: Correction, papers: Papers) -> Papers | None:
         outbound = correction.direction is Direction.OUTBOUND
         operation = Operation.SUBMIT_CORRECTION if outbound else Operation.ACK_CORRECTION
-        courier = self._post.couriers(correction.partner)
+        transport = self._context.transports(correction.partner)
 
         def payload(reply_key: bytes) -> bytes:
             if outbound:
@@ -170,7 +170,7 @@ class CorrectionSender:
             return wire.ack_bytes(replace(_ack(correction), reply_key=reply_key))
 
         about = About(number=correction.id.hex(), reference=correction.number)
-        written = courier.write(operation, payload, about, 0)
+        written = transport.write(operation, payload, about, 0)
         if written is None:
             return None
         until = milliseconds(written.header.expire_time)
@@ -208,7 +208,7 @@ class CorrectionSender:
             return corrections.moved(correction, Act.SEND, ack_ms=moment, attempts=0)
         told = replace(papers, letter=b"", until=0)  # a reminder is a new envelope
         values: dict[str, Any] = {
-            "sealed": corrections.seal(self._post.data_key, correction, told),
+            "sealed": corrections.seal(self._context.data_key, correction, told),
             "next_ms": milliseconds(correction_policy.reminder(now, correction.due)),
             "attempts": 0,
         }
@@ -218,7 +218,7 @@ class CorrectionSender:
 
     def _wait(self, correction: Correction, now: datetime, papers: Papers) -> None:
         attempts = correction.attempts + 1
-        sealed = corrections.seal(self._post.data_key, correction, papers)
+        sealed = corrections.seal(self._context.data_key, correction, papers)
         later = milliseconds(now + correction_policy.pause(attempts))
         self._commit(
             (), *corrections.kept(correction, sealed=sealed, attempts=attempts, next_ms=later)
@@ -240,7 +240,7 @@ class CorrectionSender:
             transaction_number=correction.id.hex(),
         )
         effects = () if act is None else corrections.moved(correction, act)
-        self._post.sequencer.commit((leaf,), effects)
+        self._context.sequencer.commit((leaf,), effects)
         self._log.error(
             "correction_alarm",
             partner=correction.partner,
@@ -249,7 +249,7 @@ class CorrectionSender:
         )
 
     def _commit(self, leaves: tuple[Leaf, ...], *effects: Effect) -> None:
-        self._post.sequencer.commit(leaves, effects)
+        self._context.sequencer.commit(leaves, effects)
 
 
 def _name(correction: Correction) -> tuple[str, str]:

@@ -31,15 +31,15 @@ _HELD = (OutboundState.ANSWERED, OutboundState.SHOWN, OutboundState.USED)
 class DetailsSender:
     """Asks for details of matches."""
 
-    def __init__(self, post: SenderContext, random: Callable[[int], bytes]) -> None:
-        self._post, self._random = post, random
+    def __init__(self, context: SenderContext, random: Callable[[int], bytes]) -> None:
+        self._context, self._random = context, random
 
     def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
         """Return what the partner disclosed; it is recorded, and kept sealed with the answer.
 
         Raises UserError where there is no match to ask about, or no answer came.
         """
-        folder = outbound_queries.folder_of(self._post.data_key, errand)
+        folder = outbound_queries.folder_of(self._context.data_key, errand)
         if errand.outcome is not Outcome.MATCH or errand.state not in _HELD or not folder.answer:
             raise UserError("there is no match under this number that details could be asked of")
         reference = query_payload.read_result(folder.answer).hit_reference
@@ -47,7 +47,7 @@ class DetailsSender:
         before = codes_in(folder)
         asked = outbound_queries.may_receive(errand, seeking.fields, before)
         self._commit(_asked(errand, seeking, written), asked)
-        delivery = self._post.couriers(errand.partner).carry(written.octets)
+        delivery = self._context.transports(errand.partner).carry(written.octets)
         details = _told(delivery)
         absent = set(seeking.fields) - (before if errand.received is None else errand.received)
         if details is None or delivery.receipt is None:
@@ -57,7 +57,7 @@ class DetailsSender:
             self._commit(_unanswered(errand, written, delivery), *heard)
             raise UserError(_none_came(delivery))
         kept = replace(folder, details=(*folder.details, delivery.payload))
-        sealed = outbound_queries.seal(self._post.data_key, errand.partner, errand.number, kept)
+        sealed = outbound_queries.seal(self._context.data_key, errand.partner, errand.number, kept)
         leaf = _received(errand, written, delivery, details)
         came = {each.code for each in details.fields}
         self._commit(leaf, outbound_queries.kept(errand, sealed, absent - came, came))
@@ -65,12 +65,12 @@ class DetailsSender:
 
     def _came(self, errand: OutboundQuery) -> set[FieldCode]:
         """Return what has come by now: another request may have been answered while this one was under way."""
-        with self._post.database.reader() as reader:
+        with self._context.database.reader() as reader:
             now = outbound_queries.find(reader, errand.partner, errand.number)
         return (
             set()
             if now is None
-            else set(codes_in(outbound_queries.folder_of(self._post.data_key, now)))
+            else set(codes_in(outbound_queries.folder_of(self._context.data_key, now)))
         )
 
     def _written(self, errand: OutboundQuery, seeking: Seeking, reference: bytes) -> Written:
@@ -87,13 +87,13 @@ class DetailsSender:
             )
 
         about = About(
-            number=f"{self._post.clock():%Y%m%d}-{self._random(10).hex()}",
+            number=f"{self._context.clock():%Y%m%d}-{self._random(10).hex()}",
             reference=errand.number,
             agreement=errand.agreement,
             purpose=errand.purpose,
         )
-        courier = self._post.couriers(errand.partner)
-        written = courier.write(Operation.REQUEST_HIT_DETAILS, payload, about, 0)
+        transport = self._context.transports(errand.partner)
+        written = transport.write(Operation.REQUEST_HIT_DETAILS, payload, about, 0)
         if written is None:
             raise UserError(
                 "the partner's bundle holds no key that is valid now; import its new one"
@@ -101,7 +101,7 @@ class DetailsSender:
         return written
 
     def _commit(self, leaf: Leaf, *effects: Effect) -> None:
-        self._post.sequencer.commit((leaf,), effects)
+        self._context.sequencer.commit((leaf,), effects)
 
 
 def _none_came(delivery: Delivery) -> str:

@@ -53,8 +53,8 @@ _REUSED = "TRANSACTION_REUSED"  # the partner has it: its state says what became
 class QuerySender:
     """Asks partners, and carries on with what is unanswered."""
 
-    def __init__(self, post: SenderContext, random: Callable[[int], bytes]) -> None:
-        self._post, self._random = post, random
+    def __init__(self, context: SenderContext, random: Callable[[int], bytes]) -> None:
+        self._context, self._random = context, random
         self._pauses: dict[tuple[str, str], tuple[int, datetime]] = {}
         self._carrying: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -65,10 +65,10 @@ class QuerySender:
 
         What our law stops is STOPPED, and its folder says why. Raises UserError where the partner cannot be written to.
         """
-        now = self._post.clock()
+        now = self._context.clock()
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
         try:
-            permission, reserved = self._post.permissions.may_ask(asking, now)  # (1)
+            permission, reserved = self._context.permissions.may_ask(asking, now)  # (1)
             errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
         except AuditUnavailable:
             raise
@@ -81,7 +81,7 @@ class QuerySender:
     ) -> OutboundQuery:
         folder = StoredAnswer(reason=refusal.reason, element=refusal.metadata.get("element", ""))
         errand = self._errand(asking, number, OutboundState.STOPPED, folder, now)
-        self._post.sequencer.commit(
+        self._context.sequencer.commit(
             (entries.stopped(asking, number, refusal),), (outbound_queries.asking(errand),)
         )
         return errand
@@ -107,12 +107,12 @@ class QuerySender:
 
         about = About(number=number, agreement=asking.agreement, purpose=asking.purpose)
         try:
-            courier = self._post.couriers(asking.partner)
+            transport = self._context.transports(asking.partner)
         except UnknownParty:
             raise UserError(
                 "no bundle of this partner is known; import it with `party import`"
             ) from None
-        written = courier.write(Operation.SUBMIT_QUERY, payload, about, SMALLEST_REQUEST_QUERY)
+        written = transport.write(Operation.SUBMIT_QUERY, payload, about, SMALLEST_REQUEST_QUERY)
         if written is None:
             raise UserError(
                 "the partner's bundle holds no key that is valid now; import its new one"
@@ -121,7 +121,7 @@ class QuerySender:
         errand = self._errand(asking, number, OutboundState.ASKED, folder, now)
         errand = replace(errand, message_id=written.header.message_id)
         leaf = entries.asked(asking, written, permission)
-        self._post.sequencer.commit((leaf,), (outbound_queries.asking(errand), *reserved))  # (3)
+        self._context.sequencer.commit((leaf,), (outbound_queries.asking(errand), *reserved))  # (3)
         return errand
 
     def _errand(
@@ -148,7 +148,7 @@ class QuerySender:
             used_in="",
             asked_index=-1,
             answered_index=None,
-            sealed=outbound_queries.seal(self._post.data_key, asking.partner, number, folder),
+            sealed=outbound_queries.seal(self._context.data_key, asking.partner, number, folder),
             received=frozenset(),
         )
 
@@ -160,15 +160,15 @@ class QuerySender:
         go_on   whether the partner's time is not over yet; what is left waits for its next turn
         away    it did not answer just now: nothing is sent, and what waits too long is given up
         """
-        now = self._post.clock()
-        with self._post.database.reader() as reader:
+        now = self._context.clock()
+        with self._context.database.reader() as reader:
             waiting = outbound_queries.unanswered(reader, partner)
-        self._post.setbacks.only(partner, "errand", {_name(errand) for errand in waiting})
+        self._context.setbacks.only(partner, "errand", {_name(errand) for errand in waiting})
         for errand in waiting:
             _, at = self._pauses.get((errand.partner, errand.number), (0, now))
             if not go_on():
                 break
-            if at <= now and self._post.setbacks.ready(partner, _name(errand)):
+            if at <= now and self._context.setbacks.ready(partner, _name(errand)):
                 away = self._attended(errand, away=away) or away
         return away
 
@@ -196,9 +196,9 @@ class QuerySender:
         except InProgress:
             self._pause(errand)  # moved on meanwhile
         except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
-            self._post.setbacks.failed(errand.partner, _name(errand), fault)
+            self._context.setbacks.failed(errand.partner, _name(errand), fault)
         else:
-            self._post.setbacks.settled(errand.partner, _name(errand))
+            self._context.setbacks.settled(errand.partner, _name(errand))
             return silent
         finally:
             with self._lock:
@@ -206,23 +206,23 @@ class QuerySender:
         return False
 
     def _now_at(self, errand: OutboundQuery) -> OutboundQuery:
-        with self._post.database.reader() as reader:
+        with self._context.database.reader() as reader:
             return outbound_queries.find(reader, errand.partner, errand.number) or errand
 
     def _given_up(self, errand: OutboundQuery) -> None:
         """End what nobody answered for too long: its envelope and its case are not kept for ever."""
         waits = errand.state in (OutboundState.ASKED, OutboundState.PENDING)
-        if waits and self._post.clock() - errand.ask >= GIVEN_UP:
+        if waits and self._context.clock() - errand.ask >= GIVEN_UP:
             self._expired(errand, "UNANSWERED")
             self._pauses.pop((errand.partner, errand.number), None)
 
     def _carried(self, errand: OutboundQuery) -> bool:
         """Send what is to be sent; return whether nobody answered."""
-        folder = outbound_queries.folder_of(self._post.data_key, errand)
-        alive = folder.letter and milliseconds(self._post.clock()) < folder.until
+        folder = outbound_queries.folder_of(self._context.data_key, errand)
+        alive = folder.letter and milliseconds(self._context.clock()) < folder.until
         if errand.state is OutboundState.PENDING or not alive:
             return self._state(errand)
-        delivery = self._post.couriers(errand.partner).carry(folder.letter)
+        delivery = self._context.transports(errand.partner).carry(folder.letter)
         if delivery.fate is Fate.DELIVERED:
             self._answered(errand, delivery, _result(delivery))
         elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
@@ -235,8 +235,8 @@ class QuerySender:
 
     def _state(self, errand: OutboundQuery) -> bool:
         """Ask what became of it; the partner repeats what it recorded. Return whether nobody answered."""
-        courier = self._post.couriers(errand.partner)
-        written = courier.write(
+        transport = self._context.transports(errand.partner)
+        written = transport.write(
             Operation.GET_QUERY_STATE,
             lambda key: query_payload.reply_key_bytes(key, Operation.GET_QUERY_STATE),
             About(reference=errand.number),
@@ -245,7 +245,7 @@ class QuerySender:
         if written is None:
             self._pause(errand)
             return False
-        delivery = courier.carry(written.octets)
+        delivery = transport.carry(written.octets)
         if delivery.fate is Fate.REFUSED and delivery.reason == _UNKNOWN:
             self._expired(errand, "NEVER_TAKEN")
         elif delivery.fate is not Fate.DELIVERED:
@@ -273,11 +273,11 @@ class QuerySender:
         folder = unfolded(StoredAnswer(answer=query_payload.result_bytes(result), receipt=receipt))
         values: dict[str, object] = {
             "sealed": outbound_queries.seal(
-                self._post.data_key, errand.partner, errand.number, folder
+                self._context.data_key, errand.partner, errand.number, folder
             )
         }
         if not pending:
-            now = milliseconds(self._post.clock())
+            now = milliseconds(self._context.clock())
             values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
             values |= {"received": outbound_queries.bits(codes_in(folder))}
         act = OutboundAct.PEND if pending else OutboundAct.ANSWER
@@ -294,7 +294,7 @@ class QuerySender:
                 errand,
                 OutboundAct.REFUSE,
                 sealed=self._why(errand, delivery.reason, delivery.element),
-                answer_ms=milliseconds(self._post.clock()),
+                answer_ms=milliseconds(self._context.clock()),
             ),
         )
 
@@ -307,23 +307,23 @@ class QuerySender:
     def _why(self, errand: OutboundQuery, reason: str, element: str = "") -> bytes:
         """Return the folder of a query without an answer: why, and nothing of the envelope any more."""
         folder = StoredAnswer(reason=reason, element=element)
-        return outbound_queries.seal(self._post.data_key, errand.partner, errand.number, folder)
+        return outbound_queries.seal(self._context.data_key, errand.partner, errand.number, folder)
 
     def _doubt(self, errand: OutboundQuery, delivery: Delivery) -> None:
         """Wait; an answer that is not to be believed is an alarm besides."""
         self._pause(errand)
         if delivery.fate is Fate.DOUBTED:
-            self._post.sequencer.commit((entries.doubted(errand, delivery.reason),), ())
+            self._context.sequencer.commit((entries.doubted(errand, delivery.reason),), ())
             self._log.error("answer_rejected", partner=errand.partner, reason=delivery.reason)
 
     def _pause(self, errand: OutboundQuery) -> None:
         key = errand.partner, errand.number
         attempts = self._pauses.get(key, (0, errand.ask))[0] + 1
         wait = min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
-        self._pauses[key] = attempts, self._post.clock() + wait
+        self._pauses[key] = attempts, self._context.clock() + wait
 
     def _commit(self, leaf: Leaf, effect: Effect) -> None:
-        self._post.sequencer.commit((leaf,), (effect,))
+        self._context.sequencer.commit((leaf,), (effect,))
 
 
 def _name(errand: OutboundQuery) -> tuple[str, str]:

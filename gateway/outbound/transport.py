@@ -72,7 +72,7 @@ class Transport(Protocol):
         """Send an envelope and judge its answer; takes seconds at most."""
 
 
-Couriers = Callable[[str], Transport]  # by partner id; raises UnknownParty
+Transports = Callable[[str], Transport]  # by partner id; raises UnknownParty
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Couriers of a gateway: its client, as the exchange's port wants it; one for each partner, made anew with its bundle.
+"""Transports of a gateway: its client, as the exchange's port wants it; one for each partner, made anew with its bundle.
 
 gRPC's words end here: what can go wrong on the way becomes one of five fates.
 """
@@ -149,24 +149,24 @@ class Pool:
             known = self._made.get(party)
             if known is not None and known[0] == bundle and known[1] is keyset:
                 return known[2]
-            courier = GrpcTransport(
+            transport = GrpcTransport(
                 self._partner(bundle, keyset), lambda split: self._accuse(party, split)
             )
             with self._lock:
-                self._made[party] = bundle, keyset, courier
+                self._made[party] = bundle, keyset, transport
                 late = self._closed
-            for old in (known and known[2], courier if late else None):
+            for old in (known and known[2], transport if late else None):
                 if old is not None:
                     old.close()
-            return courier
+            return transport
 
     def close(self) -> None:
         """Close every channel; what is under way ends at once as if nobody had answered."""
         with self._lock:
             self._closed = True
-            made = [courier for _, _, courier in self._made.values()]
-        for courier in made:
-            courier.close()
+            made = [transport for _, _, transport in self._made.values()]
+        for transport in made:
+            transport.close()
 
     def _partner(self, bundle: PartyBundle, keyset: Keyset) -> Partner:
         return Partner.connect(

@@ -271,7 +271,7 @@ def build_outbound(  # noqa: PLR0917 - whatever leaves passes all of these
         database=database,
         directory=partners,
         connections=connections,
-        post=SenderContext(
+        context=SenderContext(
             connections, database, sequencer, data_key, clock, permissions, failures
         ),
         files=files,

@@ -65,17 +65,17 @@ class OutboundWorker:
         database: Database,
         directory: Directory,
         connections: PartnerConnections,
-        post: SenderContext,
+        context: SenderContext,
         files: Files,
         watchdog: Watchdog,
         random: Callable[[int], bytes],
     ) -> None:
         self._database, self._directory, self._files = database, directory, files
         self._connections, self._watchdog = connections, watchdog
-        self._setbacks = post.setbacks
-        self._notices = CorrectionSender(post)
-        self._outbound = QuerySender(post, random)
-        self._seeker = DetailsSender(post, random)
+        self._setbacks = context.setbacks
+        self._notices = CorrectionSender(context)
+        self._outbound = QuerySender(context, random)
+        self._seeker = DetailsSender(context, random)
         self._stop = threading.Event()
         self._begun = threading.Lock()
         self._turn_of: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)

@@ -115,10 +115,10 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     with pytest.raises(KeyNotUsable):
         pair.gateway.directory.partners.kem_key("AUS", now)
     assert pair.gateway.directory.partners.party("AUS").sealing_key(now) is None
-    courier = pair.gateway.outbound.worker._connections("AUS")
+    transport = pair.gateway.outbound.worker._connections("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
-        courier.write(
+        transport.write(
             operation, lambda key: query_payload.reply_key_bytes(key, operation), About(), 0
         )
         is None

@@ -33,7 +33,7 @@ def add(pair: Any, signed: bytes) -> str:
     with pair.partner() as partner, partner._dialogue._lines.held() as line:
         request = ledger_pb2.AddCosignatureRequest(checkpoint=signed)
         try:
-            partner._dialogue._courier.carry(
+            partner._dialogue._transport.carry(
                 line.ledger.AddCosignature, request, time.monotonic() + CALL
             )
         except Refused as refused:
@@ -305,12 +305,12 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
     def carry(*_: Any, **__: Any) -> None:
         raise forked
 
-    courier = GrpcTransport(
+    transport = GrpcTransport(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
         lambda split: pair.gateway.outbound.worker._connections.accuse("AUS", split),
     )
     monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
-    delivery = courier.carry(b"a letter")
+    delivery = transport.carry(b"a letter")
 
     assert (delivery.fate, delivery.reason) == (Fate.DOUBTED, "SPLIT_VIEW")
     *_, last = (decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database))

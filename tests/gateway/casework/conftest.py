@@ -289,8 +289,8 @@ def stopping(
     side = Side(home, Clock())
     with Gateway.open(home, _secret) as gateway:
         side.gateway = gateway
-        gateway.outbound.worker._outbound._post = replace(
-            gateway.outbound.worker._outbound._post, couriers=carried.append
+        gateway.outbound.worker._outbound._context = replace(
+            gateway.outbound.worker._outbound._context, transports=carried.append
         )
         yield side, carried
 

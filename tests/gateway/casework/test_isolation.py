@@ -47,17 +47,17 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Exception], N
     def breaks(side: Any, partner: str, fault: Exception) -> None:
         real = side.gateway.outbound.worker._connections
 
-        def courier(party: str) -> Any:
+        def transport(party: str) -> Any:
             if party == partner:
                 raise fault
             return real(party)
 
-        post = replace(side.gateway.outbound.worker._notices._post, couriers=courier)
+        context = replace(side.gateway.outbound.worker._notices._context, transports=transport)
         for carrier in (
             side.gateway.outbound.worker._notices,
             side.gateway.outbound.worker._outbound,
         ):
-            monkeypatch.setattr(carrier, "_post", post)
+            monkeypatch.setattr(carrier, "_context", context)
 
     return breaks
 
@@ -183,9 +183,11 @@ def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
             carried.append((Direction.OUTBOUND, "QUOTA_EXCEEDED"))
             return Delivery(Fate.REFUSED, "QUOTA_EXCEEDED")
 
-    real_courier = can.gateway.outbound.worker._connections
+    real_transport = can.gateway.outbound.worker._connections
     monkeypatch.setattr(
-        notices, "_post", replace(notices._post, couriers=lambda party: Full(real_courier(party)))
+        notices,
+        "_context",
+        replace(notices._context, transports=lambda party: Full(real_transport(party))),
     )
     assert not notices.walk("AUS")
     assert len(carried) == 1
@@ -300,13 +302,13 @@ def test_a_directory_that_hangs_stops_no_message_to_the_same_partner(
     can, aus = sides
     aus.asked("CAN", NUMBER, details=born())
     hang, reading = threading.Event(), threading.Event()
-    courier = can.gateway.outbound.worker._connections("AUS")
+    transport = can.gateway.outbound.worker._connections("AUS")
 
     def keep_up() -> bool:
         reading.set()
         return not hang.wait(LONG)
 
-    monkeypatch.setattr(courier, "keep_up", keep_up)
+    monkeypatch.setattr(transport, "keep_up", keep_up)
     reader = threading.Thread(target=can.gateway.outbound.worker._read, args=("AUS",))
     reader.start()
     try:
@@ -325,13 +327,13 @@ def test_one_partner_whose_directory_fails_unforeseen_stops_no_other_reading(
     can, _ = sides
     outbound_worker, read = can.gateway.outbound.worker, []
 
-    def courier(party: str) -> Any:
+    def transport(party: str) -> Any:
         read.append(party)
         raise KeyError(party)
 
     with monkeypatch.context() as broken:
         broken.setattr(outbound_worker, "_followed", lambda: ["AAA", "AUS"])
-        broken.setattr(outbound_worker, "_connections", courier)
+        broken.setattr(outbound_worker, "_connections", transport)
         outbound_worker.keep_up()
 
     assert read == ["AAA", "AUS"]

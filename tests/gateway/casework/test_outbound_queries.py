@@ -121,9 +121,9 @@ def test_a_partners_refusal_is_told_with_its_reason_at_once_and_later(
     *, sides: Any, ask: Any, monkeypatch: Any, reason: str, element: str, said: tuple[str, str]
 ) -> None:
     can, _ = sides
-    courier = can.gateway.outbound.worker._connections("AUS")
+    transport = can.gateway.outbound.worker._connections("AUS")
     refused = Delivery(Fate.REFUSED, reason, element=element)
-    monkeypatch.setattr(courier, "carry", lambda _: refused)
+    monkeypatch.setattr(transport, "carry", lambda _: refused)
 
     told = ask(1)
 
@@ -159,8 +159,8 @@ def test_a_refusal_that_was_recorded_before_its_reason_was_kept_says_who_knows(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.gateway.outbound.worker._connections("AUS")
-    monkeypatch.setattr(courier, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
+    transport = can.gateway.outbound.worker._connections("AUS")
+    monkeypatch.setattr(transport, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
     number = ask(1)["number"]
     older = (
         outbound_queries.asked.update()
@@ -498,9 +498,9 @@ def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.gateway.outbound.worker._connections("AUS")
+    transport = can.gateway.outbound.worker._connections("AUS")
     monkeypatch.setattr(
-        courier, "carry", lambda _: Delivery(Fate.DOUBTED, "ANSWER_REJECTED:signature")
+        transport, "carry", lambda _: Delivery(Fate.DOUBTED, "ANSWER_REJECTED:signature")
     )
 
     assert ask(1)["state"] == "ASKED"
@@ -527,11 +527,11 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
     record(aus, b"1990-01-01")
     number = ask(1)["number"]
     wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
-    real, told = can.gateway.outbound.worker._seeker._post.couriers, []
+    real, told = can.gateway.outbound.worker._seeker._context.transports, []
 
     class Overtaken:
-        def __init__(self, courier: Any) -> None:
-            self._courier, self.write = courier, courier.write
+        def __init__(self, transport: Any) -> None:
+            self._transport, self.write = transport, transport.write
 
         def carry(self, letter: bytes) -> Delivery:
             told.append(letter)
@@ -540,15 +540,17 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
                     can.errand("AUS", number), {FieldCode.DATE_OF_BIRTH}
                 )  # as another commits that read the row before us, and was refused
                 can.gateway.sequencer.commit((), (denied,))
-                return self._courier.carry(letter)
+                return self._transport.carry(letter)
             if len(told) == 1:
                 can.act("asked.details", **wanted)
                 return Delivery(Fate.REFUSED, "HIT_REFERENCE_SPENT")
-            return self._courier.carry(letter)
+            return self._transport.carry(letter)
 
     seeker = can.gateway.outbound.worker._seeker
     monkeypatch.setattr(
-        seeker, "_post", replace(seeker._post, couriers=lambda party: Overtaken(real(party)))
+        seeker,
+        "_context",
+        replace(seeker._context, transports=lambda party: Overtaken(real(party))),
     )
     if first == "refused":
         with pytest.raises(UserError):

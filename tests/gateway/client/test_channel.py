@@ -114,7 +114,7 @@ class Still:
 
     def __init__(self) -> None:
         self.now, self.paused = 0.0, list[float]()
-        self.courier = Transport(clock=lambda: self.now, pause=self._pass)
+        self.transport = Transport(clock=lambda: self.now, pause=self._pass)
 
     def _pass(self, seconds: float) -> None:
         self.now += seconds
@@ -137,7 +137,7 @@ def test_the_pushback_is_honoured(serve: Any) -> None:
     _, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "IN_PROGRESS", pushback=300))
     still = Still()
 
-    still.courier.carry(method, REQUEST, PATIENCE)
+    still.transport.carry(method, REQUEST, PATIENCE)
 
     assert still.paused == [0.3]
 
@@ -146,7 +146,7 @@ def test_a_retry_info_alone_is_honoured_too(serve: Any) -> None:
     _, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_info=0.3))
     still = Still()
 
-    still.courier.carry(method, REQUEST, PATIENCE)
+    still.transport.carry(method, REQUEST, PATIENCE)
 
     assert still.paused == [0.3]
 
@@ -287,7 +287,7 @@ def test_retries_end_at_the_deadline_with_the_last_reason(serve: Any) -> None:
     still = Still()
 
     with pytest.raises(Refused, match="AUDIT_UNAVAILABLE"):
-        still.courier.carry(method, REQUEST, 100.0)
+        still.transport.carry(method, REQUEST, 100.0)
 
     assert len(script.seen) == 3
     assert still.paused == [40.0, 40.0]
@@ -298,7 +298,7 @@ def test_a_call_that_takes_too_long_carries_its_number(serve: Any) -> None:
     _, method = serve(lambda _: over.wait(PATIENCE))
 
     with pytest.raises(DeadlineExceeded, match="ask for the state") as caught:
-        Still().courier.carry(method, REQUEST, 0.2, number="20260301-aa")
+        Still().transport.carry(method, REQUEST, 0.2, number="20260301-aa")
     over.set()
 
     assert caught.value.transaction_number == "20260301-aa"
@@ -318,7 +318,7 @@ def test_nobody_at_the_address_is_unreachable() -> None:
         method = ledger_pb2_grpc.LedgerServiceStub(channel).GetConsistencyProof
 
         with pytest.raises(Unreachable, match="no answer"):
-            Still().courier.carry(method, REQUEST, PATIENCE)
+            Still().transport.carry(method, REQUEST, PATIENCE)
 
 
 def test_a_closed_channel_is_unreachable() -> None:
@@ -444,8 +444,8 @@ def test_a_host_of_the_name_of_a_scheme_is_a_name(
                 listening.accept()
 
 
-def test_a_closed_courier_ends_its_wait_between_two_attempts() -> None:
-    courier, waiting = Transport(), threading.Event()
+def test_a_closed_transport_ends_its_wait_between_two_attempts() -> None:
+    transport, waiting = Transport(), threading.Event()
     told: list[BaseException] = []
 
     def away(*_: object, timeout: float) -> Any:
@@ -454,14 +454,14 @@ def test_a_closed_courier_ends_its_wait_between_two_attempts() -> None:
 
     def carry() -> None:
         try:
-            courier.carry(away, object(), time.monotonic() + 3600.0)
+            transport.carry(away, object(), time.monotonic() + 3600.0)
         except Unreachable as fault:
             told.append(fault)
 
     thread = threading.Thread(target=carry)
     thread.start()
     assert waiting.wait(30)
-    courier.close()
+    transport.close()
     thread.join(30)
 
     assert len(told) == 1

@@ -40,11 +40,11 @@ class Peer:
 
 def test_evidence_that_was_lost_on_the_way_is_shown_at_the_next_reading_and_then_no_more() -> None:
     peer = Peer()
-    courier = GrpcTransport(cast("Partner", peer))
+    transport = GrpcTransport(cast("Partner", peer))
     with pytest.raises(Unreachable):
-        courier.keep_up()
+        transport.keep_up()
 
-    courier.keep_up()
-    courier.keep_up()
+    transport.keep_up()
+    transport.keep_up()
 
     assert peer.calls == 2
