@@ -40,7 +40,7 @@ from gateway.server.services import (
     RetentionServices,
     SubjectServices,
 )
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Leaf, Observer, Sequencer
 from gateway.store.sqlite import open_store
 from gateway.store.times import utc_now
 from gateway.trust.partners import OwnEntry
@@ -153,6 +153,27 @@ class Gateway(Core):
         self.sequencer.commit((Leaf(frame, facts),))
 
 
+@dataclass(frozen=True, slots=True)
+class _LedgerObserver(Observer):
+    """Measures batches, tells the watchdog of what goes on, and ends the process where nothing is recorded any more."""
+
+    watchdog: Watchdog
+    on_fatal: Callable[[BaseException], None]
+
+    def failed(self, error: BaseException) -> None:
+        """End the process."""
+        self.on_fatal(error)
+
+    def committed(self, leaves: int, seconds: float) -> None:
+        """Measure a batch."""
+        del leaves
+        telemetry.observe_commit(seconds)
+
+    def answered(self) -> None:
+        """Say that the calling thread goes on."""
+        self.watchdog.beat()
+
+
 def _load_keyset(settings: Settings, passphrase: Callable[[], bytes]) -> Keyset:
     """Return our keys, unwrapped, after each primitive gave its known answers, and the keys theirs."""
     selftest.run_once()
@@ -177,13 +198,10 @@ def _open_ledger(  # noqa: PLR0917 - the ledger is opened with these
     closing.callback(database.close)
     sequencer = Sequencer(
         database,
-        keyset.log_keys,
+        keyset,
         log,
-        keyset.audit_public,
         clock,
-        on_fatal=on_fatal,
-        on_commit=lambda _, seconds: telemetry.observe_commit(seconds),
-        progress=watchdog.beat,
+        observer=_LedgerObserver(watchdog, on_fatal),
     )
     watchdog.also("sequencer", lambda: sequencer.busy)
     sequencer.start()

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import delete
 
 from gateway.domain.messages import Direction, Receipt
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.ledger.archive import Held
 from gateway.ledger.crypto_shredding import OFFICE_DETAIL, Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -71,9 +72,8 @@ def make(folder: Path, seed: int = 0) -> Specimen:
     today = START
     sequencer = Sequencer(
         database,
-        lambda: [key],
+        FixedKeys([key], SealingKey(auditor.public)),
         log,
-        lambda: SealingKey(auditor.public),
         lambda: today + timedelta(seconds=next(ticks)),
         wait=0,
     )

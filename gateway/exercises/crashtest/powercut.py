@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import AuditUnavailable, InternalError
 from gateway.exercises.crashtest.driver import Connection
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.exercises.crashtest.vfs import Cut, Disk, Stored
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.proof import LogIdentity
@@ -217,9 +218,8 @@ class PowerCuts:
     def _sequencer(self, database: Database) -> Sequencer:
         return Sequencer(
             database,
-            lambda: [self._log_key],
+            FixedKeys([self._log_key], SealingKey(self._auditor.public)),
             self._log,
-            lambda: SealingKey(self._auditor.public),
             lambda: START + timedelta(seconds=next(self._ticks)),
             wait=0.002,
         )

@@ -25,12 +25,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.exercises.crashtest.fixture_ledger import ORIGIN, START, exchange, expected
 from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import EntryClass, EntryType, Frame, SealedDetail, seal_detail
 from gateway.ledger.proof import Expected, LogIdentity, verify_receipt
 from gateway.store.ledger import stored_ledger, verification
-from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Leaf, Sequencer, peaks_of
+from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Leaf, Observer, Sequencer, peaks_of
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.sqlite import PEN_PRAGMAS, open_store
 from gateway.store.times import milliseconds, moment
@@ -103,6 +104,18 @@ def verify(path: Path) -> Verified:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Stopwatch(Observer):
+    """Keeps how long each batch took."""
+
+    took: list[float]
+
+    def committed(self, leaves: int, seconds: float) -> None:
+        """Keep it."""
+        del leaves
+        self.took.append(seconds)
+
+
 def write(folder: Path, seconds: float, *, group: int, callers: int = CALLERS) -> Written:
     """Have callers commit entries with sealed details for so long; `group` 1 flushes for each of them."""
     key, auditor = LogKey.from_seed(SEED), SealingKey(OpeningKey.from_seed(SEED[:32]).public)
@@ -111,13 +124,12 @@ def write(folder: Path, seconds: float, *, group: int, callers: int = CALLERS) -
     ticks = itertools.count()
     sequencer = Sequencer(
         database,
-        lambda: [key],
+        FixedKeys([key], auditor),
         LogIdentity.from_log_key(ORIGIN, key),
-        lambda: auditor,
         lambda: START + timedelta(milliseconds=next(ticks)),
         group=group,
         wait=WAIT if group > 1 else 0,
-        on_commit=lambda _, one: took.append(one),
+        observer=_Stopwatch(took),
     )
     sequencer.start()
     numbers = itertools.count(1)

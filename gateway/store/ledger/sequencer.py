@@ -11,7 +11,7 @@ A commit is leaves and effects that become durable together. Its life:
     the batch. A checkpoint whose COMMIT failed is discarded unseen.
 
 After a failed write nothing is retried: the kernel may have dropped the pages, and a second fsync would say
-that all is well. Every caller gets AuditUnavailable from then on, and `on_fatal` lets the gateway exit.
+that all is well. Every caller gets AuditUnavailable from then on, and `Observer.failed` lets the gateway exit.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import (
@@ -156,37 +157,54 @@ def peaks_of(size: int) -> list[tuple[int, int]]:
     return places
 
 
+class LedgerKeys(Protocol):
+    """What signs and seals for the ledger, asked for each batch and each commit: keys change while it is open."""
+
+    def log_keys(self) -> Sequence[LogKey]:
+        """Return the pairs that sign the next checkpoint, the primary first."""
+        ...
+
+    def audit_public(self) -> SealingKey:
+        """Return what the details of the next commit are sealed to."""
+        ...
+
+
+class Observer:
+    """Whom a sequencer tells of its work. This one makes nothing of it."""
+
+    def failed(self, error: BaseException) -> None:
+        """Learn, on the sequencer's thread, why nothing will be committed any more."""
+
+    def committed(self, leaves: int, seconds: float) -> None:
+        """Learn of a batch: its leaves, and how long its COMMIT took."""
+
+    def answered(self) -> None:
+        """Learn, in a caller's thread, that its commit was answered: it goes on."""
+
+
 class Sequencer:
     """Commits leaves and effects; hands out receipts. Safe to call from any thread."""
 
     def __init__(
         self,
         database: Database,
-        log_keys: Callable[[], Sequence[LogKey]],
+        keys: LedgerKeys,
         log_identity: LogIdentity,
-        audit_key: Callable[[], SealingKey],
         clock: Callable[[], datetime],
         *,
         group: int = GROUP,
         wait: float = WAIT,
-        on_fatal: Callable[[BaseException], None] | None = None,
-        on_commit: Callable[[int, float], None] | None = None,
-        progress: Callable[[], None] = lambda: None,
+        observer: Observer | None = None,
     ) -> None:
         """Prepare a sequencer; `start` takes the pen.
 
-        log_keys    the pairs that sign the next checkpoint, the primary first; asked for each batch
         log_identity   what verifies the tail at the start
-        audit_key   what the details of the next commit are sealed to
-        on_fatal    is called, on the sequencer's thread, with why nothing will be committed any more
-        on_commit   is called for each batch: leaves, and the seconds that its COMMIT took
-        progress    is called in a caller's thread when its commit was answered, for who watches the threads
+        observer       who is told of failures, batches and answers
         """
         self._database = database
-        self._log_keys, self._log, self._audit_key = log_keys, log_identity, audit_key
+        self._keys, self._log = keys, log_identity
         self._clock, self._group, self._wait = clock, group, wait
-        self._on_fatal, self._on_commit = on_fatal, on_commit
-        self._progress = progress
+        self._observer = observer or Observer()
         self._busy: float | None = None
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
@@ -252,7 +270,7 @@ class Sequencer:
         Raises what an effect's builder says when it does not apply (nothing of this commit was done then),
         MalformedEntry for a leaf that cannot be written, AuditUnavailable when nothing can be recorded.
         """
-        auditor = self._audit_key()
+        auditor = self._keys.audit_public()
         entries = tuple(
             (leaf.frame, seal_detail(leaf.frame, leaf.detail, auditor))
             if leaf.detail
@@ -277,7 +295,7 @@ class Sequencer:
         try:
             return pending.answer.result()
         finally:
-            self._progress()
+            self._observer.answered()
 
     def receipt(self, index: int, checkpoint_size: int | None = None) -> Receipt:
         """Return the receipt of a durable leaf: the same bytes whenever it is asked for."""
@@ -368,8 +386,7 @@ class Sequencer:
             first, hashes = result
             indices = tuple(range(first, first + len(hashes)))
             pending.answer.set_result(Committed(indices, hashes, stamp, self._head.size))
-        if self._on_commit is not None:
-            self._on_commit(len(sheet.leaves), seconds)
+        self._observer.committed(len(sheet.leaves), seconds)
 
     def _admit(
         self, pen: Connection, pending: _Pending, sheet: Batch
@@ -407,7 +424,7 @@ class Sequencer:
                 pen.execute(statement, rows)
         root = merkle.root_at(sheet.size, sheet.get)
         checkpoint = signed_note.Checkpoint(self._log.origin, sheet.size, root)
-        primary, *others = self._log_keys()
+        primary, *others = self._keys.log_keys()
         signed = signed_note.sign_checkpoint(checkpoint, primary, moment(sheet.time_ms), others)
         newest = {"size": sheet.size, "root": root, "time_ms": sheet.time_ms, "note": signed}
         pen.execute(_CHECKPOINT, newest)
@@ -426,8 +443,7 @@ class Sequencer:
                 break
             if waiting is not None:
                 _refuse(waiting)
-        if self._on_fatal is not None:
-            self._on_fatal(error)
+        self._observer.failed(error)
 
     def _clock_ms(self) -> int:
         return milliseconds(self._clock())

@@ -21,6 +21,7 @@ from gateway.domain.messages import (
     Reply,
     SignedEnvelope,
 )
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.law.agreement import AgreementsInForce
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.proof import LogIdentity
@@ -39,7 +40,7 @@ from gateway.store.exchange.transactions import (
     transaction,
     usage,
 )
-from gateway.store.ledger.sequencer import Committed, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Committed, Leaf, Observer, Sequencer
 from gateway.store.sqlite import Database, open_store
 from gateway.watchdog import Watchdog
 from keys.data_encryption import DataKey
@@ -67,6 +68,20 @@ class Clock:
 
 
 @dataclass
+class Kept(Observer):
+    """Keeps what a sequencer tells of its work."""
+
+    fatal: list[BaseException]
+    commits: list[tuple[int, float]] = field(default_factory=list)
+
+    def failed(self, error: BaseException) -> None:
+        self.fatal.append(error)
+
+    def committed(self, leaves: int, seconds: float) -> None:
+        self.commits.append((leaves, seconds))
+
+
+@dataclass
 class Desk:
     """Everything a test of the store needs, and a sequencer whenever it asks for one."""
 
@@ -91,12 +106,10 @@ class Desk:
     def sequencer(self, database: Database | None = None, **settings: float) -> Sequencer:
         sequencer = Sequencer(
             database or self.database(),
-            lambda: [self.log_key],
+            FixedKeys([self.log_key], SealingKey(self.auditor.public)),
             self.log,
-            lambda: SealingKey(self.auditor.public),
             self.clock,
-            on_fatal=self.fatal.append,
-            on_commit=lambda leaves, seconds: self.commits.append((leaves, seconds)),
+            observer=Kept(self.fatal, self.commits),
             **settings,  # type: ignore[arg-type]
         )
         sequencer.start()

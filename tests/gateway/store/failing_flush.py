@@ -46,7 +46,7 @@ def suffer(folder: Path, what: str, nth: int, error: str, then: str) -> None:
     acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sequencer = desk.sequencer()
     if then == "leave":
-        sequencer._on_fatal = leave_at_once
+        sequencer._observer.failed = leave_at_once  # type: ignore[method-assign]
 
     def ask(number: int) -> None:
         index = test_failing_disk.ask(desk, sequencer, number)
@@ -60,7 +60,7 @@ def suffer(folder: Path, what: str, nth: int, error: str, then: str) -> None:
         for number in range(BEFORE, 500):
             ask(number)
     except AuditUnavailable:
-        # The callers are told first, then `on_fatal`; where that ends the process, it ends here.
+        # The callers are told first, then the observer; where that ends the process, it ends here.
         assert sequencer._thread is not None
         sequencer._thread.join(30)
     try:

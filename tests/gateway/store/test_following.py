@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.ledger.entry import decode, open_detail
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import NoteRefused, open_checkpoint
@@ -24,9 +25,8 @@ def test_while_one_pair_follows_another_both_sign_and_either_bundle_verifies(des
     pairs = [desk.log_key]
     sequencer = Sequencer(
         desk.database(),
-        lambda: pairs,
+        FixedKeys(pairs, SealingKey(desk.auditor.public)),
         desk.log,
-        lambda: SealingKey(desk.auditor.public),
         desk.clock,
     )
     sequencer.start()
@@ -57,9 +57,8 @@ def test_a_pair_that_signed_once_lets_the_tail_be_verified_after_it_was_followed
 
     again = Sequencer(
         desk.database(),
-        lambda: [following],
+        FixedKeys([following], SealingKey(desk.auditor.public)),
         LogIdentity.from_public(desk.log.origin, following.public, [desk.log_key.public]),
-        lambda: SealingKey(desk.auditor.public),
         desk.clock,
     )
     again.start()
@@ -70,18 +69,18 @@ def test_a_pair_that_signed_once_lets_the_tail_be_verified_after_it_was_followed
 
 def test_what_is_recorded_is_sealed_to_the_auditor_of_that_moment(desk: Desk) -> None:
     second = OpeningKey.from_seed(bytes(reversed(range(32))))
-    auditors = [desk.auditor]
+    auditors, keys = [desk.auditor], FixedKeys([desk.log_key], SealingKey(desk.auditor.public))
     database = desk.database()
     sequencer = Sequencer(
         database,
-        lambda: [desk.log_key],
+        keys,
         desk.log,
-        lambda: SealingKey(auditors[-1].public),
         desk.clock,
     )
     sequencer.start()
     sequencer.commit([desk.leaf(reason="EARLIER")])
     auditors.append(second)
+    keys.auditor = SealingKey(second.public)
     sequencer.commit([desk.leaf(reason="LATER")])
     sequencer.close()
 

@@ -66,7 +66,7 @@ def test_whichever_write_or_flush_fails_nothing_more_is_answered_and_nothing_is_
         lambda *_, **__: Connection(STORE, disk.vfs, checkpoint=8),  # type: ignore[arg-type]
     )
     sequencer = cuts._sequencer(database)
-    sequencer._on_fatal = fatal.append
+    sequencer._observer.failed = fatal.append  # type: ignore[method-assign]
     sequencer.start()
     seen = Seen()
     disk.fault = fault  # type: ignore[assignment]

@@ -20,6 +20,7 @@ from gateway.errors import (
     TransactionReused,
     UserError,
 )
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.ledger import merkle
 from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
 from gateway.ledger.proof import Expected, verify_receipt
@@ -291,9 +292,8 @@ def test_a_disk_that_fails_while_explaining_is_everyones_fault(desk: Desk) -> No
 def test_a_sequencer_needs_no_listeners(desk: Desk) -> None:
     quiet = Sequencer(
         desk.database(),
-        lambda: [desk.log_key],
+        FixedKeys([desk.log_key], SealingKey(desk.auditor.public)),
         desk.log,
-        lambda: SealingKey(desk.auditor.public),
         desk.clock,
     )
     quiet.close()  # never started

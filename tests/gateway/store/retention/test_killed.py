@@ -27,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from gateway.ledger.proof import LogIdentity
 from gateway.law.agreement import AgreementsInForce
+from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.retention import erasure as retention
 from gateway.store.sqlite import open_store
 from gateway.store.ledger.sequencer import Sequencer
@@ -55,7 +56,7 @@ database = open_store(Path(sys.argv[1]), connect=connect)
 key = LogKey.from_seed(bytes(range(64)))
 log = LogIdentity.from_log_key("gateway.can.example/exchange-log", key)
 auditor = SealingKey(OpeningKey.from_seed(bytes(32)).public)
-sequencer = Sequencer(database, lambda: [key], log, lambda: auditor, lambda: now)
+sequencer = Sequencer(database, FixedKeys([key], auditor), log, lambda: now)
 sequencer.start()
 armed = True
 desk = retention.Retention(
