@@ -295,14 +295,8 @@ def build_pipeline(
     """Return the pipeline, with every operation that partners may ask."""
     database, data_key, clock = gateway.database, gateway.keys.data_key, gateway.clock
     agreements, exchange = gateway.active_agreements.in_force, gateway.settings.exchange
-    context = ExchangeContext(
-        engine=engine,
-        people=gateway.subjects.people,
-        database=database,
-        data_key=data_key,
-        clock=clock,
-        random=gateway.random,
-    )
+    people, random = gateway.subjects.people, gateway.random
+    context = ExchangeContext(engine, people, database, data_key, clock, random)
     follow_up = correction.CorrectionContext(database, data_key, clock)
     services = PipelineServices(
         party=gateway.party,
