@@ -155,9 +155,8 @@ class Gateway(Core):
 
 @dataclass(frozen=True, slots=True)
 class _LedgerObserver(Observer):
-    """Measures batches, tells the watchdog of what goes on, and ends the process where nothing is recorded any more."""
+    """Measures batches, and ends the process where nothing is recorded any more."""
 
-    watchdog: Watchdog
     on_fatal: Callable[[BaseException], None]
 
     def failed(self, error: BaseException) -> None:
@@ -168,10 +167,6 @@ class _LedgerObserver(Observer):
         """Measure a batch."""
         del leaves
         telemetry.observe_commit(seconds)
-
-    def answered(self) -> None:
-        """Say that the calling thread goes on."""
-        self.watchdog.beat()
 
 
 def _load_keyset(settings: Settings, passphrase: Callable[[], bytes]) -> Keyset:
@@ -201,7 +196,8 @@ def _open_ledger(  # noqa: PLR0917 - the ledger is opened with these
         keyset,
         log,
         clock,
-        observer=_LedgerObserver(watchdog, on_fatal),
+        observer=_LedgerObserver(on_fatal),
+        watchdog=watchdog,
     )
     watchdog.also("sequencer", lambda: sequencer.busy)
     sequencer.start()

@@ -45,6 +45,7 @@ from gateway.store.ledger import stored_ledger
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
+from gateway.watchdog import Watchdog
 from keys.envelope import SealingKey
 from keys.signatures import LogKey
 
@@ -178,9 +179,6 @@ class Observer:
     def committed(self, leaves: int, seconds: float) -> None:
         """Learn of a batch: its leaves, and how long its COMMIT took."""
 
-    def answered(self) -> None:
-        """Learn, in a caller's thread, that its commit was answered: it goes on."""
-
 
 class Sequencer:
     """Commits leaves and effects; hands out receipts. Safe to call from any thread."""
@@ -195,16 +193,18 @@ class Sequencer:
         group: int = GROUP,
         wait: float = WAIT,
         observer: Observer | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """Prepare a sequencer; `start` takes the pen.
 
         log_identity   what verifies the tail at the start
-        observer       who is told of failures, batches and answers
+        observer       who is told of failures and batches
+        watchdog       hears from a caller's thread that it goes on, once its commit was answered
         """
         self._database = database
         self._keys, self._log = keys, log_identity
         self._clock, self._group, self._wait = clock, group, wait
-        self._observer = observer or Observer()
+        self._observer, self._watchdog = observer or Observer(), watchdog
         self._busy: float | None = None
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
@@ -295,7 +295,8 @@ class Sequencer:
         try:
             return pending.answer.result()
         finally:
-            self._observer.answered()
+            if self._watchdog is not None:
+                self._watchdog.beat()
 
     def receipt(self, index: int, checkpoint_size: int | None = None) -> Receipt:
         """Return the receipt of a durable leaf: the same bytes whenever it is asked for."""
