@@ -170,7 +170,7 @@ class ActiveKeyset:
             )
 
     @property
-    def told(self) -> bool:
+    def is_published(self) -> bool:
         """Whether our entry says all that the keyset holds, and which version first did is kept.
 
         After a crash between the two the entry is right, and evidence could never be complete.

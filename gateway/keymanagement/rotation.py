@@ -128,7 +128,7 @@ class KeyRotation:
 
     def says_all(self) -> bool:
         """Say whether our entry says all that our keys are, and it is kept since when."""
-        return self._active_keyset.told
+        return self._active_keyset.is_published
 
     def grounds(self, record: KeyRecord, *, override: bool) -> dict[str, str]:
         """Return what an entry says of the evidence for a promotion; raises UserError where it does not suffice.

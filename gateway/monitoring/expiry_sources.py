@@ -1,4 +1,4 @@
-"""What ends and is ours or a partner's, as `ExpiryAlerts` asks for it: each source is read, and may fail, alone."""
+"""What ends of ours, as `ExpiryAlerts` asks for it: each source is read, and may fail, alone."""
 
 from __future__ import annotations
 
