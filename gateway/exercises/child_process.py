@@ -1,16 +1,18 @@
-"""A module of ours in a process of its own, `python -m …`, that is told what to do and answers in lines of JSON."""
+"""A module of ours in a process of its own that is told what to do and answers in lines of JSON."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from gateway.errors import UserError
-from gateway.exercises import subprocess_cli
+from gateway.exercises import forked_process, subprocess_cli
 
+STDERR = 2
 END_SECONDS = 300.0  # for the questions that are under way when it is told to end
 
 
@@ -19,17 +21,22 @@ class Child:
 
     def __init__(self, module: str) -> None:
         self._module = module
-        self._process: subprocess.Popen[str] | None = None
+        self._process: BaseProcess | None = None
+        self._stdin: IO[str]
+        self._stdout: IO[str]
 
     def __enter__(self) -> Self:
         """Start it."""
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            [sys.executable, "-m", self._module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=subprocess_cli.environment(),
+        told, writes = os.pipe()
+        reads, said = os.pipe()
+        self._stdin, self._stdout = os.fdopen(writes, "w"), os.fdopen(reads)
+        self._process = forked_process.start(
+            f"{self._module}:main",
+            streams=(told, said, STDERR),
+            environment=subprocess_cli.environment(),
         )
+        os.close(told)
+        os.close(said)
         return self
 
     def __exit__(
@@ -40,36 +47,30 @@ class Child:
     ) -> None:
         """Close its stdin, and wait."""
         process = self._running()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with suppress(BrokenPipeError):  # it ended, and what it was told last was not written
+            self._stdin.close()
+        self._stdout.close()
+        forked_process.end(process, END_SECONDS)
 
     def tell(self, document: object) -> None:
         """Write a line to it; raises UserError where it ended."""
-        stdin = self._running().stdin
-        if stdin is None:
-            raise AssertionError
+        self._running()
         try:
-            stdin.write(json.dumps(document) + "\n")
-            stdin.flush()
+            self._stdin.write(json.dumps(document) + "\n")
+            self._stdin.flush()
         except BrokenPipeError:
             raise self._ended() from None
 
     def hear(self) -> dict[str, Any]:
         """Wait for its next line; raises UserError where it ended."""
-        stdout = self._running().stdout
-        line = stdout.readline() if stdout is not None else ""
+        self._running()
+        line = self._stdout.readline()
         if not line:
             raise self._ended()
         heard: dict[str, Any] = json.loads(line)
         return heard
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _running(self) -> BaseProcess:
         if self._process is None:
             raise AssertionError
         return self._process

@@ -9,25 +9,22 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
-import subprocess
-import sys
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from gateway.errors import UserError
+from gateway.exercises import forked_process
 from gateway.settings_names import OFFICERS_PASSPHRASE, PREFIX
 
 READY_SECONDS = 600.0  # for a start; two cores with ten times their work took over 60
 STOP_SECONDS = 300.0  # until a stop is forced; the gateway drains for 30 and then ends by itself
 RUN_SECONDS = 900.0  # until it gives up on any other command
 SAID = 2000  # characters of a failed command's last words
-
-_START = "from gateway.cli.main import app; app(prog_name='passerelle')"
-# A shell that lowers its limit and becomes what it is told: the process keeps its id.
-_LIMITED = ("/bin/sh", "-c", 'ulimit -n "$0" && exec "$@"')
+COMMAND = "gateway.cli.main:app"
 
 Document = Mapping[str, Any]
 
@@ -44,20 +41,16 @@ def run(
     """
     if officer is not None:
         words = (*words, "--as", officer)
-    done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
-        _argv(*words, "--json"),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        timeout=RUN_SECONDS,
-        env=environment()
-        if officer is None
-        else {**environment(), OFFICERS_PASSPHRASE: str(secret_of(officer))},
-    )
-    if done.returncode not in accept:
-        raise UserError(f"passerelle {words[0]} failed: {done.stderr.strip()[-SAID:]}")
-    return _document(done.stdout, str(words[0]))
+    own = {} if officer is None else {OFFICERS_PASSPHRASE: str(secret_of(officer))}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = _start((*words, "--json"), out.fileno(), err.fileno(), environment() | own)
+        code = forked_process.end(process, RUN_SECONDS)
+        out.seek(0)
+        err.seek(0)
+        said, last = out.read(), err.read()
+    if code not in accept:
+        raise UserError(f"passerelle {words[0]} failed: {last.strip()[-SAID:]}")
+    return _document(said, str(words[0]))
 
 
 def secret_of(officer: Path) -> Path:
@@ -83,10 +76,11 @@ class Server:
 
         descriptors  file descriptors that it may have, and no more; None leaves it what we have
         """
-        argv = _argv("serve", home, "--passphrase-file", passphrase_file, "--json")
-        self._argv = argv if descriptors is None else [*_LIMITED, str(descriptors), *argv]
+        self._words = "serve", home, "--passphrase-file", passphrase_file, "--json"
+        self._descriptors = descriptors
         self._log = log
-        self._process: subprocess.Popen[str] | None = None
+        self._process: BaseProcess | None = None
+        self._said: IO[str] | None = None
         self.exchange = 0
         self.health = 0
         self.metrics = 0
@@ -94,17 +88,13 @@ class Server:
 
     def __enter__(self) -> Self:
         """Start it and wait until its listeners are open; raises `UserError` with its last words."""
-        with self._log.open("w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - as above
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment(),
-            )
+        ours, its = os.pipe()
+        self._said = os.fdopen(ours, encoding="utf-8")
+        with os.fdopen(its, "wb") as out, self._log.open("w", encoding="utf-8") as log:
+            streams = out.fileno(), log.fileno()
+            self._process = _start(self._words, *streams, environment(), self._descriptors)
         try:
-            document = self._first_line(self._process)
+            document = self._first_line(self._said)
         except BaseException:
             self._end(self._process)
             raise
@@ -133,40 +123,46 @@ class Server:
     @property
     def pid(self) -> int:
         """The process that serves."""
-        return self._process.pid if self._process is not None else 0
+        return (self._process.pid or 0) if self._process is not None else 0
 
     @property
     def ended(self) -> int | None:
         """The exit code of a process that ended by itself; None while it runs."""
-        return self._process.poll() if self._process is not None else None
+        return self._process.exitcode if self._process is not None else None
 
-    def _first_line(self, process: subprocess.Popen[str]) -> Document:
-        if process.stdout is None:
-            raise AssertionError
-        ready, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
-        line = process.stdout.readline() if ready else ""
+    def _first_line(self, said: IO[str]) -> Document:
+        ready, _, _ = select.select([said], [], [], READY_SECONDS)
+        line = said.readline() if ready else ""
         document = _document(line, "serve") if line else {}
         if not document.get("ok"):
             last = self._log.read_text(encoding="utf-8").strip()[-SAID:]
             raise UserError(f"the server did not open its listeners: {last or 'it said nothing'}")
         return document
 
-    @staticmethod
-    def _end(process: subprocess.Popen[str]) -> int:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-        return process.returncode
+    def _end(self, process: BaseProcess) -> int:
+        if process.exitcode is None:
+            process.terminate()
+        code = forked_process.end(process, STOP_SECONDS)
+        if self._said is not None:
+            self._said.close()
+        return code
 
 
-def _argv(*words: str | Path) -> list[str]:
-    return [sys.executable, "-c", _START, *map(str, words)]
+def _start(
+    words: Sequence[str | Path],
+    out: int,
+    err: int,
+    environment: Mapping[str, str],
+    descriptors: int | None = None,
+) -> BaseProcess:
+    with Path(os.devnull).open("rb") as nothing:
+        return forked_process.start(
+            COMMAND,
+            tuple(map(str, words)),
+            streams=(nothing.fileno(), out, err),
+            environment=environment,
+            descriptors=descriptors,
+        )
 
 
 def _document(text: str, command: str) -> Document:
