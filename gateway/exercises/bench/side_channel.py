@@ -124,7 +124,7 @@ def measure(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="passerelle-alike-")))
         casts = {
-            kind.name: invented(kind.seeds, (1, ASKED_IMPRESSION), lambda _: True) for kind in KINDS
+            kind.name: invented(kind.seeds, (1, ASKED_IMPRESSION), lambda _: True) for kind in kinds
         }
         can, aus = _parties(folder, casts, threads)
         stack.enter_context(Server(can.home, can.passphrase_file, folder / "can.log"))
@@ -255,7 +255,7 @@ def _manifest(folder: Path, casts: dict[str, Cast]) -> Path:
     with io.StringIO(newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "subject", "position", "extractor", "status", "nationalities"))
-        for kind in KINDS:
+        for kind in (each for each in KINDS if each.name in casts):
             cast = casts[kind.name]
             for person in cast.people if kind.status else ():
                 for one in person.impressions[ENROLLED_IMPRESSION]:
