@@ -15,7 +15,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
+from gateway.exercises import subprocess_cli
 from keys import custody
+from tests import cheap
 from tests.programs import Programs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,23 +62,21 @@ for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
     os.environ.pop(name, None)
 os.environ["LANG"] = "C.UTF-8"
 
-CHEAP = custody.Argon2Cost(64, 1, 1)
-PRODUCTION = custody.STANDARD
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_passphrases() -> Iterator[None]:
-    """Folders made in this process derive their keys cheaply; commands in a process of their own do not."""
+    """Folders made in this process derive their keys cheaply, and so do those of the exercises' commands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(custody, "STANDARD", CHEAP)
+        patch.setattr(custody, "STANDARD", cheap.CHEAP)
+        patch.setattr(subprocess_cli, "COMMAND", cheap.COMMAND)
         yield
 
 
 @pytest.fixture
 def production_cost(monkeypatch: pytest.MonkeyPatch) -> custody.Argon2Cost:
     """Derive keys at the cost that a real folder has, and return it."""
-    monkeypatch.setattr(custody, "STANDARD", PRODUCTION)
-    return PRODUCTION
+    monkeypatch.setattr(custody, "STANDARD", cheap.PRODUCTION)
+    return cheap.PRODUCTION
 
 
 @pytest.fixture(scope="session")

@@ -18,19 +18,22 @@ from gateway.exercises.demo.queries import Asked
 from matcher.finger import synthetic
 from tests.patience import PATIENCE
 
+ROOT = Path(__file__).parents[3]
 Passerelle = Callable[..., subprocess.CompletedProcess[str]]
 Shelve = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
 def passerelle() -> Passerelle:
-    """Return what runs `passerelle` in a process of its own, in a folder."""
+    """Return what runs `passerelle` in a process of its own, in a folder; with cheap passphrases unless `real`."""
 
-    def run(*words: str | Path, at: Path) -> subprocess.CompletedProcess[str]:
+    def run(*words: str | Path, at: Path, real: bool = False) -> subprocess.CompletedProcess[str]:
+        start = "gateway.cli.main import app" if real else "tests.cheap import command as app"
+        environment = {k: v for k, v in os.environ.items() if k != "PASSERELLE_SHARED"}
         return subprocess.run(
-            [sys.executable, "-c", "from gateway.cli.main import app; app()", *map(str, words)],
+            [sys.executable, "-c", f"from {start}; app()", *map(str, words)],
             cwd=at,
-            env={name: value for name, value in os.environ.items() if name != "PASSERELLE_SHARED"},
+            env={**environment, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,

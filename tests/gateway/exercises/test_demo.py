@@ -32,7 +32,7 @@ def last_line(text: str) -> dict[str, Any]:
 def test_it_holds_twice_in_one_folder_with_real_records_and_with_people_who_do_not_exist(
     passerelle: Any, tmp_path: Path
 ) -> None:
-    """Kept and told to a machine the first time; emptied, told to a person and removed the second.
+    """Kept and told to a machine the first time; emptied, told to a person and removed the second, with cheap passphrases.
 
     The first takes FVC2002 set B as two extractors saw it, the one with more records, where it lies at hand; where
     no records do, people are invented, and it is said.
@@ -41,7 +41,8 @@ def test_it_holds_twice_in_one_folder_with_real_records_and_with_people_who_do_n
     records = records / "data" / "fingerprint"
     real = records.is_dir()
     of = ("--records", records) if real else ()
-    first = passerelle("demo", "--workdir", "w", "--keep", "--json", *of, at=tmp_path)
+    words = ("demo", "--workdir", "w", "--keep", "--json", *of)
+    first = passerelle(*words, at=tmp_path, real=True)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "w").glob("*.pass")}
     second = passerelle("demo", "--workdir", "w", at=tmp_path)
 
