@@ -31,6 +31,22 @@ settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, 
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+WAITS = 2  # of three moments a test computes in two, and waits in one: for an answer's beat, for a process, for a flush
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Let half as many tests again as there are processors run side by side, where nobody says how many."""
+    named = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    cores = len(os.sched_getaffinity(0))
+    return int(named) if named else cores + cores // WAITS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests: one that began last would have the other processors wait for its end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 MEMORY = Path("/dev/shm")
 ROOM = 4 * 2**30  # bytes; all tests keep one of them at most, but for those that fail
 

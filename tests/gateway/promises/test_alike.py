@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.exercises.bench import side_channel
 
 QUERIES = 2000  # of masked people and strangers, half each
 
 
+@pytest.mark.slow
 def test_a_masked_match_and_a_true_no_match_cannot_be_told_apart_by_size_or_time() -> None:
     found = side_channel.measure(QUERIES, hits=False)
 
