@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page, token
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework.correction_settlement import Files, use_leaf
-from gateway.casework.outbound_queries import Asker, field_codes, told
+from gateway.casework.outbound_queries import Asker, told
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Direction, Outcome
 from gateway.domain.outbound_query import OutboundAct, OutboundQuery, OutboundState, Seeking
@@ -20,8 +19,7 @@ from gateway.errors import InProgress, UserError
 from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger_ops.audit_access import NUMBER, PARTY
-from gateway.operations.declaration import Role
+from gateway.operations import outbound
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds
@@ -30,7 +28,6 @@ from gateway.wire import correction_payload as corrections_wire
 from gateway.wire import json_values, query_payload
 from gateway.wire.received_fields import fields_in, unfolded
 
-_CASEWORKERS = frozenset({Role.CASEWORKER})
 _SHOWN = (OutboundState.ANSWERED, OutboundState.SHOWN, OutboundState.USED)
 # Bytes of what a page of an answer holds. The largest item, a notice with a photograph and every text at its longest, is
 # written in about half a megabyte; both together stay below what one message holds (`gateway.wire.json_values`).
@@ -51,53 +48,43 @@ class AnswerUse:
     def __init__(self, files: Files, asker: Asker) -> None:
         self._files, self._asker = files, asker
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("asked.list", _CASEWORKERS, self._list),
-            Act("asked.show", _CASEWORKERS, self._show),
-            Act("asked.details", _CASEWORKERS, self._details),
-            Act("use.record", _CASEWORKERS, self._use),
-            Act("asked.irrelevant", _CASEWORKERS, self._irrelevant),
+            Handler(request=outbound.List, do=self._list),
+            Handler(request=outbound.Show, do=self._show),
+            Handler(request=outbound.Details, do=self._details),
+            Handler(request=outbound.Use, do=self._use),
+            Handler(request=outbound.Irrelevant, do=self._irrelevant),
         )
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        case = arguments.optional("case")
-        page = Page(arguments)
+    def _list(self, officer: Officer, request: outbound.List) -> Answer:
+        page = Page(request)
         after = _after(page)
+        with self._files.database.reader() as reader:
+            found = outbound_queries.every(reader, request.case, after=after, limit=page.size + 1)
+        shown, more = page.cut(found, outbound_queries.key_of)
+        rows = [About(case=each.case, number=each.number) for each in shown]
+        self._files.sequencer.commit(seen(officer, "asked", rows or [About(case=request.case)]), ())
+        why = denials(self._files, shown)
+        listed = [{**told(each), **denied} for each, denied in zip(shown, why, strict=True)]
+        return {"asked": listed, "next_page_token": more}
 
-        def do() -> Answer:
-            with self._files.database.reader() as reader:
-                found = outbound_queries.every(reader, case, after=after, limit=page.size + 1)
-            shown, more = page.cut(found, outbound_queries.key_of)
-            rows = [About(case=each.case, number=each.number) for each in shown]
-            self._files.sequencer.commit(seen(officer, "asked", rows or [About(case=case)]), ())
-            why = denials(self._files, shown)
-            listed = [{**told(each), **more} for each, more in zip(shown, why, strict=True)]
-            return {"asked": listed, "next_page_token": more}
-
-        return do
-
-    def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        find = self._named(arguments)
-        page = Page(arguments)
+    def _show(self, officer: Officer, request: outbound.Show) -> Answer:
+        page = Page(request)
         start = page.start()
-
-        def do() -> Answer:
-            errand = find()
-            if errand.state not in _SHOWN:
-                self._files.sequencer.commit(_shown(errand, officer, "state"), ())
-                return {**told(errand), **denials(self._files, (errand,))[0]}
-            contents = self._contents(errand, start, page.size)
-            entries = _shown(errand, officer, "answer")
-            try:
-                moved = outbound_queries.moved(errand, OutboundAct.SHOW)
-                self._files.sequencer.commit(entries, (moved,))
-            except InProgress:
-                raise UserError(_TOUCHED) from None
-            return {**told(find()), **contents}
-
-        return do
+        errand = self._find(request.number, request.partner)
+        if errand.state not in _SHOWN:
+            self._files.sequencer.commit(_shown(errand, officer, "state"), ())
+            return {**told(errand), **denials(self._files, (errand,))[0]}
+        contents = self._contents(errand, start, page.size)
+        entries = _shown(errand, officer, "answer")
+        try:
+            moved = outbound_queries.moved(errand, OutboundAct.SHOW)
+            self._files.sequencer.commit(entries, (moved,))
+        except InProgress:
+            raise UserError(_TOUCHED) from None
+        return {**told(self._find(request.number, request.partner)), **contents}
 
     def _contents(self, errand: OutboundQuery, start: int, most: int) -> dict[str, object]:
         """Return what was answered, from item `start` on; corrected values are beside those that were used (315.27(3)).
@@ -142,96 +129,70 @@ class AnswerUse:
             "next_page_token": token(end) if end < len(items) else "",
         }
 
-    def _details(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        find = self._named(arguments)
+    def _details(self, officer: Officer, request: outbound.Details) -> Answer:
         seeking = Seeking(
-            fields=field_codes(arguments),
-            case=arguments.text("case"),
-            unit=arguments.text("unit"),
-            person=officer.person,
+            fields=request.fields, case=request.case, unit=request.unit, person=officer.person
         )
+        errand = self._find(request.number, request.partner)
+        try:
+            found = self._asker.seek(errand, seeking)
+        except InProgress:
+            raise UserError(_TOUCHED) from None
+        withheld = found.withholding
+        return {
+            **told(self._find(request.number, request.partner)),
+            "outcome": found.outcome.name,
+            "fields": [field.code.name for field in found.fields],
+            "withheld": withheld.scope.name if withheld else "",
+        }
 
-        def do() -> Answer:
-            errand = find()
-            try:
-                found = self._asker.seek(errand, seeking)
-            except InProgress:
-                raise UserError(_TOUCHED) from None
-            withheld = found.withholding
-            return {
-                **told(find()),
-                "outcome": found.outcome.name,
-                "fields": [field.code.name for field in found.fields],
-                "withheld": withheld.scope.name if withheld else "",
-            }
+    def _use(self, officer: Officer, request: outbound.Use) -> Answer:
+        errand, used_in = self._find(request.number, request.partner), request.used_in
+        if errand.state not in (OutboundState.SHOWN, OutboundState.USED):
+            raise UserError(
+                f"this query is {errand.state.name}: only an answer that was shown can be used"
+            )
+        now = milliseconds(self._files.clock())
+        used = outbound_queries.moved(errand, OutboundAct.USE, used_ms=now, used_in=used_in)
+        try:
+            self._files.sequencer.commit((use_leaf(errand, officer.person, used_in),), (used,))
+        except InProgress:
+            raise UserError(_TOUCHED) from None
+        return told(self._find(request.number, request.partner))
 
-        return do
-
-    def _use(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        find = self._named(arguments)
-        used_in = arguments.text("used_in")
-
-        def do() -> Answer:
-            errand = find()
-            if errand.state not in (OutboundState.SHOWN, OutboundState.USED):
-                raise UserError(
-                    f"this query is {errand.state.name}: only an answer that was shown can be used"
-                )
-            now = milliseconds(self._files.clock())
-            used = outbound_queries.moved(errand, OutboundAct.USE, used_ms=now, used_in=used_in)
-            try:
-                self._files.sequencer.commit((use_leaf(errand, officer.person, used_in),), (used,))
-            except InProgress:
-                raise UserError(_TOUCHED) from None
-            return told(find())
-
-        return do
-
-    def _irrelevant(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _irrelevant(self, officer: Officer, request: outbound.Irrelevant) -> Answer:
         """Destroy an answer that an officer finds not relevant, with its details, now (IRPR 315.26)."""
-        find = self._named(arguments)
-        reason = arguments.reason()
+        errand = self._find(request.number, request.partner)
+        if errand.state not in (OutboundState.ANSWERED, OutboundState.SHOWN):
+            raise UserError(
+                f"this query is {errand.state.name}: only an answer that is here, and was not used, is destroyed"
+            )
+        with self._files.database.reader() as reader:
+            standing = holds.standing(reader)
+        whom = frozenset() if errand.subject is None else frozenset({errand.subject})
+        about = holds.Named(errand.partner, frozenset({errand.number}), whom)
+        hold = standing.keeps(about)
+        if hold is not None:
+            raise UserError(f"hold {hold.id} keeps this answer; release it first")
+        gone = outbound_queries.irrelevant(errand, standing.serial)
+        try:
+            self._files.sequencer.commit((_destroyed(errand, officer, request.reason),), (gone,))
+        except InProgress:
+            raise UserError(_TOUCHED) from None
+        self._files.sequencer.tidy()  # what was erased leaves the journal too
+        return told(self._find(request.number, request.partner))
 
-        def do() -> Answer:
-            errand = find()
-            if errand.state not in (OutboundState.ANSWERED, OutboundState.SHOWN):
-                raise UserError(
-                    f"this query is {errand.state.name}: only an answer that is here, and was not used, is destroyed"
-                )
-            with self._files.database.reader() as reader:
-                standing = holds.standing(reader)
-            whom = frozenset() if errand.subject is None else frozenset({errand.subject})
-            about = holds.Named(errand.partner, frozenset({errand.number}), whom)
-            hold = standing.keeps(about)
-            if hold is not None:
-                raise UserError(f"hold {hold.id} keeps this answer; release it first")
-            gone = outbound_queries.irrelevant(errand, standing.serial)
-            try:
-                self._files.sequencer.commit((_destroyed(errand, officer, reason),), (gone,))
-            except InProgress:
-                raise UserError(_TOUCHED) from None
-            self._files.sequencer.tidy()  # what was erased leaves the journal too
-            return told(find())
-
-        return do
-
-    def _named(self, arguments: Arguments) -> Callable[[], OutboundQuery]:
-        number = arguments.text("number", NUMBER)
-        partner = arguments.optional("partner", PARTY)
-
-        def find() -> OutboundQuery:
-            with self._files.database.reader() as reader:
-                found = outbound_queries.by_number(reader, number)
-                if partner:
-                    found = tuple(each for each in found if each.partner == partner)
-                whole = [outbound_queries.find(reader, each.partner, number) for each in found]
-            if len(whole) != 1 or whole[0] is None:
-                raise UserError(
-                    "we asked nobody under this number; `passerelle outbound list` names all"
-                )
-            return whole[0]
-
-        return find
+    def _find(self, number: str, partner: str) -> OutboundQuery:
+        with self._files.database.reader() as reader:
+            found = outbound_queries.by_number(reader, number)
+            if partner:
+                found = tuple(each for each in found if each.partner == partner)
+            whole = [outbound_queries.find(reader, each.partner, number) for each in found]
+        if len(whole) != 1 or whole[0] is None:
+            raise UserError(
+                "we asked nobody under this number; `passerelle outbound list` names all"
+            )
+        return whole[0]
 
 
 def _after(page: Page) -> outbound_queries.Key | None:

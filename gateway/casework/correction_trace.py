@@ -6,24 +6,21 @@ has not acknowledged, and the text of the note where it was used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import WRONG, Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework import correction_settlement
 from gateway.casework.correction_settlement import Files, Word
-from gateway.casework.corrections import IDENTIFIER
 from gateway.domain.messages import Direction
 from gateway.domain.outbound_query import OutboundQuery
 from gateway.errors import InProgress, UserError
 from gateway.law.correction_policy import Use
 from gateway.law.correction_text import Noted, note_to_file
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger_ops.audit_access import NUMBER, PARTY
-from gateway.operations.declaration import Role
+from gateway.operations.corrections import List, Retry, Settle, Trace
 from gateway.store import correction_lifecycle
 from gateway.store.casework import corrections, outbound_queries, recipients
 from gateway.store.casework.recipients import Recipient
@@ -32,8 +29,6 @@ from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
 from gateway.store.times import milliseconds, moment
 
-_WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
-_CASEWORKERS = frozenset({Role.CASEWORKER})
 _UNSETTLED = (CorrectionPhase.OPEN, CorrectionPhase.LATE)
 
 
@@ -43,134 +38,101 @@ class CorrectionTrace:
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("corrections.list", _WHO | {Role.AUDITOR}, self._list),
-            Act("corrections.trace", _WHO | {Role.AUDITOR}, self._trace),
-            Act("corrections.settle", _CASEWORKERS, self._settle),
-            Act("corrections.retry", _WHO, self._retry),
+            Handler(request=List, do=self._list),
+            Handler(request=Trace, do=self._trace),
+            Handler(request=Settle, do=self._settle),
+            Handler(request=Retry, do=self._retry),
         )
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        partner = arguments.optional("partner", PARTY)
-        unfinished = arguments.flag("open")
-        page = Page(arguments)
+    def _list(self, officer: Officer, request: List) -> Answer:
+        page, partner = Page(request), request.partner
         after = _after(page)
+        with self._files.database.reader() as reader:
+            found = corrections.every(
+                reader, partner, unfinished=request.open, after=after, limit=page.size + 1
+            )
+        shown, more = page.cut(found, _key)
+        rows = [About(number=each.number) for each in shown]
+        self._files.sequencer.commit(seen(officer, "corrections", rows, partner=partner), ())
+        return {"corrections": [self._told(each) for each in shown], "next_page_token": more}
 
-        def do() -> Answer:
-            with self._files.database.reader() as reader:
-                found = corrections.every(
-                    reader, partner, unfinished=unfinished, after=after, limit=page.size + 1
-                )
-            shown, more = page.cut(found, _key)
-            rows = [About(number=each.number) for each in shown]
-            self._files.sequencer.commit(seen(officer, "corrections", rows, partner=partner), ())
-            return {"corrections": [self._told(each) for each in shown], "next_page_token": more}
-
-        return do
-
-    def _trace(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.optional("subject", FILE_NUMBER)
-        number = arguments.optional("number", NUMBER)
-        page = Page(arguments)
-        if bool(reference) == bool(number):
-            raise UserError("name either a subject by its file number or a query by its number")
-
-        def do() -> Answer:
-            key = self._files.data_key
-            subject: int | None = None
-            with self._files.database.reader() as reader:
-                if number:
-                    found = recipients.of_query(reader, key, number)
-                else:
-                    subject = subjects.find(reader, reference)
-                    found = () if subject is None else recipients.of_subject(reader, key, subject)
-                shown, more = page.slice(found)
-                received = outbound_queries.by_number(reader, number) if number else ()
-                pairs = [
-                    *((each.partner, each.number) for each in shown),
-                    *((each.partner, each.number) for each in received),
-                ]
-                links = {pair: corrections.every(reader, *pair) for pair in pairs}
-            rows = [
-                About(subject, number=number),
-                *(About(each.subject, number=each.number) for each in shown),
-                *(About(case=each.case, number=each.number) for each in received),
+    def _trace(self, officer: Officer, request: Trace) -> Answer:
+        number, key = request.number, self._files.data_key
+        subject: int | None = None
+        with self._files.database.reader() as reader:
+            if number:
+                found = recipients.of_query(reader, key, number)
+            else:
+                subject = subjects.find(reader, request.subject)
+                found = () if subject is None else recipients.of_subject(reader, key, subject)
+            shown, more = Page(request).slice(found)
+            received = outbound_queries.by_number(reader, number) if number else ()
+            pairs = [
+                *((each.partner, each.number) for each in shown),
+                *((each.partner, each.number) for each in received),
             ]
-            self._files.sequencer.commit(seen(officer, "trace", rows), ())
-            now = self._files.clock()
-            return {
-                "subject": reference,
-                "number": number,
-                "disclosed": [
-                    _recipient(each, links[each.partner, each.number], now) for each in shown
-                ],
-                "next_page_token": more,
-                "received": [
-                    {
-                        "partner": each.partner,
-                        "number": each.number,
-                        "case": each.case,
-                        "state": each.state.name,
-                        "used_in": each.used_in,
-                        "corrections": [
-                            self._told(one) for one in _of(links, each, Direction.INBOUND)
-                        ],
-                    }
-                    for each in received
-                ],
-            }
+            links = {pair: corrections.every(reader, *pair) for pair in pairs}
+        rows = [
+            About(subject, number=number),
+            *(About(each.subject, number=each.number) for each in shown),
+            *(About(case=each.case, number=each.number) for each in received),
+        ]
+        self._files.sequencer.commit(seen(officer, "trace", rows), ())
+        now = self._files.clock()
+        return {
+            "subject": request.subject,
+            "number": number,
+            "disclosed": [
+                _recipient(each, links[each.partner, each.number], now) for each in shown
+            ],
+            "next_page_token": more,
+            "received": [
+                {
+                    "partner": each.partner,
+                    "number": each.number,
+                    "case": each.case,
+                    "state": each.state.name,
+                    "used_in": each.used_in,
+                    "corrections": [self._told(one) for one in _of(links, each, Direction.INBOUND)],
+                }
+                for each in received
+            ],
+        }
 
-        return do
+    def _settle(self, officer: Officer, request: Settle) -> Answer:
+        used_in = request.used_in
+        correction = self._found(request.correction, _UNSETTLED)
+        with self._files.database.reader() as reader:
+            errand = outbound_queries.outline(reader, correction.partner, correction.number)
+        if used_in and errand is not None and correction_settlement.use_of(errand) is Use.NONE:
+            raise UserError("nobody was ever shown it, so it cannot have been used")
+        word = Word(officer.person, request.reason, used_in)
+        try:
+            correction_settlement.settle(self._files, correction, word)
+        except InProgress:
+            raise UserError("it was touched at this moment; look at it and say it again") from None
+        return self._told(self._found(request.correction, tuple(CorrectionPhase)))
 
-    def _settle(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.octets("correction", IDENTIFIER)
-        used_in = arguments.optional("used_in")
-        unused = arguments.flag("not_used")
-        reason = arguments.reason()
-        if bool(used_in) == unused:
-            raise UserError("say either in which record it was used, or that it was not used")
-
-        def do() -> Answer:
-            correction = self._found(identifier, _UNSETTLED)
-            with self._files.database.reader() as reader:
-                errand = outbound_queries.outline(reader, correction.partner, correction.number)
-            if used_in and errand is not None and correction_settlement.use_of(errand) is Use.NONE:
-                raise UserError("nobody was ever shown it, so it cannot have been used")
-            word = Word(officer.person, reason, used_in)
-            try:
-                correction_settlement.settle(self._files, correction, word)
-            except InProgress:
-                raise UserError(
-                    "it was touched at this moment; look at it and say it again"
-                ) from None
-            return self._told(self._found(identifier, tuple(CorrectionPhase)))
-
-        return do
-
-    def _retry(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.octets("correction", IDENTIFIER)
-
-        def do() -> Answer:
-            correction = self._found(identifier, (CorrectionPhase.REFUSED,))
-            outbound = correction.direction is Direction.OUTBOUND
-            frame = Frame(
-                type=EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
-                entry_class=EntryClass.OTHER,
-                partner_id=correction.partner,
-                direction=Direction.OUTBOUND,
-                transaction_number=correction.id.hex(),
-            )
-            facts = {"actor": officer.person, "state_before": correction.state.name}
-            now = milliseconds(self._files.clock())
-            again = corrections.moved(
-                correction, correction_lifecycle.Act.RETRY, next_ms=now, attempts=0
-            )
-            self._files.sequencer.commit((Leaf(frame, facts),), again)
-            return self._told(self._found(identifier, tuple(CorrectionPhase)))
-
-        return do
+    def _retry(self, officer: Officer, request: Retry) -> Answer:
+        correction = self._found(request.correction, (CorrectionPhase.REFUSED,))
+        outbound = correction.direction is Direction.OUTBOUND
+        frame = Frame(
+            type=EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
+            entry_class=EntryClass.OTHER,
+            partner_id=correction.partner,
+            direction=Direction.OUTBOUND,
+            transaction_number=correction.id.hex(),
+        )
+        facts = {"actor": officer.person, "state_before": correction.state.name}
+        now = milliseconds(self._files.clock())
+        again = corrections.moved(
+            correction, correction_lifecycle.Act.RETRY, next_ms=now, attempts=0
+        )
+        self._files.sequencer.commit((Leaf(frame, facts),), again)
+        return self._told(self._found(request.correction, tuple(CorrectionPhase)))
 
     def _found(self, identifier: bytes, states: tuple[CorrectionPhase, ...]) -> Correction:
         with self._files.database.reader() as reader:

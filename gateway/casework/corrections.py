@@ -6,11 +6,10 @@ become durable together or not at all; the transport carries them (`gateway.outb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
-from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
 from gateway.domain.messages import Direction
@@ -18,8 +17,7 @@ from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Field, FieldCode, Record
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger_ops.audit_access import NUMBER, PARTY
-from gateway.operations.declaration import Role
+from gateway.operations.corrections import IDENTIFIER_BYTES, Open
 from gateway.outbound.permissions import OutboundPermissions
 from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.casework import recipients as propagation
@@ -32,24 +30,10 @@ from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
 from gateway.wire import correction_payload as wire
 
-IDENTIFIER = 16  # bytes; random, one for each recipient, so that two partners cannot compare them
 _NOBODY = (
     "nothing of this was disclosed to anybody, so there is nobody to tell; `passerelle corrections trace` shows"
     " what was"
 )
-_WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What an officer wants corrected."""
-
-    subject: str
-    number: str
-    partner: str
-    kind: CorrectionKind
-    fields: tuple[FieldCode, ...]
-    reason: str
 
 
 class CorrectionOperations:
@@ -60,37 +44,23 @@ class CorrectionOperations:
     ) -> None:
         self._files, self._people, self._permissions = files, people, permissions
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
-        return (Act("corrections.open", _WHO, self._open),)
+        return (Handler(request=Open, do=self._open),)
 
-    def _open(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        wanted = _Wanted(
-            subject=arguments.optional("subject", FILE_NUMBER),
-            number=arguments.optional("number", NUMBER),
-            partner=arguments.optional("partner", PARTY),
-            kind=arguments.choice("kind", CorrectionKind),
-            fields=arguments.choices("fields", FieldCode),
-            reason=arguments.reason(),
-        )
-        if bool(wanted.subject) == bool(wanted.number):
-            raise UserError("name either a subject by its file number or a query by its number")
+    def _open(self, officer: Officer, wanted: Open) -> Answer:
+        recipients = self._recipients(wanted)
+        record = self._record(wanted, recipients)
+        notices = self._notices(officer, wanted, recipients, record)
+        fresh = [each for each in notices if not self._pending(*each)]
+        if fresh:
+            self._commit(officer, wanted, fresh)
+        return {
+            "opened": [_told(each) for each, _ in fresh],
+            "already_open": len(notices) - len(fresh),
+        }
 
-        def do() -> Answer:
-            recipients = self._recipients(wanted)
-            record = self._record(wanted, recipients)
-            notices = self._notices(officer, wanted, recipients, record)
-            fresh = [each for each in notices if not self._pending(*each)]
-            if fresh:
-                self._commit(officer, wanted, fresh)
-            return {
-                "opened": [_told(each) for each, _ in fresh],
-                "already_open": len(notices) - len(fresh),
-            }
-
-        return do
-
-    def _recipients(self, wanted: _Wanted) -> tuple[Recipient, ...]:
+    def _recipients(self, wanted: Open) -> tuple[Recipient, ...]:
         """Return who must be informed; raises UserError where nobody ever received any of it."""
         key = self._files.data_key
         with self._files.database.reader() as reader:
@@ -122,7 +92,7 @@ class CorrectionOperations:
                 )
         return told
 
-    def _asked(self, wanted: _Wanted) -> tuple[Recipient, ...]:
+    def _asked(self, wanted: Open) -> tuple[Recipient, ...]:
         """Return whom a query of ours went to: it disclosed whose prints they are, and for what (IRPR 315.23(1))."""
         with self._files.database.reader() as reader:
             found = outbound_queries.by_number(reader, wanted.number)
@@ -146,7 +116,7 @@ class CorrectionOperations:
             raise UserError("this query never left: no partner has anything of it to correct")
         return (Recipient(told[0].partner, wanted.number, told[0].subject),)
 
-    def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
+    def _record(self, wanted: Open, recipients: Sequence[Recipient]) -> Record:
         """Return today's record, where corrected values are to be disclosed."""
         if wanted.kind is not CorrectionKind.WRONG_VALUE:
             return Record()
@@ -158,7 +128,7 @@ class CorrectionOperations:
         return self._people.record(people.pop())
 
     def _notices(
-        self, officer: Officer, wanted: _Wanted, recipients: Sequence[Recipient], record: Record
+        self, officer: Officer, wanted: Open, recipients: Sequence[Recipient], record: Record
     ) -> list[tuple[Correction, CorrectionNotice]]:
         """Return a notice for each recipient; a recipient that has today's record already gets none, and stops nobody's."""
         made = [self._notice(officer, wanted, one, record) for one in recipients]
@@ -171,7 +141,7 @@ class CorrectionOperations:
         return notices
 
     def _notice(
-        self, officer: Officer, wanted: _Wanted, to: Recipient, record: Record
+        self, officer: Officer, wanted: Open, to: Recipient, record: Record
     ) -> tuple[Correction, CorrectionNotice] | None:
         now = self._files.clock()
         received = sorted(to.fields)
@@ -191,7 +161,7 @@ class CorrectionOperations:
                     " right value can be told: name the other fields, and withdraw these with --kind WITHDRAWN"
                 )
         correction = Correction(
-            id=self._files.random(IDENTIFIER),
+            id=self._files.random(IDENTIFIER_BYTES),
             partner=to.partner,
             direction=Direction.OUTBOUND,
             number=to.number,
@@ -227,7 +197,7 @@ class CorrectionOperations:
     def _commit(
         self,
         officer: Officer,
-        wanted: _Wanted,
+        wanted: Open,
         notices: Sequence[tuple[Correction, CorrectionNotice]],
     ) -> None:
         leaves: list[Leaf] = []
@@ -262,7 +232,7 @@ class CorrectionOperations:
         self._files.sequencer.commit(leaves, effects)
 
 
-def _concerns(wanted: _Wanted, to: Recipient) -> bool:
+def _concerns(wanted: Open, to: Recipient) -> bool:
     """Whether a recipient has something of what is wrong; the match itself concerns whoever got it."""
     if wanted.fields:
         return not to.fields.keys().isdisjoint(wanted.fields)

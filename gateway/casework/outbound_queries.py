@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
-from gateway.domain.messages import Biometrics, PriorTransaction, Purpose, Sample
+from gateway.domain.messages import Biometrics, PriorTransaction, Sample
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
-from gateway.domain.person import Details, FieldCode, Status, SubjectKind
+from gateway.domain.person import Details, Status, SubjectKind
 from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
-from gateway.ledger_ops.audit_access import NUMBER, PARTY
-from gateway.operations.declaration import Role
+from gateway.operations.outbound import Ask
 from gateway.store.casework import issued_numbers, outbound_queries
 from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
 from gateway.wire.sample import stated
 from matcher.finger.template import MalformedRecord
 
-AGREEMENT = re.compile(r"[a-z][a-z0-9-]{0,31}@[1-9][0-9]{0,8}")
-COUNTRIES = re.compile(r"[A-Za-z]{1,8}(,[A-Za-z]{1,8}){0,15}")  # codes are looked up, word for word
-EXTRACTOR = re.compile(r"[A-Za-z0-9._-]{1,48}")
-MOST_FINGERS = 10
-_CASEWORKERS = frozenset({Role.CASEWORKER})
 # Our record decides, whatever an officer says: who is no third country's national, and who has claimed refuge.
 _SETTLED = frozenset({SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT, SubjectKind.CLAIMANT})
 
@@ -52,55 +42,47 @@ class OutboundQueryOperations:
     def __init__(self, files: Files, asker: Asker, people: StoredPeople) -> None:
         self._files, self._asker, self._people = files, asker, people
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
-        return (Act("ask", _CASEWORKERS, self._ask),)
+        return (Handler(request=Ask, do=self._ask),)
 
-    def _ask(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        partner = arguments.text("partner", PARTY)
-        agreement, _, version = arguments.text("agreement", AGREEMENT).partition("@")
-        purpose = arguments.choice("purpose", Purpose)
-        case, unit = arguments.text("case"), arguments.text("unit")
-        persecutors, none = _persecutors(arguments)
-        status = Status(
-            kind=arguments.choice("status", SubjectKind),
+    def _ask(self, officer: Officer, request: Ask) -> Answer:
+        status, samples = self._status(request), _samples(request)
+        agreement, _, version = request.agreement.partition("@")
+        subject = self._subject(request.subject)
+        ours = {subject, self._known(request.partner, request.prior)} - {None}
+        known = self._narrowed(status, ours)
+        asking = OutboundRequest(
+            partner=request.partner,
+            agreement=(agreement, int(version)),
+            purpose=request.purpose,
+            case=request.case,
+            unit=request.unit,
+            person=officer.person,
+            status=known,
+            probe=PriorTransaction(request.prior) if request.prior else Biometrics(samples),
+            claimant=request.claimant or known.kind is SubjectKind.CLAIMANT,
+            subject=subject,
+        )
+        errand = self._asker.ask(asking)
+        return {**told(errand), **denials(self._files, (errand,))[0]}
+
+    def _status(self, request: Ask) -> Status:
+        """Return what the officer states of the person; raises UserError for a country that is on no list."""
+        none = request.alleged_persecution_region_codes == countries.NONE
+        return Status(
+            kind=request.status,
             nationalities=_listed(
-                arguments.optional("nationalities", COUNTRIES),
-                "nationalities",
-                countries.demand_nationalities,
+                request.nationalities, "nationalities", countries.demand_nationalities
             ),
-            persecutors=persecutors,
+            persecutors=_listed(
+                "" if none else request.alleged_persecution_region_codes,
+                "alleged_persecution_region_codes",
+                countries.demand_states,
+            ),
             no_persecutor=none,
             confirmed=self._files.clock(),  # the case system states it now
         )
-        claimant = arguments.flag("claimant")
-        prior = arguments.optional("prior", NUMBER)
-        reference = arguments.optional("subject", FILE_NUMBER)
-        samples = self._samples(arguments)
-        if bool(samples) == bool(prior):
-            raise UserError(
-                "give either fingers or the number of a query received from this partner"
-            )
-
-        def do() -> Answer:
-            ours = {self._subject(reference), self._known(partner, prior)} - {None}
-            known = self._narrowed(status, ours)
-            asking = OutboundRequest(
-                partner=partner,
-                agreement=(agreement, int(version)),
-                purpose=purpose,
-                case=case,
-                unit=unit,
-                person=officer.person,
-                status=known,
-                probe=PriorTransaction(prior) if prior else Biometrics(samples),
-                claimant=claimant or known.kind is SubjectKind.CLAIMANT,
-                subject=self._subject(reference),
-            )
-            errand = self._asker.ask(asking)
-            return {**told(errand), **denials(self._files, (errand,))[0]}
-
-        return do
 
     def _known(self, partner: str, prior: str) -> int | None:
         """Return whom a number given instead of fingers is about; raises UserError for one that would reveal something.
@@ -147,31 +129,18 @@ class OutboundQueryOperations:
             )
         return subject
 
-    def _samples(self, arguments: Arguments) -> tuple[Sample, ...]:
-        """Take fingers: position, record in base64, extractor."""
-        fingers = []
-        for number in range(1, MOST_FINGERS + 1):
-            record = arguments.optional(f"finger_{number}", re.compile(r"[A-Za-z0-9+/=]{1,90000}"))
-            if record:
-                fingers.append((number, record))
-        extractor = arguments.text("extractor", EXTRACTOR, "unstated")
-        return tuple(_sample(number, record, extractor) for number, record in fingers)
 
-
-def _sample(number: int, record: str, extractor: str) -> Sample:
-    try:
-        return stated(base64.b64decode(record, validate=True), number, extractor)
-    except (binascii.Error, MalformedRecord) as fault:
-        raise UserError(f"finger_{number}: no record that partners could read: {fault}") from None
-
-
-def _persecutors(arguments: Arguments) -> tuple[frozenset[str], bool]:
-    """Take countries of alleged persecution, and whether it is said that there are none."""
-    name = "alleged_persecution_region_codes"
-    said = arguments.optional(name, COUNTRIES)
-    if said == countries.NONE:
-        return frozenset(), True
-    return _listed(said, name, countries.demand_states), False
+def _samples(request: Ask) -> tuple[Sample, ...]:
+    """Return the fingers that were given; raises UserError for a record that partners could not read."""
+    samples = []
+    for position, record in request.fingers.items():
+        try:
+            samples.append(stated(record, position, request.extractor))
+        except MalformedRecord as fault:
+            raise UserError(
+                f"finger_{position}: no record that partners could read: {fault}"
+            ) from None
+    return tuple(samples)
 
 
 def _listed(said: str, name: str, demand: Callable[[Collection[str]], None]) -> frozenset[str]:
@@ -198,11 +167,3 @@ def told(errand: OutboundQuery) -> dict[str, object]:
         "used": errand.used.isoformat() if errand.used else "",
         "used_in": errand.used_in,
     }
-
-
-def field_codes(arguments: Arguments) -> tuple[FieldCode, ...]:
-    """Take the fields that are necessary for the case; at least one."""
-    codes = arguments.choices("fields", FieldCode)
-    if not codes:
-        raise UserError("fields: name at least one; ask for what the case needs")
-    return codes

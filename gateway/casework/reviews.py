@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from gateway import telemetry
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, NotAllowed, Officer
+from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework import review_evidence
@@ -31,7 +31,7 @@ from gateway.law import query_policy
 from gateway.law.review_policy import conclude
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
-from gateway.operations.declaration import Role
+from gateway.operations import review
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
 from gateway.store.exchange import transactions
@@ -44,7 +44,6 @@ from keys.data_encryption import DataRing
 LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
 
 _GONE = {"destroyed": "sealed query, and the key to it", "modality": Modality.FINGER.name}
-_EXAMINERS = frozenset({Role.EXAMINER})
 
 
 @dataclass(slots=True)
@@ -59,14 +58,13 @@ class Reviews:
     disclosure: ReviewDisclosure
     _untidy: bool = False  # something was erased, and the WAL still has it
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what examiners do."""
-        watchers = _EXAMINERS | {Role.OPERATOR, Role.AUDITOR}
         return (
-            Act("review.list", watchers, self._list),
-            Act("review.lease", _EXAMINERS, self._lease),
-            Act("review.decide", _EXAMINERS, self._decide),
-            Act("review.release", _EXAMINERS, self._release),
+            Handler(request=review.List, do=self._list),
+            Handler(request=review.Lease, do=self._lease),
+            Handler(request=review.Decide, do=self._decide),
+            Handler(request=review.Release, do=self._release),
         )
 
     def expire(self) -> int:
@@ -101,73 +99,49 @@ class Reviews:
                 telemetry.logger("review").error("review_overdue", count=ended)
         return ended
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _list(self, officer: Officer, request: review.List) -> Answer:
         del officer
-        page = Page(arguments)
+        shown, more = Page(request).slice(self._waiting())
+        return {"cases": [_plain(each, self.clock()) for each in shown], "next_page_token": more}
 
-        def do() -> Answer:
-            shown, more = page.slice(self._waiting())
-            return {
-                "cases": [_plain(each, self.clock()) for each in shown],
-                "next_page_token": more,
-            }
+    def _lease(self, officer: Officer, request: review.Lease) -> Answer:
+        now, case = self.clock(), self._case(request.case)
+        _demand_second(officer, case)
+        until = min(now + LEASE, case.due)
+        found = reviews.unseal(self.data_key, case)
+        query = query_payload.read_query(found.payload)
+        entries = seen(
+            officer,
+            "prints",
+            (About(found.subject, query.case),),
+            partner=case.partner,
+            number=case.number,
+            direction=Direction.INBOUND,
+        )
+        self.sequencer.commit(entries, (reviews.lease(case, officer.person, now, until),))
+        return {**_plain(self._case(case.case), now), "fingers": self._fingers(found, query)}
 
-        return do
+    def _release(self, officer: Officer, request: review.Release) -> Answer:
+        now, case = self.clock(), self._case(request.case)
+        _demand_hand(officer, case, now)
+        self.sequencer.commit((), (reviews.release(case, officer.person, now),))
+        return _plain(self._case(case.case), now)
 
-    def _lease(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        name = arguments.text("case")
-
-        def do() -> Answer:
-            now, case = self.clock(), self._case(name)
-            _demand_second(officer, case)
-            until = min(now + LEASE, case.due)
-            found = reviews.unseal(self.data_key, case)
-            query = query_payload.read_query(found.payload)
-            entries = seen(
-                officer,
-                "prints",
-                (About(found.subject, query.case),),
-                partner=case.partner,
-                number=case.number,
-                direction=Direction.INBOUND,
-            )
-            self.sequencer.commit(entries, (reviews.lease(case, officer.person, now, until),))
-            return {**_plain(self._case(name), now), "fingers": self._fingers(found, query)}
-
-        return do
-
-    def _release(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        name = arguments.text("case")
-
-        def do() -> Answer:
-            now, case = self.clock(), self._case(name)
-            _demand_hand(officer, case, now)
-            self.sequencer.commit((), (reviews.release(case, officer.person, now),))
-            return _plain(self._case(name), now)
-
-        return do
-
-    def _decide(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        name = arguments.text("case")
-        verdict = arguments.choice("verdict", Verdict)
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            now, case = self.clock(), self._case(name)
-            _demand_second(officer, case)  # (1)
-            _demand_hand(officer, case, now)
-            verdicts = [each for each in (case.first_verdict, verdict) if each is not None]
-            outcome = conclude(verdicts, case.persons)  # (2)
-            which = "examiner" if case.first_examiner is None else "second_examiner"
-            said = {which: officer.person, "verdict": verdict.name, "reason": reason}
-            if outcome is None:
-                leaf = Leaf(_frame(EntryType.VERDICT, case), said)
-                kept = reviews.note(case, officer.person, verdict, now)
-                self.sequencer.commit((leaf,), (kept,))
-                return {"case": case.case, "closed": False}
-            return self._close(officer, case, verdicts, outcome, said)
-
-        return do
+    def _decide(self, officer: Officer, request: review.Decide) -> Answer:
+        now, case = self.clock(), self._case(request.case)
+        _demand_second(officer, case)  # (1)
+        _demand_hand(officer, case, now)
+        verdict = request.verdict
+        verdicts = [each for each in (case.first_verdict, verdict) if each is not None]
+        outcome = conclude(verdicts, case.persons)  # (2)
+        which = "examiner" if case.first_examiner is None else "second_examiner"
+        said = {which: officer.person, "verdict": verdict.name, "reason": request.reason}
+        if outcome is None:
+            leaf = Leaf(_frame(EntryType.VERDICT, case), said)
+            kept = reviews.note(case, officer.person, verdict, now)
+            self.sequencer.commit((leaf,), (kept,))
+            return {"case": case.case, "closed": False}
+        return self._close(officer, case, verdicts, outcome, said)
 
     def _close(
         self,

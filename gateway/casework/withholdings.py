@@ -6,29 +6,21 @@ an operator's: who runs the machine does not judge what harms the national inter
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
-from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.operations.declaration import Role
+from gateway.operations import decisions
 from gateway.store.casework import withholdings
 from gateway.store.casework.withholdings import EVERYBODY, Decision
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import subjects
 from gateway.store.sqlite import Database
-
-DECISION_ID = re.compile(r"R-[0-9a-f]{16}")
-PARTY = re.compile(r"[A-Z0-9-]{2,32}")
-TERMS = re.compile(r"[^\x00-\x1f\x7f]{1,300}")  # a caveat's text, as the partner reads it
-_DECIDERS = frozenset({Role.CASEWORKER})
-_READERS = frozenset({Role.CASEWORKER, Role.AUDITOR})
 
 
 class WithholdingOperations:
@@ -44,84 +36,59 @@ class WithholdingOperations:
         self._database, self._sequencer = database, sequencer
         self._clock, self._random = clock, random
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("decision.refuse", _DECIDERS, self._refuse),
-            Act("decision.lift", _DECIDERS, self._lift),
-            Act("decision.list", _READERS, self._list),
+            Handler(request=decisions.Refuse, do=self._refuse),
+            Handler(request=decisions.Lift, do=self._lift),
+            Handler(request=decisions.List, do=self._list),
         )
 
-    def _refuse(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.text("person", FILE_NUMBER)
-        partner = arguments.optional("partner", PARTY) or EVERYBODY
-        scope = arguments.choice("scope", Scope)
-        fields = frozenset(arguments.choices("fields", FieldCode))
-        ground = arguments.choice("ground", Ground)
-        terms = arguments.optional("terms", TERMS)
-        reason = arguments.reason()
-        if (scope is Scope.PART) != bool(fields):
-            raise UserError("fields: name them where the scope is PART, and none where it is ALL")
+    def _refuse(self, officer: Officer, request: decisions.Refuse) -> Answer:
+        one = Decision(
+            id=f"R-{self._random(8).hex()}",
+            subject=self._subject(request.person),
+            partner=request.partner or EVERYBODY,
+            scope=request.scope,
+            fields=frozenset(request.fields),
+            ground=request.ground,
+            terms=request.terms,
+            reason=request.reason,
+            decided_by=officer.person,
+            decided=self._clock(),
+        )
+        leaf = Leaf(_frame("REFUSE", one), {**_facts(one), "reason": one.reason})
+        self._sequencer.commit((leaf,), withholdings.refuse(one))
+        return {"decision": one.id, "scope": one.scope.name, "ground": one.ground.name}
 
-        def do() -> Answer:
-            one = Decision(
-                id=f"R-{self._random(8).hex()}",
-                subject=self._subject(reference),
-                partner=partner,
-                scope=scope,
-                fields=fields,
-                ground=ground,
-                terms=terms,
-                reason=reason,
-                decided_by=officer.person,
-                decided=self._clock(),
-            )
-            leaf = Leaf(_frame("REFUSE", one), {**_facts(one), "reason": reason})
-            self._sequencer.commit((leaf,), withholdings.refuse(one))
-            return {"decision": one.id, "scope": scope.name, "ground": ground.name}
+    def _lift(self, officer: Officer, request: decisions.Lift) -> Answer:
+        with self._database.reader() as reader:
+            found = withholdings.find(reader, request.decision)
+        if found is None:
+            raise UserError("there is no such decision; `passerelle decisions list` names them")
+        facts = {**_facts(found), "reason": request.reason, "actor": officer.person}
+        effects = withholdings.lift(found.id, officer.person, self._clock())
+        self._sequencer.commit((Leaf(_frame("LIFT", found), facts),), effects)
+        return {"decision": found.id, "lifted": True}
 
-        return do
-
-    def _lift(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.text("decision", DECISION_ID)
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            with self._database.reader() as reader:
-                found = withholdings.find(reader, identifier)
-            if found is None:
-                raise UserError("there is no such decision; `passerelle decisions list` names them")
-            facts = {**_facts(found), "reason": reason, "actor": officer.person}
-            effects = withholdings.lift(identifier, officer.person, self._clock())
-            self._sequencer.commit((Leaf(_frame("LIFT", found), facts),), effects)
-            return {"decision": identifier, "lifted": True}
-
-        return do
-
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.optional("person", FILE_NUMBER)
-        ended = arguments.flag("lifted")
-        page = Page(arguments)
-
-        def do() -> Answer:
-            subject = self._subject(reference) if reference else None
-            with self._database.reader() as reader:
-                found = [
-                    (one, subjects.reference_of(reader, one.subject))
-                    for one in withholdings.every(reader, subject)
-                    if ended or one.lifted is None
-                ]
-            shown, more = page.slice(found)
-            rows = [About(one.subject) for one, _ in shown]
-            if subject is not None and not rows:
-                rows = [About(subject)]  # that there is none is a fact about this person too
-            self._sequencer.commit(seen(officer, "decisions", rows), ())
-            return {
-                "decisions": [_told(one, person or "") for one, person in shown],
-                "next_page_token": more,
-            }
-
-        return do
+    def _list(self, officer: Officer, request: decisions.List) -> Answer:
+        page = Page(request)
+        subject = self._subject(request.person) if request.person else None
+        with self._database.reader() as reader:
+            found = [
+                (one, subjects.reference_of(reader, one.subject))
+                for one in withholdings.every(reader, subject)
+                if request.lifted or one.lifted is None
+            ]
+        shown, more = page.slice(found)
+        rows = [About(one.subject) for one, _ in shown]
+        if subject is not None and not rows:
+            rows = [About(subject)]  # that there is none is a fact about this person too
+        self._sequencer.commit(seen(officer, "decisions", rows), ())
+        return {
+            "decisions": [_told(one, person or "") for one, person in shown],
+            "next_page_token": more,
+        }
 
     def _subject(self, reference: str) -> int:
         with self._database.reader() as reader:

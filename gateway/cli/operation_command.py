@@ -48,7 +48,7 @@ class Call:
     context: typer.Context
     home: Path
     operation: type[Request]
-    values: Mapping[str, object]
+    values: Mapping[str, Any]
     officer: Path | None
     passphrase: Callable[[], bytes]
     dry_run: bool = False
@@ -74,11 +74,11 @@ class Call:
             raise typer.Exit(0)
         return done
 
-    def perform_all(self, rows: str, **filled: object) -> dict[str, Any]:
-        """Have a list that comes in pages read to its last page; return its answer with all `rows`."""
+    def perform_all(self, *rows: str, **filled: object) -> dict[str, Any]:
+        """Have a list that comes in pages read to its last page; return its answer with all rows of the named lists."""
         with self.session() as do:
             values = {**self.values, **filled}
-            return admin_session.pages(do, self.operation.declaration.name, values, (rows,))
+            return admin_session.pages(do, self.operation.declaration.name, values, rows)
 
     @contextmanager
     def session(self) -> Iterator[Perform]:
@@ -146,7 +146,9 @@ def command(
                 operation=operation,
                 values=values,
                 officer=given["officer"],
-                passphrase=functools.cache(passphrase_of(given["home"], given["passphrase_file"])),
+                passphrase=functools.cache(
+                    lambda: passphrase_of(given["home"], given["passphrase_file"])()
+                ),
                 dry_run=given.get("dry_run", False),
                 yes=given.get("yes", False),
             )

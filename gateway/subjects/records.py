@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.domain.person import Record, SubjectKind
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.matching.engine import Change
 from gateway.matching.served_galleries import ServedGalleries
-from gateway.operations.declaration import Role
+from gateway.operations import registry
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import person_records, subjects
 from gateway.store.retention import holds
@@ -30,11 +30,7 @@ from gateway.subjects.record_row import BadRow
 from gateway.subjects.record_view import as_row, shown
 from keys.data_encryption import DataRing
 
-MOST_ROWS = 500  # of one act; an admin message has at most a million bytes
-MOST_GROUPS = 5000  # people of one page, likewise
-_WRITERS = frozenset({Role.REGISTRAR})
-_READERS = frozenset({Role.REGISTRAR, Role.CASEWORKER})
-_COUNTERS = frozenset({Role.REGISTRAR, Role.OPERATOR, Role.AUDITOR})
+MOST_GROUPS = 5000  # people of one page; an admin message has at most a million bytes
 
 
 @dataclass(slots=True)
@@ -60,131 +56,102 @@ class SubjectRecords:
         self._database, self._sequencer = database, sequencer
         self._data_key, self._clock, self._galleries = data_key, clock, galleries
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("registry.import", _WRITERS, self._import),
-            Act("registry.show", _READERS, self._show),
-            Act("registry.update", _WRITERS, self._update),
-            Act("registry.remove", _WRITERS, self._remove),
-            Act("registry.status", _COUNTERS, self._status),
-            Act("registry.groups", _WRITERS, self._groups),
+            Handler(request=registry.Import, do=self._import),
+            Handler(request=registry.Show, do=self._show),
+            Handler(request=registry.Update, do=self._update),
+            Handler(request=registry.Remove, do=self._remove),
+            Handler(request=registry.Status, do=self._status),
+            Handler(request=registry.Groups, do=self._groups),
         )
 
-    def _import(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        rows = arguments.objects("rows", MOST_ROWS)
+    def _import(self, officer: Officer, request: registry.Import) -> Answer:
+        batch, bad, counts = _Batch(), [], Counter[str]()
+        for index, row in enumerate(request.rows):
+            try:
+                reference, stated = record_row.read_row(row, self._clock())
+                if reference in batch.about:
+                    self._commit(batch)
+                dated = bool(row.get("confirmed"))
+                done = self._take(batch, officer, reference, stated, dated=dated)
+            except BadRow as fault:
+                bad.append({"row": index, "reason": str(fault)})
+                continue
+            counts[done] += 1
+        self._commit(batch)
+        return {"imported": counts["imported"], "unchanged": counts["unchanged"], "bad": bad}
 
-        def do() -> Answer:
-            batch, bad, counts = _Batch(), [], Counter[str]()
-            for index, row in enumerate(rows):
-                try:
-                    reference, stated = record_row.read_row(row, self._clock())
-                    if reference in batch.about:
-                        self._commit(batch)
-                    dated = bool(row.get("confirmed"))
-                    done = self._take(batch, officer, reference, stated, dated=dated)
-                except BadRow as fault:
-                    bad.append({"row": index, "reason": str(fault)})
-                    continue
-                counts[done] += 1
-            self._commit(batch)
-            return {"imported": counts["imported"], "unchanged": counts["unchanged"], "bad": bad}
+    def _show(self, officer: Officer, request: registry.Show) -> Answer:
+        reference = request.reference
+        subject, record = self._held(reference)
+        frame = Frame(
+            type=EntryType.AUDIT_READ,
+            entry_class=EntryClass.OTHER,
+            subject_reference=f"S-{subject}",
+        )
+        facts = {"actor": officer.person, "reason": request.reason, "subject": str(subject)}
+        self._sequencer.commit((Leaf(frame, facts),), ())
+        with self._database.reader() as reader:
+            prints = subjects.samples_of(reader, self._data_key, reference)
+        return {"reference": reference, **shown(record), "positions": sorted(prints)}
 
-        return do
+    def _update(self, officer: Officer, request: registry.Update) -> Answer:
+        reference = request.reference
+        (changes,) = request.changes or ({},)
+        _, record = self._held(reference)
+        row = {**as_row(record), **changes, "reference": reference}
+        if record_row.STANDING & changes.keys() and "confirmed" not in changes:
+            row["confirmed"] = ""  # whoever changes a status says that it is so today
+        _, stated = record_row.read_row(row, self._clock())
+        batch = _Batch()
+        done = self._take(batch, officer, reference, stated, dated=True)
+        self._commit(batch)
+        version = self._held(reference)[1].version
+        return {"reference": reference, "changed": done == "imported", "version": version}
 
-    def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.text("reference", record_row.REFERENCE)
-        reason = arguments.reason()
+    def _remove(self, officer: Officer, request: registry.Remove) -> Answer:
+        subject, _ = self._held(request.reference)
+        with self._database.reader() as reader:
+            standing = holds.standing(reader)
+        kept = standing.keeps(holds.Named(subjects=frozenset({subject})))
+        if kept is not None:
+            raise UserError(f"hold {kept.id} keeps this person; release it first")
+        frame = Frame(
+            type=EntryType.REMOVED,
+            entry_class=EntryClass.OTHER,
+            subject_reference=f"S-{subject}",
+        )
+        facts = {"actor": officer.person, "reason": request.reason, "subject": str(subject)}
+        self._sequencer.commit((Leaf(frame, facts),), subjects.remove(request.reference))
+        self._galleries.apply(Change(subject))
+        return {"reference": request.reference, "removed": True}
 
-        def do() -> Answer:
-            subject, record = self._held(reference)
-            frame = Frame(
-                type=EntryType.AUDIT_READ,
-                entry_class=EntryClass.OTHER,
-                subject_reference=f"S-{subject}",
-            )
-            facts = {"actor": officer.person, "reason": reason, "subject": str(subject)}
-            self._sequencer.commit((Leaf(frame, facts),), ())
-            with self._database.reader() as reader:
-                prints = subjects.samples_of(reader, self._data_key, reference)
-            return {"reference": reference, **shown(record), "positions": sorted(prints)}
+    def _status(self, officer: Officer, request: registry.Status) -> Answer:
+        del officer, request
+        with self._database.reader() as reader:
+            kinds = person_records.kinds(reader, self._data_key)
+            unknown = subjects.counts(reader).without_status
+        named = {kind.name: kinds.get(kind, 0) for kind in SubjectKind if kind}
+        return {"people": {**named, "UNKNOWN": unknown + kinds.get(SubjectKind.UNKNOWN, 0)}}
 
-        return do
-
-    def _update(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.text("reference", record_row.REFERENCE)
-        (changes,) = arguments.objects("changes", 1) or ({},)
-
-        def do() -> Answer:
-            _, record = self._held(reference)
-            row = {**as_row(record), **changes, "reference": reference}
-            if record_row.STANDING & changes.keys() and "confirmed" not in changes:
-                row["confirmed"] = ""  # whoever changes a status says that it is so today
-            _, stated = record_row.read_row(row, self._clock())
-            batch = _Batch()
-            done = self._take(batch, officer, reference, stated, dated=True)
-            self._commit(batch)
-            version = self._held(reference)[1].version
-            return {"reference": reference, "changed": done == "imported", "version": version}
-
-        return do
-
-    def _remove(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.text("reference", record_row.REFERENCE)
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            subject, _ = self._held(reference)
-            with self._database.reader() as reader:
-                standing = holds.standing(reader)
-            kept = standing.keeps(holds.Named(subjects=frozenset({subject})))
-            if kept is not None:
-                raise UserError(f"hold {kept.id} keeps this person; release it first")
-            frame = Frame(
-                type=EntryType.REMOVED,
-                entry_class=EntryClass.OTHER,
-                subject_reference=f"S-{subject}",
-            )
-            facts = {"actor": officer.person, "reason": reason, "subject": str(subject)}
-            self._sequencer.commit((Leaf(frame, facts),), subjects.remove(reference))
-            self._galleries.apply(Change(subject))
-            return {"reference": reference, "removed": True}
-
-        return do
-
-    def _status(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer, arguments
-
-        def do() -> Answer:
-            with self._database.reader() as reader:
-                kinds = person_records.kinds(reader, self._data_key)
-                unknown = subjects.counts(reader).without_status
-            named = {kind.name: kinds.get(kind, 0) for kind in SubjectKind if kind}
-            return {"people": {**named, "UNKNOWN": unknown + kinds.get(SubjectKind.UNKNOWN, 0)}}
-
-        return do
-
-    def _groups(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _groups(self, officer: Officer, request: registry.Groups) -> Answer:
         """Hand out coarse groups of people by number, a page at a time; each page is recorded first (ADR 0026)."""
-        after, reason = arguments.number("after", 0, 2**63 - 1, 0), arguments.reason()
-
-        def do() -> Answer:
-            frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
-            facts = {"actor": officer.person, "reason": reason, "source": "groups"}
-            self._sequencer.commit((Leaf(frame, {**facts, "first": str(after)}),), ())
-            today = self._clock().date()
-            with self._database.reader() as reader:
-                found = person_records.after(reader, after, MOST_GROUPS)
-                groups = [
-                    (
-                        str(each),
-                        *groups_of(person_records.read_record(reader, self._data_key, each), today),
-                    )
-                    for each in found
-                ]
-            return {"groups": [list(each) for each in groups], "last": len(found) < MOST_GROUPS}
-
-        return do
+        frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
+        facts = {"actor": officer.person, "reason": request.reason, "source": "groups"}
+        self._sequencer.commit((Leaf(frame, {**facts, "first": str(request.after)}),), ())
+        today = self._clock().date()
+        with self._database.reader() as reader:
+            found = person_records.after(reader, request.after, MOST_GROUPS)
+            groups = [
+                (
+                    str(each),
+                    *groups_of(person_records.read_record(reader, self._data_key, each), today),
+                )
+                for each in found
+            ]
+        return {"groups": [list(each) for each in groups], "last": len(found) < MOST_GROUPS}
 
     def _take(
         self, batch: _Batch, officer: Officer, reference: str, stated: Record, *, dated: bool

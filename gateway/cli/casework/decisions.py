@@ -2,146 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 import typer
 
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
-from gateway.cli.output import Home, Json, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
-from gateway.domain.person import FieldCode, Ground, Scope
+from gateway.cli.operation_command import Call, command
+from gateway.domain.person import Scope
+from gateway.operations import decisions
 
 app = typer.Typer(
     help="Refuse a partner all or part of what we hold of a person.", no_args_is_help=True
 )
 
-Reason = Annotated[
-    str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger, sealed.")
-]
-GROUNDS = ", ".join(ground.name for ground in Ground)
 
-
-@app.command(
-    epilog=example(
-        "passerelle decisions refuse can --subject 1024-77 --ground NATIONAL_SECURITY --reason 'file 12'",
-        "passerelle decisions refuse can --subject 1024-77 --partner AUS --field PHOTOGRAPH"
-        " --ground PUBLIC_POLICY --reason 'file 13'",
-    )
-)
-def refuse(
-    context: typer.Context,
-    *,
-    home: Home,
-    subject: Annotated[
-        str,
-        typer.Option(
-            "--subject", "--person", metavar="FILE-NUMBER", help="The person, by file number."
-        ),
-    ],
-    ground: Annotated[str, typer.Option(metavar="GROUND", help=f"One of {GROUNDS}.")],
-    reason: Reason,
-    partner: Annotated[
-        str, typer.Option(metavar="ID", help="The partner; without it, every partner.")
-    ] = "",
-    field: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FIELD", help="A field that is refused; without any, all is refused."),
-    ] = None,
-    terms: Annotated[
-        str,
-        typer.Option(
-            metavar="WORDS",
-            help="Terms on which it may be had all the same, where the agreement knows terms.",
-        ),
-    ] = "",
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Refuse all, or the fields that are named, on one of the five grounds (IRPR 315.25(4), 315.41(3)).
-
-    For a caseworker. It holds from now on until it is lifted; what was disclosed before stays disclosed.
-    """
-    del as_json
-    fields = sorted(set(field or []))
-    unknown = [name for name in fields if name not in FieldCode.__members__]
-    if unknown:
-        raise typer.BadParameter(f"--field: of {', '.join(FieldCode.__members__)}")
-    scope = Scope.PART if fields else Scope.ALL
-    done = admin_session.perform(
-        home,
-        "decision.refuse",
-        {
-            "person": subject,
-            "partner": partner,
-            "scope": scope.name,
-            "fields": fields,
-            "ground": ground,
-            "reason": reason,
-            "terms": terms,
-        },
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(
-        context,
-        {"ok": True, **done},
-        f"decision  {done['decision']}  {', '.join(fields) or 'everything'} refused"
-        f" to {partner or 'every partner'}: {ground}",
+@command(app, decisions.Refuse)
+def refuse(call: Call) -> None:
+    """Refuse the fields that are named, else all."""
+    fields: tuple[str, ...] = tuple(call.values.get("fields", ()))
+    done = call.perform(scope=(Scope.PART if fields else Scope.ALL).name)
+    call.emit(
+        done,
+        f"decision  {done['decision']}  {', '.join(sorted({*fields})) or 'everything'} refused"
+        f" to {call.values.get('partner', 'every partner')}: {done['ground']}",
     )
 
 
-@app.command(epilog=example("passerelle decisions lift can R-0123456789abcdef --reason 'reviewed'"))
-def lift(
-    context: typer.Context,
-    *,
-    home: Home,
-    identifier: Annotated[str, typer.Argument(metavar="DECISION", help="The decision, R-….")],
-    reason: Reason,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Lift a decision: from now on the agreement alone says what may be disclosed."""
-    del as_json
-    done = admin_session.perform(
-        home,
-        "decision.lift",
-        {"decision": identifier, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(context, {"ok": True, **done}, f"decision  {done['decision']}  lifted")
+@command(app, decisions.Lift)
+def lift(call: Call) -> None:
+    """Lift a decision."""
+    done = call.perform()
+    call.emit(done, f"decision  {done['decision']}  lifted")
 
 
-@app.command(name="list", epilog=example("passerelle decisions list can --subject 1024-77"))
-def list_(
-    context: typer.Context,
-    *,
-    home: Home,
-    subject: Annotated[
-        str,
-        typer.Option("--subject", "--person", metavar="FILE-NUMBER", help="Of this person alone."),
-    ] = "",
-    lifted: Annotated[bool, typer.Option("--lifted", help="Those too that were lifted.")] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """List the decisions in force: whom they concern, what they refuse, on which ground, by whom."""
-    del as_json
+@command(app, decisions.List)
+def list_(call: Call) -> None:
+    """Show decisions in a table."""
     from rich.table import Column, Table
 
-    found = admin_session.perform_all(
-        home,
-        "decision.list",
-        {"person": subject, "lifted": lifted},
-        "decisions",
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    rows: Any = found["decisions"]
+    found = call.perform_all("decisions")
     table = Table(
         Column("decision", no_wrap=True),
         "person",
@@ -153,7 +49,7 @@ def list_(
         "",
         box=None,
     )
-    for row in rows:
+    for row in found["decisions"]:
         table.add_row(
             row["decision"],
             row["person"],
@@ -164,4 +60,4 @@ def list_(
             row["by"],
             f"lifted {row['lifted'][:16]}" if row["lifted"] else "",
         )
-    output.emit(context, {"ok": True, **found}, table)
+    call.emit(found, table)

@@ -11,14 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from gateway import user_files
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As, Perform
-from gateway.cli.output import Code, Home, Json, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
+from gateway.cli import output
+from gateway.cli.admin_session import Perform
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Code
 from gateway.cli.subjects import registry_file
 from gateway.cli.subjects.biometric_files import Bad
 from gateway.cli.subjects.registry_file import Line
 from gateway.errors import UserError
+from gateway.operations import registry
 
 SHOWN = 20  # bad rows printed for eyes; --json has them all
 BATCH_ROWS = 64  # rows of one message to the desk
@@ -29,9 +30,6 @@ app = typer.Typer(
     help="Keep the records of people: status, data, photograph.", no_args_is_help=True
 )
 
-Reference = Annotated[str, typer.Argument(metavar="REFERENCE", help="The person's file number.")]
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it goes into the ledger.")]
-
 
 @dataclass(slots=True)
 class _Tally:
@@ -40,42 +38,19 @@ class _Tally:
     bad: list[Bad] = field(default_factory=list)
 
 
-@app.command(
-    name="import",
-    epilog=example(
-        "passerelle registry import can people.csv   # reference,status,nationalities,confirmed,LAST_NAME,…,PHOTOGRAPH",
-        "passerelle registry import can people.jsonl --as ann --json",
-    ),
-)
+@command(app, registry.Import)
 def import_(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="CSV with a heading, or JSON lines (.jsonl).")
     ],
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Take in records, one a row; each bad row is named with its reason, the others are taken (exit code 1).
-
-    A row states the whole record of its person; the same row again changes nothing. status is CITIZEN,
-    PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT; nationalities are codes as passports have them, with spaces
-    between; persecutors, likewise, are the countries in which the person alleges persecution, or NONE, and must be said
-    of a claimant; confirmed is when the status was last confirmed, ISO 8601 with its zone, e.g. 2026-03-01T12:00:00Z, and now
-    where it is left out. PHOTOGRAPH is the path of a JPEG or PNG below the file's folder, by no link. People may be enrolled before or after.
-    """
-    del as_json
+    """Take in the rows of a file, some at a time."""
     with file.open("rb") as stream:
         total = sum(1 for _ in stream)
     tally = _Tally()
-    with (
-        admin_session.at_desk(
-            home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-        ) as do,
-        output.bar("import", total) as advance,
-    ):
+    with call.session() as do, output.bar("import", total) as advance:
         for batch in _batches(file, tally):
             _take(do, file, batch, tally)
             advance(len(batch))
@@ -84,10 +59,8 @@ def import_(
         output.note(f"not taken: {one.label}: {one.reason}")
     if len(tally.bad) > SHOWN:
         output.note(f"not taken: {len(tally.bad) - SHOWN} more  → --json names them all")
-    output.emit(
-        context,
+    call.emit(
         {
-            "ok": not tally.bad,
             "imported": tally.imported,
             "unchanged": tally.unchanged,
             "bad": [{"row": one.label, "reason": one.reason} for one in tally.bad],
@@ -99,47 +72,20 @@ def import_(
     )
 
 
-@app.command(epilog=example("passerelle registry show can F-17 --reason 'access request 2026-31'"))
-def show(
-    context: typer.Context,
-    *,
-    home: Home,
-    reference: Reference,
-    reason: Reason,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Show what is held of a person. Who looked, and why, is in the ledger before anything is shown."""
-    del as_json
-    found = admin_session.perform(
-        home,
-        "registry.show",
-        {"reference": reference, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    media = found.get("media")
-    hidden = {*(media if isinstance(media, dict) else ()), "media"}
-    lines = [f"{name:<26}{value}" for name, value in found.items() if name not in hidden]
-    lines += [
-        f"{name:<26}{kind}, shown with --json"
-        for name, kind in (media.items() if isinstance(media, dict) else ())
-    ]
-    output.emit(context, {"ok": True, **found}, *lines)
+@command(app, registry.Show)
+def show(call: Call) -> None:
+    """Show a record, but its pictures."""
+    found = call.perform()
+    media = found.get("media") or {}
+    lines = [f"{name:<26}{value}" for name, value in found.items() if name not in {*media, "media"}]
+    lines += [f"{name:<26}{kind}, shown with --json" for name, kind in media.items()]
+    call.emit(found, *lines)
 
 
-@app.command(
-    epilog=example(
-        "passerelle registry update can F-17 --status CITIZEN --nationality CAN --nationality IND",
-        'passerelle registry update can F-17 --data changed.json   # {"LAST_NAME": "…", "ALIAS": null}',
-    )
-)
+@command(app, registry.Update)
 def update(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
-    reference: Reference,
     status: Annotated[
         str,
         typer.Option(help="CITIZEN, PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT."),
@@ -162,12 +108,8 @@ def update(
             help="JSON object of the fields that change; null removes one. Names are not for a command line.",
         ),
     ] = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Change the record of a person from now on; what was not named stays, the version grows by one."""
-    del as_json
+    """Change what was named."""
     stated = {
         "status": status,
         "nationalities": " ".join(nationality or ()),
@@ -180,68 +122,32 @@ def update(
         raise typer.BadParameter(
             "say what changes: --status, --nationality, --persecutor or --data"
         )
-    done = admin_session.perform(
-        home,
-        "registry.update",
-        {"reference": reference, "changes": [changes]},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
+    done = call.perform(changes=[changes])
     word = "changed" if done["changed"] else "unchanged"
-    output.emit(context, {"ok": True, **done}, f"{reference}  {word}, version {done['version']}")
+    call.emit(done, f"{done['reference']}  {word}, version {done['version']}")
 
 
-@app.command(epilog=example("passerelle registry remove can F-17 --reason 'order of 2026-03-01'"))
+@command(app, registry.Remove)
 def remove(
-    context: typer.Context,
-    *,
-    home: Home,
-    reference: Reference,
-    reason: Reason,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
+    call: Call, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
-    """Remove a person with prints and record; from then on nobody finds them. There is no way back."""
-    del as_json
+    """Remove a person, once that is meant."""
+    reference = call.values.get("reference", "")
     output.confirm(
         f"{reference} is removed for good", f"Remove {reference} with prints and record?", yes=yes
     )
-    done = admin_session.perform(
-        home,
-        "registry.remove",
-        {"reference": reference, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(context, {"ok": True, **done}, f"{reference}  removed")
+    done = call.perform()
+    call.emit(done, f"{done['reference']}  removed")
 
 
-@app.command(epilog=example("passerelle registry status can"))
-def status(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Count people by what they are to the law. Of whom nothing is known is never revealed to a partner."""
-    del as_json
-    found = admin_session.perform(
-        home,
-        "registry.status",
-        {},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    people = found["people"]
-    counts = people if isinstance(people, dict) else {}
-    lines = [f"{name:<20}{count}" for name, count in counts.items()]
-    if counts.get("UNKNOWN"):
-        lines.append(UNKNOWN.format(counts["UNKNOWN"]))
-    output.emit(context, {"ok": True, **found}, *lines)
+@command(app, registry.Status)
+def status(call: Call) -> None:
+    """Show how many there are of each."""
+    found = call.perform()
+    lines = [f"{name:<20}{count}" for name, count in found["people"].items()]
+    if found["people"].get("UNKNOWN"):
+        lines.append(UNKNOWN.format(found["people"]["UNKNOWN"]))
+    call.emit(found, *lines)
 
 
 UNKNOWN = "{} without a status: MASKED, answered as no match  → passerelle registry import"
@@ -278,44 +184,27 @@ def _take(do: Perform, file: Path, batch: list[Line], tally: _Tally) -> None:
         tally.bad.append(Bad(label, each["reason"]))
 
 
-@app.command(
-    epilog=example(
-        "passerelle registry groups can -o groups.csv --reason 'yearly audit, question 15'"
-    )
-)
+@command(app, registry.Groups)
 def groups(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="New file, CSV; for the auditor.")
     ],
-    reason: Reason,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Write coarse groups of all people, by number: sex, age band, region; for `passerelle audit rates`.
-
-    Neither names nor dates are in it. Hand it to the auditor, and have it destroyed after the audit. Who made it,
-    and why, is in the ledger first.
-    """
-    del as_json
+    """Write the groups, page after page."""
     if out.exists():
         raise UserError(f"{out} is there already; name a new file")
     lines, after, last = [], 0, False
-    with admin_session.at_desk(
-        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-    ) as do:
+    with call.session() as do:
         while not last:
-            page: Any = do("registry.groups", {"after": after, "reason": reason})
+            page: Any = do("registry.groups", {**call.values, "after": after})
             lines += page["groups"]
             last = bool(page["last"])
             after = int(lines[-1][0]) if lines else 0
     rows = [("subject", "sex", "age_band", "region"), *lines]
     user_files.create(out, "".join(",".join(each) + "\n" for each in rows).encode("ascii"))
-    output.emit(
-        context,
-        {"ok": True, "file": str(out), "people": len(lines)},
+    call.emit(
+        {"file": str(out), "people": len(lines)},
         f"groups  {out}  {len(lines)} people  → passerelle audit rates --groups {out}",
     )

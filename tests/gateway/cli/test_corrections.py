@@ -10,8 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.cli import admin_session
-from gateway.cli.casework import corrections, corrections_graph
+from gateway.cli.casework import corrections_graph
 from gateway.cli.casework.corrections_graph import Node
+from gateway.cli.operation_command import Call
 
 NUMBER = "20260301-0123456789abcdef0123"
 LAWFUL = (
@@ -179,7 +180,7 @@ def test_the_graph_is_a_tree_for_eyes() -> None:
 def test_where_a_person_was_disclosed_is_drawn_for_its_owner_alone(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
-    monkeypatch.setattr(corrections, "_all", lambda *_, **__: TRACE)
+    monkeypatch.setattr(Call, "perform_all", lambda *_, **__: TRACE)
     drawn = tmp_path / "trace"
     drawn.write_text("before", encoding="utf-8")
     drawn.chmod(0o644)
