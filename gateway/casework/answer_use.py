@@ -10,7 +10,7 @@ from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page, token
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework.correction_settlement import Files, use_leaf
-from gateway.casework.outbound_queries import Asker, told
+from gateway.casework.outbound_queries import Asker, query_state
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Direction, Outcome
 from gateway.domain.outbound_query import OutboundAct, OutboundQuery, OutboundState, Seeking
@@ -67,41 +67,41 @@ class AnswerUse:
         rows = [About(case=each.case, number=each.number) for each in shown]
         self._files.sequencer.commit(seen(officer, "asked", rows or [About(case=request.case)]), ())
         why = denials(self._files, shown)
-        listed = [{**told(each), **denied} for each, denied in zip(shown, why, strict=True)]
+        listed = [{**query_state(each), **denied} for each, denied in zip(shown, why, strict=True)]
         return {"asked": listed, "next_page_token": more}
 
     def _show(self, officer: Officer, request: outbound.Show) -> Answer:
         page = Page(request)
         start = page.start()
-        errand = self._find(request.number, request.partner)
-        if errand.state not in _SHOWN:
-            self._files.sequencer.commit(_shown(errand, officer, "state"), ())
-            return {**told(errand), **denials(self._files, (errand,))[0]}
-        contents = self._contents(errand, start, page.size)
-        entries = _shown(errand, officer, "answer")
+        query = self._find(request.number, request.partner)
+        if query.state not in _SHOWN:
+            self._files.sequencer.commit(_shown(query, officer, "state"), ())
+            return {**query_state(query), **denials(self._files, (query,))[0]}
+        contents = self._contents(query, start, page.size)
+        entries = _shown(query, officer, "answer")
         try:
-            moved = outbound_queries.moved(errand, OutboundAct.SHOW)
+            moved = outbound_queries.moved(query, OutboundAct.SHOW)
             self._files.sequencer.commit(entries, (moved,))
         except InProgress:
             raise UserError(_TOUCHED) from None
-        return {**told(self._find(request.number, request.partner)), **contents}
+        return {**query_state(self._find(request.number, request.partner)), **contents}
 
-    def _contents(self, errand: OutboundQuery, start: int, most: int) -> dict[str, object]:
+    def _contents(self, query: OutboundQuery, start: int, most: int) -> dict[str, object]:
         """Return what was answered, from item `start` on; corrected values are beside those that were used (315.27(3)).
 
         An item is a field, or a notice. Either may be a photograph, so a page ends at so many bytes too; it has one
         item at least.
         """
         key = self._files.data_key
-        folder = unfolded(outbound_queries.folder_of(key, errand))
+        folder = unfolded(outbound_queries.folder_of(key, query))
         until = ""
-        if folder.answer and errand.outcome is Outcome.MATCH:
+        if folder.answer and query.outcome is Outcome.MATCH:
             expires = query_payload.read_result(folder.answer).details_expire_time
             until = expires.isoformat() if expires else ""
         fields: list[dict[str, object]] = []
         corrected: list[dict[str, object]] = []
         with self._files.database.reader() as reader:
-            filed = corrections.notices_filed(reader, errand.partner, errand.number)
+            filed = corrections.notices_filed(reader, query.partner, query.number)
             items: tuple[Field | bytes | _Filed, ...] = (
                 *fields_in(folder),
                 *folder.corrected,
@@ -114,7 +114,7 @@ class AnswerUse:
                 elif isinstance(item, bytes):
                     shown = _shown_notice(item)
                 else:
-                    named = errand.partner, errand.number, item.id
+                    named = query.partner, query.number, item.id
                     shown = _shown_notice(corrections.notice_filed(reader, key, *named))
                 size += len(json_values.write(shown))
                 if size > PAGE_BYTES and end > start:
@@ -122,7 +122,7 @@ class AnswerUse:
                 (fields if isinstance(item, Field) else corrected).append(shown)
                 end += 1
         return {
-            "outcome": errand.outcome.name if errand.outcome else "",
+            "outcome": query.outcome.name if query.outcome else "",
             "details_until": until,
             "fields": fields,
             "corrected": corrected,
@@ -133,54 +133,54 @@ class AnswerUse:
         seeking = Seeking(
             fields=request.fields, case=request.case, unit=request.unit, person=officer.person
         )
-        errand = self._find(request.number, request.partner)
+        query = self._find(request.number, request.partner)
         try:
-            found = self._asker.seek(errand, seeking)
+            found = self._asker.seek(query, seeking)
         except InProgress:
             raise UserError(_TOUCHED) from None
         withheld = found.withholding
         return {
-            **told(self._find(request.number, request.partner)),
+            **query_state(self._find(request.number, request.partner)),
             "outcome": found.outcome.name,
             "fields": [field.code.name for field in found.fields],
             "withheld": withheld.scope.name if withheld else "",
         }
 
     def _use(self, officer: Officer, request: outbound.Use) -> Answer:
-        errand, used_in = self._find(request.number, request.partner), request.used_in
-        if errand.state not in (OutboundState.SHOWN, OutboundState.USED):
+        query, used_in = self._find(request.number, request.partner), request.used_in
+        if query.state not in (OutboundState.SHOWN, OutboundState.USED):
             raise UserError(
-                f"this query is {errand.state.name}: only an answer that was shown can be used"
+                f"this query is {query.state.name}: only an answer that was shown can be used"
             )
         now = milliseconds(self._files.clock())
-        used = outbound_queries.moved(errand, OutboundAct.USE, used_ms=now, used_in=used_in)
+        used = outbound_queries.moved(query, OutboundAct.USE, used_ms=now, used_in=used_in)
         try:
-            self._files.sequencer.commit((use_leaf(errand, officer.person, used_in),), (used,))
+            self._files.sequencer.commit((use_leaf(query, officer.person, used_in),), (used,))
         except InProgress:
             raise UserError(_TOUCHED) from None
-        return told(self._find(request.number, request.partner))
+        return query_state(self._find(request.number, request.partner))
 
     def _irrelevant(self, officer: Officer, request: outbound.Irrelevant) -> Answer:
         """Destroy an answer that an officer finds not relevant, with its details, now (IRPR 315.26)."""
-        errand = self._find(request.number, request.partner)
-        if errand.state not in (OutboundState.ANSWERED, OutboundState.SHOWN):
+        query = self._find(request.number, request.partner)
+        if query.state not in (OutboundState.ANSWERED, OutboundState.SHOWN):
             raise UserError(
-                f"this query is {errand.state.name}: only an answer that is here, and was not used, is destroyed"
+                f"this query is {query.state.name}: only an answer that is here, and was not used, is destroyed"
             )
         with self._files.database.reader() as reader:
             standing = holds.standing(reader)
-        whom = frozenset() if errand.subject is None else frozenset({errand.subject})
-        about = holds.Named(errand.partner, frozenset({errand.number}), whom)
+        whom = frozenset() if query.subject is None else frozenset({query.subject})
+        about = holds.Named(query.partner, frozenset({query.number}), whom)
         hold = standing.keeps(about)
         if hold is not None:
             raise UserError(f"hold {hold.id} keeps this answer; release it first")
-        gone = outbound_queries.irrelevant(errand, standing.serial)
+        gone = outbound_queries.irrelevant(query, standing.serial)
         try:
-            self._files.sequencer.commit((_destroyed(errand, officer, request.reason),), (gone,))
+            self._files.sequencer.commit((_destroyed(query, officer, request.reason),), (gone,))
         except InProgress:
             raise UserError(_TOUCHED) from None
         self._files.sequencer.tidy()  # what was erased leaves the journal too
-        return told(self._find(request.number, request.partner))
+        return query_state(self._find(request.number, request.partner))
 
     def _find(self, number: str, partner: str) -> OutboundQuery:
         with self._files.database.reader() as reader:
@@ -196,25 +196,25 @@ class AnswerUse:
 
 
 def _after(page: Page) -> outbound_queries.Key | None:
-    told = page.after(int, str, str)
-    if told is None:
+    values = page.after(int, str, str)
+    if values is None:
         return None
-    asked, number, partner = told
+    asked, number, partner = values
     return int(str(asked)), str(number), str(partner)
 
 
-def _shown(errand: OutboundQuery, officer: Officer, source: str) -> tuple[Leaf, ...]:
+def _shown(query: OutboundQuery, officer: Officer, source: str) -> tuple[Leaf, ...]:
     return seen(
         officer,
         source,
-        (About(case=errand.case),),
-        partner=errand.partner,
-        number=errand.number,
+        (About(case=query.case),),
+        partner=query.partner,
+        number=query.number,
         direction=Direction.OUTBOUND,
     )
 
 
-def _destroyed(errand: OutboundQuery, officer: Officer, reason: str) -> Leaf:
+def _destroyed(query: OutboundQuery, officer: Officer, reason: str) -> Leaf:
     """Return the entry of an erasure before its time; as that of the rounds, and by whom and why."""
     kept = RetentionClass.UNUSED_RESULT
     frame = Frame(
@@ -222,7 +222,7 @@ def _destroyed(errand: OutboundQuery, officer: Officer, reason: str) -> Leaf:
         entry_class=EntryClass.OTHER,
         subject_reference=Erased(kept.name, 1).reference(),
     )
-    answered = (errand.answer or errand.ask).isoformat()
+    answered = (query.answer or query.ask).isoformat()
     facts = {
         "retention_class": kept.name,
         "paragraph": "IRPR 315.26",
@@ -231,9 +231,9 @@ def _destroyed(errand: OutboundQuery, officer: Officer, reason: str) -> Leaf:
         "last": answered,
         "actor": officer.person,
         "reason": reason,
-        "partner": errand.partner,
-        "transaction_reference": errand.number,
-        "case": errand.case,
+        "partner": query.partner,
+        "transaction_reference": query.number,
+        "case": query.case,
     }
     return Leaf(frame, facts)
 

@@ -57,7 +57,10 @@ class CorrectionTrace:
         shown, more = page.cut(found, _key)
         rows = [About(number=each.number) for each in shown]
         self._files.sequencer.commit(seen(officer, "corrections", rows, partner=partner), ())
-        return {"corrections": [self._told(each) for each in shown], "next_page_token": more}
+        return {
+            "corrections": [self._state_with_note(each) for each in shown],
+            "next_page_token": more,
+        }
 
     def _trace(self, officer: Officer, request: Trace) -> Answer:
         number, key = request.number, self._files.data_key
@@ -96,7 +99,9 @@ class CorrectionTrace:
                     "case": each.case,
                     "state": each.state.name,
                     "used_in": each.used_in,
-                    "corrections": [self._told(one) for one in _of(links, each, Direction.INBOUND)],
+                    "corrections": [
+                        self._state_with_note(one) for one in _of(links, each, Direction.INBOUND)
+                    ],
                 }
                 for each in received
             ],
@@ -106,15 +111,15 @@ class CorrectionTrace:
         used_in = request.used_in
         correction = self._found(request.correction, _UNSETTLED)
         with self._files.database.reader() as reader:
-            errand = outbound_queries.outline(reader, correction.partner, correction.number)
-        if used_in and errand is not None and correction_settlement.use_of(errand) is Use.NONE:
+            query = outbound_queries.outline(reader, correction.partner, correction.number)
+        if used_in and query is not None and correction_settlement.use_of(query) is Use.NONE:
             raise UserError("nobody was ever shown it, so it cannot have been used")
         word = Word(officer.person, request.reason, used_in)
         try:
             correction_settlement.settle(self._files, correction, word)
         except InProgress:
             raise UserError("it was touched at this moment; look at it and say it again") from None
-        return self._told(self._found(request.correction, tuple(CorrectionPhase)))
+        return self._state_with_note(self._found(request.correction, tuple(CorrectionPhase)))
 
     def _retry(self, officer: Officer, request: Retry) -> Answer:
         correction = self._found(request.correction, (CorrectionPhase.REFUSED,))
@@ -132,7 +137,7 @@ class CorrectionTrace:
             correction, correction_lifecycle.Act.RETRY, next_ms=now, attempts=0
         )
         self._files.sequencer.commit((Leaf(frame, facts),), again)
-        return self._told(self._found(request.correction, tuple(CorrectionPhase)))
+        return self._state_with_note(self._found(request.correction, tuple(CorrectionPhase)))
 
     def _found(self, identifier: bytes, states: tuple[CorrectionPhase, ...]) -> Correction:
         with self._files.database.reader() as reader:
@@ -145,13 +150,13 @@ class CorrectionTrace:
             )
         return found[0]
 
-    def _told(self, correction: Correction) -> dict[str, object]:
+    def _state_with_note(self, correction: Correction) -> dict[str, object]:
         """Return what is said of a correction; of one that was noted to a file, the note's text too."""
-        facts = told(correction, self._files.clock())
+        facts = _state(correction, self._files.clock())
         if not correction.note or correction.direction is Direction.OUTBOUND:
             return facts
         with self._files.database.reader() as reader:
-            errand = outbound_queries.outline(reader, correction.partner, correction.number)
+            query = outbound_queries.outline(reader, correction.partner, correction.number)
         english, french = note_to_file(
             Noted(
                 reference=correction.note,
@@ -159,7 +164,7 @@ class CorrectionTrace:
                 number=correction.number,
                 kind=correction.kind,
                 told=correction.open,
-                used_in=errand.used_in if errand else "",
+                used_in=query.used_in if query else "",
             )
         )
         return {**facts, "note_en": english, "note_fr": french}
@@ -171,17 +176,17 @@ def _key(correction: Correction) -> tuple[int | str, ...]:
 
 
 def _after(page: Page) -> corrections.Key | None:
-    told = page.after(int, str, str, int)
-    if told is None:
+    values = page.after(int, str, str, int)
+    if values is None:
         return None
-    opened, partner, identifier, direction = told
+    opened, partner, identifier, direction = values
     try:
         return int(str(opened)), str(partner), bytes.fromhex(str(identifier)), int(str(direction))
     except ValueError:
         raise UserError(WRONG) from None
 
 
-def told(correction: Correction, now: datetime) -> dict[str, object]:
+def _state(correction: Correction, now: datetime) -> dict[str, object]:
     """Return what is said of a correction, in plain values; of one that was noted, the note's text."""
     return {
         "correction": correction.id.hex(),
@@ -214,7 +219,9 @@ def _recipient(to: Recipient, links: tuple[Correction, ...], now: datetime) -> d
             }
             for code, sent in sorted(to.fields.items())
         ],
-        "corrections": [told(each, now) for each in links if each.direction is Direction.OUTBOUND],
+        "corrections": [
+            _state(each, now) for each in links if each.direction is Direction.OUTBOUND
+        ],
     }
 
 

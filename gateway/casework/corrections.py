@@ -56,7 +56,7 @@ class CorrectionOperations:
         if fresh:
             self._commit(officer, wanted, fresh)
         return {
-            "opened": [_told(each) for each, _ in fresh],
+            "opened": [_plain(each) for each, _ in fresh],
             "already_open": len(notices) - len(fresh),
         }
 
@@ -81,40 +81,40 @@ class CorrectionOperations:
             return self._asked(wanted)
         if wanted.partner:
             found = tuple(each for each in found if each.partner == wanted.partner)
-        told = tuple(each for each in found if _concerns(wanted, each))
-        if not told:
+        concerned = tuple(each for each in found if _concerns(wanted, each))
+        if not concerned:
             raise UserError(_NOBODY)
-        if wanted.number and len({(each.partner, each.number) for each in told}) > 1:
-            numbers = {each.partner for each in told if each.number == wanted.number}
+        if wanted.number and len({(each.partner, each.number) for each in concerned}) > 1:
+            numbers = {each.partner for each in concerned if each.number == wanted.number}
             if len(numbers) > 1 and not wanted.partner:
                 raise UserError(
                     f"several partners used this number: name one of {', '.join(sorted(numbers))}"
                 )
-        return told
+        return concerned
 
     def _asked(self, wanted: Open) -> tuple[Recipient, ...]:
         """Return whom a query of ours went to: it disclosed whose prints they are, and for what (IRPR 315.23(1))."""
         with self._files.database.reader() as reader:
             found = outbound_queries.by_number(reader, wanted.number)
-        told = [each for each in found if wanted.partner in {"", each.partner}]
-        if not told:
+        asked = [each for each in found if wanted.partner in {"", each.partner}]
+        if not asked:
             raise UserError(_NOBODY)
-        if len(told) > 1:
-            names = ", ".join(sorted(each.partner for each in told))
+        if len(asked) > 1:
+            names = ", ".join(sorted(each.partner for each in asked))
             raise UserError(f"several partners were asked under this number: name one of {names}")
         if wanted.kind is CorrectionKind.WRONG_VALUE or wanted.fields:
             raise UserError(
                 "a query tells no field: say --kind WRONG_PERSON where the prints are another's, or WITHDRAWN"
             )
-        if told[0].state in (OutboundState.ASKED, OutboundState.PENDING):
+        if asked[0].state in (OutboundState.ASKED, OutboundState.PENDING):
             raise UserError(
                 "it is not answered yet; correct it once `passerelle outbound list` says so"
             )
-        if told[0].state is OutboundState.REFUSED:
+        if asked[0].state is OutboundState.REFUSED:
             raise UserError("the partner refused this query and kept nothing of it to correct")
-        if told[0].state is OutboundState.STOPPED:
+        if asked[0].state is OutboundState.STOPPED:
             raise UserError("this query never left: no partner has anything of it to correct")
-        return (Recipient(told[0].partner, wanted.number, told[0].subject),)
+        return (Recipient(asked[0].partner, wanted.number, asked[0].subject),)
 
     def _record(self, wanted: Open, recipients: Sequence[Recipient]) -> Record:
         """Return today's record, where corrected values are to be disclosed."""
@@ -254,7 +254,7 @@ def _right(to: Recipient, named: Sequence[FieldCode], record: Record) -> tuple[F
     )
 
 
-def _told(correction: Correction) -> dict[str, object]:
+def _plain(correction: Correction) -> dict[str, object]:
     return {
         "correction": correction.id.hex(),
         "partner": correction.partner,

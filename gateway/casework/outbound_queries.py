@@ -32,7 +32,7 @@ class Asker(Protocol):
     def ask(self, asking: OutboundRequest) -> OutboundQuery:
         """Ask; what our own law stops is STOPPED. Raises UserError."""
 
-    def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
+    def seek(self, query: OutboundQuery, seeking: Seeking) -> Details:
         """Ask for details of a match; raises UserError."""
 
 
@@ -64,8 +64,8 @@ class OutboundQueryOperations:
             claimant=request.claimant or known.kind is SubjectKind.CLAIMANT,
             subject=subject,
         )
-        errand = self._asker.ask(asking)
-        return {**told(errand), **denials(self._files, (errand,))[0]}
+        query = self._asker.ask(asking)
+        return {**query_state(query), **denials(self._files, (query,))[0]}
 
     def _status(self, request: Ask) -> Status:
         """Return what the officer states of the person; raises UserError for a country that is on no list."""
@@ -153,17 +153,17 @@ def _listed(said: str, name: str, demand: Callable[[Collection[str]], None]) -> 
     return frozenset(codes)
 
 
-def told(errand: OutboundQuery) -> dict[str, object]:
+def query_state(query: OutboundQuery) -> dict[str, object]:
     """Return the state of a query of ours; the outcome is shown by `asked.show` alone."""
     return {
-        "partner": errand.partner,
-        "number": errand.number,
-        "purpose": errand.purpose.name,
-        "agreement": f"{errand.agreement[0]}@{errand.agreement[1]}",
-        "case": errand.case,
-        "state": errand.state.name,
-        "asked": errand.ask.isoformat(),
-        "answered": errand.answer.isoformat() if errand.answer else "",
-        "used": errand.used.isoformat() if errand.used else "",
-        "used_in": errand.used_in,
+        "partner": query.partner,
+        "number": query.number,
+        "purpose": query.purpose.name,
+        "agreement": f"{query.agreement[0]}@{query.agreement[1]}",
+        "case": query.case,
+        "state": query.state.name,
+        "asked": query.ask.isoformat(),
+        "answered": query.answer.isoformat() if query.answer else "",
+        "used": query.used.isoformat() if query.used else "",
+        "used_in": query.used_in,
     }

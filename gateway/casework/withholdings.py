@@ -86,7 +86,7 @@ class WithholdingOperations:
             rows = [About(subject)]  # that there is none is a fact about this person too
         self._sequencer.commit(seen(officer, "decisions", rows), ())
         return {
-            "decisions": [_told(one, person or "") for one, person in shown],
+            "decisions": [_plain(one, person or "") for one, person in shown],
             "next_page_token": more,
         }
 
@@ -109,7 +109,7 @@ def _facts(one: Decision) -> dict[str, str]:
     }
 
 
-def _told(one: Decision, person: str) -> dict[str, object]:
+def _plain(one: Decision, person: str) -> dict[str, object]:
     return {
         "decision": one.id,
         "person": person,

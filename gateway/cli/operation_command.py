@@ -140,15 +140,17 @@ def command(
 
         def run(**given: Any) -> None:  # noqa: ANN401 - as typer hands them over
             values = {name: given[name] for name in declared if _is_given(given[name])}
+
+            def passphrase() -> bytes:  # settings name its file: read once what was typed is right
+                return passphrase_of(given["home"], given["passphrase_file"])()
+
             call = Call(
                 context=given["context"],
                 home=given["home"],
                 operation=operation,
                 values=values,
                 officer=given["officer"],
-                passphrase=functools.cache(
-                    lambda: passphrase_of(given["home"], given["passphrase_file"])()
-                ),
+                passphrase=functools.cache(passphrase),
                 dry_run=given.get("dry_run", False),
                 yes=given.get("yes", False),
             )

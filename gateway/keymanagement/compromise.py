@@ -320,10 +320,10 @@ def _stop(
 def _alarm(
     officer: Officer, partner: str, of: Identified, since: datetime, facts: dict[str, str]
 ) -> Leaf:
-    told = {**officer.facts, "since": since.isoformat(), **facts}
+    detail = {**officer.facts, "since": since.isoformat(), **facts}
     if of.kind:
-        told["key_kind"] = of.kind
-    return _entry(partner, of, "COMPROMISED", told)
+        detail["key_kind"] = of.kind
+    return _entry(partner, of, "COMPROMISED", detail)
 
 
 def _entry(partner: str, of: Identified, word: str, facts: dict[str, str]) -> Leaf:

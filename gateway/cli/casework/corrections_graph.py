@@ -46,11 +46,11 @@ def of_trace(trace: Mapping[str, Any]) -> Node:
     return Node(root, below=(*disclosed, *received))
 
 
-def _correction(told: Mapping[str, Any]) -> Node:
-    mood = "good" if told["acknowledged"] else "late" if told["late"] else "open"
-    standing = told["outcome"] if told["acknowledged"] else told["state"]
+def _correction(correction: Mapping[str, Any]) -> Node:
+    mood = "good" if correction["acknowledged"] else "late" if correction["late"] else "open"
+    standing = correction["outcome"] if correction["acknowledged"] else correction["state"]
     late = " (late)" if mood == "late" else ""
-    return Node(f"{told['kind']}: {standing}{late}", mood)
+    return Node(f"{correction['kind']}: {standing}{late}", mood)
 
 
 def tree(node: Node) -> list[str]:

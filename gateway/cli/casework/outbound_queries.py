@@ -63,17 +63,17 @@ def query(
         **_fingers(finger or [], extractor),
     }
     with call.session() as perform:
-        told = [
+        answers = [
             _asked(perform, {**values, "partner": partner, "agreement": under})
             for partner, under in zip(to, agreement, strict=True)
         ]
-    if not any("number" in each for each in told):
+    if not any("number" in each for each in answers):
         raise UserError(
-            str(told[0]["stopped"])
+            str(answers[0]["stopped"])
         )  # it came before no law: something was said wrongly
-    going = [each for each in told if each.get("state") not in {None, *_UNANSWERED}]
-    lines = [line for each in told for line in _standing(each)]
-    call.emit({"asked": told}, *lines, code=Code.DONE if going else Code.NO)
+    going = [each for each in answers if each.get("state") not in {None, *_UNANSWERED}]
+    lines = [line for each in answers for line in _standing(each)]
+    call.emit({"asked": answers}, *lines, code=Code.DONE if going else Code.NO)
 
 
 _UNANSWERED = ("REFUSED", "EXPIRED", "STOPPED")

@@ -74,9 +74,9 @@ def show(
 def decide(call: Call) -> None:
     """Give a verdict, in letters of either size."""
     found = call.perform(verdict=str(call.values.get("verdict", "")).upper())
-    told = "closed; prints destroyed" if found["closed"] else "noted; another person must look"
+    outcome = "closed; prints destroyed" if found["closed"] else "noted; another person must look"
     receipt = f"  receipt {found['destruction_receipt']}" if found["closed"] else ""
-    call.emit(found, f"{found['case']}  {told}{receipt}")
+    call.emit(found, f"{found['case']}  {outcome}{receipt}")
 
 
 @command(app, review.Release)

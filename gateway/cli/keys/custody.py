@@ -18,13 +18,13 @@ from gateway.operations.custody import Rewrap, Show
 
 def custody(call: Call) -> None:
     """Show the key above our keys."""
-    told = call.perform()
+    found = call.perform()
     call.emit(
-        told,
-        f"custody    {told['custody']}",
-        f"setting    {told['setting']}",
-        f"seeds      {told['seeds']}",
-        f"last good  {told['last_good'] or 'no copy yet; the next change of a key makes it'}",
+        found,
+        f"custody    {found['custody']}",
+        f"setting    {found['setting']}",
+        f"seeds      {found['seeds']}",
+        f"last good  {found['last_good'] or 'no copy yet; the next change of a key makes it'}",
     )
 
 
@@ -41,8 +41,8 @@ def rewrap(
 ) -> None:
     """Have the seeds wrapped anew, and show how far it is."""
     with watched():
-        told = call.perform(passphrase_file=str(new_passphrase_file.absolute()))
-    call.emit(told, f"custody  {told['custody']}")
+        found = call.perform(passphrase_file=str(new_passphrase_file.absolute()))
+    call.emit(found, f"custody  {found['custody']}")
 
 
 @contextmanager
