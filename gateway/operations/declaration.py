@@ -180,7 +180,8 @@ def operation(
     """
 
     def declare(cls: type[R]) -> type[R]:
-        made: type[R] = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+        # No repr: what a request holds of a person is in no log and no traceback.
+        made: type[R] = dataclass(frozen=True, slots=True, kw_only=True, repr=False)(cls)
         made.declaration = Declaration(
             name=name,
             roles=roles,
