@@ -14,13 +14,11 @@ A gateway that stops between (4) and (5) finds the proposal APPROVED when it ope
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.admin.arguments import Arguments
 from gateway.admin.operation import (
     REFUSED,
     Act,
@@ -36,6 +34,15 @@ from gateway.errors import UserError
 from gateway.isolated_loop import each
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.operations.declaration import Role
+from gateway.operations.proposals import (
+    Approve,
+    Draft,
+    List,
+    Reject,
+    Show,
+    Submit,
+    Withdraw,
+)
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import proposals
 from gateway.store.people.proposals import Kept
@@ -43,7 +50,6 @@ from gateway.store.sqlite import Database
 from gateway.trust.partners import OwnEntry
 from keys import approval, signatures
 from keys.approval import (
-    LONGEST,
     ApprovalRefused,
     Circumstances,
     MalformedProposal,
@@ -52,14 +58,9 @@ from keys.approval import (
     Verdict,
 )
 from keys.errors import SignatureRefused
-from keys.signatures import SIGNATURE_BYTES, VerifyingKey
+from keys.signatures import VerifyingKey
 
-ID = re.compile(r"P-[0-9a-f]{16}")
 STOPPED = "STOPPED"  # note of what was approved and not done before the gateway stopped
-MOST_MINUTES = LONGEST // timedelta(minutes=1)
-
-_ACTION = re.compile(r"[a-z]{1,32}\.[a-z-]{1,32}")
-_TEXT = re.compile(rf"[\x20-\x7e]{{2,{approval.MAX_TEXT}}}")
 _EVERYBODY = frozenset(Role)
 
 
@@ -86,16 +87,16 @@ class Approvals:
         self._clock = clock
         self._random = random
 
-    def acts(self) -> tuple[Act, ...]:
-        """Return what may be done here; whose role allows an act may propose and approve it."""
+    def acts(self) -> tuple[Handler[Any], ...]:
+        """Return what may be done here; whose role allows an operation may propose and approve it."""
         return (
-            Act("proposals.draft", _EVERYBODY, self._draft),
-            Act("proposals.submit", _EVERYBODY, self._submit),
-            Act("proposals.list", _EVERYBODY, self._list),
-            Act("proposals.show", _EVERYBODY, self._show),
-            Act("proposals.approve", _EVERYBODY, self._approve),
-            Act("proposals.reject", _EVERYBODY, self._reject),
-            Act("proposals.withdraw", _EVERYBODY, self._withdraw),
+            Handler(request=Draft, do=self._draft),
+            Handler(request=Submit, do=self._submit),
+            Handler(request=List, do=self._list),
+            Handler(request=Show, do=self._show),
+            Handler(request=Approve, do=self._approve),
+            Handler(request=Reject, do=self._reject),
+            Handler(request=Withdraw, do=self._withdraw),
         )
 
     def recover(self) -> None:
@@ -116,176 +117,134 @@ class Approvals:
 
     # Proposing
 
-    def _draft(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        action = arguments.text("action", _ACTION)
-        values = arguments.mapping("values")
-        minutes = arguments.number("minutes", 1, MOST_MINUTES, MOST_MINUTES)
+    def _draft(self, officer: Officer, request: Draft) -> Answer:
+        act = self._operations.act(officer, request.action)
+        plan = self._feasible(act, officer, request.values)
+        self._about(officer, request.action, request.values)  # the plan names it too
+        now = self._clock()
+        proposal = Proposal(
+            party=self._party,
+            action=request.action,
+            values=approval.canonical(request.values).decode("ascii"),
+            state=approval.state_digest(act.state()),
+            version=self._own.version,
+            nonce=self._random(approval.NONCE_BYTES).hex(),
+            created=now,
+            expires=now + timedelta(minutes=request.minutes),
+            proposer=officer.person,
+        )
+        return {
+            "id": proposal.id,
+            "text": proposal.text().decode("ascii"),
+            "plan": plan,
+            "expires": proposal.expires.isoformat(timespec="seconds"),
+        }
 
-        def do() -> Answer:
-            act = self._operations.act(officer, action)
-            plan = self._feasible(act, officer, values)
-            self._about(officer, action, values)  # the plan names it too
-            now = self._clock()
-            proposal = Proposal(
-                party=self._party,
-                action=action,
-                values=approval.canonical(values).decode("ascii"),
-                state=approval.state_digest(act.state()),
-                version=self._own.version,
-                nonce=self._random(approval.NONCE_BYTES).hex(),
-                created=now,
-                expires=now + timedelta(minutes=minutes),
-                proposer=officer.person,
-            )
-            return {
-                "id": proposal.id,
-                "text": proposal.text().decode("ascii"),
-                "plan": plan,
-                "expires": proposal.expires.isoformat(timespec="seconds"),
-            }
-
-        return do
-
-    def _submit(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        text = arguments.text("text", _TEXT).encode("ascii")
-        signature = arguments.octets("signature", SIGNATURE_BYTES)
-
-        def do() -> Answer:
-            with _refusing():
-                proposal = Proposal.parse(text)
-                if proposal.proposer != officer.person:
-                    raise NotAllowed("a proposal is its proposer's own; draft it yourself")
-                values = json.loads(proposal.values)
-                act = self._operations.act(officer, proposal.action)
-                self._feasible(act, officer, values)
-                approval.demand_current(proposal, self._circumstances(act))
-                self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
-            kept = Kept(
-                id=proposal.id,
-                action=proposal.action,
-                text=text,
-                signature=signature,
-                proposer=officer.person,
-                state=State.OPEN,
-                created=proposal.created,
-                expires=proposal.expires,
-            )
-            facts = {"actor": officer.person, "state_digest": proposal.state}
-            leaf = _leaf(kept, "PROPOSED", {**facts, "expires": _iso(proposal.expires)})
-            self._sequencer.commit((leaf,), (proposals.file(kept),))
-            return {"id": kept.id, "expires": _iso(kept.expires)}
-
-        return do
+    def _submit(self, officer: Officer, request: Submit) -> Answer:
+        text, signature = request.text.encode("ascii"), request.signature
+        with _refusing():
+            proposal = Proposal.parse(text)
+            if proposal.proposer != officer.person:
+                raise NotAllowed("a proposal is its proposer's own; draft it yourself")
+            values = json.loads(proposal.values)
+            act = self._operations.act(officer, proposal.action)
+            self._feasible(act, officer, values)
+            approval.demand_current(proposal, self._circumstances(act))
+            self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
+        kept = Kept(
+            id=proposal.id,
+            action=proposal.action,
+            text=text,
+            signature=signature,
+            proposer=officer.person,
+            state=State.OPEN,
+            created=proposal.created,
+            expires=proposal.expires,
+        )
+        facts = {"actor": officer.person, "state_digest": proposal.state}
+        leaf = _leaf(kept, "PROPOSED", {**facts, "expires": _iso(proposal.expires)})
+        self._sequencer.commit((leaf,), (proposals.file(kept),))
+        return {"id": kept.id, "expires": _iso(kept.expires)}
 
     # Looking
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _list(self, officer: Officer, request: List) -> Answer:
         del officer
-        everything = arguments.flag("all")
-        page = Page(arguments)
+        with self._database.reader() as reader:
+            found = proposals.every(reader, open_only=not request.all)
+        shown, more = Page(request).slice(found)
+        return {"proposals": [_told(kept) for kept in shown], "next_page_token": more}
 
-        def do() -> Answer:
-            with self._database.reader() as reader:
-                found = proposals.every(reader, open_only=not everything)
-            shown, more = page.slice(found)
-            return {"proposals": [_told(kept) for kept in shown], "next_page_token": more}
-
-        return do
-
-    def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.text("id", ID)
-
-        def do() -> Answer:
-            kept = self._kept(identifier)
-            proposal = Proposal.parse(kept.text)
-            values = json.loads(proposal.values)
-            plan: list[str] = []
-            stands = ""
-            if kept.state is State.OPEN:
-                try:
-                    act = self._operations.act(officer, kept.action)
-                    plan = [*act.bind(officer, values).plan]
-                    _demand_feasible(plan)
-                    approval.demand_current(proposal, self._circumstances(act))
-                except (ApprovalRefused, UserError) as refused:
-                    stands = str(refused)
-            return {
-                **_told(kept),
-                "values": values,
-                "about": self._about(officer, kept.action, values),
-                "plan": plan,
-                "objection": stands,
-                "text": kept.text.decode("ascii"),
-            }
-
-        return do
+    def _show(self, officer: Officer, request: Show) -> Answer:
+        kept = self._kept(request.id)
+        proposal = Proposal.parse(kept.text)
+        values = json.loads(proposal.values)
+        plan: list[str] = []
+        stands = ""
+        if kept.state is State.OPEN:
+            try:
+                act = self._operations.act(officer, kept.action)
+                plan = [*act.bind(officer, values).plan]
+                _demand_feasible(plan)
+                approval.demand_current(proposal, self._circumstances(act))
+            except (ApprovalRefused, UserError) as refused:
+                stands = str(refused)
+        return {
+            **_told(kept),
+            "values": values,
+            "about": self._about(officer, kept.action, values),
+            "plan": plan,
+            "objection": stands,
+            "text": kept.text.decode("ascii"),
+        }
 
     # Deciding
 
-    def _approve(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.text("id", ID)
-        signature = arguments.octets("signature", SIGNATURE_BYTES)
-
-        def do() -> Answer:
-            kept = self._open(identifier)
-            try:
-                with _refusing():
-                    self._judged(officer, kept, signature, Verdict.APPROVE)
-            except UserError as refused:
-                self._refuse(kept, officer, refused)
-                raise
-            proposal = Proposal.parse(kept.text)
-            claimed = self._moved(kept, State.APPROVED, officer.person, signature)
-            proposer = self._staff.standing(kept.proposer)
-            try:
-                with (
-                    _refusing()
-                ):  # again: somebody may have changed it while the claim was recorded
-                    act = self._operations.act(Officer(officer.person, _EVERYBODY), kept.action)
-                    approval.demand_current(proposal, self._circumstances(act))
-                answer = self._operations.perform(
-                    Officer(kept.proposer, proposer, second=officer.person),
-                    kept.action,
-                    json.loads(proposal.values),
-                )
-            except BaseException as fault:
-                # Where the ledger itself failed, this fails too; the next opening says FAILED then.
-                why = getattr(fault.__cause__, "reason", "") or type(fault).__name__
-                self._moved(claimed, State.FAILED, officer.person, note=why)
-                raise
-            self._moved(claimed, State.EXECUTED, officer.person)
-            return {"id": kept.id, "state": State.EXECUTED.value, "answer": dict(answer)}
-
-        return do
-
-    def _reject(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier, reason = arguments.text("id", ID), arguments.reason()
-        signature = arguments.octets("signature", SIGNATURE_BYTES)
-
-        def do() -> Answer:
-            kept = self._open(identifier)
-            act = self._operations.act(officer, kept.action)
-            if officer.person == kept.proposer:
-                raise UserError("who proposed it withdraws it: passerelle proposals withdraw")
-            text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
+    def _approve(self, officer: Officer, request: Approve) -> Answer:
+        kept = self._open(request.id)
+        try:
             with _refusing():
-                self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
-            self._moved(kept, State.REJECTED, officer.person, signature, reason)
-            return {"id": kept.id, "state": State.REJECTED.value}
+                self._judged(officer, kept, request.signature, Verdict.APPROVE)
+        except UserError as refused:
+            self._refuse(kept, officer, refused)
+            raise
+        proposal = Proposal.parse(kept.text)
+        claimed = self._moved(kept, State.APPROVED, officer.person, request.signature)
+        proposer = self._staff.standing(kept.proposer)
+        try:
+            with _refusing():  # again: somebody may have changed it while the claim was recorded
+                act = self._operations.act(Officer(officer.person, _EVERYBODY), kept.action)
+                approval.demand_current(proposal, self._circumstances(act))
+            answer = self._operations.perform(
+                Officer(kept.proposer, proposer, second=officer.person),
+                kept.action,
+                json.loads(proposal.values),
+            )
+        except BaseException as fault:
+            # Where the ledger itself failed, this fails too; the next opening says FAILED then.
+            why = getattr(fault.__cause__, "reason", "") or type(fault).__name__
+            self._moved(claimed, State.FAILED, officer.person, note=why)
+            raise
+        self._moved(claimed, State.EXECUTED, officer.person)
+        return {"id": kept.id, "state": State.EXECUTED.value, "answer": dict(answer)}
 
-        return do
+    def _reject(self, officer: Officer, request: Reject) -> Answer:
+        kept = self._open(request.id)
+        act = self._operations.act(officer, kept.action)
+        if officer.person == kept.proposer:
+            raise UserError("who proposed it withdraws it: passerelle proposals withdraw")
+        text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
+        with _refusing():
+            self._demand_signed(officer.person, act, text, request.signature, signatures.APPROVAL)
+        self._moved(kept, State.REJECTED, officer.person, request.signature, request.reason)
+        return {"id": kept.id, "state": State.REJECTED.value}
 
-    def _withdraw(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.text("id", ID)
-
-        def do() -> Answer:
-            kept = self._open(identifier)
-            if officer.person != kept.proposer:
-                raise NotAllowed("only who proposed it withdraws it; others reject it")
-            self._moved(kept, State.WITHDRAWN, officer.person)
-            return {"id": kept.id, "state": State.WITHDRAWN.value}
-
-        return do
+    def _withdraw(self, officer: Officer, request: Withdraw) -> Answer:
+        kept = self._open(request.id)
+        if officer.person != kept.proposer:
+            raise NotAllowed("only who proposed it withdraws it; others reject it")
+        self._moved(kept, State.WITHDRAWN, officer.person)
+        return {"id": kept.id, "state": State.WITHDRAWN.value}
 
     def _judged(self, officer: Officer, kept: Kept, signature: bytes, verdict: Verdict) -> None:
         """Ask everything anew. Raises what refuses it."""

@@ -20,37 +20,37 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, NotAllowed, Officer, always
+from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.errors import StaffUnknown, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring import alarms
 from gateway.operations.declaration import Role
+from gateway.operations.staff import ROLES, Add, Collect, End, List, Resume, Suspend
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import staff
 from gateway.store.people.staff import Member
 from gateway.store.sqlite import Database
 from gateway.trust.bundle import fingerprint
-from keys import certificates, signatures
+from keys import certificates
 from keys import officer_keys as officers
 from keys.errors import CertificateFault, SignatureRefused
-from keys.keyset import KeyKind, KeysetInForce
-from keys.officer_certificate import MOST_DAYS, badge, issue_badge, read_badge
-from keys.officer_keys import PROOF_BYTES, PUBLIC_BYTES, Request
+from keys.keyset import KeyKind, Keyset, KeysetInForce
+from keys.officer_certificate import badge, issue_badge, read_badge
 
 CUSTODY = Officer(
     "custody", frozenset({Role.OPERATOR}), custodial=True
 )  # whoever holds the keys' passphrase
 # All that CUSTODY may do: let people in and out, and see.
-FOUNDING = frozenset({"staff.add", "staff.end"})
+FOUNDING = frozenset(
+    each.declaration.name for each in (Add, End, Suspend, Resume) if each.declaration.founds
+)
 CUSTODIAL = FOUNDING | {"staff.list", "keys.list", "keys.show"}
 ENOUGH = 2  # operators who can do all of it by themselves
 DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that acts were denied
 
-_ROLES = {role.value: role for role in Role}
-_OPERATORS = frozenset({Role.OPERATOR})
 _WEIGHTY = (Role.OPERATOR.value, Role.EXAMINER.value)  # nobody becomes one by one person's word
 
 
@@ -70,15 +70,35 @@ class Staff:
         self._clock = clock
         self._denied = alarms.OnceInAWhile(DENIALS)
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done to the list."""
         return (
-            Act("staff.add", _OPERATORS, self._add, self._adds_two, self._state, self._plan_add),
-            Act("staff.end", _OPERATORS, self._end, self._operates, self._state, self._plan_end),
-            Act("staff.suspend", _OPERATORS, self._suspend),
-            Act("staff.resume", _OPERATORS, self._resume, always, self._state, self._plan_resume),
-            Act("staff.badge", _OPERATORS, self._badge),
-            Act("staff.list", frozenset({Role.OPERATOR, Role.AUDITOR}), self._list),
+            Handler(
+                request=Add,
+                do=self._add,
+                check=_check_request,
+                two=self._adds_two,
+                state=self._state,
+                plan=self._plan_add,
+            ),
+            Handler(
+                request=End,
+                do=self._end,
+                check=_check_other,
+                two=self._operates,
+                state=self._state,
+                plan=self._plan_end,
+            ),
+            Handler(request=Suspend, do=self._suspend, check=_check_other),
+            Handler(
+                request=Resume,
+                do=self._resume,
+                check=_check_other,
+                state=self._state,
+                plan=self._plan_resume,
+            ),
+            Handler(request=Collect, do=self._collect),
+            Handler(request=List, do=self._list),
         )
 
     def officer(self, certificate: bytes) -> Officer:
@@ -97,7 +117,7 @@ class Staff:
             or (held.person, held.roles) != (said.person, said.roles)
         ):
             raise StaffUnknown
-        return Officer(held.person, frozenset(_ROLES[name] for name in held.roles))
+        return Officer(held.person, frozenset(ROLES[name] for name in held.roles))
 
     def present(self, certificate: bytes, shows: Callable[[bytes], bytes], nonce: bytes) -> Officer:
         """Return who bears a certificate whose key is there too: `shows` signs the challenge of this nonce.
@@ -127,123 +147,71 @@ class Staff:
             facts = {"actor": officer.person, "operation": act, "reason": "ROLE_REQUIRED"}
             self._sequencer.commit((alarms.entry(facts),))
 
-    def _add(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        request = Request(
-            arguments.text("person"),
-            arguments.octets("public", PUBLIC_BYTES),
-            arguments.octets("approving", signatures.PUBLIC_BYTES),
-            arguments.octets("proof", PROOF_BYTES),
+    def _add(self, officer: Officer, request: Add) -> Answer:
+        now, keyset = self._clock(), self._keyset.current
+        self._demand_new(request)
+        pem = _issued(
+            keyset,
+            request.public,
+            now,
+            person=request.person,
+            roles=request.roles,
+            days=request.days,
         )
-        roles = arguments.words("roles", _ROLES)
-        days = arguments.number("days", 1, MOST_DAYS, MOST_DAYS)
-        person, public = request.person, request.public
-        _demand_other(officer, person)
-        try:
-            request.demand_proof()
-        except SignatureRefused:
-            raise UserError(
-                "proof: not signed by both keys of the request for this person; have the person make it anew:"
-                " passerelle staff request"
-            ) from None
+        new = Member(
+            sha256(request.public).digest(),
+            request.person,
+            request.roles,
+            now,
+            certificates.validity(pem)[1],
+            approving=request.approving,
+        )
+        self._commit(officer, new, "GRANTED", staff.grant(new))
+        return _handed_out(new, pem, keyset, now)
 
-        def do() -> Answer:
-            now = self._clock()
-            self._demand_new(person, public, request.approving)
-            keyset = self._keyset.current
-            authority = keyset.primary(KeyKind.TLS_CA).certificate
-            try:
-                pem = issue_badge(
-                    badge(person, roles), authority, keyset.tls_ca(), public, now, days=days
-                )
-                expires = certificates.validity(pem)[1]
-            except CertificateFault as fault:
-                raise UserError(str(fault)) from None
-            pin = sha256(public).digest()
-            new = Member(pin, person, roles, now, expires, approving=request.approving)
-            self._commit(officer, new, "GRANTED", staff.grant(new))
-            return {
-                **_plain(new, now),
-                "certificate": pem.decode("ascii"),
-                "authority": keyset.tls_ca_pem.decode("ascii"),
-            }
+    def _end(self, officer: Officer, request: End) -> Answer:
+        now, live = self._clock(), self._live(request.person)
+        for each in live:
+            self._commit(officer, each, "ENDED", staff.end(each.pin, now))
+        return {"person": request.person, "ended": len(live)}
 
-        return do
-
-    def _end(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        person = arguments.text("person")
-        _demand_other(officer, person)
-
-        def do() -> Answer:
-            now, live = self._clock(), self._live(person)
-            for each in live:
-                self._commit(officer, each, "ENDED", staff.end(each.pin, now))
-            return {"person": person, "ended": len(live)}
-
-        return do
-
-    def _badge(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _collect(self, officer: Officer, request: Collect) -> Answer:
         """Issue the officer certificate of a key that is in force already: what two persons granted, nothing else."""
         del officer
-        public = arguments.octets("public", PUBLIC_BYTES)
+        now, keyset = self._clock(), self._keyset.current
+        with self._database.reader() as reader:
+            held = staff.member(reader, sha256(request.public).digest())
+        if held is None or not held.live(now):
+            raise UserError("this key is not in force: has another operator approved it?")
+        days = max(1, (held.expires - now) // timedelta(days=1))
+        pem = _issued(keyset, request.public, now, person=held.person, roles=held.roles, days=days)
+        return _handed_out(held, pem, keyset, now)
 
-        def do() -> Answer:
-            now, keyset = self._clock(), self._keyset.current
-            with self._database.reader() as reader:
-                held = staff.member(reader, sha256(public).digest())
-            if held is None or not held.live(now):
-                raise UserError("this key is not in force: has another operator approved it?")
-            days = max(1, (held.expires - now) // timedelta(days=1))
-            try:
-                pem = issue_badge(
-                    badge(held.person, held.roles),
-                    keyset.primary(KeyKind.TLS_CA).certificate,
-                    keyset.tls_ca(),
-                    public,
-                    now,
-                    days=days,
-                )
-            except CertificateFault as fault:
-                raise UserError(str(fault)) from None
-            return {
-                **_plain(held, now),
-                "certificate": pem.decode("ascii"),
-                "authority": keyset.tls_ca_pem.decode("ascii"),
-            }
+    def _suspend(self, officer: Officer, request: Suspend) -> Answer:
+        now, live = self._clock(), self._live(request.person)
+        facts = {**officer.facts, "person": request.person, "reason": request.reason}
+        leaves = [
+            leaf
+            for each in live
+            for leaf in (
+                Leaf(_frame(EntryType.STAFF, each.pin), {**facts, "state_after": "SUSPENDED"}),
+                _alarm(each.pin, {**facts, "operation": "SUSPEND"}),
+            )
+        ]
+        self._sequencer.commit(leaves, [staff.suspend(each.pin, now) for each in live])
+        return {"person": request.person, "suspended": len(live)}
 
-        return do
-
-    def _suspend(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        person, reason = arguments.text("person"), arguments.reason()
-        _demand_other(officer, person)
-
-        def do() -> Answer:
-            now, live = self._clock(), self._live(person)
-            facts = {**officer.facts, "person": person, "reason": reason}
-            leaves = [
-                leaf
-                for each in live
-                for leaf in (
-                    Leaf(_frame(EntryType.STAFF, each.pin), {**facts, "state_after": "SUSPENDED"}),
-                    _alarm(each.pin, {**facts, "operation": "SUSPEND"}),
-                )
-            ]
-            self._sequencer.commit(leaves, [staff.suspend(each.pin, now) for each in live])
-            return {"person": person, "suspended": len(live)}
-
-        return do
-
-    def _resume(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        person, reason = arguments.text("person"), arguments.reason()
-        _demand_other(officer, person)
-
-        def do() -> Answer:
-            out = self._out(person)
-            facts = {**officer.facts, "person": person, "reason": reason, "state_after": "GRANTED"}
-            leaves = [Leaf(_frame(EntryType.STAFF, each.pin), facts) for each in out]
-            self._sequencer.commit(leaves, [staff.resume(each.pin) for each in out])
-            return {"person": person, "resumed": len(out)}
-
-        return do
+    def _resume(self, officer: Officer, request: Resume) -> Answer:
+        out = self._out(request.person)
+        facts = {
+            **officer.facts,
+            "person": request.person,
+            "reason": request.reason,
+            "state_after": "GRANTED",
+        }
+        leaves = [Leaf(_frame(EntryType.STAFF, each.pin), facts) for each in out]
+        self._sequencer.commit(leaves, [staff.resume(each.pin) for each in out])
+        return {"person": request.person, "resumed": len(out)}
 
     def _live(self, person: str) -> list[Member]:
         """Return what is in force of a person; raises UserError for nothing."""
@@ -268,26 +236,31 @@ class Staff:
             )
         return out
 
-    def _demand_new(self, person: str, public: bytes, approving: bytes) -> None:
+    def _demand_new(self, request: Add) -> None:
         """Raise UserError for keys that are somebody's already, whoever asks with them."""
-        if any(m.approving == approving and m.person != person for m in self.members()):
+        if any(
+            m.approving == request.approving and m.person != request.person for m in self.members()
+        ):
             raise UserError("this key is another person's; have the person make a request anew")
-        pin = sha256(public).digest()
+        pin = sha256(request.public).digest()
         if any(m.pin == pin for m in self.members()):
             raise UserError(staff.KNOWN)
 
-    def _plan_add(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        public, approving = (bytes.fromhex(str(values.get(n, ""))) for n in ("public", "approving"))
-        self._demand_new(str(values.get("person")), public, approving)
-        return _said_of_adding(values)
+    def _plan_add(self, request: Add) -> tuple[str, ...]:
+        self._demand_new(request)
+        person, printed = request.person, fingerprint(_own(request).content())
+        return (
+            f"{person} is granted access, as {', '.join(request.roles)}, for {request.days} days.",
+            f"The keys' fingerprint is {printed}. Have {person} read it out before you approve.",
+        )
 
-    def _plan_end(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        self._live(str(values.get("person")))
-        return (f"Every officer certificate of {values.get('person')} ends at once and for good.",)
+    def _plan_end(self, request: End) -> tuple[str, ...]:
+        self._live(request.person)
+        return (f"Every officer certificate of {request.person} ends at once and for good.",)
 
-    def _plan_resume(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        self._out(str(values.get("person")))
-        return (f"The officer certificates of {values.get('person')} are valid again.",)
+    def _plan_resume(self, request: Resume) -> tuple[str, ...]:
+        self._out(request.person)
+        return (f"The officer certificates of {request.person} are valid again.",)
 
     def people(self, roles: frozenset[Role]) -> frozenset[str]:
         """Return who has one of these roles in force, and a key to sign proposals and approvals with."""
@@ -302,7 +275,7 @@ class Staff:
         """Return the roles that a person has in force."""
         now = self._clock()
         live = [each for each in self.members() if each.person == person and each.live(now)]
-        return frozenset(_ROLES[name] for each in live for name in each.roles)
+        return frozenset(ROLES[name] for each in live for name in each.roles)
 
     def approving(self, person: str, roles: frozenset[Role]) -> tuple[bytes, ...]:
         """Return the public halves, in force, by which a person in one of these roles proposes and approves.
@@ -319,20 +292,20 @@ class Staff:
             and names & set(each.roles)
         )
 
-    def _adds_two(self, values: Mapping[str, object]) -> bool:
-        """Tell whether the person of an act becomes an operator or examiner, or has an operator's officer certificate not ended."""
-        return _weighs(values) or any(
-            each.person == values.get("person")
+    def _adds_two(self, request: Add) -> bool:
+        """Tell whether the person becomes an operator or examiner, or has an operator's officer certificate not ended."""
+        return any(role in _WEIGHTY for role in request.roles) or any(
+            each.person == request.person
             and each.ended is None
             and Role.OPERATOR.value in each.roles
             for each in self.members()
         )
 
-    def _operates(self, values: Mapping[str, object]) -> bool:
-        """Tell whether the person of an act is an operator now."""
+    def _operates(self, request: End) -> bool:
+        """Tell whether the person is an operator now."""
         now, name = self._clock(), Role.OPERATOR.value
         return any(
-            each.person == values.get("person") and each.live(now) and name in each.roles
+            each.person == request.person and each.live(now) and name in each.roles
             for each in self.members()
         )
 
@@ -341,16 +314,11 @@ class Staff:
         now = self._clock()
         return [[each.pin.hex(), *each.roles] for each in self.members() if each.live(now)]
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _list(self, officer: Officer, request: List) -> Answer:
         del officer
-        page = Page(arguments)
-
-        def do() -> Answer:
-            now = self._clock()
-            shown, more = page.slice(self.members())
-            return {"staff": [_plain(each, now) for each in shown], "next_page_token": more}
-
-        return do
+        now = self._clock()
+        shown, more = Page(request).slice(self.members())
+        return {"staff": [_plain(each, now) for each in shown], "next_page_token": more}
 
     def members(self) -> list[Member]:
         """Return every officer certificate ever granted."""
@@ -385,31 +353,45 @@ def founds(known: Collection[Member], of: Member, *, ends: bool) -> bool:
     return not ends and of.roles == (name,) and of.person not in ever and len(ever) < ENOUGH
 
 
-def _weighs(values: Mapping[str, object]) -> bool:
-    roles = values.get("roles")
-    return isinstance(roles, list) and any(role in roles for role in _WEIGHTY)
+def _issued(
+    keyset: Keyset, public: bytes, now: datetime, *, person: str, roles: tuple[str, ...], days: int
+) -> bytes:
+    """Return the certificate of a key, PEM; raises UserError where none can be issued."""
+    authority = keyset.primary(KeyKind.TLS_CA).certificate
+    try:
+        return issue_badge(badge(person, roles), authority, keyset.tls_ca(), public, now, days=days)
+    except CertificateFault as fault:
+        raise UserError(str(fault)) from None
 
 
-def _said_of_adding(values: Mapping[str, object]) -> tuple[str, ...]:
-    roles = values.get("roles")
-    named = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
-    days = values.get("days", MOST_DAYS)
-    return (
-        f"{values.get('person')} is granted access, as {named}, for {days} days.",
-        f"The keys' fingerprint is {_fingerprint(values)}. Have {values.get('person')} read it out before you approve.",
-    )
+def _handed_out(of: Member, pem: bytes, keyset: Keyset, now: datetime) -> Answer:
+    return {
+        **_plain(of, now),
+        "certificate": pem.decode("ascii"),
+        "authority": keyset.tls_ca_pem.decode("ascii"),
+    }
 
 
-def _fingerprint(values: Mapping[str, object]) -> str:
-    """Return the fingerprint of the request in an act's arguments, which were read before."""
-    public, approving = (bytes.fromhex(str(values.get(n, ""))) for n in ("public", "approving"))
-    return fingerprint(Request(str(values.get("person")), public, approving, b"").content())
+def _own(request: Add) -> officers.Request:
+    """Return the request that the person made on their own machine."""
+    return officers.Request(request.person, request.public, request.approving, request.proof)
 
 
-def _demand_other(officer: Officer, person: str) -> None:
-    if person == CUSTODY.person:
+def _check_request(officer: Officer, request: Add) -> None:
+    _check_other(officer, request)
+    try:
+        _own(request).demand_proof()
+    except SignatureRefused:
+        raise UserError(
+            "proof: not signed by both keys of the request for this person; have the person make it anew:"
+            " passerelle staff request"
+        ) from None
+
+
+def _check_other(officer: Officer, request: Add | End | Suspend | Resume) -> None:
+    if request.person == CUSTODY.person:
         raise UserError("person: that name is kept for whoever holds the keys' passphrase")
-    if person == officer.person:
+    if request.person == officer.person:
         raise NotAllowed("nobody adds to or ends their own access; ask another operator")
 
 

@@ -7,14 +7,13 @@ the gateway starts: what it refuses while it serves does not keep it from starti
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from gateway import telemetry, user_files
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer, always
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.agreements import signatures
 from gateway.agreements.signatures import SUFFIX, AgreementFolder, Vetted
 from gateway.errors import UserError
@@ -24,7 +23,7 @@ from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
-from gateway.operations.declaration import Role
+from gateway.operations.agreements import Sign
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Subject
 from gateway.store.ledger.sequencer import Leaf, Sequencer
@@ -38,8 +37,6 @@ ALARM = "AGREEMENTS"
 LONGEST_REASON = (
     300  # characters of a complaint that an entry keeps; it names file, line and key first
 )
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.toml")
-_TEXT = re.compile(rf"(?s).{{1,{MAX_BYTES}}}")
 
 _log = telemetry.logger("agreements")
 
@@ -96,16 +93,10 @@ class ActiveAgreements:
         self._keep(self._vetted_last)
         self._tell(self._vetted_last.faults)
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
-        operators = frozenset({Role.OPERATOR})
         return (
-            Act(
-                *("agreements.sign", operators, self._sign, always),
-                state=self._state,
-                plan=self._plan,
-                about=_about,
-            ),
+            Handler(request=Sign, do=self._sign, state=self._state, plan=self._plan, about=_about),
         )
 
     def round(self) -> None:
@@ -175,33 +166,27 @@ class ActiveAgreements:
         """Return what is in force: an approval counts beside the same agreements as its proposal."""
         return sorted(each.digest for versions in self.current.values() for each in versions)
 
-    def _sign(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        name = arguments.text("file", _FILE)
-        text = arguments.text("text", _TEXT).encode()
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            agreement = self._signable(name, text)
-            frame = Frame(
-                type=EntryType.AGREEMENT,
-                entry_class=EntryClass.OTHER,
-                partner_id=agreement.partner,
-                agreement_id=agreement.id,
-                agreement_version=agreement.version,
-                subject_reference="SIGNED",
-            )
-            facts = {
-                **officer.facts,
-                "reason": reason,
-                "agreement_digest": agreement.digest,
-            }
-            self._sequencer.commit((Leaf(frame, facts),), ())
-            line = signatures.signature(self._keyset.current.signing(), text)
-            atomic_file.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
-            atomic_file.replace(self._folder / name, text)
-            return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
-
-        return do
+    def _sign(self, officer: Officer, request: Sign) -> Answer:
+        name, text = request.file, request.text.encode()
+        agreement = self._signable(name, text)
+        frame = Frame(
+            type=EntryType.AGREEMENT,
+            entry_class=EntryClass.OTHER,
+            partner_id=agreement.partner,
+            agreement_id=agreement.id,
+            agreement_version=agreement.version,
+            subject_reference="SIGNED",
+        )
+        facts = {
+            **officer.facts,
+            "reason": request.reason,
+            "agreement_digest": agreement.digest,
+        }
+        self._sequencer.commit((Leaf(frame, facts),), ())
+        line = signatures.signature(self._keyset.current.signing(), text)
+        atomic_file.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
+        atomic_file.replace(self._folder / name, text)
+        return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
 
     def _signable(self, name: str, text: bytes) -> Agreement:
         """Return what a file says; raises UserError where it is none, or its name is taken."""
@@ -215,10 +200,10 @@ class ActiveAgreements:
             raise UserError(f"{name} is in the agreements folder with other content: rename yours")
         return agreement
 
-    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+    def _plan(self, request: Sign) -> tuple[str, ...]:
         """Say what signing a file would bring into force, once it lies in the folder."""
-        name = str(values.get("file"))
-        agreement = self._signable(name, str(values.get("text")).encode())
+        name = request.file
+        agreement = self._signable(name, request.text.encode())
         return (
             f"{name} is signed: {agreement.title}; {agreement.name}, with {agreement.partner}.",
             f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
@@ -226,11 +211,11 @@ class ActiveAgreements:
         )
 
 
-def _about(officer: Officer, values: Mapping[str, object]) -> tuple[str, tuple[Leaf, ...]]:
+def _about(officer: Officer, request: Sign) -> tuple[str, tuple[Leaf, ...]]:
     """Return the agreement that a file says, in words; nobody in particular is shown by it."""
     del officer
     try:
-        agreement = parse(str(values.get("text")).encode(), str(values.get("file")))
+        agreement = parse(request.text.encode(), request.file)
     except MalformedAgreement as fault:
         raise UserError(str(fault)) from None
     return (

@@ -9,87 +9,67 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Callable
+from typing import Any
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.directory.publication import DirectoryPublication
 from gateway.errors import UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.active_keyset import ActiveKeyset
-from gateway.operations.declaration import Role
+from gateway.operations.directory import Adopt, Draft, Status
 from keys.lifecycle import KeyState
 
-_OPERATORS = frozenset({Role.OPERATOR})
-_READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
-_ROLE = re.compile(r"root|targets")
 _NAMED = "the directory's root key holders named it"
-_BASE64 = re.compile(r"[A-Za-z0-9+/=]{4,349528}")  # of the largest metadata file
 
 
 class DirectoryOperations:
-    """The acts about our directory."""
+    """The operations on our directory."""
 
     def __init__(self, publication: DirectoryPublication, active_keyset: ActiveKeyset) -> None:
         self._publication = publication
         self._active_keyset = active_keyset
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("directory.status", _READERS, self._status),
-            Act("directory.draft", _OPERATORS, self._draft),
-            Act("directory.adopt", _OPERATORS, self._adopt),
+            Handler(request=Status, do=self._status),
+            Handler(request=Draft, do=self._draft),
+            Handler(request=Adopt, do=self._adopt),
         )
 
-    def _status(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer, arguments
+    def _status(self, officer: Officer, request: Status) -> Answer:
+        del officer, request
+        self._demand()
+        return {
+            "roles": [
+                {
+                    "role": role.name,
+                    "version": role.version,
+                    "expires": role.expires.isoformat(timespec="seconds"),
+                    "keys": role.keys,
+                    "threshold": role.threshold,
+                }
+                for role in self._publication.repository.status()
+            ],
+            "targets": sorted(self._publication.repository.published()),
+        }
 
-        def do() -> Answer:
-            self._demand()
-            return {
-                "roles": [
-                    {
-                        "role": role.name,
-                        "version": role.version,
-                        "expires": role.expires.isoformat(timespec="seconds"),
-                        "keys": role.keys,
-                        "threshold": role.threshold,
-                    }
-                    for role in self._publication.repository.status()
-                ],
-                "targets": sorted(self._publication.repository.published()),
-            }
-
-        return do
-
-    def _draft(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _draft(self, officer: Officer, request: Draft) -> Answer:
         del officer
-        role = arguments.text("role", _ROLE)
+        self._demand()
+        content = self._publication.draft(request.role)
+        return {"role": request.role, "metadata": base64.b64encode(content).decode("ascii")}
 
-        def do() -> Answer:
-            self._demand()
-            content = self._publication.draft(role)
-            return {"role": role, "metadata": base64.b64encode(content).decode("ascii")}
-
-        return do
-
-    def _adopt(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        text = arguments.text("metadata", _BASE64)
-
-        def do() -> Answer:
-            self._demand()
-            try:
-                content = base64.b64decode(text, validate=True)
-            except (binascii.Error, ValueError):
-                raise UserError("metadata: not base64") from None
-            self._promote(officer, content)
-            role, version = self._publication.adopt(content)
-            bundle = self._active_keyset.publish(actor=officer.person)
-            return {"role": role, "version": version, "entry_version": bundle.version}
-
-        return do
+    def _adopt(self, officer: Officer, request: Adopt) -> Answer:
+        self._demand()
+        try:
+            content = base64.b64decode(request.metadata, validate=True)
+        except (binascii.Error, ValueError):
+            raise UserError("metadata: not base64") from None
+        self._promote(officer, content)
+        role, version = self._publication.adopt(content)
+        bundle = self._active_keyset.publish(actor=officer.person)
+        return {"role": role, "version": version, "entry_version": bundle.version}
 
     def _promote(self, officer: Officer, content: bytes) -> None:
         """Put in use the pairs that were waiting to be named: who asks for their signatures finds them.

@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway import user_files
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
 from gateway.ledger import signed_note
 from gateway.ledger import timestamp as stamp
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.timestamp import SKEW, StampRefused
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
-from gateway.operations.declaration import Role
+from gateway.operations.ledger import Stamp
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
@@ -66,9 +65,9 @@ class Timestamps:
         self._begun = clock()
         self._one = threading.Lock()  # the round and an operator: one asks at a time
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
-        return (Act("ledger.stamp", frozenset({Role.OPERATOR, Role.AUDITOR}), self._asked),)
+        return (Handler(request=Stamp, do=self._stamp_now),)
 
     def round(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Have the newest checkpoint stamped where it is time; a failure is reported and counted, never raised.
@@ -130,17 +129,13 @@ class Timestamps:
         self._sequencer.commit((Leaf(frame, facts),), effect)  # (4)
         return checkpoint.size, at
 
-    def _asked(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer, arguments
-
-        def do() -> Answer:
-            try:
-                size, at = self.stamp()
-            except (StampRefused, OSError) as fault:
-                raise UserError(f"there is no time stamp: {fault}") from None
-            return {"size": size, "time": at.isoformat()}
-
-        return do
+    def _stamp_now(self, officer: Officer, request: Stamp) -> Answer:
+        del officer, request
+        try:
+            size, at = self.stamp()
+        except (StampRefused, OSError) as fault:
+            raise UserError(f"there is no time stamp: {fault}") from None
+        return {"size": size, "time": at.isoformat()}
 
     def _due(self, authority: Authority) -> datetime:
         with self._database.reader() as reader:

@@ -15,16 +15,14 @@ is counted from the first checkpoint after that.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway import calendar_bounds, user_files
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Officer
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.config import Settings
 from gateway.errors import ElementInvalid, InternalError, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -42,7 +40,7 @@ from gateway.ledger.signed_note import (
 )
 from gateway.ledger.witness_policy import MAX_POLICY, NONE, Policy, PolicyRefused
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
-from gateway.operations.declaration import Role
+from gateway.operations.ledger import AddCosignature, ListWitnesses
 from gateway.store.effects import Effect
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer
@@ -52,7 +50,6 @@ from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, OwnEntry
 
 NAME: Final = "WITNESSES"  # of what is late
-HEXADECIMAL: Final = re.compile(r"(?:[0-9a-f]{2}){1,131072}")  # a note, at most MAX_NOTE bytes
 _WRONG: Final = {
     "checkpoint": "this is no checkpoint that we signed: take the witness's .cosigned file of our ledger",
     "cosignature": "no witness of evidence.policy signed it: add its line to the policy first",
@@ -96,40 +93,34 @@ class Witnesses:
         self._begun = clock()
         self._accused: set[tuple[str, str]] = set()
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
-        who = frozenset({Role.OPERATOR, Role.AUDITOR})
-        return Act("witness.add", who, self._brought), Act("witness.list", who, self._listed)
+        return (
+            Handler(request=AddCosignature, do=self._add),
+            Handler(request=ListWitnesses, do=self._list),
+        )
 
-    def _brought(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+    def _add(self, officer: Officer, request: AddCosignature) -> Answer:
         """Keep what an independent witness said, which somebody brings by hand."""
         del officer
-        note = bytes.fromhex(arguments.text("note", HEXADECIMAL))
+        note = bytes.fromhex(request.note)
+        try:
+            names = self.add("", note)
+        except ElementInvalid as fault:
+            raise UserError(_WRONG[fault.metadata["element"]]) from None
+        return {"witnesses": ", ".join(names), "size": self._own.log.open(note).size}
 
-        def do() -> Answer:
-            try:
-                names = self.add("", note)
-            except ElementInvalid as fault:
-                raise UserError(_WRONG[fault.metadata["element"]]) from None
-            return {"witnesses": ", ".join(names), "size": self._own.log.open(note).size}
-
-        return do
-
-    def _listed(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer, arguments
-
-        def do() -> Answer:
-            quorum = "none is demanded" if self._policy is None else self._policy.quorum
-            left = self._deadline.left(NAME, self._clock())
-            late = None if left is None else int(left.total_seconds())
-            return {
-                "witnesses": self.latest(),
-                "quorum": quorum,
-                "reached": self.reached(),
-                "service_ends_in_s": late,
-            }
-
-        return do
+    def _list(self, officer: Officer, request: ListWitnesses) -> Answer:
+        del officer, request
+        quorum = "none is demanded" if self._policy is None else self._policy.quorum
+        left = self._deadline.left(NAME, self._clock())
+        late = None if left is None else int(left.total_seconds())
+        return {
+            "witnesses": self.latest(),
+            "quorum": quorum,
+            "reached": self.reached(),
+            "service_ends_in_s": late,
+        }
 
     def add(self, party: str, note: bytes) -> list[str]:
         """Keep what a witness said and return whose lines were kept; raises ElementInvalid where it is not of a checkpoint of ours, or nobody's.

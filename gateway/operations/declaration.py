@@ -107,6 +107,7 @@ class Declaration:
     two_persons  "" for one person, ALWAYS, or in words when it takes two
     plans        whether it can say what it would do and do nothing: --dry-run
     stops        whether it may leave the gateway without answers, which a person is asked about first: --yes
+    founds       whether who holds the keys' passphrase may do it while the gateway is stopped: --custody
     command      how it is typed after `passerelle`, e.g. keys rotate; "" where other commands use it
     examples     whole command lines, for the help
     """
@@ -116,6 +117,7 @@ class Declaration:
     two_persons: str = ""
     plans: bool = False
     stops: bool = False
+    founds: bool = False
     command: str = ""
     examples: tuple[str, ...] = ()
 
@@ -171,6 +173,7 @@ def operation(
     two_persons: str = "",
     plans: bool = False,
     stops: bool = False,
+    founds: bool = False,
     command: str | None = None,
     examples: tuple[str, ...] = (),
 ) -> Callable[[type[R]], type[R]]:
@@ -188,6 +191,7 @@ def operation(
             two_persons=two_persons,
             plans=plans,
             stops=stops,
+            founds=founds,
             command=name.replace(".", " ") if command is None else command,
             examples=examples,
         )

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
-from gateway.admin.arguments import FILE_NUMBER, Arguments
-from gateway.admin.operation import Act, Answer, Officer, always
+from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
+from gateway.domain.hold import HoldKind
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.operations.declaration import Role
+from gateway.operations.retention import REFERENCES, Holds, Place, Release
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import subjects
 from gateway.store.retention import holds
-from gateway.store.retention.holds import Hold, HoldKind
+from gateway.store.retention.holds import Hold
 from gateway.store.sqlite import Database
 
-HOLD_ID = re.compile(r"H-[0-9a-f]{16}")
-_FORMS = {
-    HoldKind.PERSON: FILE_NUMBER,
-    HoldKind.TRANSACTION: re.compile(r"[A-Z0-9-]{2,32}/[A-Za-z0-9-]{8,64}"),
-    HoldKind.PARTNER: re.compile(r"[A-Z0-9-]{2,32}"),
-}
 _NAMING = frozenset({HoldKind.PERSON, HoldKind.TRANSACTION})
-_PLACERS = frozenset({Role.OPERATOR, Role.CASEWORKER})
-# One operator lets a caseworker in; two let an operator in. So what takes two takes two operators.
-_OPERATORS = frozenset({Role.OPERATOR})
-_READERS = _PLACERS | {Role.AUDITOR}
 
 
 class HoldOperations:
@@ -45,63 +35,47 @@ class HoldOperations:
         self._database, self._sequencer = database, sequencer
         self._clock, self._random = clock, random
 
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Act("hold.place", _PLACERS, self._place),
-            Act(
-                *("hold.release", _OPERATORS, self._release, always),
+            Handler(request=Place, do=self._place, check=_check_reference),
+            Handler(
+                request=Release,
+                do=self._release,
                 state=self._state,
                 plan=self._plan,
                 about=self._about,
             ),
-            Act("hold.list", _READERS, self._list),
+            Handler(request=Holds, do=self._list),
         )
 
-    def _place(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        kind = HoldKind(arguments.word("kind", [kind.value for kind in HoldKind]))
-        form = _FORMS.get(kind)
-        reference = "" if form is None else arguments.text("reference", form)
-        reason = arguments.reason()
+    def _place(self, officer: Officer, request: Place) -> Answer:
+        kind, reference = request.kind, request.reference
+        one = Hold(
+            id=f"H-{self._random(8).hex()}",
+            kind=kind,
+            reference=reference,
+            reason=request.reason,
+            placed_by=officer.person,
+            placed=self._clock(),
+        )
+        with self._database.reader() as reader:
+            if not holds.known(reader, kind, reference):
+                raise UserError(f"there is no such {kind.value} here; look at how it is written")
+            subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
+        facts = {"hold": kind.value, "reason": request.reason, "actor": officer.person}
+        if subject is not None:
+            facts["subject"] = str(subject)
+        verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
+        self._sequencer.commit((Leaf(_frame(verb, one), facts),), holds.place(one))
+        return {"hold": one.id, "kind": kind.value, "reference": reference}
 
-        def do() -> Answer:
-            one = Hold(
-                id=f"H-{self._random(8).hex()}",
-                kind=kind,
-                reference=reference,
-                reason=reason,
-                placed_by=officer.person,
-                placed=self._clock(),
-            )
-            with self._database.reader() as reader:
-                if not holds.known(reader, kind, reference):
-                    raise UserError(
-                        f"there is no such {kind.value} here; look at how it is written"
-                    )
-                subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
-            facts = {"hold": kind.value, "reason": reason, "actor": officer.person}
-            if subject is not None:
-                facts["subject"] = str(subject)
-            verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
-            self._sequencer.commit((Leaf(_frame(verb, one), facts),), holds.place(one))
-            return {"hold": one.id, "kind": kind.value, "reference": reference}
-
-        return do
-
-    def _release(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        identifier = arguments.text("hold", HOLD_ID)
-        reason = arguments.reason()
-
-        def do() -> Answer:
-            found = self._standing(identifier)
-            facts = {"hold": found[0].kind.value, "reason": reason, **officer.facts}
-            leaf = Leaf(_frame("RELEASE", found[0]), facts)
-            self._sequencer.commit(
-                (leaf,), holds.release(identifier, officer.person, self._clock())
-            )
-            return {"hold": identifier, "released": True}
-
-        return do
+    def _release(self, officer: Officer, request: Release) -> Answer:
+        found = self._standing(request.hold)
+        facts = {"hold": found[0].kind.value, "reason": request.reason, **officer.facts}
+        leaf = Leaf(_frame("RELEASE", found[0]), facts)
+        self._sequencer.commit((leaf,), holds.release(request.hold, officer.person, self._clock()))
+        return {"hold": request.hold, "released": True}
 
     def _standing(self, identifier: str) -> list[Hold]:
         with self._database.reader() as reader:
@@ -115,20 +89,18 @@ class HoldOperations:
         with self._database.reader() as reader:
             return [one.id for one in holds.standing(reader).holds]
 
-    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        found = self._standing(str(values.get("hold")))
+    def _plan(self, request: Release) -> tuple[str, ...]:
+        found = self._standing(request.hold)
         return tuple(
             f"What {one.kind.value} {one.reference} keeps is erased again when it is due:"
             f" the hold of {one.placed:%Y-%m-%d} by {one.placed_by}, {one.reason}."
             for one in found
         )
 
-    def _about(
-        self, officer: Officer, values: Mapping[str, object]
-    ) -> tuple[str, tuple[Leaf, ...]]:
+    def _about(self, officer: Officer, request: Release) -> tuple[str, tuple[Leaf, ...]]:
         """Return what a hold keeps, in force or released, and the entry that says of whom that was shown."""
         with self._database.reader() as reader:
-            found = [one for one in holds.every(reader) if one.id == values.get("hold")]
+            found = [one for one in holds.every(reader) if one.id == request.hold]
             rows = _rows(found, lambda number: subjects.find(reader, number))
         words = "; ".join(
             f"{one.kind.value} {one.reference}".rstrip()
@@ -137,20 +109,26 @@ class HoldOperations:
         )
         return words, seen(officer, "proposal", rows) if rows else ()
 
-    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        ended = arguments.flag("released")
-        page = Page(arguments)
+    def _list(self, officer: Officer, request: Holds) -> Answer:
+        with self._database.reader() as reader:
+            found = holds.every(reader)
+            shown, more = Page(request).slice(
+                [one for one in found if request.released or one.released is None]
+            )
+            rows = _rows(shown, lambda number: subjects.find(reader, number))
+        if rows:
+            self._sequencer.commit(seen(officer, "holds", rows), ())
+        return {"holds": [_told(one) for one in shown], "next_page_token": more}
 
-        def do() -> Answer:
-            with self._database.reader() as reader:
-                found = holds.every(reader)
-                shown, more = page.slice([one for one in found if ended or one.released is None])
-                rows = _rows(shown, lambda number: subjects.find(reader, number))
-            if rows:
-                self._sequencer.commit(seen(officer, "holds", rows), ())
-            return {"holds": [_told(one) for one in shown], "next_page_token": more}
 
-        return do
+def _check_reference(officer: Officer, request: Place) -> None:
+    """Raise UserError where what is held is not named as its kind is."""
+    del officer
+    form = REFERENCES.get(request.kind)
+    if form is not None:
+        form.read("reference", request.reference)
+    elif request.reference:
+        raise UserError("reference: no such argument where everything is held")
 
 
 def _rows(shown: Sequence[Hold], find: Callable[[str], int | None]) -> list[About]:

@@ -10,25 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, literal, select
 
+from gateway.domain.hold import HoldKind
 from gateway.store.dated_rulings import Rulings, RulingState
 from gateway.store.effects import Effect
 from gateway.store.schema import asked, holds, leaves, subjects, transactions
 from gateway.store.times import milliseconds, moment
-
-
-class HoldKind(Enum):
-    """What a hold names: a file number, `PARTNER/number`, a partner, or nothing in particular."""
-
-    PERSON = "person"
-    TRANSACTION = "transaction"
-    PARTNER = "partner"
-    EVERYTHING = "everything"
-
 
 _RULINGS = Rulings(
     *(holds, holds.c.place_ms, holds.c.release_ms, holds.c.released_by),

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.admin.arguments import WANTED, Arguments
+from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Officer
 from gateway.errors import UserError
 from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 
-SOURCES = Path(__file__).parents[3] / "gateway"
-_TAKEN = re.compile(r'arguments\.(?:text|optional)\(\s*f?"([a-z_]+)')
 EVERYBODY = Officer("P-1", frozenset(Role), second="P-2")
-
-
-def test_every_argument_that_has_a_form_says_it() -> None:
-    taken = {
-        name.rstrip("_")
-        for path in SOURCES.rglob("*.py")
-        for name in _TAKEN.findall(path.read_text(encoding="utf-8"))
-    }
-
-    assert len(taken) > 20
-    assert taken - WANTED.keys() == set()
 
 
 @pytest.mark.parametrize("value", ["", None, 7, "\x00", "no such thing at all, surely not"])

@@ -14,6 +14,7 @@ from gateway.errors import UserError
 from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryType, decode
+from gateway.operations.agreements import Sign
 from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
@@ -421,4 +422,6 @@ def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
 def test_nobody_signs_another_partys_agreement(homes: Any, gateway: Gateway) -> None:
     """It is refused at the proposal, before a second person is asked."""
     with pytest.raises(UserError, match=r"agreement\.home: is not ours"):
-        gateway.active_agreements._plan({"file": "theirs.toml", "text": foreign(homes)})
+        gateway.active_agreements._plan(
+            Sign(file="theirs.toml", text=foreign(homes), reason="countersigned")
+        )

@@ -13,6 +13,7 @@ from hypothesis.strategies import lists, sampled_from
 
 from gateway.admin.operation import NotAllowed, Officer
 from gateway.admin.personal_data_access import About, seen
+from gateway.domain.hold import HoldKind
 from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.errors import UserError
 from gateway.law.query_policy import Decided
@@ -23,7 +24,7 @@ from gateway.server.application import Gateway
 from gateway.store.casework import withholdings
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
-from gateway.store.retention.holds import HoldKind, standing
+from gateway.store.retention.holds import standing
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")

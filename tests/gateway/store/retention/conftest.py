@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, update
 
+from gateway.domain.hold import HoldKind
 from gateway.domain.messages import Outcome
 from gateway.law.agreement import Agreements, AgreementsInForce
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
@@ -19,7 +20,7 @@ from gateway.store.exchange.transactions import Finding, Hit, seal_finding
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds
-from gateway.store.retention.holds import Hold, HoldKind
+from gateway.store.retention.holds import Hold
 from gateway.store.schema import asked, corrections, disclosures, reviews, transactions
 from gateway.watchdog import Watchdog
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, select, text, update
 
+from gateway.domain.hold import HoldKind
 from gateway.domain.messages import State
 from gateway.domain.outbound_query import UNANSWERED, OutboundState
 from gateway.law.retention_policy import RULES, RetentionClass, Schedule
@@ -18,7 +19,6 @@ from gateway.retention.erasure import BATCH
 from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.retention import due_data
 from gateway.store.retention.data_classes import SHELVES
-from gateway.store.retention.holds import HoldKind
 from gateway.store.schema import (
     asked,
     detail_keys,

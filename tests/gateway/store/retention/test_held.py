@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import booleans, fixed_dictionaries, integers, lists, sampled_from
 from sqlalchemy import insert, update
 
+from gateway.domain.hold import HoldKind
 from gateway.errors import InternalError, UserError
 from gateway.law.retention_policy import TWO_YEARS, RetentionClass, Schedule
 from gateway.store.dated_rulings import RulingState
 from gateway.store.retention import due_data, holds
-from gateway.store.retention.holds import HoldKind, Named
+from gateway.store.retention.holds import Named
 from gateway.store.schema import subjects, transactions
 from gateway.store.times import milliseconds
 

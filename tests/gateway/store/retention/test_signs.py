@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import watchdog as module
+from gateway.domain.hold import HoldKind
 from gateway.law.agreement import AgreementsInForce
 from gateway.retention import erasure
 from gateway.retention.erasure import Retention
-from gateway.store.retention.holds import HoldKind
 from gateway.watchdog import Watchdog
 
 if TYPE_CHECKING:
