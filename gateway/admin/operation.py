@@ -259,6 +259,11 @@ class OperationRegistry:
             self._handlers[handler.name] = handler
 
     @property
+    def handlers(self) -> tuple[Handler[Any] | Act, ...]:
+        """All of them."""
+        return tuple(self._handlers.values())
+
+    @property
     def acts(self) -> Mapping[str, frozenset[Role]]:
         """Which roles may do what."""
         return {name: handler.roles for name, handler in sorted(self._handlers.items())}

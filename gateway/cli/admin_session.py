@@ -104,13 +104,14 @@ def perform_or_propose(
     *,
     officer: Path | None = None,
     passphrase: Callable[[], bytes] | None = None,
+    custody: bool = False,
 ) -> dict[str, object]:
     """Have one act done, or, where it takes two persons, propose it; return its answer, or the proposal's.
 
     A proposal's answer has the names `proposal`, `plan` and `expires`; `said` tells of it.
     """
-    shown = credential_of(officer)
-    with at_desk(home, officer=shown, passphrase=passphrase) as do:
+    shown = None if custody else credential_of(officer)
+    with at_desk(home, officer=shown, passphrase=passphrase, custody=custody) as do:
         try:
             return do(act, values)
         except TwoNeeded:

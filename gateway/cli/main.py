@@ -203,7 +203,7 @@ def _console(app: typer.Typer) -> None:
 def _backup(app: typer.Typer) -> None:
     from gateway.cli.home import backup
 
-    app.command(epilog=backup.BACKUP)(backup.backup)
+    backup.add_backup(app)
 
 
 @listed(

@@ -1,7 +1,8 @@
 """Commands that are made of the declaration of an operation: its arguments, its help, its examples.
 
 Each takes the home folder, what the operation declares, and what every command on a gateway takes: --as,
---passphrase-file, --json; --dry-run where the operation has a plan, --yes where it may leave the gateway without answers.
+--passphrase-file, --json; --dry-run where the operation has a plan, --yes where it may leave the gateway without answers,
+--custody where whoever holds the keys' passphrase may do it.
 What is left to write of a command is how its answer is shown, and what it fills in by itself, from a file, say.
 """
 
@@ -27,6 +28,8 @@ from gateway.operations.declaration import Argument, Request
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gateway.client.officer_credential import Credential
+
 REFUSED = "Refused: "  # how a plan begins that would not be done
 
 DryRun = Annotated[
@@ -35,6 +38,14 @@ DryRun = Annotated[
 Yes = Annotated[
     bool,
     typer.Option("--yes", help="Do not ask, though nothing is answered from then on; it is said."),
+]
+Custody = Annotated[
+    bool,
+    typer.Option(
+        "--custody",
+        help="At a stopped gateway: as whoever holds the keys' passphrase, not as an operator. It is how the first two"
+        " operators come in; whatever it does after that is an ALARM.",
+    ),
 ]
 
 
@@ -53,10 +64,14 @@ class Call:
     passphrase: Callable[[], bytes]
     dry_run: bool = False
     yes: bool = False
+    custody: bool = False
 
-    def perform(self, **filled: object) -> dict[str, Any]:
+    def perform(
+        self, beside: Mapping[str, object] | None = None, /, **filled: object
+    ) -> dict[str, Any]:
         """Have it done and return the answer; where it takes two persons, or is a dry run, tell that and end the command.
 
+        beside   what is told of a proposal beside its own
         filled   values that the command has from elsewhere
         """
         values = {**self.values, **filled}
@@ -68,9 +83,12 @@ class Call:
             with self.session() as do:
                 demand_meant(do, declared.name, values, yes=self.yes)
         done = admin_session.perform_or_propose(
-            self.home, declared.name, values, officer=self.officer, passphrase=self.passphrase
+            *(self.home, declared.name, values),
+            officer=self.officer,
+            passphrase=self.passphrase,
+            custody=self.custody,
         )
-        if admin_session.said(self.context, self.home, done):
+        if admin_session.said(self.context, self.home, {**(beside or {}), **done}):
             raise typer.Exit(0)
         return done
 
@@ -81,10 +99,13 @@ class Call:
             return admin_session.pages(do, self.operation.declaration.name, values, rows)
 
     @contextmanager
-    def session(self) -> Iterator[Perform]:
-        """Have several operations done, one after the other."""
+    def session(self, credential: Credential | None = None) -> Iterator[Perform]:
+        """Have several operations done, one after the other.
+
+        credential   of the officer, where the command opened it already
+        """
         with admin_session.at_desk(
-            self.home, officer=self.officer, passphrase=self.passphrase
+            self.home, officer=credential or self.officer, passphrase=self.passphrase
         ) as perform:
             yield perform
 
@@ -153,12 +174,13 @@ def command(
                 passphrase=functools.cache(passphrase),
                 dry_run=given.get("dry_run", False),
                 yes=given.get("yes", False),
+                custody=given.get("custody", False),
             )
             body(call, **{each.name: given[each.name] for each in own})
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
-        run.__doc__ = operation.__doc__
+        run.__doc__, run.__module__ = operation.__doc__, body.__module__
         said = operation.declaration
         app.command(name=said.command.rpartition(" ")[2], epilog=example(*said.examples))(run)
         return body
@@ -175,6 +197,8 @@ def _common(operation: type[Request]) -> Iterator[inspect.Parameter]:
         yield inspect.Parameter("dry_run", _KEYWORD, annotation=DryRun, default=False)
     if operation.declaration.stops:
         yield inspect.Parameter("yes", _KEYWORD, annotation=Yes, default=False)
+    if operation.declaration.founds:
+        yield inspect.Parameter("custody", _KEYWORD, annotation=Custody, default=False)
     yield inspect.Parameter("officer", _KEYWORD, annotation=As, default=None)
     yield inspect.Parameter("passphrase_file", _KEYWORD, annotation=PassphraseFile, default=None)
     yield inspect.Parameter("as_json", _KEYWORD, annotation=Json, default=False)

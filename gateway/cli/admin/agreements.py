@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway import user_files
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
-from gateway.cli.output import Home, Json, No, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
+from gateway.cli import output
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Home, Json, No, example
 from gateway.errors import UserError
+from gateway.operations.agreements import Sign
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
@@ -119,35 +119,10 @@ def check(
     output.emit(context, {"ok": True, **row}, *shown)
 
 
-@app.command(
-    epilog=example(
-        "passerelle agreements sign can au-2.toml --reason 'countersigned by both parties'",
-        "passerelle proposals approve can P-0123456789abcdef --as p2   # another operator: then it is in the folder",
-    )
-)
-def sign(
-    context: typer.Context,
-    *,
-    home: Home,
-    file: File,
-    reason: Annotated[str, typer.Option(help="Why it may come into force; for the ledger.")],
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Propose that the gateway signs an agreement file. Once another operator approves, the file is in its folder.
-
-    The gateway then holds file and signature in its agreements folder, and takes them in its next round.
-    """
-    del as_json
-    answer = admin_session.perform_or_propose(
-        home,
-        "agreements.sign",
-        {"file": file.name, "text": _text(file), "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    admin_session.said(context, home, answer)
+@command(app, Sign)
+def sign(call: Call, *, file: File) -> None:
+    """Hand in the text of a file; two operators sign it, so there is nothing to show but the proposal."""
+    call.perform(file=file.name, text=_text(file))
 
 
 def _text(file: Path) -> str:

@@ -12,8 +12,10 @@ from gateway import user_files
 from gateway.cli import admin_session
 from gateway.cli import output as console
 from gateway.cli.admin_session import As
+from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
+from gateway.operations.directory import Adopt, Draft, Status
 
 app = typer.Typer(
     help="See how our directory stands, and have its root key holders sign.", no_args_is_help=True
@@ -51,31 +53,17 @@ Signed = Annotated[
 ]
 
 
-@app.command(epilog=example("passerelle directory status can"))
-def status(
-    context: typer.Context,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Say how each role stands: its version, its end, and how many of its keys must sign."""
-    del as_json
+@command(app, Status)
+def status(call: Call) -> None:
+    """Show each role."""
     from rich.table import Table
 
-    found = admin_session.perform(
-        home,
-        "directory.status",
-        {},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
+    found = call.perform()
     table = Table("role", "version", "ends", "keys", box=None)
-    roles = found["roles"]
-    for role in roles if isinstance(roles, list) else ():
+    for role in found["roles"]:
         quorum = f"{role['threshold']} of {role['keys']}"
         table.add_row(role["role"], str(role["version"]), role["expires"][:16], quorum)
-    console.emit(context, {"ok": True, **found}, table)
+    call.emit(found, table)
 
 
 @app.command(
@@ -198,7 +186,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
         if signed is not None:
             content = user_files.named(signed, LARGEST)
         else:
-            content = base64.b64decode(str(do("directory.draft", {"role": role})["metadata"]))
+            content = base64.b64decode(str(do(Draft.declaration.name, {"role": role})["metadata"]))
         content = _with_signatures(content, keepers, root_keys_passphrase_file)
         if output is not None:
             user_files.write(output, content)
@@ -209,7 +197,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
             )
             return
         text = base64.b64encode(content).decode("ascii")
-        done = do("directory.adopt", {"metadata": text})
+        done = do(Adopt.declaration.name, {"metadata": text})
     console.emit(
         context,
         {"ok": True, "adopted": True, **done},

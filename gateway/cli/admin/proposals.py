@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
 from gateway.cli.keys.custody import watched
-from gateway.cli.output import Code, Home, Json, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Code
 from gateway.errors import UserError
+from gateway.operations import proposals
 
 if TYPE_CHECKING:
     from gateway.client.officer_credential import Credential
@@ -21,36 +21,16 @@ app = typer.Typer(
     help="See what waits for a second person; approve it, reject it.", no_args_is_help=True
 )
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal, P-….")]
 SHOWN = 200  # characters of an argument that a screen shows; --json has all of it
 
 
-@app.command(
-    name="list",
-    epilog=example("passerelle proposals list can", "passerelle proposals list can --all"),
-)
-def list_(
-    context: typer.Context,
-    *,
-    home: Home,
-    everything: Annotated[bool, typer.Option("--all", help="Those too that were decided.")] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """List what waits for a second person. Exit code 1 where something does."""
-    del as_json
+@command(app, proposals.List)
+def list_(call: Call) -> None:
+    """Show what waits."""
     from rich.table import Table
 
-    found = admin_session.perform_all(
-        home,
-        "proposals.list",
-        {"all": everything},
-        "proposals",
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    rows: Any = found["proposals"]
+    found = call.perform_all("proposals")
+    rows = found["proposals"]
     table = Table("proposal", "action", "by", "state", "until", "decided by", box=None)
     for row in rows:
         table.add_row(
@@ -58,111 +38,49 @@ def list_(
             *(row["expires"][:16], row["decider"]),
         )
     waiting = any(row["state"] == "OPEN" for row in rows)
-    output.emit(context, {"ok": True, **found}, table, code=Code.NO if waiting else Code.DONE)
+    call.emit(found, table, code=Code.NO if waiting else Code.DONE)
 
 
-@app.command(epilog=example("passerelle proposals show can P-0123456789abcdef"))
-def show(
-    context: typer.Context,
-    *,
-    home: Home,
-    identifier: Id,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Show what was proposed, word for word, what it would do, and whether it could be approved now."""
-    del as_json
-    found = admin_session.perform(
-        home,
-        "proposals.show",
-        {"id": identifier},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(context, {"ok": True, **found}, *_lines(found))
+@command(app, proposals.Show)
+def show(call: Call) -> None:
+    """Show a proposal."""
+    found = call.perform()
+    call.emit(found, *_lines(found))
 
 
-@app.command(epilog=example("passerelle proposals approve can P-0123456789abcdef --as p2"))
+@command(app, proposals.Approve)
 def approve(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
-    identifier: Id,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Approve what another person proposed; it is done at once. Shows it first, and asks.
-
-    Nobody approves their own proposal, by whichever key. An approval counts for the words that were shown and for the
-    state that they were proposed in; whatever changed since, it is refused.
-    """
-    del as_json
-    shown = admin_session.credential_of(officer)
-    with admin_session.at_desk(
-        home, officer=shown, passphrase=passphrase_of(home, passphrase_file)
-    ) as do:
-        found = do("proposals.show", {"id": identifier})
+    """Show the proposal, ask, and hand in a signature under the words that were shown."""
+    shown = admin_session.credential_of(call.officer)
+    with call.session(shown) as do:
+        found = do(proposals.Show.declaration.name, call.values)
         output.confirm("\n".join(_lines(found)), "Approve, and have it done now?", yes=yes)
         with watched():
-            done = do(
-                "proposals.approve",
-                {"id": identifier, "signature": _answer(shown, found, "APPROVE")},
-            )
-    output.emit(context, {"ok": True, **done}, f"done  {identifier}  {found['action']}")
+            signed = {**call.values, "signature": _answer(shown, found, "APPROVE")}
+            done = do(call.operation.declaration.name, signed)
+    call.emit(done, f"done  {found['id']}  {found['action']}")
 
 
-@app.command(
-    epilog=example(
-        "passerelle proposals reject can P-0123456789abcdef --reason 'not agreed' --as p2"
-    )
-)
-def reject(
-    context: typer.Context,
-    *,
-    home: Home,
-    identifier: Id,
-    reason: Annotated[
-        str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger.")
-    ],
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Reject what another person proposed."""
-    del as_json
-    shown = admin_session.credential_of(officer)
-    with admin_session.at_desk(
-        home, officer=shown, passphrase=passphrase_of(home, passphrase_file)
-    ) as do:
-        found = do("proposals.show", {"id": identifier})
-        signature = _answer(shown, found, "REJECT")
-        done = do("proposals.reject", {"id": identifier, "reason": reason, "signature": signature})
-    output.emit(context, {"ok": True, **done}, f"rejected  {identifier}")
+@command(app, proposals.Reject)
+def reject(call: Call) -> None:
+    """Hand in a signature under the refusal of the words that were proposed."""
+    shown = admin_session.credential_of(call.officer)
+    with call.session(shown) as do:
+        found = do(proposals.Show.declaration.name, {"id": call.values["id"]})
+        signed = {**call.values, "signature": _answer(shown, found, "REJECT")}
+        done = do(call.operation.declaration.name, signed)
+    call.emit(done, f"rejected  {found['id']}")
 
 
-@app.command(epilog=example("passerelle proposals withdraw can P-0123456789abcdef"))
-def withdraw(
-    context: typer.Context,
-    *,
-    home: Home,
-    identifier: Id,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Take back what you proposed yourself."""
-    del as_json
-    done = admin_session.perform(
-        home,
-        "proposals.withdraw",
-        {"id": identifier},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(context, {"ok": True, **done}, f"withdrawn  {identifier}")
+@command(app, proposals.Withdraw)
+def withdraw(call: Call) -> None:
+    """Withdraw a proposal of one's own."""
+    done = call.perform()
+    call.emit(done, f"withdrawn  {done['id']}")
 
 
 def _answer(shown: Credential | None, found: dict[str, object], verdict: str) -> str:

@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.admin.arguments import PSEUDONYM
 from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
-from gateway.cli.output import Home, Json, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Json, example
 from gateway.errors import UserError
+from gateway.operations import staff
+from gateway.operations.forms import PSEUDONYM
 
 if TYPE_CHECKING:
     from keys.custody import Custody
@@ -34,11 +34,6 @@ Official = Annotated[
         help="The official's pseudonym, e.g. P-7; never a name.",
     ),
 ]
-
-Reason = Annotated[
-    str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger.")
-]
-
 
 Token = Annotated[
     str,
@@ -70,16 +65,6 @@ Out = Annotated[
 ]
 
 
-Custodial = Annotated[
-    bool,
-    typer.Option(
-        "--custody",
-        help="At a stopped gateway: as whoever holds the keys' passphrase, not as an operator. It is how the first two"
-        " operators come in; whatever it does after that is an ALARM.",
-    ),
-]
-
-
 @app.command(
     epilog=example(
         "passerelle staff request me --official P-7   # on P-7's own machine",
@@ -107,8 +92,7 @@ def request(
     from keys import officer_keys as officer
 
     _demand_own(folder)
-    if not PSEUDONYM.fullmatch(official):
-        raise UserError("a pseudonym has 1 to 64 of A-Z, a-z, 0-9, dot, underline and hyphen")
+    PSEUDONYM.read("--official", official)
     custody = _sealing(folder, token, passphrase_file)
     made = officer.make(folder, official, custody, token=token)
     printed, file = fingerprint(made.content()), folder / officer.REQUEST
@@ -176,49 +160,14 @@ def seal(
     )
 
 
-@app.command(
-    epilog=example(
-        "passerelle staff add can --request p7/request.json --role caseworker --as me",
-        "passerelle staff add can --request p2/request.json --role operator --custody   # the second operator",
-    )
-)
-def add(
-    context: typer.Context,
-    *,
-    home: Home,
-    request: RequestFile,
-    role: Annotated[
-        list[str],
-        typer.Option(
-            metavar="ROLE",
-            help="operator, registrar, caseworker, examiner or auditor; may be repeated.",
-        ),
-    ],
-    out: Out = None,
-    days: Annotated[int, typer.Option(min=1, max=90, help="How long the certificate lives.")] = 90,
-    custody: Custodial = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Grant access to a person who made the keys on their own machine: have our authority issue a certificate, of some roles.
-
-    Have the person read out the fingerprint, and give them the certificate. Nobody adds or ends themselves. An operator or an examiner
-    is granted access by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
-    """
-    del as_json
-    done = enlist(
-        home,
-        read_request(request),
-        role,
-        _certificate(request, out),
-        days=days,
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-        custody=custody,
-    )
-    if not admin_session.said(context, home, done):
-        _tell(context, done)
+@command(app, staff.Add)
+def add(call: Call, *, request: RequestFile, out: Out = None) -> None:
+    """Hand in the request in a file, and write the certificate where one person grants it."""
+    wanted, file = read_request(request), _certificate(request, out)
+    _demand_free(file)
+    printed = {"person": wanted.person, "fingerprint": _fingerprint(wanted)}
+    granted = call.perform(printed, **wanted.values())
+    _tell(call, {**printed, **_written(granted, file)})
 
 
 def read_request(file: Path) -> Request:
@@ -252,32 +201,19 @@ def requested(files: list[Path]) -> list[tuple[Request, Path]]:
     return found
 
 
-def enlist(
-    home: Path,
-    request: Request,
-    roles: list[str],
-    out: Path,
-    *,
-    days: int = 90,
-    officer: Path | None = None,
-    passphrase: Callable[[], bytes] | None = None,
-    custody: bool = False,
-) -> dict[str, object]:
-    """Have a certificate issued for a request, written to `out`; return what was granted, or the proposal of it."""
-    from gateway.trust.bundle import fingerprint
-
+def grant_first(
+    home: Path, request: Request, out: Path, *, passphrase: Callable[[], bytes]
+) -> None:
+    """Have a first operator's certificate issued, by whoever holds the keys' passphrase, and written to `out`."""
     _demand_free(out)
-    values = {**request.values(), "roles": roles, "days": days}
-    printed = {"person": request.person, "fingerprint": fingerprint(request.content())}
-    if custody:
-        granted = admin_session.perform(
-            home, "staff.add", values, passphrase=passphrase, custody=True
-        )
-    else:
-        granted = admin_session.perform_or_propose(
-            home, "staff.add", values, officer=officer, passphrase=passphrase
-        )
-    return {**printed, **(granted if "proposal" in granted else _written(granted, out))}
+    granted = admin_session.perform(
+        home,
+        staff.Add.declaration.name,
+        {**request.values(), "roles": ["operator"]},
+        passphrase=passphrase,
+        custody=True,
+    )
+    _written(granted, out)
 
 
 def _written(granted: dict[str, object], out: Path) -> dict[str, object]:
@@ -291,13 +227,17 @@ def _written(granted: dict[str, object], out: Path) -> dict[str, object]:
     return {**granted, "certificate": str(out)}
 
 
-def _tell(context: typer.Context, granted: dict[str, object]) -> None:
-    roles = granted["roles"]
-    output.emit(
-        context,
-        {"ok": True, **granted},
+def _fingerprint(request: Request) -> str:
+    from gateway.trust.bundle import fingerprint
+
+    return fingerprint(request.content())
+
+
+def _tell(call: Call, granted: dict[str, Any]) -> None:
+    call.emit(
+        granted,
         f"person       {granted['person']}",
-        f"roles        {', '.join(roles) if isinstance(roles, list) else ''}",
+        f"roles        {', '.join(granted['roles'])}",
         f"until        {granted['expires']}",
         f"fingerprint  {granted['fingerprint']}  → the person's own; have them read it out",
         f"certificate  {granted['certificate']}  → give it to the person: passerelle staff install",
@@ -348,153 +288,46 @@ def _sealing(folder: Path, token: str, file: Path | None) -> Custody:
     return FileCustody.create(folder / officer.KEK, secret())
 
 
-@app.command(epilog=example("passerelle staff end can --official P-7 --as me"))
-def end(
-    context: typer.Context,
-    *,
-    home: Home,
-    official: Official,
-    custody: Custodial = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Revoke a person's access: every certificate of theirs ends at once, also in the middle of a connection."""
-    del as_json
-    passphrase, values = passphrase_of(home, passphrase_file), {"person": official}
-    if custody:
-        done = admin_session.perform(home, "staff.end", values, passphrase=passphrase, custody=True)
-    else:
-        done = admin_session.perform_or_propose(
-            home, "staff.end", values, officer=officer, passphrase=passphrase
-        )
-    if admin_session.said(context, home, done):
-        return
-    output.emit(
-        context, {"ok": True, **done}, f"{official}  {done['ended']} officer certificates ended"
-    )
+@command(app, staff.End)
+def end(call: Call) -> None:
+    """Revoke a person's access."""
+    done = call.perform()
+    call.emit(done, f"{done['person']}  {done['ended']} officer certificates ended")
 
 
-@app.command(
-    epilog=example(
-        "passerelle staff collect can --request p8/request.json --as me   # after another operator approved it"
-    )
-)
-def collect(
-    context: typer.Context,
-    *,
-    home: Home,
-    request: RequestFile,
-    out: Out = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Write the certificate of a person to whom two granted access; give it to the person."""
-    del as_json
-    from gateway.trust.bundle import fingerprint
-
+@command(app, staff.Collect)
+def collect(call: Call, *, request: RequestFile, out: Out = None) -> None:
+    """Write the certificate that two granted."""
     wanted, file = read_request(request), _certificate(request, out)
     _demand_free(file)
-    given = admin_session.perform(
-        home,
-        "staff.badge",
-        {"public": wanted.public.hex()},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    _tell(context, {"fingerprint": fingerprint(wanted.content()), **_written(given, file)})
+    given = call.perform(public=wanted.public.hex())
+    _tell(call, {"fingerprint": _fingerprint(wanted), **_written(given, file)})
 
 
-@app.command(
-    epilog=example(
-        "passerelle staff suspend can --official P-7 --reason 'certificate key lost on the train'"
-    )
-)
-def suspend(
-    context: typer.Context,
-    *,
-    home: Home,
-    official: Official,
-    reason: Reason,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Suspend a person's access at once, until two grant it again. One operator may; it is an ALARM."""
-    del as_json
-    done = admin_session.perform(
-        home,
-        "staff.suspend",
-        {"person": official, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(
-        context,
-        {"ok": True, **done},
-        f"{official}  {done['suspended']} officer certificates suspended",
-    )
+@command(app, staff.Suspend)
+def suspend(call: Call) -> None:
+    """Suspend a person's access."""
+    done = call.perform()
+    call.emit(done, f"{done['person']}  {done['suspended']} officer certificates suspended")
 
 
-@app.command(
-    epilog=example(
-        "passerelle staff resume can --official P-7 --reason 'found, never out of sight'"
-    )
-)
-def resume(
-    context: typer.Context,
-    *,
-    home: Home,
-    official: Official,
-    reason: Reason,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Grant a suspended person access again; two operators do it, and this proposes it."""
-    del as_json
-    done = admin_session.perform_or_propose(
-        home,
-        "staff.resume",
-        {"person": official, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    if not admin_session.said(context, home, done):
-        output.emit(
-            context,
-            {"ok": True, **done},
-            f"{official}  {done['resumed']} officer certificates resumed",
-        )
+@command(app, staff.Resume)
+def resume(call: Call) -> None:
+    """Propose a person's return."""
+    done = call.perform()
+    call.emit(done, f"{done['person']}  {done['resumed']} officer certificates resumed")
 
 
-@app.command(name="list", epilog=example("passerelle staff list can"))
-def list_(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """List who was granted access, with which roles, until when."""
-    del as_json
+@command(app, staff.List)
+def list_(call: Call) -> None:
+    """Show our people."""
     from rich.table import Table
 
-    found = admin_session.perform_all(
-        home,
-        "staff.list",
-        {},
-        "staff",
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
+    found = call.perform_all("staff")
     table = Table("person", "roles", "until", "", box=None)
-    rows = found["staff"]
-    for row in rows if isinstance(rows, list) else []:
+    for row in found["staff"]:
         ended = f"ended {row['ended'][:16]}" if row["ended"] else "out of date"
         ended = f"suspended {row['suspended'][:16]}" if row["suspended"] else ended
         state = "in force" if row["in_force"] else ended
         table.add_row(row["person"], ", ".join(row["roles"]), row["expires"][:16], state)
-    output.emit(context, {"ok": True, **found}, table)
+    call.emit(found, table)

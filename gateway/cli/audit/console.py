@@ -19,6 +19,7 @@ from gateway.cli.audit.session import Asked, AuditSession, KeyPassphrase, Where,
 from gateway.cli.output import In, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 from gateway.errors import UserError
+from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.auditor.console.access_log import ViewLog
@@ -161,7 +162,7 @@ def _recorder(asked: Asked, room: AuditSession) -> Callable[[str], None]:
         words = "".join(each if " " <= each <= "~" else "?" for each in what)[:LONGEST]
         admin_session.perform(
             home,
-            "audit.read",
+            audit.Read.declaration.name,
             {"question": words, "reason": asked.reason},
             officer=asked.officer,
             passphrase=passphrase,

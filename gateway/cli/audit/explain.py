@@ -28,6 +28,7 @@ from gateway.cli.passphrase import passphrase_of
 from gateway.errors import UserError
 from gateway.language import Language, Message, say
 from gateway.ledger.exchange_history import Question
+from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.ledger.exchange_history import ExchangeHistory
@@ -88,7 +89,7 @@ def explain(
             raise UserError("say why you read: --reason WORDS; a live gateway records it first")
         read = admin_session.perform(
             where,
-            "audit.transaction",
+            audit.Transaction.declaration.name,
             {"transaction": number, "partner": partner, "reason": reason},
             officer=officer,
             passphrase=passphrase_of(where, passphrase_file),

@@ -18,6 +18,7 @@ from gateway.cli.output import Code, Home, In, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 from gateway.errors import UserError
 from gateway.language import say
+from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
@@ -113,7 +114,9 @@ def replay(
 
 
 def _one(perform: Perform, number: str, reason: str) -> list[object]:
-    entries = perform("audit.transaction", {"transaction": number, "reason": reason})["entries"]
+    entries = perform(
+        audit.Transaction.declaration.name, {"transaction": number, "reason": reason}
+    )["entries"]
     return entries if isinstance(entries, list) else []
 
 
@@ -124,7 +127,7 @@ def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
     asked: dict[str, object] = {"since": since.replace(tzinfo=UTC).isoformat(), "reason": reason}
     found: list[object] = []
     while True:
-        page = perform("audit.queries", asked)
+        page = perform(audit.Queries.declaration.name, asked)
         entries = page["entries"]
         if not isinstance(entries, list):
             raise UserError("the gateway handed no list of entries; is it of this release?")

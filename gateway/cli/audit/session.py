@@ -24,6 +24,7 @@ from gateway import calendar_bounds, user_files
 from gateway.cli import admin_session, output
 from gateway.cli.passphrase import passphrase_of
 from gateway.errors import UserError
+from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.auditor.index import Index
@@ -221,7 +222,7 @@ def live(asked: Asked, question: str) -> Stored:
         raise UserError("say why you read: --reason WORDS; a live gateway records it first")
     admin_session.perform(
         home,
-        "audit.read",
+        audit.Read.declaration.name,
         {"question": question, "reason": asked.reason},
         officer=asked.officer,
         passphrase=passphrase_of(home, asked.passphrase_file),

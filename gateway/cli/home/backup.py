@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
-from gateway.cli.output import Home, Json, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
+from gateway.cli import output
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Json, PassphraseFile, example
 from gateway.errors import UserError
+from gateway.operations.backup import Begin, Recipient
 
 SHOWN = 16  # digits of a key id that are enough to tell ours apart
 
@@ -26,36 +26,29 @@ app = typer.Typer(
 )
 
 
-def backup(
-    context: typer.Context,
-    *,
-    home: Home,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; it must not exist.")],
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Write the gateway into one file that only the recovery key opens; it may serve meanwhile.
+def add_backup(app: typer.Typer) -> None:
+    """Add `passerelle backup`, which is no command of a group."""
+    command(app, Begin)(backup)
 
-    Settings, wrapped keys, ledger, gallery, agreements, partners and their checkpoints: as of one moment. FILE.keys
-    beside it holds the keys to sealed details: keep it until the next backup and no longer.
-    """
-    del as_json
+
+def backup(
+    call: Call,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; it must not exist.")],
+) -> None:
+    """Have the gateway say for whom and as of when, then write the file from here."""
     from gateway import config
     from gateway.backup.archive import write
     from gateway.backup.detail_keys import beside
     from keys.envelope import SealingKey
 
-    told = admin_session.perform(
-        home, "backup.begin", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-    )
-    recipient = SealingKey(bytes.fromhex(str(told["recipient"])))
+    told = call.perform()
+    recipient = SealingKey(bytes.fromhex(told["recipient"]))
     with output.bar("sealing", 1) as advance:
-        manifest = write(config.load(home), recipient, str(told["made"]), file.absolute())
+        manifest = write(config.load(call.home), recipient, told["made"], file.absolute())
         advance(1)
     size = file.stat().st_size
     document = {
-        "ok": True,
         "file": str(file),
         "keys": str(beside(file)),
         "bytes": size,
@@ -63,8 +56,7 @@ def backup(
         "files": len(manifest.items),
         "recovery_key": recipient.key_id.hex(),
     }
-    output.emit(
-        context,
+    call.emit(
         document,
         f"backup    {file}  {size:,} bytes, {len(manifest.items)} files, as of {manifest.made}",
         f"sealed    for the recovery key {recipient.key_id.hex()[:SHOWN]}",
@@ -187,35 +179,19 @@ def show(
     _told(context, folder, recovery.read_recipient(folder / recovery.PUBLIC).key_id.hex())
 
 
-@app.command(
-    epilog=example("passerelle recovery use can recipient.json --reason 'yearly'   # two operators")
-)
+@command(app, Recipient)
 def use(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="recipient.json of the recovery key's folder.")
     ],
-    reason: Annotated[str, typer.Option(metavar="WORDS", help="Why; it goes into the ledger.")],
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Propose that backups are sealed for a recovery key from now on; another operator approves it."""
-    del as_json
+    """Hand in the public half in a file."""
     from keys import recovery
 
-    public = recovery.read_recipient(file).public
-    told = admin_session.perform_or_propose(
-        home,
-        "backup.recipient",
-        {"public": public.hex(), "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    if not admin_session.said(context, home, told):
-        output.emit(context, {"ok": True, **told}, f"recovery key  {told['recipient']}")
+    told = call.perform(public=recovery.read_recipient(file).public.hex())
+    call.emit(told, f"recovery key  {told['recipient']}")
 
 
 def _told(context: typer.Context, folder: Path, kid: str) -> None:
@@ -228,7 +204,6 @@ def _told(context: typer.Context, folder: Path, kid: str) -> None:
     )
 
 
-BACKUP = example("passerelle backup can /mnt/backup/can-2026-03-01.backup")
 RESTORE = example(
     "passerelle restore can.backup can2 --recovery recovery --checkpoint CAN.checkpoint",
     "passerelle restore can.backup can2 --recovery recovery --checkpoint CAN.checkpoint"

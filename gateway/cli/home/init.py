@@ -28,7 +28,7 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.admin.staff import enlist, requested
+from gateway.cli.admin.staff import grant_first, requested
 from gateway.cli.output import Json
 from gateway.errors import UserError
 from keys import atomic_file
@@ -142,7 +142,7 @@ def init(
 
     def let_in(home: Path) -> None:
         for wanted, out in operators:
-            enlist(home, wanted, ["operator"], out, passphrase=passphrase, custody=True)
+            grant_first(home, wanted, out, passphrase=passphrase)
 
     try:
         agreements, printed = found(

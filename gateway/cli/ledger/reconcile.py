@@ -19,6 +19,7 @@ from gateway.cli.output import Code, In, Json, PassphraseFile, example
 from gateway.cli.passphrase import log_of, passphrase_of
 from gateway.errors import UserError
 from gateway.language import Message, say
+from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.auditor.reconcile import Compared, Statement
@@ -194,7 +195,7 @@ def _sworn(home: Path, ours: Statement, asked: Asked) -> bytes:
 
     told = admin_session.perform(
         home,
-        "audit.stated",
+        audit.State.declaration.name,
         {
             "partner": ours.other,
             "digest": statement_receipt.digest(ours.to_bytes()),
@@ -237,7 +238,7 @@ def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> 
     """Have the gateway record that a period was compared, and how it came out."""
     admin_session.perform(
         home,
-        "audit.reconciled",
+        audit.Reconcile.declaration.name,
         {
             "partner": theirs.party,
             "since": _day(theirs.since),

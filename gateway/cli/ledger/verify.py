@@ -11,9 +11,12 @@ import typer
 from gateway import user_files
 from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
+from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.passphrase import log_of, passphrase_of
 from gateway.errors import UserError
+from gateway.operations import audit
+from gateway.operations.ledger import Stamp
 
 SHOWN = 50  # findings printed for eyes; --json has them all
 
@@ -112,7 +115,7 @@ def export(
     asked = f"export since {since:%Y-%m-%d}" if since else "export of the whole ledger"
     admin_session.perform(
         home,
-        "audit.read",
+        audit.Read.declaration.name,
         {"question": asked, "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
@@ -261,22 +264,11 @@ def verify_receipt(
     )
 
 
-@app.command(epilog=example("passerelle ledger stamp can", "passerelle ledger stamp can --json"))
-def stamp(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Have the newest checkpoint stamped by the time stamp authority now, not at the next hour."""
-    del as_json
-    told = admin_session.perform(
-        home, "ledger.stamp", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-    )
-    line = f"stamped  {told['size']} entries  {told['time']}"
-    output.emit(context, {"ok": True, **told}, line)
+@command(app, Stamp)
+def stamp(call: Call) -> None:
+    """Show what was stamped."""
+    told = call.perform()
+    call.emit(told, f"stamped  {told['size']} entries  {told['time']}")
 
 
 def _verify_bundle(

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway import user_files
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
-from gateway.cli.output import Code, Home, Json, No, PassphraseFile, example
-from gateway.cli.passphrase import log_of, passphrase_of
+from gateway.cli import output
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Code, Json, No, PassphraseFile, example
+from gateway.cli.passphrase import log_of
 from gateway.errors import UserError
+from gateway.operations.ledger import AddCosignature, ListWitnesses
 
 if TYPE_CHECKING:
     from gateway.auditor.witness import Seen, Watcher
@@ -212,58 +213,28 @@ def check(
     _sentence(context, judged, said)
 
 
-@app.command(
-    epilog=example(
-        "passerelle witness submit can commissioner/passerelle-CAN.cosigned --as staff/p1"
-    )
-)
+@command(app, AddCosignature)
 def submit(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     note: Annotated[
         Path, typer.Argument(metavar="NOTE", help="A checkpoint that a witness cosigned.")
     ],
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Bring an independent witness's cosignature to the gateway whose checkpoint it is."""
-    del as_json
+    """Hand in a file."""
     from gateway.ledger.signed_note import MAX_NOTE
 
-    octets = user_files.named(note, MAX_NOTE)
-    told = admin_session.perform(
-        home,
-        "witness.add",
-        {"note": octets.hex()},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(context, {"ok": True, **told}, f"kept  entries {told['size']}  {told['witnesses']}")
+    told = call.perform(note=user_files.named(note, MAX_NOTE).hex())
+    call.emit(told, f"kept  entries {told['size']}  {told['witnesses']}")
 
 
-@app.command(
-    name="list", epilog=example("passerelle witness list can", "passerelle witness list can --json")
-)
-def list_(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Say who has cosigned the gateway's ledger, up to which entry and when, and whether that is enough."""
-    del as_json
-    told = admin_session.perform(
-        home, "witness.list", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-    )
-    found = told["witnesses"]
-    rows = found if isinstance(found, list) else []
-    lines = [f"{row['witness']}  {row['size']} entries  {row['time']}" for row in rows]
+@command(app, ListWitnesses)
+def list_(call: Call) -> None:
+    """Show who cosigned."""
+    told = call.perform()
+    lines = [f"{row['witness']}  {row['size']} entries  {row['time']}" for row in told["witnesses"]]
     lines.append(f"quorum  {told['quorum']}  {told['reached']} entries")
-    output.emit(context, {"ok": True, **told}, *lines)
+    call.emit(told, *lines)
 
 
 @app.command(

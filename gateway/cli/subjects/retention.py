@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
-from gateway.cli.output import Code, Home, Json, PassphraseFile, example
-from gateway.cli.passphrase import passphrase_of
+from gateway.cli import output
+from gateway.cli.operation_command import Call, command
+from gateway.cli.output import Code
+from gateway.operations import retention
 
 BATCHES = 25  # of each class at a time, so that the bar moves every few seconds
 
@@ -19,79 +19,44 @@ app = typer.Typer(
 hold = typer.Typer(help="Legal holds: what they name is not erased.", no_args_is_help=True)
 app.add_typer(hold, name="hold")
 
-Reason = Annotated[
-    str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger.")
-]
 
-
-@app.command(
-    epilog=example("passerelle retention status can", "passerelle retention status can --json")
-)
-def status(
-    context: typer.Context,
-    *,
-    home: Home,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Say by class what is kept, what is due, what is overdue, and what a hold keeps.
-
-    Exit code 1 where something is overdue: then no query is answered until it is erased.
-    """
-    del as_json
-    found = admin_session.perform(
-        home,
-        "retention.status",
-        {},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    overdue: Any = found["overdue"]
-    output.emit(
-        context,
-        {"ok": not overdue, **found},
+@command(app, retention.Status)
+def status(call: Call) -> None:
+    """Show what is kept, by class."""
+    found = call.perform()
+    overdue = found["overdue"]
+    call.emit(
+        found,
         _table(found["classes"]),
-        *(f"overdue  {', '.join(overdue)}  → passerelle retention run {home}" for _ in overdue[:1]),
+        *(
+            f"overdue  {', '.join(overdue)}  → passerelle retention run {call.home}"
+            for _ in overdue[:1]
+        ),
         code=Code.NO if overdue else Code.DONE,
     )
 
 
-@app.command(
-    epilog=example("passerelle retention run can --dry-run", "passerelle retention run can")
-)
+@command(app, retention.Run)
 def run(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would go, and erase nothing.")
     ] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Erase what is due now and nothing holds; each batch is one entry of the ledger.
-
-    The gateway does the same every ten minutes while it serves. Interrupted, run it again: what was erased is
-    erased, and nothing is half. Exit code 1 where something stays overdue.
-    """
-    del as_json
-    with admin_session.at_desk(
-        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-    ) as do:
-        before: Any = do("retention.status", {})["classes"]
+    """Erase batch after batch, with a bar."""
+    with call.session() as do:
+        before: Any = do(retention.Status.declaration.name, {})["classes"]
         due = {row["class"]: row["due"] for row in before if row["due"]}
         if dry_run:
             lines = [_sentence(row) for row in before if row["due"] or row["held"]]
-            document = {"ok": True, "would_erase": due, "classes": before}
-            output.emit(context, document, *(lines or ["nothing is due"]))
+            call.emit({"would_erase": due, "classes": before}, *(lines or ["nothing is due"]))
             return
         erased: dict[str, int] = {}
         with output.bar("erasing", sum(due.values())) as advance:
             more: object = True
             while more:
-                done: Any = do("retention.run", {"batches": BATCHES})
+                done: Any = do(call.operation.declaration.name, {"batches": BATCHES})
                 for name, count in done["erased"].items():
                     erased[name] = erased.get(name, 0) + count
                 advance(sum(done["erased"].values()))
@@ -99,33 +64,20 @@ def run(
     overdue: list[str] = done["overdue"]
     lines = [f"{name:16} {count} erased" for name, count in sorted(erased.items())]
     if overdue:
-        lines.append(f"overdue          {', '.join(overdue)}  → passerelle retention status {home}")
-    output.emit(
-        context,
-        {
-            "ok": not overdue,
-            "erased": erased,
-            "journal_empty": done["journal_empty"],
-            "overdue": overdue,
-        },
+        lines.append(
+            f"overdue          {', '.join(overdue)}  → passerelle retention status {call.home}"
+        )
+    call.emit(
+        {"erased": erased, "journal_empty": done["journal_empty"], "overdue": overdue},
         *(lines or ["nothing was due"]),
         code=Code.NO if overdue else Code.DONE,
     )
 
 
-@hold.command(
-    epilog=example(
-        "passerelle retention hold place can --subject 1024-77 --reason 'access request 14'",
-        "passerelle retention hold place can --transaction AUS/20260301-0123456789abcdef0123"
-        " --reason 'court file 9'",
-        "passerelle retention hold place can --everything --reason 'inquiry'",
-    )
-)
+@command(hold, retention.Place)
 def place(
-    context: typer.Context,
+    call: Call,
     *,
-    home: Home,
-    reason: Reason,
     subject: Annotated[
         str,
         typer.Option(
@@ -137,89 +89,37 @@ def place(
     ] = "",
     partner: Annotated[str, typer.Option(metavar="ID", help="All that is a partner's.")] = "",
     everything: Annotated[bool, typer.Option("--everything", help="All there is.")] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Hold something: nothing of it is erased until the hold is released.
-
-    The prints of a query are no matter of holds: they are destroyed when the search is over (IRPR 315.43(2)).
-    """
-    del as_json
+    """Hold the one thing that was named."""
     named = {"person": subject, "transaction": transaction, "partner": partner}
     given = [(kind, reference) for kind, reference in named.items() if reference]
     given += [("everything", "")] if everything else []
     if len(given) != 1:
         raise typer.BadParameter("name one of --subject, --transaction, --partner, --everything")
     kind, reference = given[0]
-    values = {"kind": kind, "reason": reason} | ({"reference": reference} if reference else {})
-    done = admin_session.perform(
-        home,
-        "hold.place",
-        values,
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    output.emit(
-        context, {"ok": True, **done}, f"hold  {done['hold']}  stands on {kind} {reference}"
-    )
+    done = call.perform(kind=kind, reference=reference)
+    call.emit(done, f"hold  {done['hold']}  stands on {kind} {reference}")
 
 
-@hold.command(
-    epilog=example("passerelle retention hold release can H-0123456789abcdef --reason 'closed'")
-)
-def release(
-    context: typer.Context,
-    *,
-    home: Home,
-    identifier: Annotated[str, typer.Argument(metavar="HOLD", help="The hold, H-….")],
-    reason: Reason,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """Release a hold: what it kept and is due goes with the next run. It takes two; this proposes it."""
-    del as_json
-    done = admin_session.perform_or_propose(
-        home,
-        "hold.release",
-        {"hold": identifier, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    if not admin_session.said(context, home, done):
-        output.emit(context, {"ok": True, **done}, f"hold  {done['hold']}  released")
+@command(hold, retention.Release)
+def release(call: Call) -> None:
+    """Release a hold."""
+    done = call.perform()
+    call.emit(done, f"hold  {done['hold']}  released")
 
 
-@hold.command(name="list", epilog=example("passerelle retention hold list can --released"))
-def list_(
-    context: typer.Context,
-    *,
-    home: Home,
-    released: Annotated[bool, typer.Option("--released", help="Those too that ended.")] = False,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
-) -> None:
-    """List the holds that stand: on what, since when, by whom and why."""
-    del as_json
+@command(hold, retention.Holds)
+def list_(call: Call) -> None:
+    """Show the holds."""
     from rich.table import Column, Table
 
-    found = admin_session.perform_all(
-        home,
-        "hold.list",
-        {"released": released},
-        "holds",
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    rows: Any = found["holds"]
+    found = call.perform_all("holds")
     table = Table(Column("hold", no_wrap=True), "on", "since", "by", "why", "", box=None)
-    for row in rows:
+    for row in found["holds"]:
         ended = f"released {row['released'][:16]}" if row["released"] else ""
         on = f"{row['kind']} {row['reference']}".strip()
         table.add_row(row["hold"], on, row["since"][:16], row["by"], row["reason"], ended)
-    output.emit(context, {"ok": True, **found}, table)
+    call.emit(found, table)
 
 
 def _table(rows: Any) -> Any:  # noqa: ANN401 - plain values of an act; rich is met lazily

@@ -198,15 +198,15 @@ def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
         requests.append(tmp_path / f"request-{person}.json")
         requests[-1].write_bytes(keys.request().to_bytes())
     before = sorted(tmp_path.iterdir())
-    let_in, seen = init.enlist, list[Any]()
+    grant, seen = init.grant_first, list[Any]()
 
     def fails(*words: Any, **more: Any) -> Any:
         seen.append(words)
         if len(seen) > 1:
             raise UserError("this one is refused")
-        return let_in(*words, **more)
+        return grant(*words, **more)
 
-    monkeypatch.setattr(init, "enlist", fails)
+    monkeypatch.setattr(init, "grant_first", fails)
     words = ("init", tmp_path / "can", "--party", "CAN", *files)
     said = run(*words, *(word for one in requests for word in ("--operator", one)))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.admin.staff import enlist
+from gateway.cli.admin.staff import grant_first
 from gateway.client import officer_credential
 from keys import atomic_file, signatures
 from keys.certificates import SEED_BYTES
@@ -216,7 +216,7 @@ def test_keys_in_clear_open_nothing_until_they_are_sealed(
     keys = OfficerKeys("P-1", seed, approving)
     gateway = passphrase[1].read_bytes().strip
     out = tmp_path / "certificate"
-    enlist(home, keys.request(), ["operator"], out, passphrase=gateway, custody=True)
+    grant_first(home, keys.request(), out, passphrase=gateway)
     shown = json.loads(out.read_text())
     body = {
         "format": 2,
