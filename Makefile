@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PROTOS := $(wildcard proto/gateway/v1/*.proto)
 SRC    := gateway matcher keys tests deploy
 
-.PHONY: demo test check lint types imports settings settings-current law law-current law-mutants proto proto-current buf lock bench clean
+.PHONY: demo test check lint types imports settings settings-current operations operations-current law law-current law-mutants proto proto-current buf lock bench clean
 
 demo: $(STAMP)  ## the main job on this machine, from nothing
 	$(BIN)/passerelle demo
@@ -15,7 +15,7 @@ test: $(STAMP)  ## everything that must hold, the habits of `check` among it
 	sh deploy/chromium.sh $(VENV)
 	$(BIN)/python -m pytest -n auto --dist worksteal -r s
 
-check: lint types imports law-current settings-current proto-current buf  ## the habits alone, one after the other: quicker to read
+check: lint types imports law-current settings-current operations-current proto-current buf  ## the habits alone, one after the other: quicker to read
 
 lint: $(STAMP)  ## style
 	$(BIN)/ruff check --quiet $(SRC)
@@ -32,6 +32,12 @@ settings: $(STAMP)  ## remake docs/settings.md from gateway/config.py
 
 settings-current: $(STAMP)  ## the reference of settings says what the code says
 	$(BIN)/python -m gateway.exercises.settings_reference --check
+
+operations: $(STAMP)  ## remake docs/operations.md from gateway/operations
+	$(BIN)/python -m gateway.exercises.operations_reference
+
+operations-current: $(STAMP)  ## the reference of operations says what the code says
+	$(BIN)/python -m gateway.exercises.operations_reference --check
 
 law: $(STAMP)  ## remake docs/law.md from docs/law.toml
 	$(BIN)/python -m gateway.exercises.compliance_table

@@ -8,12 +8,12 @@ import pytest
 import typer
 
 from gateway import calendar_bounds
-from gateway.admin.arguments import Arguments
 from gateway.cli.audit import session
 from gateway.cli.keys import compromised
 from gateway.errors import UserError
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey, sign_checkpoint, signed_at
+from gateway.operations.forms import MOMENT
 from gateway.subjects.record_row import BadRow, read_status
 from keys.signatures import LogKey
 
@@ -57,10 +57,10 @@ def test_a_time_is_read_in_utc() -> None:
 
 @pytest.mark.parametrize("text", EDGES)
 def test_a_time_at_the_edge_of_the_calendar_is_refused_wherever_it_is_read(text: str) -> None:
-    """Arguments of acts, the table of people, and the command line; each names a remedy."""
+    """Arguments of operations, the table of people, and the command line; each names a remedy."""
     assert calendar_bounds.read(text) is None
     with pytest.raises(UserError, match="1970 to 2199"):
-        Arguments({"since": text}).time("since")
+        MOMENT.read("since", text)
     with pytest.raises(BadRow):
         read_status({"status": "FOREIGN_NATIONAL", "confirmed": text}, datetime.now(UTC))
     with pytest.raises(typer.BadParameter, match="1970 to 2199"):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from gateway import config
 from gateway.cli import old_spellings
 from gateway.cli.main import app
-from gateway.exercises import settings_reference
+from gateway.exercises import operations_reference, settings_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (
@@ -126,6 +126,21 @@ def test_the_readme_is_two_screens_and_names_the_two_words() -> None:
     assert len(text.splitlines()) <= SCREENS
     assert "make demo" in text
     assert "make test" in text
+
+
+def test_the_reference_of_operations_is_what_is_declared() -> None:
+    """`make operations` makes it; every operation is in it, with whoever may ask for it."""
+    text = operations_reference.render()
+
+    assert (ROOT / operations_reference.PLACE).read_text(encoding="utf-8") == text, (
+        "run `make operations`"
+    )
+    rows = re.findall(
+        r"^\| `([a-z.-]+)` \| .* \| ([a-z, ]+) \| .+ \| (?:yes|) \| .+ \|$", text, re.MULTILINE
+    )
+    assert {name for name, _ in rows} == {
+        each.declaration.name for each in operations_reference.every_operation()
+    }
 
 
 def test_the_reference_of_settings_is_what_the_code_says() -> None:

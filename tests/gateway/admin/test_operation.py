@@ -1,38 +1,41 @@
-"""The table of acts: the right role, strict arguments, and nothing done before both are known."""
+"""The table of operations: the right role, strict arguments, and nothing done before both are known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, NotAllowed, Officer, OperationRegistry
+from gateway.admin.operation import Answer, Handler, NotAllowed, Officer, OperationRegistry
 from gateway.domain.person import Ground
 from gateway.errors import UserError
-from gateway.operations.declaration import Role
+from gateway.operations.declaration import Request, Role, argument, operation
+from gateway.operations.forms import PSEUDONYM, named
 
+EVERYBODY = Officer("P-1", frozenset(Role), second="P-2")
 REGISTRAR = Officer("P-1", frozenset({Role.REGISTRAR}))
 
 
-def desk(done: list[str]) -> OperationRegistry:
-    def read(officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        word = arguments.text("word")
-        ground = arguments.choice("ground", Ground, Ground.SOVEREIGNTY)
+@operation("test.say", roles=frozenset({Role.REGISTRAR}), command="")
+class Say(Request):
+    """Say a word."""
 
-        def do() -> Answer:
-            done.append(word)
-            return {"by": officer.person, "ground": ground.name}
-
-        return do
-
-    return OperationRegistry([Act("say", frozenset({Role.REGISTRAR}), read)])
+    word: str = argument(PSEUDONYM)
+    ground: Ground = argument(named(Ground), default=Ground.SOVEREIGNTY)
 
 
-def test_an_act_is_done_by_whom_it_is_for() -> None:
+def registry(done: list[str]) -> OperationRegistry:
+    def say(officer: Officer, request: Say) -> Answer:
+        done.append(request.word)
+        return {"by": officer.person, "ground": request.ground.name}
+
+    return OperationRegistry([Handler(request=Say, do=say)])
+
+
+def test_an_operation_is_done_by_whom_it_is_for() -> None:
     done: list[str] = []
 
-    assert desk(done).perform(REGISTRAR, "say", {"word": "a"}) == {
+    assert registry(done).perform(REGISTRAR, "test.say", {"word": "a"}) == {
         "by": "P-1",
         "ground": "SOVEREIGNTY",
     }
@@ -44,7 +47,7 @@ def test_another_role_does_nothing(role: Role) -> None:
     done: list[str] = []
 
     with pytest.raises(NotAllowed, match="registrar"):
-        desk(done).perform(Officer("P-2", frozenset({role})), "say", {"word": "a"})
+        registry(done).perform(Officer("P-2", frozenset({role})), "test.say", {"word": "a"})
 
     assert done == []
 
@@ -67,49 +70,20 @@ def test_arguments_are_strict_and_nothing_is_done_before_they_are_read(
     done: list[str] = []
 
     with pytest.raises(UserError):
-        desk(done).perform(REGISTRAR, "say", values)
+        registry(done).perform(REGISTRAR, "test.say", values)
 
     assert done == []
 
 
-def test_an_unknown_act_is_no_act() -> None:
+def test_an_unknown_operation_is_none() -> None:
     with pytest.raises(UserError, match="there is no act"):
-        desk([]).perform(REGISTRAR, "sing", {})
+        registry([]).perform(REGISTRAR, "sing", {})
 
 
-@pytest.mark.parametrize(
-    ("take", "value"),
-    [
-        (lambda a: a.reason("x"), "  "),
-        (lambda a: a.reason("x"), "a\x1b[0m"),
-        (lambda a: a.reason("x"), "a" * 501),
-        (lambda a: a.number("x", 1, 3), 4),
-        (lambda a: a.number("x", 1, 3), True),
-        (lambda a: a.flag("x"), "yes"),
-        (lambda a: a.choices("x", Ground), ["WHIM"]),
-        (lambda a: a.choices("x", Ground), "SOVEREIGNTY"),
-        (lambda a: a.time("x"), "2026-01-01"),
-        (lambda a: a.time("x"), 7),
-        (lambda a: a.octets("x", 2), "zz00"),
-        (lambda a: a.optional("x"), "a b"),
-    ],
-)
-def test_a_wrong_argument_is_named_and_not_repeated(
-    take: Callable[[Arguments], object], value: object
-) -> None:
-    with pytest.raises(UserError) as caught:
-        take(Arguments({"x": value}))
-
-    assert str(caught.value).startswith("x")
-    assert "WHIM" not in str(caught.value)
-
-
-def test_what_may_be_absent_may_be() -> None:
-    empty = Arguments({})
-
-    assert empty.optional("a") == ""
-    assert empty.time("b") is None
-    assert empty.choices("c", Ground) == ()
-    assert empty.flag("d") is False
-    assert empty.number("e", 1, 9, default=3) == 3
-    empty.end()
+def test_a_closed_list_is_named(gateway: Any) -> None:
+    for name, said in (
+        ("keys.rotate", "kind: one of KEM, SIGNING, "),
+        ("hold.place", "kind: one of person, "),
+    ):
+        with pytest.raises(UserError, match=said):
+            gateway.admin.perform(EVERYBODY, name, {"kind": "KEY", "reason": "weekly"})

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Officer
 from gateway.admin.pages import WRONG, Page, token
 from gateway.admin.staff import CUSTODY
 from gateway.errors import UserError
 from gateway.operations.declaration import Role
+from gateway.operations.forms import Paged
 from tests.pages import demand_pages
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
@@ -20,7 +20,7 @@ CASEWORKER = Officer("P-2", frozenset({Role.CASEWORKER}))
 
 
 def page(text: str) -> Page:
-    return Page(Arguments({"page_token": text}))
+    return Page(Paged.read({"page_token": text}))
 
 
 @pytest.mark.parametrize("number", [int("9" * 30), -int("9" * 30), 1 << 63, -(1 << 63) - 1])
