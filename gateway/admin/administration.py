@@ -24,16 +24,16 @@ class Administration:
         """Return who bears a certificate and its key, as `Staff.present`; the challenge is drawn here."""
         return self.staff.present(certificate, shows, self.random(CHALLENGE_BYTES))
 
-    def perform(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
-        """Do one act for an officer; what the roles do not allow is recorded before it is refused."""
+    def perform(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
+        """Do one operation for an officer; what the roles do not allow is recorded before it is refused."""
         try:
-            return self.operations.perform(officer, act, values)
+            return self.operations.perform(officer, name, values)
         except NotAllowed:
-            self.staff.denied(officer, act)
+            self.staff.denied(officer, name)
             raise
 
-    def attend(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
+    def attend(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
         """Do one operation for an identified officer; that it was asked is recorded first, whatever the result."""
-        if act in self.operations.acts:
-            self.staff.asked(officer, act)
-        return self.perform(officer, act, values)
+        if name in self.operations.handlers:
+            self.staff.asked(officer, name)
+        return self.perform(officer, name, values)

@@ -6,7 +6,7 @@
     (3) approve    another person's own key has signed for the very same bytes; everything is asked again:
                    time, state, persons, roles, both signatures
     (4) claimed    the proposal is APPROVED in one commit, so it can be used once
-    (5) done       the act itself, with both names; then EXECUTED, or FAILED and why
+    (5) done       the operation itself, with both names; then EXECUTED, or FAILED and why
 
 A gateway that stops between (4) and (5) finds the proposal APPROVED when it opens: it is FAILED then, never repeated.
 """
@@ -21,7 +21,6 @@ from typing import Any
 
 from gateway.admin.operation import (
     REFUSED,
-    Act,
     Answer,
     Handler,
     NotAllowed,
@@ -87,7 +86,7 @@ class Approvals:
         self._clock = clock
         self._random = random
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here; whose role allows an operation may propose and approve it."""
         return (
             Handler(request=Draft, do=self._draft),
@@ -118,15 +117,15 @@ class Approvals:
     # Proposing
 
     def _draft(self, officer: Officer, request: Draft) -> Answer:
-        act = self._operations.act(officer, request.action)
-        plan = self._feasible(act, officer, request.values)
+        handler = self._operations.handler(officer, request.action)
+        plan = self._feasible(handler, officer, request.values)
         self._about(officer, request.action, request.values)  # the plan names it too
         now = self._clock()
         proposal = Proposal(
             party=self._party,
             action=request.action,
             values=approval.canonical(request.values).decode("ascii"),
-            state=approval.state_digest(act.state()),
+            state=approval.state_digest(handler.state()),
             version=self._own.version,
             nonce=self._random(approval.NONCE_BYTES).hex(),
             created=now,
@@ -147,10 +146,10 @@ class Approvals:
             if proposal.proposer != officer.person:
                 raise NotAllowed("a proposal is its proposer's own; draft it yourself")
             values = json.loads(proposal.values)
-            act = self._operations.act(officer, proposal.action)
-            self._feasible(act, officer, values)
-            approval.demand_current(proposal, self._circumstances(act))
-            self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
+            handler = self._operations.handler(officer, proposal.action)
+            self._feasible(handler, officer, values)
+            approval.demand_current(proposal, self._circumstances(handler))
+            self._demand_signed(officer.person, handler, text, signature, signatures.PROPOSAL)
         kept = Kept(
             id=proposal.id,
             action=proposal.action,
@@ -183,10 +182,10 @@ class Approvals:
         stands = ""
         if kept.state is State.OPEN:
             try:
-                act = self._operations.act(officer, kept.action)
-                plan = [*act.bind(officer, values).plan]
+                handler = self._operations.handler(officer, kept.action)
+                plan = [*handler.bind(officer, values).plan]
                 _demand_feasible(plan)
-                approval.demand_current(proposal, self._circumstances(act))
+                approval.demand_current(proposal, self._circumstances(handler))
             except (ApprovalRefused, UserError) as refused:
                 stands = str(refused)
         return {
@@ -213,8 +212,8 @@ class Approvals:
         proposer = self._staff.standing(kept.proposer)
         try:
             with _refusing():  # again: somebody may have changed it while the claim was recorded
-                act = self._operations.act(Officer(officer.person, _EVERYBODY), kept.action)
-                approval.demand_current(proposal, self._circumstances(act))
+                handler = self._operations.handler(Officer(officer.person, _EVERYBODY), kept.action)
+                approval.demand_current(proposal, self._circumstances(handler))
             answer = self._operations.perform(
                 Officer(kept.proposer, proposer, second=officer.person),
                 kept.action,
@@ -230,12 +229,14 @@ class Approvals:
 
     def _reject(self, officer: Officer, request: Reject) -> Answer:
         kept = self._open(request.id)
-        act = self._operations.act(officer, kept.action)
+        handler = self._operations.handler(officer, kept.action)
         if officer.person == kept.proposer:
             raise UserError("who proposed it withdraws it: passerelle proposals withdraw")
         text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
         with _refusing():
-            self._demand_signed(officer.person, act, text, request.signature, signatures.APPROVAL)
+            self._demand_signed(
+                officer.person, handler, text, request.signature, signatures.APPROVAL
+            )
         self._moved(kept, State.REJECTED, officer.person, request.signature, request.reason)
         return {"id": kept.id, "state": State.REJECTED.value}
 
@@ -249,40 +250,40 @@ class Approvals:
     def _judged(self, officer: Officer, kept: Kept, signature: bytes, verdict: Verdict) -> None:
         """Ask everything anew. Raises what refuses it."""
         proposal = Proposal.parse(kept.text)
-        act = self._operations.act(Officer(officer.person, _EVERYBODY), kept.action)
-        found = self._circumstances(act)
+        handler = self._operations.handler(Officer(officer.person, _EVERYBODY), kept.action)
+        found = self._circumstances(handler)
         approval.demand_two(proposal, officer.person, found)
         approval.demand_current(proposal, found)
-        self._demand_signed(kept.proposer, act, kept.text, kept.signature, signatures.PROPOSAL)
+        self._demand_signed(kept.proposer, handler, kept.text, kept.signature, signatures.PROPOSAL)
         text = approval.approval_text(kept.text, officer.person, verdict)
-        self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
+        self._demand_signed(officer.person, handler, text, signature, signatures.APPROVAL)
 
-    def _circumstances(self, act: Handler[Any] | Act) -> Circumstances:
+    def _circumstances(self, handler: Handler[Any]) -> Circumstances:
         return Circumstances(
             now=self._clock(),
             party=self._party,
-            state=approval.state_digest(act.state()),
+            state=approval.state_digest(handler.state()),
             version=self._own.version,
-            people=self._staff.people(act.roles),
+            people=self._staff.people(handler.roles),
         )
 
     def _feasible(
-        self, act: Handler[Any] | Act, officer: Officer, values: Mapping[str, object]
+        self, handler: Handler[Any], officer: Officer, values: Mapping[str, object]
     ) -> list[str]:
         """Return what it would do; raises UserError for what one person may do, or what would be refused."""
-        asked = act.bind(officer, values)
+        asked = handler.bind(officer, values)
         asked.check()
         if not asked.takes_two:
-            raise UserError(f"{act.name} takes one person; do it, there is nothing to propose")
+            raise UserError(f"{handler.name} takes one person; do it, there is nothing to propose")
         plan = [*asked.plan]
         _demand_feasible(plan)
         return plan
 
     def _demand_signed(
-        self, person: str, act: Handler[Any] | Act, text: bytes, signature: bytes, context: bytes
+        self, person: str, handler: Handler[Any], text: bytes, signature: bytes, context: bytes
     ) -> None:
-        """Raise SignatureRefused unless that person has signed, by a key in force for a role of the act."""
-        for public in self._staff.approving(person, act.roles):
+        """Raise SignatureRefused unless that person has signed, by a key in force for a role of the operation."""
+        for public in self._staff.approving(person, handler.roles):
             try:
                 VerifyingKey(public).verify(signature, text, context)
             except SignatureRefused:
@@ -328,7 +329,7 @@ class Approvals:
     def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
         """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
         try:
-            words, leaves = self._operations.act(officer, action).bind(officer, values).about
+            words, leaves = self._operations.handler(officer, action).bind(officer, values).about
         except UserError:  # for another role, or its arguments are no more what they were
             return ""
         if leaves:
@@ -337,7 +338,7 @@ class Approvals:
 
 
 def _demand_feasible(plan: list[str]) -> None:
-    """Raise UserError where a plan says that the act would be refused: nobody is asked to approve what cannot be done."""
+    """Raise UserError where a plan says that the operation would be refused: nobody is asked to approve what cannot be done."""
     for sentence in plan:
         if sentence.startswith(REFUSED):
             raise UserError(sentence.removeprefix(REFUSED))
@@ -345,7 +346,7 @@ def _demand_feasible(plan: list[str]) -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Tell officers what the rules refuse as any act does."""
+    """Tell officers what the rules refuse as any operation does."""
     try:
         yield
     except SignatureRefused as refused:

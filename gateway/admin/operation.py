@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.admin.arguments import Arguments
 from gateway.errors import UserError
 from gateway.operations.declaration import ALWAYS, Request, Role
 from gateway.operations.forms import FLAG
@@ -48,21 +47,11 @@ class Officer:
 
 
 class NotAllowed(UserError):
-    """The officer has not the role that the act asks for."""
+    """The officer has not the role that the operation asks for."""
 
 
 class TwoPersons(UserError):
     """One person alone may not do this; another has to approve it."""
-
-
-def never(_: Mapping[str, object]) -> bool:
-    """Say of any arguments that one person may do it."""
-    return False
-
-
-def always(_: Mapping[str, object]) -> bool:
-    """Say of any arguments that it takes two persons."""
-    return True
 
 
 def nothing() -> object:
@@ -175,83 +164,14 @@ class Bound(Generic[R]):
         return self.handler.do(self.officer, self.request)
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One act: `read` takes the officer and the arguments and returns what then does it.
-
-    Two steps, so that a misspelt argument is refused before anything was done.
-
-    two     whether these arguments take two persons
-    state   plain values, as JSON has them, of what an approval must find as its proposal did
-    plan    what the act would do with these arguments, in sentences, for whoever approves it; read-only. It raises
-            UserError, or begins a sentence with "Refused: ", where doing it would be refused
-    about   whom or what these arguments name, in words, also once it was done, and the entries that say of whom that
-            was shown: they are committed first; read-only
-    """
-
-    name: str
-    roles: frozenset[Role]
-    read: Callable[[Officer, Arguments], Callable[[], Answer]]
-    two: Callable[[Mapping[str, object]], bool] = never
-    state: Callable[[], object] = nothing
-    plan: Callable[[Mapping[str, object]], tuple[str, ...]] | None = None
-    about: Callable[[Officer, Mapping[str, object]], tuple[str, tuple[Leaf, ...]]] | None = None
-
-    def bind(self, officer: Officer, values: Mapping[str, object]) -> BoundAct:
-        """Return the operation for a request."""
-        return BoundAct(self, officer, values)
-
-
-@dataclass(frozen=True, slots=True)
-class BoundAct:
-    """As `Bound`, of an operation that is not declared yet."""
-
-    act: Act
-    officer: Officer
-    values: Mapping[str, object]
-
-    @property
-    def takes_two(self) -> bool:
-        """As of `Bound`."""
-        return self.act.two(self.values)
-
-    @property
-    def about(self) -> About:
-        """As of `Bound`."""
-        return ("", ()) if self.act.about is None else self.act.about(self.officer, self.values)
-
-    @property
-    def plan(self) -> tuple[str, ...]:
-        """As of `Bound`."""
-        return () if self.act.plan is None else self.act.plan(self.values)
-
-    def check(self) -> None:
-        """As of `Bound`."""
-        self._read()
-
-    def _read(self) -> Callable[[], Answer]:
-        arguments = Arguments(self.values)
-        do = self.act.read(self.officer, arguments)
-        arguments.end()
-        return do
-
-    def do(self) -> Answer:
-        """As of `Bound`."""
-        if self.takes_two and not (self.officer.second or self.officer.custodial):
-            raise TwoPersons(
-                f"{self.act.name} takes two persons: propose it, and have another approve it"
-            )
-        return self._read()()
-
-
 class OperationRegistry:
     """The table of operations."""
 
-    def __init__(self, handlers: Iterable[Handler[Any] | Act] = ()) -> None:
-        self._handlers: dict[str, Handler[Any] | Act] = {}
+    def __init__(self, handlers: Iterable[Handler[Any]] = ()) -> None:
+        self._handlers: dict[str, Handler[Any]] = {}
         self.add(handlers)
 
-    def add(self, handlers: Iterable[Handler[Any] | Act]) -> None:
+    def add(self, handlers: Iterable[Handler[Any]]) -> None:
         """Take in the operations of one more service."""
         for handler in handlers:
             if handler.name in self._handlers or not handler.roles:
@@ -259,27 +179,22 @@ class OperationRegistry:
             self._handlers[handler.name] = handler
 
     @property
-    def handlers(self) -> tuple[Handler[Any] | Act, ...]:
-        """All of them."""
-        return tuple(self._handlers.values())
-
-    @property
-    def acts(self) -> Mapping[str, frozenset[Role]]:
-        """Which roles may do what."""
-        return {name: handler.roles for name, handler in sorted(self._handlers.items())}
+    def handlers(self) -> Mapping[str, Handler[Any]]:
+        """All of them, by name."""
+        return self._handlers
 
     def perform(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
         """Do it; raises UserError for an unknown operation or argument, NotAllowed for the wrong role.
 
         Raises TwoPersons where the officer came alone.
         """
-        return self.act(officer, name).bind(officer, values).do()
+        return self.handler(officer, name).bind(officer, values).do()
 
-    def act(self, officer: Officer, name: str) -> Handler[Any] | Act:
+    def handler(self, officer: Officer, name: str) -> Handler[Any]:
         """Return the operation of that name; raises UserError where there is none, NotAllowed for the wrong role."""
         handler = self._handlers.get(name)
         if handler is None:
-            raise UserError(f"there is no act {name}")
+            raise UserError(f"there is no operation {name}")
         if not handler.roles & officer.roles:
             needed = " or ".join(sorted(role.value for role in handler.roles))
             raise NotAllowed(f"{name} is for a person who is {needed}")

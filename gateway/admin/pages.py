@@ -12,12 +12,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gateway.admin.arguments import Arguments
 from gateway.errors import UserError
-from gateway.operations.forms import LONGEST_TOKEN, PAGE_SIZE, Paged
+from gateway.operations.forms import LONGEST_TOKEN, Paged
 from keys import strict_json
 
-_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOKEN}}}")
 LARGEST = 1 << 63  # beyond every whole number of SQLite
 _HALF = re.compile("[\ud800-\udfff]")  # a surrogate: JSON can write one alone, UTF-8 cannot
 WRONG = "page_token: not one that this list gave; ask for the first page, without it"
@@ -28,13 +26,8 @@ T = TypeVar("T")
 class Page:
     """Which rows of a list are wanted: what a request says of its page."""
 
-    def __init__(self, request: Paged | Arguments) -> None:
-        """Take size and token; raises UserError for arguments that are not read yet."""
-        if isinstance(request, Paged):
-            self.size, self._token = request.page_size, request.page_token
-        else:
-            self.size = request.number("page_size", 1, PAGE_SIZE, default=PAGE_SIZE)
-            self._token = request.optional("page_token", _TOKEN)
+    def __init__(self, request: Paged) -> None:
+        self.size, self._token = request.page_size, request.page_token
 
     def after(self, *kinds: type) -> list[object] | None:
         """Return the values that the token was made of, each of its kind; None for the first page. Raises UserError."""

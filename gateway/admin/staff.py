@@ -1,13 +1,13 @@
 """Our people: who they are, who lets them in, who shows them out.
 
 An officer certificate is accepted at the admin listener when our authority issued it, when its key is in the staff table, not ended and not
-past its end, and when both say the same person and roles. It is asked on every act.
+past its end, and when both say the same person and roles. It is asked on every operation.
 
 Nobody adds to or ends their own access: an operator does it for another person, and two do it where that person is
 an operator, or becomes one, or becomes an examiner: two examiners decide who was found, and one person could
 otherwise invent both. One alone may suspend anybody else, which is an ALARM; two let in again.
 
-Who is added made the keys on their own machine, and their request, which goes with the act, shows that they hold both
+Who is added made the keys on their own machine, and their request, which goes with the operation, shows that they hold both
 private halves and ask as this person. So nobody adds a key that is another's, or that nobody has.
 
 While the gateway is closed, whoever can open its keys may make or end officers as CUSTODY, for there must be first
@@ -49,13 +49,13 @@ FOUNDING = frozenset(
 )
 CUSTODIAL = FOUNDING | {"staff.list", "keys.list", "keys.show"}
 ENOUGH = 2  # operators who can do all of it by themselves
-DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that acts were denied
+DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that operations were denied
 
 _WEIGHTY = (Role.OPERATOR.value, Role.EXAMINER.value)  # nobody becomes one by one person's word
 
 
 class Staff:
-    """The list of our people, and the acts that change it."""
+    """The list of our people, and the operations that change it."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Staff:
         self._clock = clock
         self._denied = alarms.OnceInAWhile(DENIALS)
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done to the list."""
         return (
             Handler(
@@ -132,19 +132,19 @@ class Staff:
             raise StaffUnknown from None
         return found
 
-    def asked(self, officer: Officer, act: str) -> None:
-        """Record that somebody of ours asks for an act, and as which of us."""
+    def asked(self, officer: Officer, operation: str) -> None:
+        """Record that somebody of ours asks for an operation, and as which of us."""
         facts = {
             **officer.facts,
-            "operation": act,
+            "operation": operation,
             "roles": ",".join(sorted(role.value for role in officer.roles)),
         }
         self._sequencer.commit((Leaf(_frame(EntryType.ADMIN), facts),))
 
-    def denied(self, officer: Officer, act: str) -> None:
+    def denied(self, officer: Officer, operation: str) -> None:
         """Record that somebody tried what his roles do not allow; once a minute says it all."""
         if self._denied.due(officer.person, self._clock()):
-            facts = {"actor": officer.person, "operation": act, "reason": "ROLE_REQUIRED"}
+            facts = {"actor": officer.person, "operation": operation, "reason": "ROLE_REQUIRED"}
             self._sequencer.commit((alarms.entry(facts),))
 
     def _add(self, officer: Officer, request: Add) -> Answer:

@@ -93,7 +93,7 @@ class ActiveAgreements:
         self._keep(self._vetted_last)
         self._tell(self._vetted_last.faults)
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=Sign, do=self._sign, state=self._state, plan=self._plan, about=_about),

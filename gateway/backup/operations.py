@@ -32,7 +32,7 @@ class BackupOperations:
     ) -> None:
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=backup.Show, do=self._show),

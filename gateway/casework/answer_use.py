@@ -48,7 +48,7 @@ class AnswerUse:
     def __init__(self, files: Files, asker: Asker) -> None:
         self._files, self._asker = files, asker
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=outbound.List, do=self._list),

@@ -38,7 +38,7 @@ class CorrectionTrace:
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=List, do=self._list),

@@ -44,7 +44,7 @@ class CorrectionOperations:
     ) -> None:
         self._files, self._people, self._permissions = files, people, permissions
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (Handler(request=Open, do=self._open),)
 

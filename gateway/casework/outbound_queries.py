@@ -42,7 +42,7 @@ class OutboundQueryOperations:
     def __init__(self, files: Files, asker: Asker, people: StoredPeople) -> None:
         self._files, self._asker, self._people = files, asker, people
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (Handler(request=Ask, do=self._ask),)
 

@@ -58,7 +58,7 @@ class Reviews:
     disclosure: ReviewDisclosure
     _untidy: bool = False  # something was erased, and the WAL still has it
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what examiners do."""
         return (
             Handler(request=review.List, do=self._list),

@@ -36,7 +36,7 @@ class WithholdingOperations:
         self._database, self._sequencer = database, sequencer
         self._clock, self._random = clock, random
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=decisions.Refuse, do=self._refuse),

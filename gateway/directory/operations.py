@@ -29,7 +29,7 @@ class DirectoryOperations:
         self._publication = publication
         self._active_keyset = active_keyset
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=Status, do=self._status),

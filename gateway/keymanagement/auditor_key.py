@@ -55,7 +55,7 @@ class AuditorKeyOperations:
     def __init__(self, rotation: KeyRotation) -> None:
         self._rotation = rotation
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(

@@ -86,7 +86,7 @@ class CompromiseOperations:
         self._shown = shown
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=compromise.Compromised, do=self._compromised),

@@ -39,7 +39,7 @@ class CustodyOperations:
         self._home = home
         self._active_keyset = active_keyset
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=Show, do=self._show),

@@ -38,7 +38,7 @@ class KeyOperations:
     def __init__(self, rotation: KeyRotation) -> None:
         self._rotation = rotation
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=keys.List, do=self._list),

@@ -6,7 +6,6 @@ them; the auditor's key does, on the auditor's machine (`gateway.ledger.exchange
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +19,6 @@ from gateway.store.ledger.related_entries import StoredEntry
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 
-PARTY = re.compile(r"[A-Z0-9-]{2,32}")
-NUMBER = re.compile(r"[A-Za-z0-9-]{8,64}")
 PAGE = 200  # entries of one answer; each is at most 6 KB
 
 
@@ -32,7 +29,7 @@ class AuditAccess:
         self._database = database
         self._sequencer = sequencer
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=Transaction, do=self._transaction),

@@ -65,7 +65,7 @@ class Timestamps:
         self._begun = clock()
         self._one = threading.Lock()  # the round and an operator: one asks at a time
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (Handler(request=Stamp, do=self._stamp_now),)
 

@@ -93,7 +93,7 @@ class Witnesses:
         self._begun = clock()
         self._accused: set[tuple[str, str]] = set()
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=AddCosignature, do=self._add),

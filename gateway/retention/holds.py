@@ -35,7 +35,7 @@ class HoldOperations:
         self._database, self._sequencer = database, sequencer
         self._clock, self._random = clock, random
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=Place, do=self._place, check=_check_reference),

@@ -17,7 +17,7 @@ class RetentionOperations:
     def __init__(self, retention: Retention, watchdog: RetentionWatchdog) -> None:
         self._retention, self._watchdog = retention, watchdog
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be asked here."""
         return (
             Handler(request=Status, do=self._status),

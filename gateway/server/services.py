@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.admin.administration import Administration
 from gateway.admin.approvals import Approvals
-from gateway.admin.operation import Act, Handler, OperationRegistry
+from gateway.admin.operation import Handler, OperationRegistry
 from gateway.admin.staff import Staff
 from gateway.agreements.active import ActiveAgreements
 from gateway.backup.operations import BackupOperations
@@ -302,7 +302,7 @@ def build_admin(
     core: Core,
     party: str,
     keyset: KeysetInForce,
-    handlers: Iterable[Handler[Any] | Act],
+    handlers: Iterable[Handler[Any]],
 ) -> Administration:
     """Return what our people may order: what they do to the list of themselves, approvals, and the `handlers` of the services."""
     database, sequencer, clock = core.database, core.sequencer, core.clock
@@ -311,7 +311,7 @@ def build_admin(
     approvals = Approvals(
         party, operations, staff, database, sequencer, core.own, clock, core.random
     )
-    operations.add((*staff.acts(), *approvals.acts()))
+    operations.add((*staff.handlers(), *approvals.handlers()))
     return Administration(staff, approvals, operations, core.random)
 
 
@@ -325,7 +325,7 @@ def list_operations(  # noqa: PLR0917 - one line of the table for each
     evidence: EvidenceServices,
     casework: CaseworkServices,
     outbound: OutboundServices,
-) -> tuple[Handler[Any] | Act, ...]:
+) -> tuple[Handler[Any], ...]:
     """Return the operations of all services but staff and approvals, which govern the others."""
     edges = core.database, core.sequencer, core.clock
     files, people, worker = casework.files, subjects.people, outbound.worker
@@ -333,23 +333,23 @@ def list_operations(  # noqa: PLR0917 - one line of the table for each
         *(keys.active, directory.partners, directory.blocklist, keys.shown), *edges
     )
     return (
-        *agreements.acts(),
-        *KeyOperations(keys.rotation).acts(),
-        *AuditorKeyOperations(keys.rotation).acts(),
-        *CustodyOperations(core.home, keys.active).acts(),
-        *BackupOperations(*edges).acts(),
-        *AuditAccess(core.database, core.sequencer).acts(),
-        *evidence.witnesses.acts(),
-        *evidence.timestamps.acts(),
-        *casework.reviews.acts(),
-        *subjects.records.acts(),
-        *CorrectionOperations(files, people, outbound.permissions).acts(),
-        *CorrectionTrace(files).acts(),
-        *RetentionOperations(retention.erasure, retention.watchdog).acts(),
-        *HoldOperations(*edges, core.random).acts(),
-        *WithholdingOperations(*edges, core.random).acts(),
-        *OutboundQueryOperations(files, worker, people).acts(),
-        *AnswerUse(files, worker).acts(),
-        *DirectoryOperations(directory.publication, keys.active).acts(),
-        *suspected.acts(),
+        *agreements.handlers(),
+        *KeyOperations(keys.rotation).handlers(),
+        *AuditorKeyOperations(keys.rotation).handlers(),
+        *CustodyOperations(core.home, keys.active).handlers(),
+        *BackupOperations(*edges).handlers(),
+        *AuditAccess(core.database, core.sequencer).handlers(),
+        *evidence.witnesses.handlers(),
+        *evidence.timestamps.handlers(),
+        *casework.reviews.handlers(),
+        *subjects.records.handlers(),
+        *CorrectionOperations(files, people, outbound.permissions).handlers(),
+        *CorrectionTrace(files).handlers(),
+        *RetentionOperations(retention.erasure, retention.watchdog).handlers(),
+        *HoldOperations(*edges, core.random).handlers(),
+        *WithholdingOperations(*edges, core.random).handlers(),
+        *OutboundQueryOperations(files, worker, people).handlers(),
+        *AnswerUse(files, worker).handlers(),
+        *DirectoryOperations(directory.publication, keys.active).handlers(),
+        *suspected.handlers(),
     )

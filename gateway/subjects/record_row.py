@@ -21,15 +21,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from gateway import calendar_bounds
-from gateway.admin.arguments import FILE_NUMBER
 from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.law.legal_status import unanswered
+from gateway.operations.forms import FILE_NUMBER
 from gateway.wire.disclosure_payload import MAX_IMAGE, MAX_TEXT, words
 
-REFERENCE = FILE_NUMBER
 KINDS = tuple(kind.name for kind in SubjectKind if kind)
 STATED = ("reference", "status", "nationalities", "persecutors", "confirmed")
 STANDING = frozenset({"status", "nationalities", "persecutors"})  # columns that are confirmed
@@ -67,9 +66,10 @@ def read_row(row: Mapping[str, object], now: datetime) -> tuple[str, Record]:
     texts = {name: value for name, value in row.items() if isinstance(value, str)}
     if len(texts) < len(row):
         raise BadRow("a column holds something else than text")
-    reference = texts.get("reference", "")
-    if not REFERENCE.fullmatch(reference):
-        raise BadRow("reference: 1 to 64 of letters, digits and . _ / -")
+    try:
+        reference = FILE_NUMBER.read("reference", texts.get("reference"))
+    except UserError as fault:
+        raise BadRow(str(fault)) from None
     data: dict[FieldCode, Datum] = {}
     for name, value in texts.items():
         if name in STATED or not value:

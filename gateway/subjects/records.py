@@ -56,7 +56,7 @@ class SubjectRecords:
         self._database, self._sequencer = database, sequencer
         self._data_key, self._clock, self._galleries = data_key, clock, galleries
 
-    def acts(self) -> tuple[Handler[Any], ...]:
+    def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
             Handler(request=registry.Import, do=self._import),

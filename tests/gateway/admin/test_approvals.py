@@ -186,8 +186,8 @@ NAMED_BY = {
 
 def test_every_kind_of_proposal_says_what_it_is_about(gateway: Gateway, one: Person) -> None:
     acts = [
-        gateway.admin.operations.act(Officer("P-1", frozenset(Role)), name)
-        for name in gateway.admin.operations.acts
+        gateway.admin.operations.handler(Officer("P-1", frozenset(Role)), name)
+        for name in gateway.admin.operations.handlers
     ]
     silent = [
         act.name

@@ -76,7 +76,7 @@ def test_arguments_are_strict_and_nothing_is_done_before_they_are_read(
 
 
 def test_an_unknown_operation_is_none() -> None:
-    with pytest.raises(UserError, match="there is no act"):
+    with pytest.raises(UserError, match="there is no operation"):
         registry([]).perform(REGISTRAR, "sing", {})
 
 

@@ -23,7 +23,7 @@ AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
 
 
 def desk(pair: Pair) -> OperationRegistry:
-    return OperationRegistry(AuditAccess(pair.gateway.database, pair.gateway.sequencer).acts())
+    return OperationRegistry(AuditAccess(pair.gateway.database, pair.gateway.sequencer).handlers())
 
 
 def audit_key(pair: Pair) -> Any:
