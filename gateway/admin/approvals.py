@@ -31,7 +31,8 @@ from gateway.admin.pages import Page
 from gateway.admin.staff import Staff
 from gateway.errors import UserError
 from gateway.isolated_loop import each
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.operations.declaration import Role
 from gateway.operations.proposals import (
     Approve,
@@ -42,7 +43,7 @@ from gateway.operations.proposals import (
     Submit,
     Withdraw,
 )
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import proposals
 from gateway.store.people.proposals import Kept
 from gateway.store.sqlite import Database
@@ -160,8 +161,13 @@ class Approvals:
             created=proposal.created,
             expires=proposal.expires,
         )
-        facts = {"actor": officer.person, "state_digest": proposal.state}
-        leaf = _leaf(kept, "PROPOSED", {**facts, "expires": _iso(proposal.expires)})
+        leaf = events.proposal(
+            f"PROPOSED/{kept.id}",
+            kept.action,
+            officer.person,
+            state_digest=proposal.state,
+            expires=proposal.expires,
+        )
         self._sequencer.commit((leaf,), (proposals.file(kept),))
         return {"id": kept.id, "expires": _iso(kept.expires)}
 
@@ -312,10 +318,7 @@ class Approvals:
         self, kept: Kept, target: State, by: str, signature: bytes = b"", note: str = ""
     ) -> Kept:
         now = self._clock()
-        facts = {"actor": kept.proposer, **({"approver": by} if by else {})}
-        if note:
-            facts["reason"] = note
-        leaf = _leaf(kept, target.value, facts)
+        leaf = _leaf(kept, target.value, by, note)
         effect = proposals.decide(kept, target, now, by, signature, note)
         self._sequencer.commit((leaf,), (effect,))
         return self._kept(kept.id)
@@ -323,8 +326,8 @@ class Approvals:
     def _refuse(self, kept: Kept, officer: Officer, refused: UserError) -> None:
         """Record an approval that did not count; the proposal stays as it is."""
         reason = getattr(refused.__cause__, "reason", "") or "SIGNATURE"
-        facts = {"actor": kept.proposer, "approver": officer.person, "reason": reason}
-        self._sequencer.commit((_leaf(kept, "REFUSED", facts),), ())
+        leaf = _leaf(kept, "REFUSED", officer.person, reason)
+        self._sequencer.commit((leaf,), ())
 
     def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
         """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
@@ -359,13 +362,9 @@ def _refusing() -> Iterator[None]:
         raise UserError(str(refused)) from refused
 
 
-def _leaf(kept: Kept, verb: str, facts: Mapping[str, str]) -> Leaf:
-    frame = Frame(
-        type=EntryType.PROPOSAL,
-        entry_class=EntryClass.OTHER,
-        subject_reference=f"{verb}/{kept.id}",
-    )
-    return Leaf(frame, {"proposal": kept.id, "action": kept.action, **facts})
+def _leaf(kept: Kept, verb: str, by: str, reason: str) -> Leaf:
+    reference = f"{verb}/{kept.id}"
+    return events.proposal(reference, kept.action, kept.proposer, approver=by, reason=reason)
 
 
 def _told(kept: Kept) -> dict[str, object]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gateway.errors import UserError
+from gateway.ledger.entry import Leaf
 from gateway.operations.declaration import ALWAYS, Request, Role
 from gateway.operations.forms import FLAG
-from gateway.store.ledger.sequencer import Leaf
 
 Answer = Mapping[str, object]
 About = tuple[str, tuple[Leaf, ...]]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from gateway.admin.operation import Officer
 from gateway.domain.messages import Direction
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.store.ledger.sequencer import Leaf
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 
 ROWS = (
     20  # of a list named by one entry; a detail holds 4,096 bytes, a row takes at most 160 of them
@@ -42,23 +42,15 @@ def seen(
     source      what is looked at: the name of the act, or of the part of an answer
     partner, number, direction   of the exchange, where all rows are of one
     """
-    frame = Frame(
-        type=EntryType.AUDIT_READ,
-        entry_class=EntryClass.OTHER,
-        partner_id=partner,
-        transaction_number=number,
-        direction=direction,
-    )
     parts = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)] or [()]
     return tuple(
-        Leaf(frame, {"actor": officer.person, "source": source, **_named(part)}) for part in parts
+        events.reading(
+            officer.person,
+            source=source,
+            exchange=(partner, number, direction),
+            subject=dict.fromkeys(row.subject for row in part if row.subject is not None),
+            case=dict.fromkeys(row.case for row in part if row.case),
+            transaction_reference=dict.fromkeys(row.number for row in part if row.number),
+        )
+        for part in parts
     )
-
-
-def _named(rows: Sequence[About]) -> dict[str, str]:
-    named = {
-        "subject": [str(row.subject) for row in rows if row.subject is not None],
-        "case": [row.case for row in rows if row.case],
-        "transaction_reference": [row.number for row in rows if row.number],
-    }
-    return {name: ",".join(dict.fromkeys(values)) for name, values in named.items() if values}

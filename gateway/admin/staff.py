@@ -17,7 +17,7 @@ at that moment: to end, suspend or outlive the operators first changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -25,11 +25,11 @@ from typing import Any
 from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.errors import StaffUnknown, UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
 from gateway.monitoring import alarms
 from gateway.operations.declaration import Role
 from gateway.operations.staff import ROLES, Add, Collect, End, List, Resume, Suspend
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import staff
 from gateway.store.people.staff import Member
 from gateway.store.sqlite import Database
@@ -134,18 +134,13 @@ class Staff:
 
     def asked(self, officer: Officer, operation: str) -> None:
         """Record that somebody of ours asks for an operation, and as which of us."""
-        facts = {
-            **officer.facts,
-            "operation": operation,
-            "roles": ",".join(sorted(role.value for role in officer.roles)),
-        }
-        self._sequencer.commit((Leaf(_frame(EntryType.ADMIN), facts),))
+        roles = sorted(role.value for role in officer.roles)
+        self._sequencer.commit((events.order(operation, roles, officer.facts),))
 
     def denied(self, officer: Officer, operation: str) -> None:
         """Record that somebody tried what his roles do not allow; once a minute says it all."""
         if self._denied.due(officer.person, self._clock()):
-            facts = {"actor": officer.person, "operation": operation, "reason": "ROLE_REQUIRED"}
-            self._sequencer.commit((alarms.entry(facts),))
+            self._sequencer.commit((events.role_alarm(officer.person, operation),))
 
     def _add(self, officer: Officer, request: Add) -> Answer:
         now, keyset = self._clock(), self._keyset.current
@@ -194,8 +189,8 @@ class Staff:
             leaf
             for each in live
             for leaf in (
-                Leaf(_frame(EntryType.STAFF, each.pin), {**facts, "state_after": "SUSPENDED"}),
-                _alarm(each.pin, {**facts, "operation": "SUSPEND"}),
+                events.staff(each.pin, "SUSPENDED", facts),
+                events.staff_alarm(each.pin, {**facts, "operation": "SUSPEND"}),
             )
         ]
         self._sequencer.commit(leaves, [staff.suspend(each.pin, now) for each in live])
@@ -203,13 +198,8 @@ class Staff:
 
     def _resume(self, officer: Officer, request: Resume) -> Answer:
         out = self._out(request.person)
-        facts = {
-            **officer.facts,
-            "person": request.person,
-            "reason": request.reason,
-            "state_after": "GRANTED",
-        }
-        leaves = [Leaf(_frame(EntryType.STAFF, each.pin), facts) for each in out]
+        facts = {**officer.facts, "person": request.person, "reason": request.reason}
+        leaves = [events.staff(each.pin, "GRANTED", facts) for each in out]
         self._sequencer.commit(leaves, [staff.resume(each.pin) for each in out])
         return {"person": request.person, "resumed": len(out)}
 
@@ -326,17 +316,11 @@ class Staff:
             return staff.members(reader)
 
     def _commit(self, officer: Officer, of: Member, state: str, effect: Effect) -> None:
-        facts = {
-            **officer.facts,
-            "person": of.person,
-            "roles": ",".join(of.roles),
-            "state_after": state,
-            "due": of.expires.isoformat(timespec="seconds"),
-        }
-        leaves = [Leaf(_frame(EntryType.STAFF, of.pin), facts)]
+        facts = {**officer.facts, "person": of.person}
+        leaves = [events.staff(of.pin, state, facts, roles=of.roles, due=of.expires)]
         if officer.custodial and not founds(self.members(), of, ends=state == "ENDED"):
             why = {"actor": officer.person, "reason": "CUSTODY_INSTEAD_OF_OPERATOR"}
-            leaves.append(_alarm(of.pin, why))
+            leaves.append(events.staff_alarm(of.pin, why))
         self._sequencer.commit(leaves, (effect,))
 
 
@@ -393,19 +377,6 @@ def _check_other(officer: Officer, request: Add | End | Suspend | Resume) -> Non
         raise UserError("person: that name is kept for whoever holds the keys' passphrase")
     if request.person == officer.person:
         raise NotAllowed("nobody adds to or ends their own access; ask another operator")
-
-
-def _frame(kind: EntryType, pin: bytes = b"") -> Frame:
-    return Frame(type=kind, entry_class=EntryClass.OTHER, subject_reference=_short(pin))
-
-
-def _alarm(pin: bytes, facts: Mapping[str, str]) -> Leaf:
-    return alarms.entry(facts, subject_reference=_short(pin))
-
-
-def _short(pin: bytes) -> str:
-    """Return what an entry calls a certificate: the first half of its pin."""
-    return pin.hex()[:32]
 
 
 def _plain(of: Member, now: datetime) -> dict[str, object]:

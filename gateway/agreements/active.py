@@ -21,12 +21,13 @@ from gateway.keymanagement import adoption
 from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.operations.agreements import Sign
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Subject
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.partners import OwnEntry
 from gateway.user_files import FileRefused
@@ -145,13 +146,13 @@ class ActiveAgreements:
             _log.error("agreements_refused", file=_plain(file), reason=_plain(str(fault)))
         if faults:
             reason = _plain(str(faults[0]))
-            self._alarms.raise_once(ALARM, raising(ALARM, {"reason": reason}))
+            self._alarms.raise_once(ALARM, events.alarm(ALARM, reason))
         else:
             self.clear()
 
     def clear(self) -> None:
         """End the alarm, if it stands: the folder is right."""
-        self._alarms.clear_once(ALARM, clearing(ALARM))
+        self._alarms.clear_once(ALARM, events.alarm_end(ALARM))
 
     def _vetted(self, folder: AgreementFolder) -> Vetted:
         with self._database.reader() as reader:
@@ -169,20 +170,8 @@ class ActiveAgreements:
     def _sign(self, officer: Officer, request: Sign) -> Answer:
         name, text = request.file, request.text.encode()
         agreement = self._signable(name, text)
-        frame = Frame(
-            type=EntryType.AGREEMENT,
-            entry_class=EntryClass.OTHER,
-            partner_id=agreement.partner,
-            agreement_id=agreement.id,
-            agreement_version=agreement.version,
-            subject_reference="SIGNED",
-        )
-        facts = {
-            **officer.facts,
-            "reason": request.reason,
-            "agreement_digest": agreement.digest,
-        }
-        self._sequencer.commit((Leaf(frame, facts),), ())
+        leaf = events.agreement_signature(agreement, request.reason, officer.facts)
+        self._sequencer.commit((leaf,), ())
         line = signatures.signature(self._keyset.current.signing(), text)
         atomic_file.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
         atomic_file.replace(self._folder / name, text)

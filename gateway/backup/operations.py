@@ -8,10 +8,10 @@ from typing import Any
 
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
 from gateway.operations import backup
 from gateway.store import snapshot
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.key_names import handed_in
 from keys.envelope import SealingKey
@@ -65,17 +65,14 @@ class BackupOperations:
                 " elsewhere, and have two operators set it: `passerelle recovery use`"
             )
         kid = SealingKey(held).key_id.hex()
-        frame = Frame(type=EntryType.BACKUP, entry_class=EntryClass.OTHER)
-        facts = {"operation": "backup", "recipients": kid, **officer.facts}
-        self._sequencer.commit((Leaf(frame, facts),))
+        self._sequencer.commit((events.backup(kid, officer.facts),))
         return {"recipient": held.hex(), "made": stamp(self._clock())}
 
     def _recipient(self, officer: Officer, request: backup.Recipient) -> Answer:
         kid = SealingKey(request.public).key_id.hex()
-        frame = Frame(type=EntryType.CUSTODY, entry_class=EntryClass.OTHER)
-        facts = {"operation": "backup.recipient", "recipients": kid, "reason": request.reason}
         effects = snapshot.set_recipient(request.public, self._held() or None)
-        self._sequencer.commit((Leaf(frame, {**facts, **officer.facts}),), effects)
+        leaf = events.recovery_key(kid, request.reason, officer.facts)
+        self._sequencer.commit((leaf,), effects)
         return {"recipient": kid}
 
 

@@ -18,22 +18,19 @@ from pathlib import Path
 
 from gateway import telemetry, user_files
 from gateway.errors import UserError
-from gateway.ledger.crypto_shredding import LEFT_BEHIND
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.merkle import root_at
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint
-from gateway.monitoring import alarms
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from keys import atomic_file
 
 LEAP = 1000  # versions; more than a gateway publishes between a backup and the day it is needed
 MARK = "restored.json"
 FORMAT = "passerelle restored 2"
-ALARM = "LEDGER_LOST"
 _log = telemetry.logger("restore")
 _NAMES = frozenset({"format", "made", "size", "root", "witnessed", "reason", "keys"})
 
@@ -121,18 +118,11 @@ def marked(home: Path) -> Mark | None:
 
 def record(said: Mark, sequencer: Sequencer) -> None:
     """Do (4)."""
-    facts = {
-        "operation": "restore",
-        "since": said.made,
-        "checkpoint_size": str(said.size),
-        "checkpoint_root": said.root,
-    }
-    left = "" if said.keys or not said.size else f"{LEFT_BEHIND}{said.size}"
-    leaves = [Leaf(_frame(EntryType.RESTORE, left), facts)]
+    at = said.made, said.size, said.root
+    leaves = [events.restore(*at, keys=said.keys)]
     if said.witnessed:
         _log.error("ledger_lost", witnessed=said.witnessed, restored=said.size)
-        lost = {**facts, "count": str(said.witnessed), "reason": said.reason}
-        leaves.append(alarms.entry(lost, subject_reference=ALARM))
+        leaves.append(events.ledger_loss(*at, said.witnessed, said.reason))
     sequencer.commit(leaves)
 
 
@@ -140,7 +130,3 @@ def finish(home: Path, leap: Callable[[int], object]) -> None:
     """Do (5) and (6)."""
     leap(LEAP)
     atomic_file.remove(home / MARK)
-
-
-def _frame(kind: EntryType, reference: str = "") -> Frame:
-    return Frame(type=kind, entry_class=EntryClass.OTHER, subject_reference=reference)

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page, token
 from gateway.admin.personal_data_access import About, seen
-from gateway.casework.correction_settlement import Files, use_leaf
+from gateway.casework.correction_settlement import Files
 from gateway.casework.outbound_queries import Asker, query_state
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Direction, Outcome
@@ -17,11 +17,11 @@ from gateway.domain.outbound_query import OutboundAct, OutboundQuery, OutboundSt
 from gateway.domain.person import TEXT, Field
 from gateway.errors import InProgress, UserError
 from gateway.law.retention_policy import RetentionClass
+from gateway.ledger import events, exchange_events
 from gateway.ledger.crypto_shredding import Erased
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.entry import Leaf
 from gateway.operations import outbound
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds
 from gateway.store.times import milliseconds
 from gateway.wire import correction_payload as corrections_wire
@@ -155,7 +155,8 @@ class AnswerUse:
         now = milliseconds(self._files.clock())
         used = outbound_queries.moved(query, OutboundAct.USE, used_ms=now, used_in=used_in)
         try:
-            self._files.sequencer.commit((use_leaf(query, officer.person, used_in),), (used,))
+            leaf = exchange_events.use(query, officer.person, used_in)
+            self._files.sequencer.commit((leaf,), (used,))
         except InProgress:
             raise UserError(_TOUCHED) from None
         return query_state(self._find(request.number, request.partner))
@@ -216,26 +217,16 @@ def _shown(query: OutboundQuery, officer: Officer, source: str) -> tuple[Leaf, .
 
 def _destroyed(query: OutboundQuery, officer: Officer, reason: str) -> Leaf:
     """Return the entry of an erasure before its time; as that of the rounds, and by whom and why."""
-    kept = RetentionClass.UNUSED_RESULT
-    frame = Frame(
-        type=EntryType.RETENTION,
-        entry_class=EntryClass.OTHER,
-        subject_reference=Erased(kept.name, 1).reference(),
-    )
-    answered = (query.answer or query.ask).isoformat()
+    answered = query.answer or query.ask
     facts = {
-        "retention_class": kept.name,
-        "paragraph": "IRPR 315.26",
-        "count": "1",
-        "first": answered,
-        "last": answered,
         "actor": officer.person,
         "reason": reason,
         "partner": query.partner,
         "transaction_reference": query.number,
         "case": query.case,
     }
-    return Leaf(frame, facts)
+    erased = Erased(RetentionClass.UNUSED_RESULT.name, 1)
+    return events.erasure(erased, "IRPR 315.26", answered, answered, facts)
 
 
 def _shown_notice(payload: bytes) -> dict[str, object]:

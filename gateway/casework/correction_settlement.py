@@ -14,17 +14,18 @@ from datetime import datetime
 
 from gateway.casework import correction_amendment
 from gateway.domain.correction import CorrectionKind, CorrectionNotice, CorrectionOutcome
-from gateway.domain.messages import Direction
 from gateway.domain.outbound_query import OutboundAct, OutboundQuery, OutboundState, StoredAnswer
 from gateway.errors import InProgress, InternalError
 from gateway.isolated_loop import each
 from gateway.law import correction_policy
 from gateway.law.correction_policy import Use
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import Leaf
+from gateway.ledger.exchange_events import Corrected
 from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.correction_lifecycle import Act, Correction
 from gateway.store.effects import Effect
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.wire import correction_payload as wire
@@ -187,43 +188,19 @@ def _noted(
         (used, *filed),
         note,
         {"used_in": word.used_in},
-        (use_leaf(errand, word.person, word.used_in, word.reason),),
+        (exchange_events.use(errand, word.person, word.used_in, word.reason),),
     )
-
-
-def use_leaf(errand: OutboundQuery, person: str, used_in: str, reason: str = "") -> Leaf:
-    """Return the entry of a use for an administrative purpose."""
-    frame = Frame(
-        type=EntryType.USE,
-        entry_class=EntryClass.OTHER,
-        partner_id=errand.partner,
-        direction=Direction.OUTBOUND,
-        message_id=errand.message_id,
-        transaction_number=errand.number,
-        agreement_id=errand.agreement[0],
-        agreement_version=errand.agreement[1],
-    )
-    facts = {"actor": person, "used_in": used_in, "case": errand.case}
-    return Leaf(frame, {**facts, **({"reason": reason} if reason else {})})
 
 
 def _commit(files: Files, correction: Correction, done: _Done, word: Word | None) -> None:
     now = files.clock()
-    frame = Frame(
-        type=EntryType.ACKNOWLEDGEMENT,
-        entry_class=EntryClass.OTHER,
-        partner_id=correction.partner,
-        direction=Direction.OUTBOUND,
-        transaction_number=correction.id.hex(),
-    )
     facts = {
-        "correction": correction.id.hex(),
-        "correction_outcome": done.outcome.name,
-        "transaction_reference": correction.number,
         **done.facts,
         **({"note": done.note} if done.note else {}),
         **({"actor": word.person, "reason": word.reason} if word else {}),
     }
+    of = Corrected(correction.partner, correction.id, correction.number)
+    leaf = exchange_events.correction_settlement(of, done.outcome, facts)
     settled = corrections.moved(
         correction,
         Act.SETTLE,
@@ -233,4 +210,4 @@ def _commit(files: Files, correction: Correction, done: _Done, word: Word | None
         next_ms=milliseconds(now),
         attempts=0,
     )
-    files.sequencer.commit((*done.leaves, Leaf(frame, facts)), (*settled, *done.effects))
+    files.sequencer.commit((*done.leaves, leaf), (*settled, *done.effects))

@@ -19,13 +19,14 @@ from gateway.domain.outbound_query import OutboundQuery
 from gateway.errors import InProgress, UserError
 from gateway.law.correction_policy import Use
 from gateway.law.correction_text import Noted, note_to_file
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_events import Corrected
 from gateway.operations.corrections import List, Retry, Settle, Trace
 from gateway.store import correction_lifecycle
 from gateway.store.casework import corrections, outbound_queries, recipients
 from gateway.store.casework.recipients import Recipient
 from gateway.store.correction_lifecycle import Correction, CorrectionPhase
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
 from gateway.store.times import milliseconds, moment
 
@@ -124,19 +125,17 @@ class CorrectionTrace:
     def _retry(self, officer: Officer, request: Retry) -> Answer:
         correction = self._found(request.correction, (CorrectionPhase.REFUSED,))
         outbound = correction.direction is Direction.OUTBOUND
-        frame = Frame(
-            type=EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
-            entry_class=EntryClass.OTHER,
-            partner_id=correction.partner,
-            direction=Direction.OUTBOUND,
-            transaction_number=correction.id.hex(),
+        leaf = exchange_events.correction_retry(
+            EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
+            Corrected(correction.partner, correction.id, correction.number),
+            officer.person,
+            correction.state,
         )
-        facts = {"actor": officer.person, "state_before": correction.state.name}
         now = milliseconds(self._files.clock())
         again = corrections.moved(
             correction, correction_lifecycle.Act.RETRY, next_ms=now, attempts=0
         )
-        self._files.sequencer.commit((Leaf(frame, facts),), again)
+        self._files.sequencer.commit((leaf,), again)
         return self._state_with_note(self._found(request.correction, tuple(CorrectionPhase)))
 
     def _found(self, identifier: bytes, states: tuple[CorrectionPhase, ...]) -> Correction:

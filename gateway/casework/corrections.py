@@ -16,7 +16,9 @@ from gateway.domain.messages import Direction
 from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Field, FieldCode, Record
 from gateway.errors import UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import Leaf
+from gateway.ledger.exchange_events import Corrected
 from gateway.operations.corrections import IDENTIFIER_BYTES, Open
 from gateway.outbound.permissions import OutboundPermissions
 from gateway.store.casework import corrections, disclosures, outbound_queries
@@ -25,7 +27,6 @@ from gateway.store.casework.corrections import Papers
 from gateway.store.casework.recipients import Recipient
 from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
 from gateway.wire import correction_payload as wire
@@ -203,24 +204,11 @@ class CorrectionOperations:
         leaves: list[Leaf] = []
         effects: list[Effect] = []
         for position, (correction, notice) in enumerate(notices):
-            frame = Frame(
-                type=EntryType.CORRECTION,
-                entry_class=EntryClass.OTHER,
-                partner_id=correction.partner,
-                direction=Direction.OUTBOUND,
-                transaction_number=correction.id.hex(),
+            of = Corrected(correction.partner, correction.id, correction.number)
+            leaf = exchange_events.correction(
+                of, notice, officer.person, wanted.reason, recipients=len(notices)
             )
-            facts = {
-                "actor": officer.person,
-                "reason": wanted.reason,
-                "correction": correction.id.hex(),
-                "correction_kind": correction.kind.name,
-                "transaction_reference": correction.number,
-                "fields": ",".join(code.name for code in notice.fields),
-                "due": correction.due.isoformat(),
-                "recipients": str(len(notices)),
-            }
-            leaves.append(Leaf(frame, {name: value for name, value in facts.items() if value}))
+            leaves.append(leaf)
             papers = Papers(wire.kept_bytes(notice))
             sealed = corrections.seal(self._files.data_key, correction, papers)
             effects += corrections.opened(correction, sealed, leaf=position)

@@ -23,19 +23,21 @@ from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework import review_evidence
 from gateway.casework.review_disclosure import ReviewDisclosure
-from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
+from gateway.domain.messages import Biometrics, Direction, Outcome, Query, Result
 from gateway.domain.person import Verdict
 from gateway.errors import UserError
 from gateway.isolated_loop import each
 from gateway.law import query_policy
 from gateway.law.review_policy import conclude
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.monitoring import alarms
+from gateway.ledger import events, exchange_events
+from gateway.ledger.entry_types import Facts
+from gateway.ledger.exchange_events import Message
+from gateway.ledger.exchange_facts import examination_facts, verdict_facts
 from gateway.operations import review
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
 from gateway.store.exchange import transactions
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
 from gateway.store.sqlite import Database
 from gateway.wire import query_payload
@@ -43,7 +45,7 @@ from keys.data_encryption import DataRing
 
 LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
 
-_GONE = {"destroyed": "sealed query, and the key to it", "modality": Modality.FINGER.name}
+_GONE = "sealed query, and the key to it"
 
 
 @dataclass(slots=True)
@@ -74,13 +76,11 @@ class Reviews:
         def end(case: Case) -> None:
             nonlocal ended
             now = self.clock()
-            receipt = self._destruction(case)
-            overdue = {"reason": "REVIEW_OVERDUE", "due": _time(case.due)}
             self.sequencer.commit(
                 (
-                    Leaf(receipt, _GONE),
-                    Leaf(_frame(EntryType.ABANDONED, case), {"due": _time(case.due)}),
-                    alarms.entry(overdue, subject_reference=case.case),
+                    exchange_events.destruction(_message(case), self._receipt(), _GONE),
+                    exchange_events.review_abandonment(_message(case), case.case, case.due),
+                    events.review_alarm(case.case, case.due),
                 ),
                 (
                     reviews.expire(case, now),
@@ -134,10 +134,10 @@ class Reviews:
         verdict = request.verdict
         verdicts = [each for each in (case.first_verdict, verdict) if each is not None]
         outcome = conclude(verdicts, case.persons)  # (2)
-        which = "examiner" if case.first_examiner is None else "second_examiner"
-        said = {which: officer.person, "verdict": verdict.name, "reason": request.reason}
+        second = case.first_examiner is not None
+        said = examination_facts(officer.person, verdict, request.reason, second=second)
         if outcome is None:
-            leaf = Leaf(_frame(EntryType.VERDICT, case), said)
+            leaf = exchange_events.verdict(_message(case), case.case, said)
             kept = reviews.note(case, officer.person, verdict, now)
             self.sequencer.commit((leaf,), (kept,))
             return {"case": case.case, "closed": False}
@@ -149,24 +149,20 @@ class Reviews:
         case: Case,
         verdicts: list[Verdict],
         outcome: Outcome,
-        said: dict[str, str],
+        said: Facts,
     ) -> Answer:
         found = reviews.unseal(self.data_key, case)
         law = query_policy.Settled(outcome, outcome, "verdict")
         if outcome is Outcome.MATCH:
             law = self.disclosure.settled(found, case.opened)  # (3)
-        now, receipt = self.clock(), self._destruction(case)
-        settled = self._settled(case, found, law, receipt.subject_reference, now)
-        facts = {
-            **said,
-            "true_outcome": outcome.name,
-            "disclosed_outcome": law.shown.name,
-            "why": law.why,
-            "subject": str(found.subject),
-            "destruction_receipt": receipt.subject_reference,
-        }
+        now, receipt, message = self.clock(), self._receipt(), _message(case)
+        settled = self._settled(case, found, law, receipt, now)
+        facts = {**said, **verdict_facts(outcome, law, found.subject, receipt)}
         self.sequencer.commit(  # (4)
-            (Leaf(receipt, _GONE), Leaf(_frame(EntryType.VERDICT, case), facts)),
+            (
+                exchange_events.destruction(message, receipt, _GONE),
+                exchange_events.verdict(message, case.case, facts),
+            ),
             (
                 reviews.close(case, officer.person, verdicts, now),
                 *transactions.decide_reviewed(
@@ -179,7 +175,7 @@ class Reviews:
         return {
             "case": case.case,
             "closed": True,
-            "destruction_receipt": receipt.subject_reference,
+            "destruction_receipt": receipt,
         }
 
     def _tidy(self) -> None:
@@ -249,8 +245,8 @@ class Reviews:
         with self.database.reader() as reader:
             return reviews.waiting(reader)
 
-    def _destruction(self, case: Case) -> Frame:
-        return _frame(EntryType.DESTRUCTION, case, f"D-{self.random(16).hex()}")
+    def _receipt(self) -> str:
+        return f"D-{self.random(16).hex()}"
 
 
 def _demand_second(officer: Officer, case: Case) -> None:
@@ -264,16 +260,8 @@ def _demand_hand(officer: Officer, case: Case, now: datetime) -> None:
         raise UserError("you have not this case in hand, or no longer: look at it again first")
 
 
-def _frame(kind: EntryType, case: Case, reference: str = "") -> Frame:
-    return Frame(
-        type=kind,
-        entry_class=EntryClass.OTHER,
-        partner_id=case.partner,
-        direction=Direction.INBOUND,
-        message_id=case.message_id,
-        transaction_number=case.number,
-        subject_reference=reference or case.case,
-    )
+def _message(case: Case) -> Message:
+    return Message(case.partner, case.message_id, case.number)
 
 
 def _plain(case: Case, now: datetime) -> dict[str, object]:

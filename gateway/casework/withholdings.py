@@ -14,11 +14,12 @@ from gateway.admin.operation import Answer, Handler, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.errors import UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.operations import decisions
 from gateway.store.casework import withholdings
 from gateway.store.casework.withholdings import EVERYBODY, Decision
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
 from gateway.store.sqlite import Database
 
@@ -57,7 +58,7 @@ class WithholdingOperations:
             decided_by=officer.person,
             decided=self._clock(),
         )
-        leaf = Leaf(_frame("REFUSE", one), {**_facts(one), "reason": one.reason})
+        leaf = _leaf("REFUSE", one, one.reason, officer)
         self._sequencer.commit((leaf,), withholdings.refuse(one))
         return {"decision": one.id, "scope": one.scope.name, "ground": one.ground.name}
 
@@ -66,9 +67,9 @@ class WithholdingOperations:
             found = withholdings.find(reader, request.decision)
         if found is None:
             raise UserError("there is no such decision; `passerelle decisions list` names them")
-        facts = {**_facts(found), "reason": request.reason, "actor": officer.person}
+        leaf = _leaf("LIFT", found, request.reason, officer)
         effects = withholdings.lift(found.id, officer.person, self._clock())
-        self._sequencer.commit((Leaf(_frame("LIFT", found), facts),), effects)
+        self._sequencer.commit((leaf,), effects)
         return {"decision": found.id, "lifted": True}
 
     def _list(self, officer: Officer, request: decisions.List) -> Answer:
@@ -98,17 +99,6 @@ class WithholdingOperations:
         return subject
 
 
-def _facts(one: Decision) -> dict[str, str]:
-    return {
-        "decision": one.scope.name,
-        "subject": str(one.subject),
-        "fields": ",".join(code.name for code in sorted(one.fields)),
-        "ground": one.ground.name,
-        "note": one.terms,
-        "actor": one.decided_by,
-    }
-
-
 def _plain(one: Decision, person: str) -> dict[str, object]:
     return {
         "decision": one.id,
@@ -126,10 +116,15 @@ def _plain(one: Decision, person: str) -> dict[str, object]:
     }
 
 
-def _frame(verb: str, one: Decision) -> Frame:
-    return Frame(
-        type=EntryType.DECISION,
-        entry_class=EntryClass.OTHER,
-        partner_id=one.partner,
-        subject_reference=f"{verb}/{one.id}",
+def _leaf(verb: str, one: Decision, reason: str, officer: Officer) -> Leaf:
+    return events.ruling(
+        f"{verb}/{one.id}",
+        one.partner,
+        one.subject,
+        scope=one.scope,
+        fields=one.fields,
+        ground=one.ground,
+        terms=one.terms,
+        actor=officer.person,
+        reason=reason,
     )

@@ -10,13 +10,13 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from datetime import datetime
 
-from gateway.domain.messages import Direction
 from gateway.errors import InProgress
 from gateway.isolated_loop import each
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events
+from gateway.ledger.exchange_events import Message
 from gateway.store.exchange import transactions
 from gateway.store.exchange.replay import Orphan
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 
 
@@ -38,18 +38,10 @@ def sweep(
         nonlocal abandoned
         if (orphan.sender, orphan.message_id) in running():
             return
-        frame = Frame(
-            type=EntryType.ABANDONED,
-            entry_class=EntryClass.OTHER,
-            partner_id=orphan.sender,
-            direction=Direction.INBOUND,
-            message_id=orphan.message_id,
-            transcript=orphan.transcript,
-            transaction_number=orphan.transaction_number,
-            subject_reference=orphan.operation.name,
-        )
+        message = Message(orphan.sender, orphan.message_id, orphan.transaction_number)
+        leaf = exchange_events.request_abandonment(message, orphan.transcript, orphan.operation)
         with suppress(InProgress):  # it was answered between our look and our commit
-            sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
+            sequencer.commit((leaf,), transactions.abandon(orphan, now))
             abandoned += 1
 
     each(lost, abandon, "abandoned")

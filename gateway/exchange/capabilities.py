@@ -11,6 +11,7 @@ from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
+from gateway.ledger.exchange_facts import operation_facts
 from gateway.store.exchange import quotas
 from gateway.store.sqlite import Database
 from gateway.telemetry import Stages
@@ -36,7 +37,7 @@ class GetCapabilities:
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
         """Read the key that the answer is sealed to."""
         key = query_payload.read_reply_key(payload, request.header.operation)
-        return Admitted(request, key, {"operation": request.header.operation.name}, None)
+        return Admitted(request, key, operation_facts(request.header), None)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Say what the agreements with the caller permit at this moment."""
@@ -53,9 +54,7 @@ class GetCapabilities:
             directory_version=self._own.version,
         )
         stages.mark("capabilities")
-        return Conclusion(
-            query_payload.capabilities_bytes(answer), {"operation": header.operation.name}
-        )
+        return Conclusion(query_payload.capabilities_bytes(answer), operation_facts(header))
 
 
 class GetQuota:
@@ -74,7 +73,7 @@ class GetQuota:
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
         """Read the key that the answer is sealed to."""
         key = query_payload.read_reply_key(payload, request.header.operation)
-        return Admitted(request, key, {"operation": request.header.operation.name}, None)
+        return Admitted(request, key, operation_facts(request.header), None)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Count what is recorded at this moment under the agreements with the caller."""
@@ -95,7 +94,7 @@ class GetQuota:
             for counter in counters(agreement.answering.quotas, used, now)
         )
         stages.mark("quota")
-        return Conclusion(quotas_bytes(states), {"operation": header.operation.name})
+        return Conclusion(quotas_bytes(states), operation_facts(header))
 
 
 def _between(header: Header, agreements: Agreements, now: datetime) -> list[Agreement]:

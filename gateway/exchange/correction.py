@@ -7,7 +7,7 @@ about it is the office's (IRPR 315.27(2), 315.42(2)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,12 +29,12 @@ from gateway.errors import (
 )
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law import correction_policy
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events, exchange_facts
+from gateway.ledger.entry import EntryType
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.casework.corrections import Bounds
 from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase
 from gateway.store.exchange import transactions
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.telemetry import Stages
@@ -100,7 +100,8 @@ class SubmitCorrection:
             due=correction_policy.due(notice.due, now),
         )
         work = _Notice(correction, notice, known is not None)
-        return Admitted(request, notice.reply_key, _facts(request, correction, notice), work)
+        facts = exchange_facts.notice_facts(header, notice, correction.due)
+        return Admitted(request, notice.reply_key, facts, work)
 
     def _demand_disclosed(self, header: Header, notice: CorrectionNotice) -> None:
         """Refuse what this partner did not disclose to us under this query; none, another's, nothing: one answer."""
@@ -132,17 +133,19 @@ class SubmitCorrection:
         work = admitted.work
         if not isinstance(work, _Notice):
             raise TypeError
-        correction = work.correction
+        asked, correction = admitted.request, work.correction
         stages.mark("correction")
         done = correction.state is CorrectionPhase.ACKNOWLEDGED
         state = CorrectionState.ACKNOWLEDGED if done else CorrectionState.OPEN
         answer = wire.standing_bytes(CorrectionStanding(correction.id, state))
-        facts = {"correction": correction.id.hex(), "state_after": correction.state.name}
+        facts = exchange_facts.correction_facts(correction.id, correction.state)
         if work.known:
             return Conclusion(answer, facts)
         payload = wire.kept_bytes(work.notice)
         sealed = corrections.seal(self._context.data_key, correction, corrections.Papers(payload))
-        leaf = Leaf(_frame(EntryType.CORRECTION, admitted.request, correction), admitted.facts)
+        leaf = exchange_events.correction_received(
+            EntryType.CORRECTION, asked.header, asked.transcript, admitted.facts
+        )
         bounds = _bounds(self._context.clock())
         effects = corrections.opened(correction, sealed, leaf=0, bounds=bounds)
         return Conclusion(answer, facts, leaves=(leaf,), undone=(), effects=effects)
@@ -169,13 +172,7 @@ class AckCorrection:
         told = (ack.outcome, ack.note)
         if found.state is CorrectionPhase.ACKNOWLEDGED and told != (found.outcome, found.note):
             raise ElementsInconsistent(element="outcome")
-        facts = {
-            "operation": header.operation.name,
-            "transaction_reference": header.transaction_reference,
-            "correction": found.id.hex(),
-            "correction_outcome": ack.outcome.name,
-            **({"note": ack.note} if ack.note else {}),
-        }
+        facts = exchange_facts.acknowledgement_facts(header, ack)
         return Admitted(request, ack.reply_key, facts, _Ack(found, ack))
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002 - the port's shape
@@ -183,14 +180,11 @@ class AckCorrection:
         work = admitted.work
         if not isinstance(work, _Ack):
             raise TypeError
-        correction, ack = work.correction, work.ack
+        asked, correction, ack = admitted.request, work.correction, work.ack
         stages.mark("correction")
         standing = CorrectionStanding(correction.id, CorrectionState.ACKNOWLEDGED)
         answer = wire.standing_bytes(standing)
-        facts = {
-            "correction": correction.id.hex(),
-            "state_after": CorrectionPhase.ACKNOWLEDGED.name,
-        }
+        facts = exchange_facts.correction_facts(correction.id, CorrectionPhase.ACKNOWLEDGED)
         if correction.state is CorrectionPhase.ACKNOWLEDGED:
             return Conclusion(answer, facts)
         closed = corrections.moved(
@@ -200,7 +194,9 @@ class AckCorrection:
             outcome=int(ack.outcome),
             note=ack.note or None,
         )
-        leaf = Leaf(_frame(EntryType.ACKNOWLEDGEMENT, admitted.request, correction), admitted.facts)
+        leaf = exchange_events.correction_received(
+            EntryType.ACKNOWLEDGEMENT, asked.header, asked.transcript, admitted.facts
+        )
         return Conclusion(answer, facts, leaves=(leaf,), undone=(), effects=closed)
 
 
@@ -237,27 +233,3 @@ def _demand_number(header: Header, identifier: bytes, *, used: bool) -> None:
         raise ElementsInconsistent(element="header.transaction_number")
     if used:
         raise TransactionReused
-
-
-def _frame(kind: EntryType, request: Request, correction: Correction) -> Frame:
-    """Return the entry of a correction or acknowledgement that came in; it lies in its REQUEST's exchange."""
-    return Frame(
-        type=kind,
-        entry_class=EntryClass.ACCEPTED,
-        partner_id=correction.partner,
-        direction=Direction.INBOUND,
-        message_id=request.header.message_id,
-        transcript=request.transcript,
-        transaction_number=correction.id.hex(),  # its own; which query it is about is sealed (protocol 10)
-    )
-
-
-def _facts(request: Request, correction: Correction, notice: CorrectionNotice) -> Mapping[str, str]:
-    return {
-        "operation": request.header.operation.name,
-        "transaction_reference": request.header.transaction_reference,
-        "correction": correction.id.hex(),
-        "correction_kind": notice.kind.name,
-        "fields": ",".join(code.name for code in notice.fields),
-        "due": correction.due.isoformat(),
-    }

@@ -27,11 +27,15 @@ from gateway.errors import (
     TransactionReused,
 )
 from gateway.exchange.context import ExchangeContext
-from gateway.exchange.match_decision import Decision, look, standing
+from gateway.exchange.match_decision import Decision, look
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law.disclosure_policy import disclose
 from gateway.law.query_policy import Decided, Plan, may_disclose
-from gateway.ledger import disclosure_basis
+from gateway.ledger.exchange_facts import (
+    details_facts,
+    details_request_facts,
+    disclosure_facts,
+)
 from gateway.store.casework import disclosures
 from gateway.store.casework.disclosures import LiveHit
 from gateway.store.effects import Effect
@@ -92,7 +96,7 @@ class RequestHitDetails:
         work = Work(wanted, self._claimed(header, query), matched)
         # (2) Of nobody nothing is disclosed; what is refused here is refused whoever it is.
         _plan(request, work, NOBODY, (), now)
-        return Admitted(request, wanted.reply_key, _request_facts(header, wanted), work)
+        return Admitted(request, wanted.reply_key, details_request_facts(header, wanted), work)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Do (4) to (7)."""
@@ -115,12 +119,7 @@ class RequestHitDetails:
         # What led to nothing leaves no trace on the reference: a second try would reveal that it leads somewhere.
         spent = hit is not None and told is not UNAVAILABLE
         used = disclosures.use(hit, wanted.fields, now) if hit and spent else ()
-        facts = {
-            "operation": request.header.operation.name,
-            "transaction_reference": request.header.transaction_reference,
-            "hit_reference": wanted.hit_reference.hex(),
-            "disclosed_outcome": told.outcome.name,
-        }
+        facts = details_facts(request.header, wanted, told.outcome)
         return Conclusion(
             wire.details_bytes(told),
             {**facts, **disclosure.facts},
@@ -183,24 +182,10 @@ def _disclosed(
 ) -> Disclosure:
     """Return what the plan lets out of a record; nothing that it does not name can be built."""
     subject, record = person
-    facts = {
-        "subject": str(subject),
-        "hit_reference": wanted.hit_reference.hex(),
-        "policy_trace": ",".join(plan.rules),
-        **standing(record, now),
-    }
     if not plan.available:
-        return Disclosure(UNAVAILABLE, {**facts, "why": "the person may not be revealed today"})
+        return Disclosure(UNAVAILABLE, disclosure_facts(wanted, person, plan, now, None))
     fields = disclose(record, plan)
-    facts |= {
-        "fields": ",".join(field.code.name for field in fields),
-        "authorities": ",".join(sorted({field.authority for field in fields})),
-        "field_authorities": disclosure_basis.written(fields),
-        # What is kept from the asker whether it is recorded or not; what is not recorded is not withheld.
-        "fields_withheld": ",".join(code.name for code in wanted.fields if code not in plan.fields),
-    }
-    if plan.withholding is not None:
-        facts |= {"withheld": plan.withholding.scope.name, "ground": plan.withholding.ground.name}
+    facts = disclosure_facts(wanted, person, plan, now, fields)
     rows = disclosures.disclosed(
         partner=header.sender,
         number=header.transaction_reference or header.transaction_number,
@@ -212,16 +197,3 @@ def _disclosed(
         now=now,
     )
     return Disclosure(Details(DetailsOutcome.DISCLOSED, fields, plan.withholding), facts, rows)
-
-
-def _request_facts(header: Header, wanted: DetailsRequest) -> Mapping[str, str]:
-    return {
-        "operation": header.operation.name,
-        "transaction_reference": header.transaction_reference,
-        "purpose": header.purpose.name,
-        "case": wanted.case,
-        "unit": wanted.unit,
-        "person": wanted.person,
-        "hit_reference": wanted.hit_reference.hex(),
-        "fields": ",".join(code.name for code in wanted.fields),
-    }

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from gateway.domain.messages import Outcome
-from gateway.domain.person import FieldCode, Record, Withholding
+from gateway.domain.person import Record, Withholding
 from gateway.exchange.context import ExchangeContext
-from gateway.law.legal_status import persecution_said
 from gateway.law.query_policy import Decided, Found, Permit, settle
+from gateway.ledger.exchange_facts import candidate_facts, decision_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +55,13 @@ def settled(
     record, decided = look(context, partner, candidate.subject)
     score = Found(candidate.score, candidate.threshold, candidate.floor)
     found = settle(score, record.status, permit, decided, held=record.data.keys())
-    facts = {
-        **candidate.facts,
-        "true_outcome": found.true.name,
-        "disclosed_outcome": found.shown.name,
-        "why": found.why,
-        "policy_trace": ",".join(found.rules),
-    }
+    facts = {**candidate.facts, **decision_facts(found)}
     if candidate.subject is None:
         return Decision(found.shown, facts)
-    facts |= {"subject": str(candidate.subject), **standing(record, permit.time)}
-    if decided:
-        facts["official_decisions"] = ",".join(map(_told, decided))
-    if found.withholding is not None:
-        facts |= {"withheld": found.withholding.scope.name, "ground": found.withholding.ground.name}
-    if found.alarm:
-        facts["reason"] = (
-            "STATUS_UNKNOWN"  # an officer must look; nothing outside the detail says so
-        )
+    facts |= candidate_facts(candidate.subject, record, permit.time, found, decided)
     known = found.true is Outcome.MATCH or found.shown is Outcome.REVIEW_PENDING
     subject = candidate.subject if known else None
     return Decision(found.shown, facts, subject, record, found.withholding)
-
-
-def _age(age: timedelta) -> str:
-    return f"{age.days} days {age - timedelta(days=age.days)}"
-
-
-def _told(one: Decided) -> str:
-    """Return an official's decision as a replay needs it: scope and fields, ground, and whether there are terms."""
-    what = "+".join([one.scope.name, *sorted(code.name for code in one.fields)])
-    return "/".join([what, one.ground.name, *(["terms"] if one.terms else [])])
 
 
 def look(
@@ -96,22 +71,6 @@ def look(
     decoy = context.people.somebody()
     whose = decoy if subject is None else subject
     return context.people.record(whose), context.decisions(whose, partner)
-
-
-def standing(record: Record, now: datetime) -> Mapping[str, str]:
-    """Return what the auditor may know of a person's status: never a name, never a value.
-
-    now   the moment by which the law judged it; its age is recorded exactly, for a replay decides by it
-    """
-    confirmed = record.status.confirmed
-    return {
-        "status_kind": record.status.kind.name,
-        "status_age": "never confirmed" if confirmed is None else _age(now - confirmed),
-        "nationalities": ",".join(sorted(record.status.nationalities)),
-        "persecutors": persecution_said(record.status),
-        "applications": "held" if FieldCode.APPLICATION_HISTORY in record.data else "none",
-        "record_version": str(record.version),
-    }
 
 
 def join_facts(facts: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from gateway.domain.messages import Header, Operation, Reply, SignedEnvelope
 from gateway.law.agreement import Agreement
+from gateway.ledger.entry import Leaf
 from gateway.store.exchange import transactions
-from gateway.store.ledger.sequencer import Effect, Leaf
+from gateway.store.ledger.sequencer import Effect
 from gateway.telemetry import Stages
 
 

@@ -66,9 +66,10 @@ from gateway.exchange.recorder import Recorded, Recorder
 from gateway.exchange.refusal_counter import Copies, RefusalCounter, RefusalStanding
 from gateway.law.agreement import AgreementsInForce
 from gateway.law.query_policy import may_answer_header
+from gateway.ledger.entry import Leaf
 from gateway.store.exchange import transactions
 from gateway.store.exchange.seen_versions import Sightings
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.partners import Directory, OwnEntry
 from gateway.wire import signed_envelope

@@ -10,7 +10,7 @@ one record, the same entries and the same size. What is true is only in the seal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
@@ -18,15 +18,12 @@ from time import monotonic
 from gateway.domain import messages
 from gateway.domain.messages import (
     Biometrics,
-    Direction,
     Header,
-    Modality,
     Outcome,
     PriorTransaction,
     Problem,
     Query,
     Result,
-    Sample,
 )
 from gateway.domain.person import DetailsRequest
 from gateway.errors import (
@@ -43,12 +40,19 @@ from gateway.exchange.samples import read_sample
 from gateway.law.agreement import Agreement
 from gateway.law.query_policy import Permit, may_answer
 from gateway.law.quota_policy import poor_allowance
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import Leaf
+from gateway.ledger.exchange_events import Message
+from gateway.ledger.exchange_facts import (
+    NOT_ESTABLISHED,
+    query_facts,
+    searched_facts,
+    unsearched_facts,
+)
 from gateway.store.casework import issued_numbers
 from gateway.store.casework.issued_numbers import Issued
 from gateway.store.casework.reviews import Evidence
 from gateway.store.exchange import transactions
-from gateway.store.ledger.sequencer import Leaf
 from gateway.telemetry import Stages
 from gateway.wire import query_payload, signed_envelope
 from matcher import calibration
@@ -59,7 +63,6 @@ from matcher.finger.template import Minutiae
 SEARCH_SECONDS = (
     60.0  # seconds; a search outlives its caller, but not the longest deadline there is
 )
-NOT_ESTABLISHED = "NO_MATCH_ESTABLISHED"  # fact: a number without an established match
 SEARCH_LIMIT = 10  # candidates kept of a search; one decides, the rest are for the auditor
 
 
@@ -67,14 +70,15 @@ SEARCH_LIMIT = 10  # candidates kept of a search; one decides, the rest are for 
 class _Work:
     """What a query needs after its first commit; its prints are gone when the search is over.
 
-    destruction   the entry that says so
+    message, receipt   whose they are, and what the entry that says so is called
     claimed  whether the person declared a refugee claim in the asking country
     issued   the number of ours that is given instead of prints, and whom it was about
     wanted   the fields that an agreement with one step discloses at once
     kept     the payload, where the agreement provides for an examiner; else nothing
     """
 
-    destruction: Frame
+    message: Message
+    receipt: str
     permit: Permit
     claimed: bool
     fingers: list[tuple[int, Minutiae]] = field(repr=False)
@@ -100,7 +104,7 @@ class SubmitQuery:
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Read the question (11), ask the law (13), read each record (11), then the numbers (12)."""
-        query = query_payload.read_query(payload)
+        query, header = query_payload.read_query(payload), request.header
         if request.agreement is None:  # the pipeline found one at step 9
             raise AssertionError
         # The law is asked before the records are read: it needs none of them, and a face is refused as a
@@ -114,7 +118,8 @@ class SubmitQuery:
             ]
         issued = self._numbers(request.header, query.probe, request.agreement)
         work = _Work(
-            destruction=self._destruction(request.header),
+            message=Message(header.sender, header.message_id, header.transaction_number),
+            receipt=f"D-{self._context.random(16).hex()}",
             permit=permit,
             claimed=query.refugee_claimant,
             fingers=fingers,
@@ -128,7 +133,7 @@ class SubmitQuery:
             year_limit=permit.quota.year,
             own=permit.quota_purpose,
         )
-        facts = _request_facts(request, query, permit)
+        facts = query_facts(header, query, permit)
         return Admitted(request, query.reply_key, facts, work, claims)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:
@@ -193,11 +198,10 @@ class SubmitQuery:
         """(16) and (17)."""
         if probe is not None and not probe.usable:
             shown = Outcome.QUALITY_INSUFFICIENT
-            return Decision(shown, {"true_outcome": shown.name, "disclosed_outcome": shown.name})
+            return Decision(shown, unsearched_facts(shown))
         candidate = _named(work.issued) if probe is None else self._search(work.permit, probe)
         stages.mark("search")
-        partner = work.destruction.partner_id
-        return settled(self._context, partner, work.permit, candidate)  # (17)
+        return settled(self._context, work.message.partner, work.permit, candidate)  # (17)
 
     def _search(self, permit: Permit, probe: Probe) -> Candidate:
         """(16): the whole gallery, and the threshold that holds for it."""
@@ -210,20 +214,18 @@ class SubmitQuery:
             least = calibration.threshold(permit.review.floor_fpir, found.size, len(probe.usable))
             floor = least.score
         best = float(found.score[0]) if len(found.score) else float("-inf")
-        facts = {
-            # Exactly, the shortest text that reads as the same number: a replay decides by it (audit.replay).
-            "scores": repr(best),
-            "threshold": repr(limit.score),
-            "fpir": repr(permit.fpir),
-            "fpir_expected": f"{limit.fpir_expected:.3g}",
-            "gallery_size": str(found.size),
-            "gallery_version": str(found.version),
-            "calibration": limit.calibration_id,
-            "reckoned_by": reckoned_by(),
-            "usable_positions": ",".join(str(p) for p in probe.usable),
-        }
-        if permit.review is not None and floor is not None:
-            facts |= {"review_floor": repr(floor), "review_fpir": repr(permit.review.floor_fpir)}
+        facts = searched_facts(
+            best=best,
+            threshold=limit.score,
+            fpir=permit.fpir,
+            expected=limit.fpir_expected,
+            gallery=(found.size, found.version),
+            calibration=limit.calibration_id,
+            reckoned_by=reckoned_by(),
+            positions=probe.usable,
+            floor=floor,
+            floor_fpir=None if permit.review is None else permit.review.floor_fpir,
+        )
         lowest = limit.score if floor is None else min(floor, limit.score)
         reached = int(found.subject[0]) if best >= lowest else None
         return Candidate(best, limit.score, reached, facts, floor)
@@ -235,7 +237,6 @@ class SubmitQuery:
         decision: Decision,
         concluding: _Concluding,
     ) -> Conclusion:
-        receipt = work.destruction.subject_reference
         now = self._context.clock().replace(microsecond=0)  # a fraction takes more or fewer bytes
         hit = None
         disclosure = hit_details.NOTHING
@@ -253,14 +254,14 @@ class SubmitQuery:
             request_leaf_hash=concluding.request_leaf,
             hit_reference=hit.reference if hit else b"",
             problems=concluding.problems,
-            destruction_receipt_id=receipt,
+            destruction_receipt_id=work.receipt,
             details_expire_time=hit.expires if hit else None,
             withholding=decision.withholding,
         )
         facts = join_facts(decision.facts, disclosure.facts)
         return Conclusion(
             query_payload.result_bytes(replace(recorded, details=disclosure.details)),
-            {**facts, "destruction_receipt": receipt},
+            {**facts, "destruction_receipt": work.receipt},
             leaves=(concluding.gone,),
             effects=disclosure.effects,
             settled=self._settled(request.header, work, recorded, decision, hit),
@@ -327,21 +328,6 @@ class SubmitQuery:
             else None,
         )
 
-    def _destruction(self, header: Header) -> Frame:
-        """Return the entry that says the prints and templates of a query are gone.
-
-        A query that brought a number has it too: whether there were prints is not to be read from frames.
-        """
-        return Frame(
-            type=EntryType.DESTRUCTION,
-            entry_class=EntryClass.OTHER,
-            partner_id=header.sender,
-            direction=Direction.INBOUND,
-            message_id=header.message_id,
-            transaction_number=header.transaction_number,
-            subject_reference=f"D-{self._context.random(16).hex()}",
-        )
-
 
 def _named(issued: Issued | None) -> Candidate:
     """Return the person of a number: nothing is compared, so only an established match counts.
@@ -352,7 +338,7 @@ def _named(issued: Issued | None) -> Candidate:
     if issued is None or issued.subject is None:
         return Candidate(float("-inf"), 0.0, None)
     if not issued.matched:
-        return Candidate(float("-inf"), 0.0, None, {"reason": NOT_ESTABLISHED})
+        return Candidate(float("-inf"), 0.0, None, NOT_ESTABLISHED)
     return Candidate(float("inf"), 0.0, issued.subject)
 
 
@@ -373,38 +359,11 @@ def _wanted(query: Query, permit: Permit) -> DetailsRequest | None:
 def _gone(work: _Work, probe: Probe | None) -> Leaf:
     """Return the entry of a destruction; its sealed detail counts what there was to destroy, by kind."""
     records, templates = len(work.fingers), len(probe.usable) if probe else 0
-    gone = {"destroyed": f"records={records},minutiae={records},templates={templates}"}
-    return Leaf(work.destruction, {**gone, "modality": Modality.FINGER.name})
+    what = f"records={records},minutiae={records},templates={templates}"
+    return exchange_events.destruction(work.message, work.receipt, what)
 
 
 def _patience(seconds: float) -> Callable[[], float]:
     """Return what says how many seconds of `seconds` are left; the search is the caller's no more."""
     end = monotonic() + seconds
     return lambda: end - monotonic()
-
-
-def _request_facts(request: Request, query: Query, permit: Permit) -> Mapping[str, str]:
-    """What Eurodac art. 41 asks of a log: purpose, data used for querying, unit and person responsible."""
-    facts = {
-        "operation": request.header.operation.name,
-        "purpose": request.header.purpose.name,
-        "paragraph": permit.paragraph,
-        "case": query.case,
-        "unit": query.unit,
-        "person": query.person,
-        "refugee_claimant": str(query.refugee_claimant).lower(),
-        "service_level": request.header.service_level.name,
-        "agreement_digest": permit.digest,
-        "policy_trace": ",".join(permit.rules),
-    }
-    if isinstance(query.probe, PriorTransaction):
-        return {**facts, "prior_transaction": query.probe.number}
-    samples: Sequence[Sample] = query.probe.samples
-    return {
-        **facts,
-        "modality": ",".join(sorted({s.modality.name for s in samples})),
-        "positions": ",".join(str(s.position) for s in samples),
-        "formats": ",".join(s.format.name for s in samples),
-        "extractors": ",".join(s.extractor for s in samples),
-        "sizes": ",".join(str(len(s.data)) for s in samples),
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from gateway.domain.messages import State
 from gateway.errors import TransactionUnknown
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.ledger.exchange_facts import reference_facts, state_facts
 from gateway.store.exchange import transactions
 from gateway.telemetry import Stages
 from gateway.wire import query_payload
@@ -34,7 +34,7 @@ class GetQueryState:
         """Find the caller's own transaction; another partner's is as unknown as none."""
         row = _own_transaction(self._context, request)
         reply_key = query_payload.read_reply_key(payload, request.header.operation)
-        return Admitted(request, reply_key, _reference_facts(request), row)
+        return Admitted(request, reply_key, reference_facts(request.header), row)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Repeat what is recorded."""
@@ -50,7 +50,7 @@ class GetQueryState:
             result = query_payload.read_result(opened)
         payload = query_payload.state_bytes(messages.QueryState(row.state, result))
         stages.mark("state")
-        return Conclusion(payload, {"state_after": row.state.name})
+        return Conclusion(payload, state_facts(row.state))
 
 
 class RedeliverResult:
@@ -68,7 +68,7 @@ class RedeliverResult:
         if reply is None or row.response_index is None:
             raise TransactionUnknown
         work = _Stored(reply, row.response_index)
-        return Admitted(request, reply_key, _reference_facts(request), work)
+        return Admitted(request, reply_key, reference_facts(request.header), work)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Send what was sent."""
@@ -77,7 +77,7 @@ class RedeliverResult:
         stages.mark("redeliver")
         return Conclusion(
             admitted.work.reply,
-            _reference_facts(admitted.request),
+            reference_facts(admitted.request.header),
             response_index=admitted.work.response_index,
         )
 
@@ -90,10 +90,3 @@ def _own_transaction(context: ExchangeContext, request: Request) -> transactions
     if row is None:
         raise TransactionUnknown
     return row
-
-
-def _reference_facts(request: Request) -> Mapping[str, str]:
-    return {
-        "operation": request.header.operation.name,
-        "transaction_reference": request.header.transaction_reference,
-    }

@@ -14,11 +14,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gateway.domain.messages import Direction
 from gateway.errors import AuditUnavailable, RateLimited
 from gateway.exchange.rate_limits import Buckets
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.ledger import exchange_events
+from gateway.store.ledger.sequencer import Sequencer
 
 RECORDED = 60  # refusals of a partner that get their own leaf in a minute; honest clients have few
 # And in a day: as many as a day has queries; the rest is counted, none is forgotten
@@ -130,16 +129,7 @@ class RefusalCounter:
         if not counts:
             return
         leaves = tuple(
-            Leaf(
-                Frame(
-                    type=EntryType.REFUSAL_SUMMARY,
-                    entry_class=EntryClass.DENIED,
-                    partner_id=partner,
-                    direction=Direction.INBOUND,
-                    subject_reference=minute,
-                ),
-                {"reason": reason, "count": str(number)},
-            )
+            exchange_events.refusal_count(partner, reason, minute, number)
             for (partner, reason, minute), number in sorted(counts.items())
         )
         try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from gateway.domain.messages import Direction, Header
+from gateway.domain.messages import Header
 from gateway.law.review_policy import PATIENCE
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import Leaf
+from gateway.ledger.exchange_events import Message
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
-from gateway.store.ledger.sequencer import Effect, Leaf
+from gateway.store.ledger.sequencer import Effect
 from keys.data_encryption import SEED_BYTES, DataRing
 
 NAME_BYTES = 8  # of a case's name; a person types it
@@ -44,14 +46,5 @@ def opened(
         sealed=sealed,
         sealed_key=sealed_key,
     )
-    frame = Frame(
-        type=EntryType.REVIEW,
-        entry_class=EntryClass.OTHER,
-        partner_id=header.sender,
-        direction=Direction.INBOUND,
-        message_id=header.message_id,
-        transaction_number=header.transaction_number,
-        subject_reference=name,
-    )
-    facts = {"due": due.isoformat(timespec="seconds"), "count": str(persons)}
-    return Leaf(frame, facts), reviews.begin(case)
+    message = Message(header.sender, header.message_id, header.transaction_number)
+    return exchange_events.review(message, name, due, persons), reviews.begin(case)

@@ -21,9 +21,10 @@ from typing import Protocol
 
 from gateway.errors import AuditUnavailable, UserError
 from gateway.keymanagement import adoption, bundle_renewal, custody_setting
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.store.keys import kek_custody, reencryption, rotations
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
@@ -218,7 +219,7 @@ class ActiveKeyset:
             if not self._sequencer.healthy:
                 raise AuditUnavailable
             keyset = rewrap.prepare(self._file, self.current, custody, plan, tell)
-            self.note(EntryType.CUSTODY, {**facts, "custody": plan.to, "state_after": "BEGUN"})
+            self.note(events.custody_change(plan.to, "BEGUN", facts))
             self._torn = True  # whatever stops us from here on, the next opening finishes it
             rewrap.commit(self._file)
             self.in_force.current = keyset
@@ -241,17 +242,16 @@ class ActiveKeyset:
             custody = self.current.custody
             if place is not None and isinstance(custody, FileCustody):
                 custody.moved(place)
-            said = {"operation": "custody.rewrap", "custody": found.plan.to, "state_after": "DONE"}
-            self.note(EntryType.CUSTODY, {**facts, **said}, kek_custody.changed(self._clock()))
+            leaf = events.custody_change(found.plan.to, "DONE", facts)
+            self.note(leaf, kek_custody.changed(self._clock()))
         elif place is not None:
             atomic_file.remove(rewrap.next_of(place))
         rewrap.clear(self._file)
         rewrap.sweep(self._file)
 
-    def note(self, kind: EntryType, facts: Facts, effects: Sequence[Effect] = ()) -> None:
+    def note(self, leaf: Leaf, effects: Sequence[Effect] = ()) -> None:
         """Record what was done above the keys."""
-        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
-        self._sequencer.commit((Leaf(frame, facts),), effects)
+        self._sequencer.commit((leaf,), effects)
 
     def _demand_whole(self) -> None:
         if self._torn:

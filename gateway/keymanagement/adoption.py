@@ -18,10 +18,11 @@ from types import MappingProxyType
 
 from gateway.errors import UserError
 from gateway.law.agreement import Agreement
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Adopted, KeyStanding, Subject
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.partners import PartyBundle
 from keys.key_record import KeyEvent, KeyRecord
@@ -75,13 +76,13 @@ def adopt(
     for agreement in agreements:
         new = Adopted(agreement.version, agreement.digest, now)
         if _changed("agreement", agreement.name, laws.get(agreement.name), new):
-            leaves.append(_agreement_leaf(agreement))
+            leaves.append(events.agreement_adoption(agreement))
             effects += adopted_versions.adopt(Subject.AGREEMENT, agreement.name, new, None)
     for entry in entries:
         new = Adopted(entry.version, entry.digest, now)
         before = directory.get(entry.party)
         if _changed("directory entry", entry.party, before, new):
-            leaves.append(_directory_leaf(entry, by))
+            leaves.append(_leaf(entry, by))
             effects += adopted_versions.adopt(Subject.DIRECTORY, entry.party, new, before)
     if leaves or effects:
         sequencer.commit(leaves, effects)
@@ -131,11 +132,11 @@ class PartnerRegister:
         for party, bundle in sorted(present.items()):
             held, new = adopted.get(party), _adopted_of(bundle, now)
             if held is None or held.withdrawn or held.version < new.version:
-                leaves.append(_directory_leaf(entry(bundle)))
+                leaves.append(_leaf(entry(bundle)))
                 effects += adopted_versions.adopt(Subject.DIRECTORY, party, new, held)
         for party, held in adopted.items():
             if party not in present and party != self._own and not held.withdrawn:
-                leaves.append(_withdrawal_leaf(party, held))
+                leaves.append(events.bundle_withdrawal(party, held.version))
                 effects += adopted_versions.withdraw(Subject.DIRECTORY, party, held, now)
         if leaves:
             self._sequencer.commit(leaves, effects)
@@ -175,7 +176,7 @@ def _keys_moved(
         else:
             steps = _steps(record, held)
         for event in steps:
-            leaves.append(_key_leaf(event, by))
+            leaves.append(events.key_transition(event, by))
             effects += adopted_versions.record_key(event, held)
             held = KeyStanding(event.kind, event.state, event.time)
     return leaves, effects
@@ -228,52 +229,5 @@ def _event(record: KeyRecord, before: KeyState | None, after: KeyState) -> KeyEv
     return KeyEvent(record.changed, record.kid, record.kind, before, after, record.reason, actor="")
 
 
-def _key_leaf(event: KeyEvent, by: Mapping[str, str]) -> Leaf:
-    frame = Frame(
-        type=EntryType.KEY,
-        entry_class=EntryClass.OTHER,
-        signing_key_id=b"",
-        subject_reference=event.kid.hex(),
-    )
-    facts = {
-        **by,
-        "key_kind": event.kind.value,
-        "state_after": event.state.value,
-        "reason": event.reason,
-    }
-    if event.previous is not None:
-        facts["state_before"] = event.previous.value
-    return Leaf(frame, facts)
-
-
-def _agreement_leaf(agreement: Agreement) -> Leaf:
-    frame = Frame(
-        type=EntryType.AGREEMENT,
-        entry_class=EntryClass.OTHER,
-        partner_id=agreement.partner,
-        agreement_id=agreement.id,
-        agreement_version=agreement.version,
-    )
-    return Leaf(frame, {"agreement_digest": agreement.digest})
-
-
-def _directory_leaf(entry: Entry, by: Mapping[str, str] = MappingProxyType({})) -> Leaf:
-    frame = Frame(
-        type=EntryType.DIRECTORY,
-        entry_class=EntryClass.OTHER,
-        partner_id=entry.party,
-        directory_version=entry.version,
-    )
-    facts = {"partner_version": str(entry.version), "source": entry.digest}
-    where = {"endpoints": ",".join(entry.endpoints)} if entry.endpoints else {}
-    return Leaf(frame, {**by, **facts, **where})
-
-
-def _withdrawal_leaf(party: str, held: Adopted) -> Leaf:
-    frame = Frame(
-        type=EntryType.DIRECTORY,
-        entry_class=EntryClass.OTHER,
-        partner_id=party,
-        directory_version=0,
-    )
-    return Leaf(frame, {"partner_version": str(held.version), "reason": "removed"})
+def _leaf(entry: Entry, by: Mapping[str, str] = MappingProxyType({})) -> Leaf:
+    return events.bundle_adoption(entry.party, entry.version, entry.digest, entry.endpoints, by)

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 
+from gateway.ledger.entry import Leaf
 from gateway.store.keys import blocklist
 from gateway.store.keys.blocklist import BlockedKey
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 
 

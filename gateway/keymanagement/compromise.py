@@ -27,11 +27,11 @@ from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.keymanagement.blocklist import Blocklist
 from gateway.keymanagement.transitions import named
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.monitoring import alarms
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.operations import compromise
 from gateway.store.ledger.affected_entries import Affected, iter_affected
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust import key_names
 from gateway.trust.bundle import MalformedBundle
@@ -174,7 +174,7 @@ class CompromiseOperations:
     def _believe(self, officer: Officer, request: compromise.Believe) -> Answer:
         one = self._barred_named(request.partner, spelt(request.key))
         facts = {**officer.facts, "reason": request.reason, "state_after": "BELIEVED"}
-        leaf = _entry(request.partner, Identified(one.kid, "", ()), "BELIEVED", facts)
+        leaf = events.key_alarm("BELIEVED", request.partner, one.kid, "", facts)
         self._blocklist.believe(request.partner, one.kid, leaf)
         return {"key": one.kid.hex(), "partner": request.partner, "state": "BELIEVED"}
 
@@ -286,14 +286,8 @@ class CompromiseOperations:
             )
 
     def _read_by(self, officer: Officer, partner: str, kid: bytes, since: datetime) -> None:
-        frame = Frame(
-            type=EntryType.AUDIT_READ,
-            entry_class=EntryClass.OTHER,
-            partner_id=partner,
-            subject_reference=f"AFFECTED/{kid.hex()[:16]}",
-        )
-        facts = {"actor": officer.person, "since": since.isoformat(), "reason": "KEY_COMPROMISED"}
-        self._sequencer.commit((Leaf(frame, facts),))
+        leaf = events.affected_reading(officer.person, partner, kid, since)
+        self._sequencer.commit((leaf,))
 
 
 def _stop(
@@ -321,21 +315,7 @@ def _alarm(
     officer: Officer, partner: str, of: Identified, since: datetime, facts: dict[str, str]
 ) -> Leaf:
     detail = {**officer.facts, "since": since.isoformat(), **facts}
-    if of.kind:
-        detail["key_kind"] = of.kind
-    return _entry(partner, of, "COMPROMISED", detail)
-
-
-def _entry(partner: str, of: Identified, word: str, facts: dict[str, str]) -> Leaf:
-    """Name the key where messages name theirs, so that a story of such a message finds it."""
-    sealing = of.kind == KeyKind.KEM.value
-    return alarms.entry(
-        facts,
-        partner_id=partner,
-        signing_key_id=b"" if sealing else of.kid,
-        kem_key_id=of.kid if sealing else b"",
-        subject_reference=word,
-    )
+    return events.key_alarm("COMPROMISED", partner, of.kid, of.kind, detail)
 
 
 def _row(one: Affected) -> dict[str, object]:

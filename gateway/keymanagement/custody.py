@@ -17,7 +17,7 @@ from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.keymanagement import adoption, custody_setting
 from gateway.keymanagement.active_keyset import ActiveKeyset
-from gateway.ledger.entry import EntryType
+from gateway.ledger import events
 from gateway.operations.custody import Rewrap, Show
 from gateway.store.keys import adopted_versions
 from gateway.store.sqlite import Database
@@ -60,7 +60,7 @@ class CustodyOperations:
         uri = self._target(request.to)
         made = self._make(uri, Path(request.passphrase_file))
         plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
-        facts = {"operation": "custody.rewrap", "reason": request.reason, **officer.facts}
+        facts = {"reason": request.reason, **officer.facts}
         self._active_keyset.rewrap(made, plan, facts=facts, tell=watcher.get())
         return {
             "custody": self._active_keyset.current.custody.describe(),
@@ -169,5 +169,4 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
 
 def recovered(active_keyset: ActiveKeyset, when: str) -> None:
     """Record that the last good keyset was put back."""
-    facts = {"operation": "custody.recover", "custody": active_keyset.current.custody.describe()}
-    active_keyset.note(EntryType.CUSTODY, {**facts, "since": when})
+    active_keyset.note(events.keyset_recovery(active_keyset.current.custody.describe(), when))

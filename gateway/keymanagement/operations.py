@@ -18,13 +18,11 @@ from gateway.errors import UserError
 from gateway.keymanagement import dry_run, transitions, views
 from gateway.keymanagement.active_keyset import Decide
 from gateway.keymanagement.rotation import KeyRotation
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.monitoring import alarms
+from gateway.ledger import events
 from gateway.operations import keys
 from gateway.operations.declaration import Request
 from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
-from gateway.store.ledger.sequencer import Leaf
 from keys.key_record import KeyEvent, KeyRecord
 from keys.lifecycle import LIFETIMES, KeyKind, KeyState
 from keys.rotation_schedule import RHYTHMS, CryptoPeriod, short
@@ -115,7 +113,7 @@ class KeyOperations:
         rotation, person = self._rotation, officer.person
         decide = transitions.generate(kind, reason, person, join=True)
         moved = rotation.change(
-            decide, person, officer.facts, lambda events: rotations.ask(events[0].kid)
+            decide, person, officer.facts, lambda made: rotations.ask(made[0].kid)
         )
         kid = moved[0].kid if moved else self._joined(officer, kind, reason)
         rotation.publish(person, officer.facts)
@@ -140,7 +138,7 @@ class KeyOperations:
                 f"{short(record.kid)} is to be destroyed, as two persons decided: `passerelle keys cancel`"
                 " ends that, or wait for it"
             )
-        leaf = _leaf(officer, record, {"action": "ROTATE", "reason": reason})
+        leaf = events.key_order(record, "ROTATE", reason, officer.facts)
         self._rotation.commit(leaf, rotations.ask(record.kid))
         return record.kid
 
@@ -148,15 +146,8 @@ class KeyOperations:
         kind, days = request.kind, request.days
         every = timedelta(days=days) if days else self._rotation.outlook().rhythms[kind].every
         rhythm = CryptoPeriod(request.on, every)
-        said = f"{'ON' if request.on else 'OFF'}/{every.days}"
-        facts = {
-            "schedule": said,
-            "key_kind": kind.value,
-            "reason": request.reason,
-            **officer.facts,
-        }
-        frame = _frame(f"SCHEDULE/{kind.value}")
-        self._rotation.commit(Leaf(frame, facts), rotations.set_rhythm(kind, rhythm))
+        leaf = events.key_schedule(kind, every, request.reason, officer.facts, on=request.on)
+        self._rotation.commit(leaf, rotations.set_rhythm(kind, rhythm))
         return views.rhythm(kind, rhythm)
 
     # Stopping and ending
@@ -165,15 +156,9 @@ class KeyOperations:
         record = self._named(request.key)
         decide = transitions.stop(record.kid, KeyState.SUSPENDED, request.reason, officer.person)
         moved = self._rotation.change(decide, officer.person, officer.facts)
-        facts = {
-            **officer.facts,
-            "key_kind": record.kind.value,
-            "state_before": record.state.value,
-            "state_after": KeyState.SUSPENDED.value,
-            "reason": request.reason,
-        }
-        reference = f"SUSPENDED/{short(record.kid)}"
-        self._rotation.commit(alarms.entry(facts, subject_reference=reference))
+        key = short(record.kid)
+        leaf = events.suspension_alarm(record, key, request.reason, officer.facts)
+        self._rotation.commit(leaf)
         self._rotation.publish(officer.person, officer.facts)
         return {**self._told(moved), "key": record.kid.hex()}
 
@@ -203,12 +188,7 @@ class KeyOperations:
             self._rotation.now() + timedelta(days=request.days), transitions.destroyable(record)
         )
         doom = ScheduledDestruction(due, request.reason, officer.person, officer.second)
-        facts = {
-            "action": "DESTROY",
-            "due": due.isoformat(timespec="seconds"),
-            "reason": request.reason,
-        }
-        leaf = _leaf(officer, record, facts)
+        leaf = events.key_order(record, "DESTROY", request.reason, officer.facts, due)
         self._rotation.commit(leaf, rotations.doom(record.kid, doom))
         return {**self._told(()), "key": record.kid.hex(), "due": due.isoformat()}
 
@@ -220,9 +200,8 @@ class KeyOperations:
             raise UserError("neither a destruction nor a rotation of that key is under way")
         effects = [*rotations.unask(record.kid)]
         effects += rotations.spare(record.kid) if doomed else ()
-        self._rotation.commit(
-            _leaf(officer, record, {"action": "CANCEL", "reason": request.reason}), effects
-        )
+        leaf = events.key_order(record, "CANCEL", request.reason, officer.facts)
+        self._rotation.commit(leaf, effects)
         return {"key": record.kid.hex(), "cancelled": True}
 
     def _moved(
@@ -297,13 +276,3 @@ def _check_schedule(officer: Officer, request: keys.Schedule) -> None:
     most = LIFETIMES[request.kind].days
     if request.days > most:
         raise UserError(f"days: a whole number from 0 to {most}")
-
-
-def _leaf(officer: Officer, record: KeyRecord, facts: Mapping[str, str]) -> Leaf:
-    """Return the entry of what is decided of a key, and moves none."""
-    told = {"key_kind": record.kind.value, "state_before": record.state.value, **officer.facts}
-    return Leaf(_frame(record.kid.hex()), {**told, **facts})
-
-
-def _frame(reference: str) -> Frame:
-    return Frame(type=EntryType.KEY, entry_class=EntryClass.OTHER, subject_reference=reference)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from gateway import telemetry
 from gateway.errors import PasserelleError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
 from gateway.store.keys import reencryption
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing, tag_of
 from keys.errors import KeysError
@@ -58,13 +58,7 @@ class Reencryption:
         if not effects:
             self._done = kid
             return 0
-        frame = Frame(
-            type=EntryType.CUSTODY,
-            entry_class=EntryClass.OTHER,
-            subject_reference=f"RESEALED/{short(kid)}",
-        )
-        facts = {"action": "RESEAL", "count": str(len(effects))}
-        self._sequencer.commit((Leaf(frame, facts),), effects)
+        self._sequencer.commit((events.reencryption(short(kid), len(effects)),), effects)
         return len(effects)
 
 

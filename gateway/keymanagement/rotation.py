@@ -17,12 +17,14 @@ from gateway import telemetry, user_files
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.active_keyset import ActiveKeyset, Decide, PublishedDirectory
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.monitoring import alarms
 from gateway.store.exchange import seen_versions
 from gateway.store.exchange.seen_versions import Sighting
 from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_roles import WAYS
@@ -216,8 +218,7 @@ class KeyRotation:
             if step.move is Move.WAIT:
                 missing = self.evidence().get(step.kid, Evidence(None)).missing
                 named = ", ".join(missing[:MOST_NAMED])
-                told = {"missing_partners": named} if named else {}
-                self._alarm("NOT_SEEN", step.kind.value, step.sentence, told)
+                self._alarm("NOT_SEEN", step.kind.value, step.sentence, named)
 
     def _due(self, kind: KeyKind | None) -> list[Step]:
         now = self._clock()
@@ -252,18 +253,13 @@ class KeyRotation:
         decide = transitions.move(step.kid, KeyState.DESTROYED, reason, actor)
         return self.change(decide, actor, facts, lambda _: rotations.spare(step.kid, demand=False))
 
-    def _alarm(
-        self, why: str, kind: str, sentence: str, told: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
+    def _alarm(self, why: str, kind: str, sentence: str, missing: str = "") -> None:
         name = f"{why}/{kind}"
         if not self._alarmed.due(name, self._clock()):
             return
         _log.error("keys_wait", state=name, reason=sentence)
-        facts = {"reason": why, "why": sentence[:500], **told}
-        if kind:
-            facts["key_kind"] = kind
         try:
-            self.commit(alarms.entry(facts, subject_reference=f"ROTATION/{why}"))
+            self.commit(events.rotation_alarm(why, kind, sentence[:500], missing))
         except PasserelleError:
             self._alarmed.forget(name)  # the ledger takes nothing; said again with the next round
 

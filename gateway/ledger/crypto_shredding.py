@@ -16,33 +16,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from gateway.ledger.entry import EntryType, Frame
+from gateway.ledger.entry_types import SHAPES
 
-EXCHANGE_DETAIL: Final = "EXCHANGE_DETAIL"
-OFFICE_DETAIL: Final = "OFFICE_DETAIL"
-CLASS_OF: Final[Mapping[EntryType, str]] = MappingProxyType(
-    {
-        kind: EXCHANGE_DETAIL
-        if kind
-        in {
-            *(EntryType.REQUEST, EntryType.RESPONSE, EntryType.REFUSAL, EntryType.REFUSAL_SUMMARY),
-            *(EntryType.REPLAY_CONFLICT, EntryType.ABANDONED, EntryType.DESTRUCTION),
-            *(EntryType.REVIEW, EntryType.VERDICT, EntryType.CORRECTION),
-            *(EntryType.ACKNOWLEDGEMENT, EntryType.USE, EntryType.ASKED),
-            EntryType.ANSWER_RECEIVED,
-        }
-        else OFFICE_DETAIL
-        for kind in EntryType
-    }
-)
+CLASS_OF: Final = MappingProxyType({kind: shape.detail for kind, shape in SHAPES.items()})
 LEFT_BEHIND: Final = "KEYS_LEFT_BEHIND/"
 _LEFT_BEHIND = re.compile(LEFT_BEHIND + r"([1-9]\d{0,9})")
-_REFERENCE = re.compile(r"([A-Z_]{3,32})/(?:(0|[1-9]\d{0,9})-(0|[1-9]\d{0,9})/)?([1-9]\d{0,9})")
+_REFERENCE = SHAPES[EntryType.RETENTION].reference
 
 
 @dataclass(frozen=True, slots=True)

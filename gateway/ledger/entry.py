@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.message import DecodeError
 
 from gateway.domain.messages import Direction
+from gateway.ledger.entry_types import FACTS, EntryClass, EntryType, Facts
 from gateway.ledger.errors import MalformedEntry
 from gateway.v1 import audit_pb2
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
@@ -39,10 +38,10 @@ __all__ = [
     "FACTS",
     "LEAF_SIZE",
     "NO_DETAIL",
-    "Detail",
     "EntryClass",
     "EntryType",
     "Frame",
+    "Leaf",
     "MalformedEntry",
     "SealedDetail",
     "commitment_of",
@@ -64,94 +63,6 @@ DEK_SIZE: Final = 32  # bytes; AES-256
 DETAIL_LABEL: Final = b"passerelle/1/detail"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NO_DETAIL: Final = bytes(32)  # the commitment of an entry that has no detail (ledger 2)
-
-# Facts that a detail may state (protocol 10, law 9). Values are text. None is a print, a template or a
-# name, and none may be a plain hash of one: it could be searched for.
-FACTS: Final = frozenset(
-    {
-        *("operation", "reason", "element", "service_level", "duration_ms", "timings", "software"),
-        *(
-            "transaction_reference",
-            "purpose",
-            "paragraph",
-            "case",
-            "unit",
-            "person",
-            "refugee_claimant",
-        ),
-        *("modality", "positions", "missing", "formats", "sizes", "extractors", "usable_positions"),
-        *("ciphertext_hash", "request_leaf", "true_outcome", "disclosed_outcome", "why"),
-        *("fields", "policy_trace", "fpir", "fpir_expected", "threshold", "scores", "candidates"),
-        *("calibration", "gallery_version", "gallery_size", "problems", "subject", "hit_reference"),
-        *("verdict", "examiner", "destruction_receipt", "destroyed", "quota_day", "quota_year"),
-        *("count", "first", "last", "actor", "key_kind", "state_before", "state_after"),
-        *("partner_version", "agreement_digest", "settings_digest", "source", "error_id"),
-        *("status_kind", "status_age", "record_version", "authorities", "withheld", "ground"),
-        *("correction", "correction_kind", "correction_outcome", "note", "due", "recipients"),
-        *("hold", "retention_class", "roles", "second_examiner", "review_floor", "decision"),
-        *("review_fpir", "reckoned_by", "official_decisions"),
-        *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
-        "applications",
-        *("proposal", "approver", "state_digest", "action", "evidence", "missing_partners"),
-        *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
-        *("since", "affected", "until", "partner", "compared", "differing", "missing_here"),
-        *("missing_there", "authority", "token", "witness", "step_ms", "endpoints"),
-        *("field_authorities", "fields_withheld", "fields_before", "fields_changed", "repairs"),
-    }
-)
-
-Detail = Mapping[str, str]
-
-
-class EntryType(IntEnum):
-    """What happened."""
-
-    REQUEST = 1
-    RESPONSE = 2
-    REFUSAL = 3
-    REFUSAL_SUMMARY = 4
-    REPLAY_CONFLICT = 5
-    ABANDONED = 6
-    DESTRUCTION = 7
-    ENROLLED = 8
-    REMOVED = 9
-    KEY = 10
-    DIRECTORY = 11
-    START = 12
-    STOP = 13
-    AGREEMENT = 14
-    UPDATED = 15
-    HOLD = 16
-    REVIEW = 17
-    VERDICT = 18
-    CORRECTION = 19
-    ACKNOWLEDGEMENT = 20
-    USE = 21
-    ASKED = 22
-    ANSWER_RECEIVED = 23
-    DECISION = 24
-    RETENTION = 25
-    AUDIT_READ = 26
-    STAFF = 27
-    ALARM = 28
-    PROPOSAL = 29
-    CUSTODY = 30
-    BACKUP = 31
-    RESTORE = 32
-    ADMIN = 33
-    TIMESTAMP = 34
-    WITNESS = 35
-    CLOCK = 36
-    RECONCILIATION = 37
-
-
-class EntryClass(IntEnum):
-    """The class of an entry; never whether it was a hit."""
-
-    ACCEPTED = 1
-    DENIED = 2
-    ANSWERED = 3
-    OTHER = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +96,14 @@ class Frame:
     policy_id: str = ""
     detail_commitment: bytes = NO_DETAIL
     subject_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An entry as its author knows it: a frame without time or commitment, and what only auditors read."""
+
+    frame: Frame
+    detail: Facts | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +194,7 @@ def detail_aad(frame: Frame) -> bytes:
     return pae(DETAIL_LABEL, _bare(frame))
 
 
-def detail_bytes(detail: Detail, at_least: int = 0) -> bytes:
+def detail_bytes(detail: Facts, at_least: int = 0) -> bytes:
     """Return a detail as padded plaintext of the smallest size class that holds it and `at_least`.
 
     Raises `MalformedEntry` for a fact outside `FACTS`, for no facts at all, and for too many.
@@ -283,7 +202,7 @@ def detail_bytes(detail: Detail, at_least: int = 0) -> bytes:
     if not detail:
         raise MalformedEntry("a detail without facts; give none instead")
     if not FACTS.issuperset(detail):
-        raise MalformedEntry("a fact outside the closed list of gateway.ledger.entry")
+        raise MalformedEntry("a fact outside the closed list of gateway.ledger.entry_types")
     message = audit_pb2.EntryDetail(format=FORMAT)
     try:
         for name in sorted(detail):
@@ -310,7 +229,7 @@ def parse_detail(padded: bytes) -> dict[str, str]:
     return detail
 
 
-def seal_detail(frame: Frame, detail: Detail, audit_key: SealingKey) -> SealedDetail:
+def seal_detail(frame: Frame, detail: Facts, audit_key: SealingKey) -> SealedDetail:
     """Seal a detail so that it belongs to this frame and only the audit role reads it.
 
     The time and the commitment of `frame` may be set later; nothing else may change. Details of an

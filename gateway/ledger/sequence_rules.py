@@ -50,6 +50,7 @@ from typing import Final, TypeAlias
 from gateway.domain.messages import Direction, Operation
 from gateway.ledger.crypto_shredding import read_erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.entry_types import SHAPES
 from keys.approval import EDGES, State
 
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
@@ -65,11 +66,7 @@ SEARCHING: Final = Operation.SUBMIT_QUERY.name  # subject reference of what has 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
 PartnerNumber: TypeAlias = tuple[str, str]  # partner, transaction number
 
-_CLASSES = {
-    EntryType.REQUEST: (EntryClass.ACCEPTED,),
-    EntryType.RESPONSE: (EntryClass.ANSWERED,),
-    EntryType.REFUSAL: (EntryClass.DENIED, EntryClass.OTHER),
-}
+_CLASSED = frozenset({EntryType.REQUEST, EntryType.RESPONSE, EntryType.REFUSAL})
 _BOUND = (
     EntryType.REQUEST,
     EntryType.RESPONSE,
@@ -199,7 +196,7 @@ class SequenceRules:
     def read(self, index: int, frame: Frame) -> Iterator[str]:
         """Yield what is wrong with the next entry, in plain words."""
         self._forget(frame.time)
-        if frame.entry_class not in _CLASSES.get(frame.type, tuple(EntryClass)):
+        if frame.type in _CLASSED and frame.entry_class not in SHAPES[frame.type].classes:
             yield f"a {frame.type.name} of class {frame.entry_class.name}"
         key = frame.partner_id, frame.message_id
         if self._sequels.concerns(frame):
@@ -330,12 +327,8 @@ class SequenceRules:
                 del self._known[exchange.key]
 
 
-_FORM: Final = {
-    EntryType.HOLD: re.compile(r"(PLACE|PLACE_ALL|RELEASE)/(H-[0-9a-f]{16})"),
-    EntryType.DECISION: re.compile(r"(REFUSE|LIFT)/(R-[0-9a-f]{16})"),
-    EntryType.ALARM: re.compile(r"(RAISE|CLEAR)/([A-Z_]{1,32})"),
-}
-_PROPOSAL: Final = re.compile(r"([A-Z]{1,16})/(P-[0-9a-f]{16})")
+_ALARM: Final = re.compile(r"(RAISE|CLEAR)/([A-Z_]{1,32})")
+_ORDERS: Final = frozenset({EntryType.HOLD, EntryType.DECISION, EntryType.ALARM})
 _FIRST: Final = "PROPOSED"  # how it becomes OPEN
 _REFUSED: Final = "REFUSED"  # an approval that did not count
 _ENDS: Final = frozenset({"RELEASE", "LIFT", "CLEAR"})
@@ -357,13 +350,13 @@ class AdminRules:
                 yield "a RETENTION that does not say what was erased"
             if self._all:
                 yield "a RETENTION while a hold on everything stood"
-        elif frame.type in _FORM:
+        elif frame.type in _ORDERS:
             yield from self._order(frame)
         elif frame.type is EntryType.PROPOSAL:
             yield from self._proposal(frame)
 
     def _proposal(self, frame: Frame) -> Iterator[str]:
-        found = _PROPOSAL.fullmatch(frame.subject_reference)
+        found = SHAPES[frame.type].reference.fullmatch(frame.subject_reference)
         verb, name = found.groups() if found is not None else ("", "")
         held = self._proposals.get(name)
         if verb == _FIRST:
@@ -381,7 +374,8 @@ class AdminRules:
             self._proposals[name] = State[verb]
 
     def _order(self, frame: Frame) -> Iterator[str]:
-        found = _FORM[frame.type].fullmatch(frame.subject_reference)
+        form = _ALARM if frame.type is EntryType.ALARM else SHAPES[frame.type].reference
+        found = form.fullmatch(frame.subject_reference)
         if found is None:
             if frame.type is not EntryType.ALARM:
                 yield f"a {frame.type.name} that does not say what it does"

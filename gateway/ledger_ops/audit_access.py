@@ -11,12 +11,12 @@ from typing import Any
 
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
 from gateway.ledger.sealed_entries import hand
 from gateway.operations.audit import Queries, Read, Reconcile, State, Transaction
 from gateway.store.ledger import related_entries
 from gateway.store.ledger.related_entries import StoredEntry
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 
 PAGE = 200  # entries of one answer; each is at most 6 KB
@@ -69,43 +69,29 @@ class AuditAccess:
 
     def _state(self, officer: Officer, request: State) -> Answer:
         """Record what we state to a partner: the entry's receipt is what makes the statement ours."""
-        frame = Frame(
-            type=EntryType.RECONCILIATION,
-            entry_class=EntryClass.OTHER,
-            partner_id=request.partner,
-            subject_reference=request.digest,
+        period = request.since, request.until
+        leaf = events.statement(
+            officer.person, request.partner, period, request.digest, request.count
         )
-        facts = {**_period(officer, request), "count": str(request.count)}
-        return {"index": self._sequencer.commit((Leaf(frame, facts),), ()).indices[0]}
+        return {"index": self._sequencer.commit((leaf,), ()).indices[0]}
 
     def _reconcile(self, officer: Officer, request: Reconcile) -> Answer:
         """Record that a period was compared with what a partner states, and how it came out."""
-        frame = Frame(
-            type=EntryType.RECONCILIATION, entry_class=EntryClass.OTHER, partner_id=request.partner
+        leaf = events.reconciliation(
+            officer.person,
+            request.partner,
+            (request.since, request.until),
+            compared=request.compared,
+            missing_here=request.missing_here,
+            missing_there=request.missing_there,
+            differing=request.differing,
         )
-        facts = {
-            **_period(officer, request),
-            "compared": str(request.compared),
-            "missing_here": str(request.missing_here),
-            "missing_there": str(request.missing_there),
-            "differing": str(request.differing),
-        }
-        self._sequencer.commit((Leaf(frame, facts),), ())
+        self._sequencer.commit((leaf,), ())
         return {"partner": request.partner}
 
     def _record(self, officer: Officer, reason: str, what: str) -> None:
-        frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
-        facts = {"actor": officer.person, "reason": reason, "source": what}
-        self._sequencer.commit((Leaf(frame, facts),), ())
-
-
-def _period(officer: Officer, request: State | Reconcile) -> dict[str, str]:
-    return {
-        "actor": officer.person,
-        "partner": request.partner,
-        "since": request.since,
-        "until": request.until,
-    }
+        leaf = events.reading(officer.person, reason=reason, source=what)
+        self._sequencer.commit((leaf,), ())
 
 
 def _handed(found: Sequence[StoredEntry]) -> list[dict[str, object]]:

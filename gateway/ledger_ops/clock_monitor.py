@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway import telemetry
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.ledger import events
+from gateway.store.ledger.sequencer import Sequencer
 
 STEP: Final = timedelta(seconds=2)  # ledger.md 10; slewing, at most 500 ppm, is 15 ms a round
-FORWARD, BACKWARD = "FORWARD", "BACKWARD"
 
 _log = telemetry.logger("clock")
 
@@ -46,14 +45,5 @@ class ClockMonitor:
             _log.error("clock_stepped", seconds=step.total_seconds())
             self._owed.append(step)
         if self._owed and self._sequencer.healthy:
-            self._sequencer.commit(tuple(map(_leaf, self._owed)))
+            self._sequencer.commit(tuple(map(events.clock_step, self._owed)))
             self._owed = []
-
-
-def _leaf(step: timedelta) -> Leaf:
-    frame = Frame(
-        type=EntryType.CLOCK,
-        entry_class=EntryClass.OTHER,
-        subject_reference=FORWARD if step > timedelta() else BACKWARD,
-    )
-    return Leaf(frame, {"step_ms": str(round(step / timedelta(milliseconds=1)))})

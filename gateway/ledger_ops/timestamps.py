@@ -14,21 +14,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from gateway import user_files
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
-from gateway.ledger import signed_note
+from gateway.ledger import events, signed_note
 from gateway.ledger import timestamp as stamp
-from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.timestamp import SKEW, StampRefused
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.operations.ledger import Stamp
 from gateway.store.ledger import witness_evidence
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 
 NAME: Final = "STAMPS"  # of what is late
@@ -114,19 +112,9 @@ class Timestamps:
         now = self._clock()
         if abs(at - now) > SKEW:
             raise StampRefused("the authority's clock and ours differ by more than two minutes")
-        frame = Frame(
-            type=EntryType.TIMESTAMP,
-            entry_class=EntryClass.OTHER,
-            subject_reference=sha256(answer).hexdigest(),
-        )
-        facts = {
-            "authority": authority.address,
-            "checkpoint_size": str(checkpoint.size),
-            "checkpoint_root": checkpoint.root.hex(),
-            "since": at.isoformat(),
-        }
+        leaf = events.timestamp(answer, authority.address, checkpoint, at)
         effect = witness_evidence.stamped(checkpoint.size, answer)
-        self._sequencer.commit((Leaf(frame, facts),), effect)  # (4)
+        self._sequencer.commit((leaf,), effect)  # (4)
         return checkpoint.size, at
 
     def _stamp_now(self, officer: Officer, request: Stamp) -> Answer:

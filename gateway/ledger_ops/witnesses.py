@@ -25,7 +25,7 @@ from gateway import calendar_bounds, user_files
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.config import Settings
 from gateway.errors import ElementInvalid, InternalError, UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import (
@@ -43,7 +43,7 @@ from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.operations.ledger import AddCosignature, ListWitnesses
 from gateway.store.effects import Effect
 from gateway.store.ledger import witness_evidence
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.store.times import moment
 from gateway.trust.configured import directory_of
@@ -197,15 +197,7 @@ class Witnesses:
         """
         if (party, digest) in self._accused:
             return
-        frame = Frame(
-            type=EntryType.WITNESS,
-            entry_class=EntryClass.OTHER,
-            partner_id=party,
-            subject_reference=f"SPLIT/{digest[:32]}",
-        )
-        self._sequencer.commit(
-            (Leaf(frame, {"reason": "SPLIT_VIEW", "evidence": digest or "none"}),)
-        )
+        self._sequencer.commit((events.split_view(party, digest),))
         self._accused.add((party, digest))
 
     def round(self) -> None:

@@ -1,56 +1,26 @@
-"""ALARM entries: the one place that builds them, and what keeps each from being written again and again.
+"""What keeps an ALARM entry from being written again and again; `gateway.ledger.events` builds them.
 
-An alarm is news (`entry`), or it stands until what raised it is over (`LatchedAlarms`: an entry when it begins, one
+An alarm is news, or it stands until what raised it is over (`LatchedAlarms`: an entry when it begins, one
 when it ends, none between, across restarts), or it repeats while nobody acts, and is written once in a while
 (`OnceInAWhile`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from typing import TypedDict, Unpack
 
 from gateway import telemetry
-from gateway.domain.messages import Direction
 from gateway.errors import AuditUnavailable
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.store import alarms
 from gateway.store.alarms import AlarmStands
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.sqlite import Database
 
 _log = telemetry.logger("alarms")
-
-
-class About(TypedDict, total=False):
-    """What an ALARM entry may name; as in `Frame`, and empty where it does not apply."""
-
-    partner_id: str
-    direction: Direction
-    message_id: bytes
-    transaction_number: str
-    signing_key_id: bytes
-    kem_key_id: bytes
-    agreement_id: str
-    agreement_version: int
-    subject_reference: str
-
-
-def entry(facts: Mapping[str, str] | None, **about: Unpack[About]) -> Leaf:
-    """Return an ALARM entry; `facts` are what only auditors read."""
-    return Leaf(Frame(type=EntryType.ALARM, entry_class=EntryClass.OTHER, **about), facts)
-
-
-def raising(name: str, facts: Mapping[str, str], partner: str = "") -> Leaf:
-    """Return the entry that says that an alarm stands from now on."""
-    return entry(facts, partner_id=partner, subject_reference=f"RAISE/{name}")
-
-
-def clearing(name: str, partner: str = "") -> Leaf:
-    """Return the entry that says that what raised an alarm is over."""
-    return entry(None, partner_id=partner, subject_reference=f"CLEAR/{name}")
 
 
 class LatchedAlarms:
@@ -64,12 +34,12 @@ class LatchedAlarms:
     def begin(self, name: str, reason: str) -> None:
         """Raise an alarm that does not stand yet; never raises, for who watches and must go on."""
         with _logged(name):
-            self.raise_once(name, raising(name, {"reason": reason}))
+            self.raise_once(name, events.alarm(name, reason))
 
     def end(self, name: str) -> None:
         """Clear an alarm that stands; never raises."""
         with _logged(name):
-            self.clear_once(name, clearing(name))
+            self.clear_once(name, events.alarm_end(name))
 
     def raise_once(self, name: str, leaf: Leaf, *, instead_of: Iterable[str] = ()) -> None:
         """Raise an alarm with its entry, unless it stands; raises AuditUnavailable.

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from gateway import telemetry
 from gateway.isolated_loop import each
-from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
+from gateway.ledger import events
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.monitoring.expiry import Expiring, Level, Told, of_partner, outlook
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
@@ -107,17 +108,13 @@ class ExpiryAlerts:
     def _raise(self, one: Told, name: str, before: set[str]) -> None:
         thing = one.thing
         _log.warning("ends_soon", operation=thing.kind.value, partner=thing.partner, state=one.step)
-        facts = {
-            "reason": f"EXPIRY_{one.level.name}",
-            "expires": thing.ends.isoformat(timespec="seconds"),
-            "note": thing.remedy,
-        }
         reference, partner = _said(name)
-        self._alarms.raise_once(name, raising(reference, facts, partner), instead_of=before)
+        leaf = events.expiry_alarm(reference, partner, one.level, thing.ends, thing.remedy)
+        self._alarms.raise_once(name, leaf, instead_of=before)
 
     def _clear(self, name: str) -> None:
         _log.info("ends_soon_over", operation=name.split("/")[1])
-        self._alarms.clear_once(name, clearing(*_said(name)))
+        self._alarms.clear_once(name, events.alarm_end(*_said(name)))
 
 
 def _name(one: Told) -> str:

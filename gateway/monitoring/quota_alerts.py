@@ -13,7 +13,8 @@ from gateway.domain.messages import Direction
 from gateway.isolated_loop import each
 from gateway.law.agreement import Agreement, AgreementsInForce
 from gateway.law.quota_policy import Counter, counters
-from gateway.monitoring.alarms import LatchedAlarms, entry
+from gateway.ledger import events
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.store.exchange import quotas
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
@@ -66,19 +67,7 @@ class QuotaAlerts:
 
     def _tell(self, name: str, agreement: Agreement, counter: Counter) -> None:
         _log.warning("quota_nearly_used", partner=agreement.partner, count=counter.used)
-        facts = {
-            "purpose": counter.purpose.name,
-            "quota_year" if counter.yearly else "quota_day": f"{counter.used}/{counter.limit}",
-            "reason": "QUOTA_WARNING",
-        }
-        leaf = entry(
-            facts,
-            partner_id=agreement.partner,
-            agreement_id=agreement.id,
-            agreement_version=agreement.version,
-            subject_reference="QUOTA",
-        )
-        self._alarms.raise_once(name, leaf)
+        self._alarms.raise_once(name, events.quota_alarm(agreement, counter))
 
 
 def _name(agreement: Agreement, counter: Counter) -> str:

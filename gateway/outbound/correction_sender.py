@@ -20,8 +20,9 @@ from gateway.domain.correction import CorrectionAck
 from gateway.domain.messages import About, Direction, Operation, Receipt
 from gateway.errors import InProgress, Refusal
 from gateway.law import correction_policy
-from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
-from gateway.monitoring import alarms
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import EntryType, Leaf, decode
+from gateway.ledger.exchange_events import Corrected
 from gateway.outbound.failures import SendFailures
 from gateway.outbound.permissions import OutboundPermissions
 from gateway.outbound.transport import Delivery, Fate, Transports
@@ -29,7 +30,7 @@ from gateway.store.casework import corrections
 from gateway.store.casework.corrections import Papers
 from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase, step
 from gateway.store.effects import Effect
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.trust.partners import UnknownParty
@@ -181,26 +182,13 @@ class CorrectionSender:
     ) -> None:
         """Record an envelope that arrived: the first notice, a reminder, or our acknowledgement."""
         outbound = correction.direction is Direction.OUTBOUND
-        kind = EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT
-        theirs = decode(receipt.leaf)
-        frame = Frame(
-            type=kind,
-            entry_class=EntryClass.ANSWERED,
-            partner_id=correction.partner,
-            direction=Direction.OUTBOUND,
-            message_id=theirs.message_id,
-            transcript=theirs.transcript,
-            transaction_number=correction.id.hex(),
-            signing_key_id=theirs.signing_key_id,
-            kem_key_id=theirs.kem_key_id,
-            directory_version=theirs.directory_version,
+        leaf = exchange_events.correction_delivery(
+            EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
+            _corrected(correction),
+            decode(receipt.leaf),
+            correction.state,
         )
-        facts = {
-            "correction": correction.id.hex(),
-            "transaction_reference": correction.number,
-            "state_before": correction.state.name,
-        }
-        self._commit((Leaf(frame, facts),), *self._moves(correction, papers, now))
+        self._commit((leaf,), *self._moves(correction, papers, now))
 
     def _moves(self, correction: Correction, papers: Papers, now: datetime) -> tuple[Effect, ...]:
         moment = milliseconds(now)
@@ -226,18 +214,9 @@ class CorrectionSender:
 
     def alarm(self, correction: Correction, act: Act | None, reason: str) -> None:
         """Raise an alarm in the ledger and the log; `act` moves the correction on in the same commit."""
-        facts = {
-            "correction": correction.id.hex(),
-            "transaction_reference": correction.number,
-            "state_before": correction.state.name,
-            "reason": reason,
-            "due": correction.due.isoformat(),
-        }
-        leaf = alarms.entry(
-            facts,
-            partner_id=correction.partner,
-            direction=correction.direction,
-            transaction_number=correction.id.hex(),
+        of, direction = _corrected(correction), correction.direction
+        leaf = exchange_events.correction_alarm(
+            of, direction, reason, correction.due, correction.state
         )
         effects = () if act is None else corrections.moved(correction, act)
         self._context.sequencer.commit((leaf,), effects)
@@ -250,6 +229,10 @@ class CorrectionSender:
 
     def _commit(self, leaves: tuple[Leaf, ...], *effects: Effect) -> None:
         self._context.sequencer.commit(leaves, effects)
+
+
+def _corrected(correction: Correction) -> Corrected:
+    return Corrected(correction.partner, correction.id, correction.number)
 
 
 def _name(correction: Correction) -> tuple[str, str]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gateway.domain.messages import About, Direction, Operation, Outcome
+from gateway.domain.messages import About, Operation, Outcome
 from gateway.domain.outbound_query import OutboundQuery, OutboundState, Seeking
 from gateway.domain.person import Details, DetailsRequest, FieldCode
 from gateway.errors import Refusal, UserError, meaning_to_the_asker
-from gateway.ledger import disclosure_basis
-from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
-from gateway.outbound import entries
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import Leaf, decode
 from gateway.outbound.correction_sender import SenderContext
 from gateway.outbound.transport import Delivery, Fate, Written
 from gateway.store.casework import outbound_queries
 from gateway.store.effects import Effect
-from gateway.store.ledger.sequencer import Leaf
 from gateway.wire import disclosure_payload as wire
 from gateway.wire import query_payload
 from gateway.wire.received_fields import codes_in
@@ -46,7 +44,9 @@ class DetailsSender:
         written = self._written(errand, seeking, reference)
         before = codes_in(folder)
         asked = outbound_queries.may_receive(errand, seeking.fields, before)
-        self._commit(_asked(errand, seeking, written), asked)
+        header = written.header
+        leaf = exchange_events.details_question(errand, seeking, header, written.transcript)
+        self._commit(leaf, asked)
         delivery = self._context.transports(errand.partner).carry(written.octets)
         details = _told(delivery)
         absent = set(seeking.fields) - (before if errand.received is None else errand.received)
@@ -54,11 +54,14 @@ class DetailsSender:
             refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
             absent -= self._came(errand)
             heard = (outbound_queries.not_received(errand, absent),) if refused else ()
-            self._commit(_unanswered(errand, written, delivery), *heard)
+            reason = delivery.reason or "UNREADABLE"
+            leaf = exchange_events.details_end(errand, header, reason, refused=refused)
+            self._commit(leaf, *heard)
             raise UserError(_none_came(delivery))
         kept = replace(folder, details=(*folder.details, delivery.payload))
         sealed = outbound_queries.seal(self._context.data_key, errand.partner, errand.number, kept)
-        leaf = _received(errand, written, delivery, details)
+        theirs = decode(delivery.receipt.leaf)
+        leaf = exchange_events.details_answer(errand, header, theirs, details)
         came = {each.code for each in details.fields}
         self._commit(leaf, outbound_queries.kept(errand, sealed, absent - came, came))
         return details
@@ -121,70 +124,3 @@ def _told(delivery: Delivery) -> Details | None:
         return wire.read_details(delivery.payload)
     except Refusal:
         return None
-
-
-def _asked(errand: OutboundQuery, seeking: Seeking, written: Written) -> Leaf:
-    header = written.header
-    frame = replace(
-        _frame(errand, written, EntryType.ASKED, EntryClass.OTHER),
-        transcript=written.transcript,
-        signing_key_id=header.signing_key_id,
-        kem_key_id=header.kem_key_id,
-        directory_version=header.directory_version,
-    )
-    facts = {
-        "transaction_reference": errand.number,
-        "purpose": errand.purpose.name,
-        "case": seeking.case,
-        "unit": seeking.unit,
-        "actor": seeking.person,
-        "fields": ",".join(code.name for code in seeking.fields),
-    }
-    return Leaf(frame, facts)
-
-
-def _received(
-    errand: OutboundQuery, written: Written, delivery: Delivery, details: Details
-) -> Leaf:
-    if delivery.receipt is None:
-        raise AssertionError  # the transport says DELIVERED only with one
-    theirs = decode(delivery.receipt.leaf)
-    frame = replace(
-        _frame(errand, written, EntryType.ANSWER_RECEIVED, EntryClass.ANSWERED),
-        transcript=theirs.transcript,
-        signing_key_id=theirs.signing_key_id,
-        kem_key_id=theirs.kem_key_id,
-        directory_version=theirs.directory_version,
-    )
-    facts = {
-        "transaction_reference": errand.number,
-        "outcome_received": details.outcome.name,
-        "fields": ",".join(field.code.name for field in details.fields),
-        "authorities": ",".join(sorted({field.authority for field in details.fields})),
-        "field_authorities": disclosure_basis.written(details.fields),
-        **entries.withheld(details.withholding),
-    }
-    return Leaf(frame, {name: value for name, value in facts.items() if value})
-
-
-def _unanswered(errand: OutboundQuery, written: Written, delivery: Delivery) -> Leaf:
-    refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
-    kind = EntryType.ANSWER_RECEIVED if refused else EntryType.ABANDONED
-    entry_class = EntryClass.DENIED if refused else EntryClass.OTHER
-    facts = {"transaction_reference": errand.number, "reason": delivery.reason or "UNREADABLE"}
-    return Leaf(_frame(errand, written, kind, entry_class), facts)
-
-
-def _frame(
-    errand: OutboundQuery, written: Written, kind: EntryType, entry_class: EntryClass
-) -> Frame:
-    return Frame(
-        type=kind,
-        entry_class=entry_class,
-        partner_id=errand.partner,
-        direction=Direction.OUTBOUND,
-        message_id=written.header.message_id,
-        transaction_number=written.header.transaction_number,
-        agreement_id=errand.agreement[0],
-        agreement_version=errand.agreement[1],
-    )

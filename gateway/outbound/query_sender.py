@@ -28,13 +28,13 @@ from gateway.domain.outbound_query import (
     StoredAnswer,
 )
 from gateway.errors import AuditUnavailable, InProgress, Refusal, UserError
-from gateway.outbound import entries
+from gateway.law.outbound_policy import AskPermit
+from gateway.ledger import exchange_events
+from gateway.ledger.entry import Leaf, decode
 from gateway.outbound.correction_sender import SenderContext
-from gateway.outbound.entries import Permission
 from gateway.outbound.transport import Delivery, Fate
 from gateway.store.casework import outbound_queries
 from gateway.store.effects import LEAF, Effect
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.times import milliseconds
 from gateway.trust.partners import UnknownParty
 from gateway.wire import query_payload
@@ -82,7 +82,8 @@ class QuerySender:
         folder = StoredAnswer(reason=refusal.reason, element=refusal.metadata.get("element", ""))
         errand = self._errand(asking, number, OutboundState.STOPPED, folder, now)
         self._context.sequencer.commit(
-            (entries.stopped(asking, number, refusal),), (outbound_queries.asking(errand),)
+            (exchange_events.question_stopped(asking, number, refusal),),
+            (outbound_queries.asking(errand),),
         )
         return errand
 
@@ -90,7 +91,7 @@ class QuerySender:
         self,
         asking: OutboundRequest,
         number: str,
-        permission: Permission,
+        permission: AskPermit,
         reserved: tuple[Effect, ...],
         now: datetime,
     ) -> OutboundQuery:
@@ -120,7 +121,7 @@ class QuerySender:
         folder = StoredAnswer(letter=written.octets, until=milliseconds(written.header.expire_time))
         errand = self._errand(asking, number, OutboundState.ASKED, folder, now)
         errand = replace(errand, message_id=written.header.message_id)
-        leaf = entries.asked(asking, written, permission)
+        leaf = exchange_events.question(asking, written.header, written.transcript, permission)
         self._context.sequencer.commit((leaf,), (outbound_queries.asking(errand), *reserved))  # (3)
         return errand
 
@@ -281,7 +282,7 @@ class QuerySender:
             values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
             values |= {"received": outbound_queries.bits(codes_in(folder))}
         act = OutboundAct.PEND if pending else OutboundAct.ANSWER
-        leaf = entries.received(errand, delivery.receipt, result)
+        leaf = exchange_events.answer(errand, decode(delivery.receipt.leaf), result)
         self._commit(
             leaf, outbound_queries.moved(errand, act, leaf=None if pending else 0, **values)
         )
@@ -289,7 +290,7 @@ class QuerySender:
 
     def _refused(self, errand: OutboundQuery, delivery: Delivery) -> None:
         self._commit(
-            entries.denied(errand, delivery),
+            exchange_events.question_end(errand, delivery.reason, delivery.element, refused=True),
             outbound_queries.moved(
                 errand,
                 OutboundAct.REFUSE,
@@ -300,7 +301,7 @@ class QuerySender:
 
     def _expired(self, errand: OutboundQuery, reason: str) -> None:
         self._commit(
-            entries.expired(errand, reason),
+            exchange_events.question_end(errand, reason, refused=False),
             outbound_queries.moved(errand, OutboundAct.EXPIRE, sealed=self._why(errand, reason)),
         )
 
@@ -313,7 +314,8 @@ class QuerySender:
         """Wait; an answer that is not to be believed is an alarm besides."""
         self._pause(errand)
         if delivery.fate is Fate.DOUBTED:
-            self._context.sequencer.commit((entries.doubted(errand, delivery.reason),), ())
+            leaf = exchange_events.answer_alarm(errand, delivery.reason)
+            self._context.sequencer.commit((leaf,), ())
             self._log.error("answer_rejected", partner=errand.partner, reason=delivery.reason)
 
     def _pause(self, errand: OutboundQuery) -> None:

@@ -17,10 +17,10 @@ from datetime import datetime
 from gateway.isolated_loop import each
 from gateway.law.agreement import AgreementsInForce
 from gateway.law.retention_policy import RULES, RetentionClass, schedule_of
+from gateway.ledger import events
 from gateway.ledger.crypto_shredding import CLASS_OF, Erased
-from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store import snapshot
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.retention import due_data, holds
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.due_data import Item, Key, Moved
@@ -171,21 +171,9 @@ class Retention:
             indices = [int(item.key[0]) for item in items]
             told = Erased(kept.name, len(items), min(indices), max(indices))
         since = [item.since for item in items]
-        facts = {
-            "retention_class": kept.name,
-            "paragraph": RULES[kept].ground,
-            "count": str(len(items)),
-            "first": min(since).isoformat(),
-            "last": max(since).isoformat(),
-            "actor": actor,
-        }
-        frame = Frame(
-            type=EntryType.RETENTION,
-            entry_class=EntryClass.OTHER,
-            subject_reference=told.reference(),
-        )
+        leaf = events.erasure(told, RULES[kept].ground, min(since), max(since), {"actor": actor})
         effects = due_data.erase(kept, items, page.until, page.serial)
-        self._sequencer.commit((Leaf(frame, facts),), effects)
+        self._sequencer.commit((leaf,), effects)
 
     def _surveyed(self, kept: RetentionClass) -> DueItems:
         now, rule = self._clock(), RULES[kept]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,10 @@ from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.hold import HoldKind
 from gateway.errors import UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.operations.retention import REFERENCES, Holds, Place, Release
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
 from gateway.store.retention import holds
 from gateway.store.retention.holds import Hold
@@ -63,17 +64,14 @@ class HoldOperations:
             if not holds.known(reader, kind, reference):
                 raise UserError(f"there is no such {kind.value} here; look at how it is written")
             subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
-        facts = {"hold": kind.value, "reason": request.reason, "actor": officer.person}
-        if subject is not None:
-            facts["subject"] = str(subject)
         verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
-        self._sequencer.commit((Leaf(_frame(verb, one), facts),), holds.place(one))
+        leaf = _leaf(verb, one, request.reason, {"actor": officer.person}, subject)
+        self._sequencer.commit((leaf,), holds.place(one))
         return {"hold": one.id, "kind": kind.value, "reference": reference}
 
     def _release(self, officer: Officer, request: Release) -> Answer:
         found = self._standing(request.hold)
-        facts = {"hold": found[0].kind.value, "reason": request.reason, **officer.facts}
-        leaf = Leaf(_frame("RELEASE", found[0]), facts)
+        leaf = _leaf("RELEASE", found[0], request.reason, officer.facts)
         self._sequencer.commit((leaf,), holds.release(request.hold, officer.person, self._clock()))
         return {"hold": request.hold, "released": True}
 
@@ -155,15 +153,11 @@ def _told(one: Hold) -> dict[str, object]:
     }
 
 
-def _frame(verb: str, one: Hold) -> Frame:
-    """Return the entry of a hold; a person is named in the sealed detail alone."""
+def _leaf(
+    verb: str, one: Hold, reason: str, by: Mapping[str, str], subject: int | None = None
+) -> Leaf:
     partner = number = ""
     if one.kind in {HoldKind.TRANSACTION, HoldKind.PARTNER}:
         partner, _, number = one.reference.partition("/")
-    return Frame(
-        type=EntryType.HOLD,
-        entry_class=EntryClass.OTHER,
-        partner_id=partner,
-        transaction_number=number,
-        subject_reference=f"{verb}/{one.id}",
-    )
+    reference = f"{verb}/{one.id}"
+    return events.hold(reference, (partner, number), one.kind.value, reason, by, subject)

@@ -14,7 +14,8 @@ from datetime import datetime
 from gateway import telemetry
 from gateway.errors import RetentionOverdue
 from gateway.law.retention_policy import ROUNDS_SILENT, RetentionClass
-from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
+from gateway.ledger import events
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.retention.erasure import Retention
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
@@ -98,12 +99,12 @@ class RetentionWatchdog:
             self._raised.add(name)
         telemetry.show_overdue(name, count)
         _log.error("retention_overdue", state=name, count=count)
-        facts = {"retention_class": name, "count": str(count), "reason": RetentionOverdue.reason}
-        self._alarms.raise_once(name, raising(name, facts))
+        leaf = events.overdue_alarm(name, RetentionOverdue.reason, count)
+        self._alarms.raise_once(name, leaf)
 
     def _clear(self, name: str) -> None:
         with self._lock:
             self._raised.discard(name)
         telemetry.show_overdue(name, 0)
         _log.info("retention_done", state=name)
-        self._alarms.clear_once(name, clearing(name))
+        self._alarms.clear_once(name, events.alarm_end(name))

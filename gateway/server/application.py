@@ -27,7 +27,8 @@ from gateway.config import Settings
 from gateway.keymanagement import adoption, bundle_renewal
 from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.law.agreement import Agreements
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import EntryType
 from gateway.monitoring.expiry_alerts import ExpiryAlerts
 from gateway.server import services
 from gateway.server.services import (
@@ -40,7 +41,7 @@ from gateway.server.services import (
     RetentionServices,
     SubjectServices,
 )
-from gateway.store.ledger.sequencer import Leaf, Observer, Sequencer
+from gateway.store.ledger.sequencer import Observer, Sequencer
 from gateway.store.sqlite import open_store
 from gateway.store.times import utc_now
 from gateway.trust.partners import OwnEntry
@@ -148,9 +149,8 @@ class Gateway(Core):
 
     def record(self, kind: EntryType) -> None:
         """Record that the gateway starts or stops serving, with which software and settings."""
-        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
-        facts = {"software": version("passerelle"), "settings_digest": self.settings.digest()}
-        self.sequencer.commit((Leaf(frame, facts),))
+        leaf = events.service(kind, version("passerelle"), self.settings.digest())
+        self.sequencer.commit((leaf,))
 
 
 @dataclass(frozen=True, slots=True)

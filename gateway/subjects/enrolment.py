@@ -13,8 +13,9 @@ from itertools import chain, groupby
 
 from gateway.domain.messages import RecordFormat
 from gateway.domain.person import Record, Status
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import person_records as people
 from gateway.store.people import subjects
 from gateway.store.sqlite import Database
@@ -178,24 +179,13 @@ class _Pending:
 
 
 def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:
-    status, repairs = said.status, "; ".join(dict.fromkeys(said.repairs))
-    facts = {
-        "subject": str(one.subject),
-        "positions": ",".join(str(s.position) for s in one.samples),
-        "formats": ",".join(s.format.name for s in one.samples),
-        "extractors": ",".join(s.extractor for s in one.samples),
-    }
-    if status is not None:
-        facts |= {"status_kind": status.kind.name, "record_version": "1"}
-        facts |= {"fields_changed": ",".join(changed(Record(), Record(status=status)))}
-    if repairs:
-        facts["repairs"] = repairs[:MOST_REPAIRS]
-    frame = Frame(
-        type=EntryType.ENROLLED if one.samples else EntryType.UPDATED,
-        entry_class=EntryClass.OTHER,
-        subject_reference=f"S-{one.subject}",
+    return events.enrolment(
+        one.subject,
+        [(each.position, each.format, each.extractor) for each in one.samples],
+        said.status,
+        changed(Record(), Record(status=said.status)) if said.status else (),
+        "; ".join(dict.fromkeys(said.repairs))[:MOST_REPAIRS],
     )
-    return Leaf(frame, facts)
 
 
 class _BadRecord(Exception):

@@ -16,11 +16,12 @@ from typing import Any
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.domain.person import Record, SubjectKind
 from gateway.errors import UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.matching.engine import Change
 from gateway.matching.served_galleries import ServedGalleries
 from gateway.operations import registry
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import person_records, subjects
 from gateway.store.retention import holds
 from gateway.store.sqlite import Database
@@ -86,13 +87,8 @@ class SubjectRecords:
     def _show(self, officer: Officer, request: registry.Show) -> Answer:
         reference = request.reference
         subject, record = self._held(reference)
-        frame = Frame(
-            type=EntryType.AUDIT_READ,
-            entry_class=EntryClass.OTHER,
-            subject_reference=f"S-{subject}",
-        )
-        facts = {"actor": officer.person, "reason": request.reason, "subject": str(subject)}
-        self._sequencer.commit((Leaf(frame, facts),), ())
+        leaf = events.record_reading(officer.person, request.reason, subject)
+        self._sequencer.commit((leaf,), ())
         with self._database.reader() as reader:
             prints = subjects.samples_of(reader, self._data_key, reference)
         return {"reference": reference, **shown(record), "positions": sorted(prints)}
@@ -118,13 +114,8 @@ class SubjectRecords:
         kept = standing.keeps(holds.Named(subjects=frozenset({subject})))
         if kept is not None:
             raise UserError(f"hold {kept.id} keeps this person; release it first")
-        frame = Frame(
-            type=EntryType.REMOVED,
-            entry_class=EntryClass.OTHER,
-            subject_reference=f"S-{subject}",
-        )
-        facts = {"actor": officer.person, "reason": request.reason, "subject": str(subject)}
-        self._sequencer.commit((Leaf(frame, facts),), subjects.remove(request.reference))
+        leaf = events.removal(officer.person, subject, request.reason)
+        self._sequencer.commit((leaf,), subjects.remove(request.reference))
         self._galleries.apply(Change(subject))
         return {"reference": request.reference, "removed": True}
 
@@ -138,9 +129,10 @@ class SubjectRecords:
 
     def _groups(self, officer: Officer, request: registry.Groups) -> Answer:
         """Hand out coarse groups of people by number, a page at a time; each page is recorded first (ADR 0026)."""
-        frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
-        facts = {"actor": officer.person, "reason": request.reason, "source": "groups"}
-        self._sequencer.commit((Leaf(frame, {**facts, "first": str(request.after)}),), ())
+        leaf = events.reading(
+            officer.person, source="groups", reason=request.reason, first=request.after
+        )
+        self._sequencer.commit((leaf,), ())
         today = self._clock().date()
         with self._database.reader() as reader:
             found = person_records.after(reader, request.after, MOST_GROUPS)
@@ -186,18 +178,10 @@ class SubjectRecords:
 
 def _updated(officer: Officer, subject: int, held: Record, record: Record) -> Leaf:
     """Return the entry of a change: what was held, what is held now, what is other; names of fields, never values."""
-    frame = Frame(
-        type=EntryType.UPDATED, entry_class=EntryClass.OTHER, subject_reference=f"S-{subject}"
+    return events.record_change(
+        officer.person,
+        subject,
+        (held, record),
+        before=record_row.names(held),
+        changed=record_row.changed(held, record),
     )
-    facts = {
-        "actor": officer.person,
-        "subject": str(subject),
-        "record_version": str(record.version),
-        "status_kind": record.status.kind.name,
-        "state_before": held.status.kind.name,
-        "state_after": record.status.kind.name,
-        "fields_before": ",".join(record_row.names(held)),
-        "fields": ",".join(code.name for code in record.data),
-        "fields_changed": ",".join(record_row.changed(held, record)),
-    }
-    return Leaf(frame, facts)

@@ -42,13 +42,13 @@ from gateway.domain.messages import (
 )
 from gateway.domain.person import Status, SubjectKind
 from gateway.exchange.operation import Call
-from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.entry import EntryType, Leaf, decode
 from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Addresses, Serving
 from gateway.store.exchange import seen_versions
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.subjects.enrolment import Row
 from gateway.telemetry import Stages
 from gateway.trust.bundle import fingerprint

@@ -8,20 +8,59 @@ auditor has something to find; they are no forecast of traffic.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from gateway.domain.messages import Direction
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.domain.correction import (
+    CorrectionAck,
+    CorrectionKind,
+    CorrectionNotice,
+    CorrectionOutcome,
+    CorrectionState,
+)
+from gateway.domain.messages import (
+    Biometrics,
+    Header,
+    MessageType,
+    Modality,
+    Operation,
+    Outcome,
+    Purpose,
+    RecordFormat,
+    Result,
+    Sample,
+)
+from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, OutboundState
+from gateway.domain.person import NOBODY, Verdict
+from gateway.errors import EngineUnavailable, remade
+from gateway.law.agreement_library import load_agreements, packaged
+from gateway.law.outbound_policy import AskPermit
+from gateway.law.query_policy import Settled
+from gateway.law.quota_policy import Quota, Quotas
+from gateway.ledger import events, exchange_events
+from gateway.ledger.entry import EntryType, Leaf
+from gateway.ledger.entry_types import Facts
+from gateway.ledger.exchange_events import Corrected, Message
+from gateway.ledger.exchange_facts import (
+    acknowledgement_facts,
+    correction_facts,
+    decision_facts,
+    examination_facts,
+    reference_facts,
+    unsearched_facts,
+    verdict_facts,
+)
+from keys.key_record import KeyEvent
+from keys.lifecycle import KeyKind, KeyState
 
 BEGINS: Final = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS: Final = 365
 PER_EXCHANGE: Final = 2.9  # entries of an exchange and what follows it, on average
 PARTNERS: Final = (("AUS", "au", 4), ("GBR", "uk", 3), ("NZL", "nz", 2), ("USA", "us-visa", 6))
-PURPOSES: Final = (("VISA_PERMIT_BENEFIT", "a", 7), ("TRAVEL_ENTER_REMAIN", "b", 3))
+PURPOSES: Final = ((Purpose.VISA_PERMIT_BENEFIT, "a", 7), (Purpose.TRAVEL_ENTER_REMAIN, "b", 3))
 REFUSED: Final = (
     ("PURPOSE_NOT_PERMITTED", "header.purpose"),
     ("QUOTA_EXCEEDED", ""),
@@ -32,20 +71,19 @@ PEOPLE: Final = 50_000  # in the gallery at the beginning
 NATIONS: Final = ("IND", "NGA", "CHN", "BRA", "SYR", "PHL", "FRA", "MEX")
 _HOURS: Final = (*[1] * 6, *[12, 30, 60, 80, 80, 70, 60, 70, 80, 80, 60, 30], *[8] * 4, *[2] * 2)
 
-Facts: TypeAlias = Mapping[str, str]
-IN, OUT = Direction.INBOUND, Direction.OUTBOUND
-ANSWERED, DENIED, OTHER = EntryClass.ANSWERED, EntryClass.DENIED, EntryClass.OTHER
+Group: TypeAlias = tuple[Leaf, ...]  # the entries of one commit
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One entry before it is sealed: a frame without its commitment, and the facts beside it, if any."""
+class Asked(NamedTuple):
+    """A message: its header, and its 32-byte hash."""
 
-    frame: Frame
-    facts: Facts | None = field(default=None, repr=False)
+    header: Header
+    transcript: bytes
 
-
-Group: TypeAlias = tuple[Said, ...]  # the entries of one commit
+    @property
+    def message(self) -> Message:
+        """What names it."""
+        return Message(self.header.sender, self.header.message_id, self.header.transaction_number)
 
 
 @dataclass(slots=True)
@@ -81,9 +119,9 @@ class Life:
         self.written += len(group)
         yield group
 
-    def _put(self, time: datetime, *said: Said) -> None:
+    def _put(self, time: datetime, *said: Leaf) -> None:
         whole = time.replace(microsecond=time.microsecond // 1000 * 1000)
-        group = tuple(Said(replace(each.frame, time=whole), each.facts) for each in said)
+        group = tuple(_at(whole, each) for each in said)
         self._count += 1
         self._waiting += len(group)
         heapq.heappush(self._later, (whole, self._count, group))
@@ -104,136 +142,144 @@ class Life:
         yield from (BEGINS + timedelta(days=DAYS, seconds=n) for n in range(self.entries))
 
     def _begin(self) -> Group:
-        said = [_office(EntryType.START, {"software": "1.0", "settings_digest": "ab" * 32})]
+        said = [events.service(EntryType.START, "1.0", "ab" * 32)]
+        agreed = load_agreements(packaged())
         for partner, agreement, _ in PARTNERS:
             self._keys[partner] = self.random.randbytes(32)
-            digest = {"agreement_digest": self.random.randbytes(32).hex()}
-            frame = Frame(
-                type=EntryType.AGREEMENT,
-                entry_class=OTHER,
-                partner_id=partner,
-                agreement_id=agreement,
-                agreement_version=1,
-            )
-            said.append(Said(frame, digest))
+            said.append(events.agreement_adoption(agreed[agreement][0]))
         self._keys["CAN"] = self.random.randbytes(32)
-        granted = {"person": "E-7", "roles": "examiner", "actor": "O-1", "state_after": "GRANTED"}
-        said.append(_office(EntryType.STAFF, granted))
-        return tuple(Said(replace(each.frame, time=BEGINS), each.facts) for each in said)
+        by = {"actor": "O-1", "person": "E-7"}
+        said.append(events.staff(bytes(32), "GRANTED", by, roles=("examiner",)))
+        return tuple(_at(BEGINS, each) for each in said)
 
     def _rotate(self, now: datetime) -> None:
         """The key to seal to is a new one each week."""
         before, kid = self._keys.get("CAN/kem"), self.random.randbytes(32)
         self._keys["CAN/kem"] = kid
-        moves = [(kid, "PREACTIVE", "ACTIVE")]
-        moves += [] if before is None else [(before, "ACTIVE", "DEACTIVATED")]
+        moves = [(kid, KeyState.PREACTIVE, KeyState.ACTIVE)]
+        moves += [] if before is None else [(before, KeyState.ACTIVE, KeyState.DEACTIVATED)]
         said = []
         for each, old, new in moves:
-            facts = {"key_kind": "KEM", "state_before": old, "state_after": new}
-            facts |= {"reason": "weekly rotation", "actor": "caretaker"}
-            said.append(_office(EntryType.KEY, facts, each.hex()))
+            event = KeyEvent(now, each, KeyKind.KEM, old, new, "weekly rotation", "caretaker")
+            said.append(events.key_transition(event, {"actor": event.actor}))
         self._put(now, *said)
 
     def _exchange(self, now: datetime) -> None:
         partner, agreement, _ = self.random.choices(PARTNERS, [each[2] for each in PARTNERS])[0]
         number = f"{now:%Y%m%d}-{self.random.randbytes(10).hex()}"
-        frame = Frame(
-            type=EntryType.REQUEST,
-            entry_class=EntryClass.ACCEPTED,
-            partner_id=partner,
-            direction=IN,
-            message_id=self.random.randbytes(16),
-            transcript=self.random.randbytes(32),
-            transaction_number=number,
+        header = Header(
+            message_type=MessageType.REQUEST,
+            operation=Operation.SUBMIT_QUERY,
+            sender=partner,
             signing_key_id=self._keys[partner],
+            recipient="CAN",
             kem_key_id=self._keys.get("CAN/kem", b""),
+            message_id=self.random.randbytes(16),
+            create_time=now,
+            expire_time=now,
             directory_version=1,
+            payload_commitment=b"",
+            transaction_number=number,
             agreement_id=agreement,
             agreement_version=1,
-            subject_reference="SUBMIT_QUERY",
         )
+        asked = Asked(header, self.random.randbytes(32))
         kind = self.random.random()
         if kind < 0.12:
-            self._asked(now, frame)
+            self._asked(now, asked)
         elif kind < 0.17:
-            self._refused(now, frame)
+            self._refused(now, asked)
         else:
-            self._query(now, frame)
+            self._query(now, asked)
         if self.random.random() < 0.0005:
-            facts = {"reason": "SIGNATURE_INVALID", "count": str(self.random.randint(2, 90))}
-            minute = replace(_bare(frame), subject_reference=f"{now:%Y-%m-%dT%H:%MZ}")
-            self._put(now, Said(_as(minute, EntryType.REFUSAL_SUMMARY, DENIED), facts))
+            minute, count = f"{now:%Y-%m-%dT%H:%MZ}", self.random.randint(2, 90)
+            self._put(
+                now, exchange_events.refusal_count(partner, "SIGNATURE_INVALID", minute, count)
+            )
 
-    def _asking(self, frame: Frame) -> dict[str, str]:
+    def _asking(self, header: Header) -> dict[str, str]:
         purpose, letter, _ = self.random.choices(PURPOSES, [each[2] for each in PURPOSES])[0]
         return {
-            "operation": "SUBMIT_QUERY",
-            "purpose": purpose,
-            "paragraph": f"IRPR {'315.23' if frame.partner_id == 'USA' else '315.41'}(1)({letter})",
+            "operation": header.operation.name,
+            "purpose": purpose.name,
+            "paragraph": f"IRPR {'315.23' if header.sender == 'USA' else '315.41'}(1)({letter})",
             "case": f"C-{self.random.randint(1, max(10, self.entries * 2))}",
             "unit": f"U-{self.random.randint(1, 12)}",
-            "person": f"{frame.partner_id}-{self.random.randint(1, 200)}",
+            "person": f"{header.sender}-{self.random.randint(1, 200)}",
             "refugee_claimant": "false",
             "modality": "FINGER",
             "positions": "2,7",
             "sizes": "412,398",
-            "policy_trace": f"{frame.agreement_id}@1:answer.purposes.{purpose}",
+            "policy_trace": f"{header.agreement_id}@1:answer.purposes.{purpose.name}",
         }
 
-    def _refused(self, now: datetime, frame: Frame) -> None:
+    def _refused(self, now: datetime, asked: Asked) -> None:
         reason, element = self.random.choice(REFUSED)
-        facts = {"operation": "SUBMIT_QUERY", "reason": reason}
-        facts |= {"element": element} if element else {}
-        self._put(now, Said(_as(frame, EntryType.REFUSAL, DENIED), facts))
+        refused = remade(reason, "", {"element": element} if element else {})
+        self._put(now, exchange_events.refusal(*asked, refused))
 
-    def _asked(self, now: datetime, frame: Frame) -> None:
+    def _asked(self, now: datetime, asked: Asked) -> None:
         """A question of ours, its answer, and what became of it."""
-        facts = self._asking(frame)
-        facts["actor"] = f"P-{self.random.randint(1, 60)}"
-        facts["paragraph"] = facts["paragraph"].replace("315.41", "315.4")
-        facts["policy_trace"] = facts["policy_trace"].replace(":answer.", ":ask.")
-        del facts["operation"], facts["person"], facts["modality"]
-        mine = replace(frame, direction=OUT, subject_reference="")
-        self._put(now, Said(_as(mine, EntryType.ASKED, OTHER), facts))
+        header, facts = asked.header, self._asking(asked.header)
+        officer, case = f"P-{self.random.randint(1, 60)}", facts["case"]
+        asking = OutboundRequest(
+            partner=header.sender,
+            agreement=(header.agreement_id, 1),
+            purpose=Purpose[facts["purpose"]],
+            case=case,
+            unit=facts["unit"],
+            person=officer,
+            status=NOBODY,
+            probe=Biometrics(tuple(_sample(*each) for each in ((2, 412), (7, 398)))),
+        )
+        permit = AskPermit(
+            agreement_id=header.agreement_id,
+            version=1,
+            purpose=asking.purpose,
+            paragraph=facts["paragraph"].replace("315.41", "315.4"),
+            quotas=Quotas(Quota(1, 1)),
+            rules=(facts["policy_trace"].replace(":answer.", ":ask."),),
+            digest="ab" * 32,
+        )
+        self._put(now, exchange_events.question(asking, *asked, permit))
         after = now + timedelta(seconds=self.random.uniform(2, 9))
-        back = replace(mine, message_id=self.random.randbytes(16))
+        query = _outbound(asking, header, now)
+        theirs = replace(header, message_id=self.random.randbytes(16))
         chance = self.random.random()
         if chance < 0.02:
-            told = {"case": facts["case"], "reason": "NO_ANSWER"}
-            gone = _as(_bare(back), EntryType.ABANDONED, OTHER)
-            self._put(after, Said(replace(gone, direction=OUT), told))
+            self._put(after, exchange_events.question_end(query, "NO_ANSWER", refused=False))
             return
-        outcome = "MATCH" if chance < 0.2 else "NO_MATCH"
-        told = {"case": facts["case"], "outcome_received": outcome}
-        self._put(after, Said(_as(back, EntryType.ANSWER_RECEIVED, ANSWERED), told))
-        if outcome == "MATCH":
-            used = {"case": facts["case"], "actor": facts["actor"], "used_in": "F-1"}
+        outcome = Outcome.MATCH if chance < 0.2 else Outcome.NO_MATCH
+        receipt = self._answer(Asked(theirs, asked.transcript), {}).frame
+        result = Result(outcome=outcome, decide_time=now, request_leaf_hash=b"")
+        self._put(after, exchange_events.answer(query, receipt, result))
+        if outcome is Outcome.MATCH:
             later = after + timedelta(hours=self.random.uniform(1, 60))
-            self._put(later, Said(_as(_bare(back), EntryType.USE, OTHER), used))
+            self._put(later, exchange_events.use(query, officer, "F-1"))
 
-    def _query(self, now: datetime, frame: Frame) -> None:
-        facts = self._asking(frame)
-        self._put(now, Said(frame, facts))
-        took = self.random.uniform(0.6, 3.0)
-        done = now + timedelta(seconds=took)
+    def _query(self, now: datetime, asked: Asked) -> None:
+        facts = self._asking(asked.header)
+        self._put(now, exchange_events.request(*asked, facts))
+        done = now + timedelta(seconds=self.random.uniform(0.6, 3.0))
         if self.random.random() < 0.004:
-            failed = {"operation": "SUBMIT_QUERY", "reason": "ENGINE_UNAVAILABLE"}
-            self._put(done, self._gone(frame), Said(_as(frame, EntryType.REFUSAL, OTHER), failed))
-            late = done + timedelta(minutes=17)
-            self._put(late, Said(_as(frame, EntryType.ABANDONED, OTHER), {"reason": "WINDOW"}))
+            failed = exchange_events.failure(*asked, EngineUnavailable())
+            self._put(done, self._gone(asked), failed)
+            operation = asked.header.operation
+            left = exchange_events.request_abandonment(asked.message, asked.transcript, operation)
+            self._put(done + timedelta(minutes=17), left)
             return
-        searched = self._searched(now) | {"duration_ms": str(int(took * 1000))}
+        searched = self._searched(now)
         chance = self.random.random()
         if chance < 0.003:
-            self._reviewed(done, frame, searched)
+            self._reviewed(done, asked, searched)
         elif chance < 0.10:
-            self._matched(done, frame, searched)
+            self._matched(done, asked, searched)
         else:
-            rule = f"{frame.agreement_id}@1:search"
-            nobody = {"true_outcome": "NO_MATCH", "disclosed_outcome": "NO_MATCH", "why": rule}
-            self._put(done, self._gone(frame), self._answer(frame, searched | nobody))
+            rule = f"{asked.header.agreement_id}@1:search"
+            nobody = decision_facts(Settled(Outcome.NO_MATCH, Outcome.NO_MATCH, rule))
+            self._put(done, self._gone(asked), self._answer(asked, {**searched, **nobody}))
 
-    def _searched(self, now: datetime) -> dict[str, str]:
+    def _searched(self, now: datetime) -> Facts:
         day = (now - BEGINS).days
         return {
             "calibration": CALIBRATIONS[day > 190],
@@ -252,125 +298,143 @@ class Life:
             "nationalities": self.random.choice(NATIONS),
         }
 
-    def _matched(self, done: datetime, frame: Frame, searched: dict[str, str]) -> None:
+    def _matched(self, done: datetime, asked: Asked, searched: Facts) -> None:
         self._masked += 1
         masked = self._masked % 12 == 0
         whom = self._whom() | {"scores": f"{self.random.uniform(9, 40):.3f}"}
         whom |= {"status_kind": "CITIZEN", "nationalities": "CAN"} if masked else {}
-        row = whom["status_kind"]
-        said = {
-            **searched,
-            **whom,
-            "true_outcome": "MATCH",
-            "disclosed_outcome": "NO_MATCH" if masked else "MATCH",
-            "why": f"{frame.agreement_id}@1:answer.reveal.{row}",
-        }
-        self._put(done, self._gone(frame), self._answer(frame, said))
+        rule = f"{asked.header.agreement_id}@1:answer.reveal.{whom['status_kind']}"
+        shown = Outcome.NO_MATCH if masked else Outcome.MATCH
+        decided = decision_facts(Settled(shown, Outcome.MATCH, rule))
+        answer = self._answer(asked, {**searched, **whom, **decided})
+        self._put(done, self._gone(asked), answer)
         if not masked and self.random.random() < 0.6:
-            self._details(done + timedelta(seconds=self.random.uniform(30, 3000)), frame, whom)
+            self._details(done + timedelta(seconds=self.random.uniform(30, 3000)), asked, whom)
         if not masked and self.random.random() < 0.01:
-            self._correction(done + timedelta(days=self.random.uniform(1, 20)), frame)
+            self._correction(done + timedelta(days=self.random.uniform(1, 20)), asked)
 
-    def _details(self, now: datetime, frame: Frame, whom: Facts) -> None:
-        number = f"{now:%Y%m%d}-{self.random.randbytes(10).hex()}"
-        follow = replace(
-            frame,
+    def _follow(self, asked: Asked, operation: Operation, number: str) -> Asked:
+        """Return a later message of the same partner, about the same query."""
+        header = replace(
+            asked.header,
+            operation=operation,
             message_id=self.random.randbytes(16),
-            transcript=self.random.randbytes(32),
             transaction_number=number,
-            subject_reference="REQUEST_HIT_DETAILS",
+            transaction_reference=asked.header.transaction_number,
         )
-        about = {
-            "transaction_reference": frame.transaction_number,
-            "fields": "LAST_NAME,FIRST_NAME",
-        }
-        said = {"operation": "REQUEST_HIT_DETAILS", **about}
-        self._put(now, Said(follow, said))
-        paragraph = "315.25(1)(a)" if frame.partner_id == "USA" else "315.41(2)(a)"
+        return Asked(header, self.random.randbytes(32))
+
+    def _details(self, now: datetime, asked: Asked, whom: Facts) -> None:
+        number = f"{now:%Y%m%d}-{self.random.randbytes(10).hex()}"
+        follow = self._follow(asked, Operation.REQUEST_HIT_DETAILS, number)
+        about = {**reference_facts(follow.header), "fields": "LAST_NAME,FIRST_NAME"}
+        self._put(now, exchange_events.request(*follow, about))
+        paragraph = "315.25(1)(a)" if asked.header.sender == "USA" else "315.41(2)(a)"
         told = {**about, "subject": whom["subject"], "disclosed_outcome": "DISCLOSED"}
         told |= {"field_authorities": f"IRPR {paragraph}={about['fields']}"}
         self._put(now + timedelta(seconds=1), self._answer(follow, told))
 
-    def _correction(self, now: datetime, frame: Frame) -> None:
+    def _correction(self, now: datetime, asked: Asked) -> None:
         """Corrections that we sent to a partner: opened, delivered, acknowledged; one in ten too late."""
-        name = self.random.randbytes(16).hex()
-        bare = replace(_bare(frame), direction=OUT, transaction_number=name)
-        about = {"correction": name, "transaction_reference": frame.transaction_number}
-        due = (now + timedelta(hours=72)).isoformat()
-        opened = {**about, "actor": "P-4", "correction_kind": "WRONG_VALUE", "due": due}
-        self._put(now, Said(_as(bare, EntryType.CORRECTION, OTHER), opened))
+        name = self.random.randbytes(16)
+        of = Corrected(asked.header.sender, name, asked.header.transaction_number)
+        notice = CorrectionNotice(
+            id=name, kind=CorrectionKind.WRONG_VALUE, fields=(), due=now + timedelta(hours=72)
+        )
+        self._put(now, exchange_events.correction(of, notice, "P-4", "it was wrong", recipients=1))
         sent = now + timedelta(minutes=self.random.uniform(1, 400))
-        self._put(sent, Said(_as(bare, EntryType.CORRECTION, ANSWERED), about))
+        theirs = self._answer(asked, {}).frame
+        arrived = exchange_events.correction_delivery(
+            EntryType.CORRECTION, of, theirs, CorrectionState.OPEN
+        )
+        self._put(sent, arrived)
         hours = self.random.uniform(80, 200) if self.random.random() < 0.1 else 20
         back = sent + timedelta(hours=hours)
-        letter = replace(
-            frame,
-            message_id=self.random.randbytes(16),
-            transcript=self.random.randbytes(32),
-            transaction_number=name,
-            subject_reference="ACK_CORRECTION",
+        letter = self._follow(asked, Operation.ACK_CORRECTION, name.hex())
+        ack = CorrectionAck(id=name, outcome=CorrectionOutcome.CORRECTED, completed=back)
+        facts = acknowledgement_facts(letter.header, ack)
+        self._put(back, exchange_events.request(*letter, facts))
+        acknowledged = exchange_events.correction_received(
+            EntryType.ACKNOWLEDGEMENT, *letter, facts
         )
-        outcome = {**about, "correction_outcome": "CORRECTED", "operation": "ACK_CORRECTION"}
-        acknowledged = replace(_as(letter, EntryType.ACKNOWLEDGEMENT, EntryClass.ACCEPTED))
-        self._put(back, Said(letter, outcome))
-        end = self._answer(letter, about)
-        self._put(back + timedelta(seconds=1), Said(acknowledged, outcome), end)
+        end = self._answer(letter, correction_facts(name, CorrectionState.ACKNOWLEDGED))
+        self._put(back + timedelta(seconds=1), acknowledged, end)
 
-    def _reviewed(self, done: datetime, frame: Frame, searched: dict[str, str]) -> None:
+    def _reviewed(self, done: datetime, asked: Asked, searched: Facts) -> None:
         """An examiner decides, within the hour; one candidate in four is somebody else."""
-        name = f"R-{self.random.randbytes(8).hex()}"
-        review = replace(_as(_bare(frame), EntryType.REVIEW, OTHER), subject_reference=name)
-        waits = {"true_outcome": "REVIEW_PENDING", "disclosed_outcome": "REVIEW_PENDING"}
-        whom = self._whom()
-        pending = {**searched, **whom, **waits, "scores": f"{self.random.uniform(7, 9):.3f}"}
-        due = {"due": (done + timedelta(hours=24)).isoformat(timespec="seconds"), "count": "1"}
-        self._put(done, Said(review, due), self._answer(frame, pending))
-        same = self.random.random() < 0.75
-        outcome = "MATCH" if same else "NO_MATCH"
-        verdict = {
-            "examiner": f"E-{self.random.randint(1, 9)}",
-            "verdict": "SAME" if same else "DIFFERENT",
-            "true_outcome": outcome,
-            "disclosed_outcome": outcome,
-            "subject": whom["subject"],
+        name, whom = f"R-{self.random.randbytes(8).hex()}", self._whom()
+        pending = {
+            **searched,
+            **whom,
+            **unsearched_facts(Outcome.REVIEW_PENDING),
+            "scores": f"{self.random.uniform(7, 9):.3f}",
         }
+        waits = exchange_events.review(asked.message, name, done + timedelta(hours=24), 1)
+        self._put(done, waits, self._answer(asked, pending))
+        same = self.random.random() < 0.75
+        outcome = Outcome.MATCH if same else Outcome.NO_MATCH
+        examiner = f"E-{self.random.randint(1, 9)}"
         after = done + timedelta(minutes=self.random.uniform(2, 55))
-        ended = replace(_as(_bare(frame), EntryType.VERDICT, OTHER), subject_reference=name)
-        self._put(after, self._gone(frame), Said(ended, verdict))
+        gone = self._gone(asked)
+        saw = Verdict.SAME if same else Verdict.DIFFERENT
+        facts = {
+            **examination_facts(examiner, saw, "as seen", second=False),
+            **verdict_facts(
+                outcome,
+                Settled(outcome, outcome, "verdict"),
+                int(whom["subject"]),
+                gone.frame.subject_reference,
+            ),
+        }
+        self._put(after, gone, exchange_events.verdict(asked.message, name, facts))
 
-    def _gone(self, frame: Frame) -> Said:
+    def _gone(self, asked: Asked) -> Leaf:
         receipt = f"D-{self.random.randbytes(16).hex()}"
-        gone = replace(_as(_bare(frame), EntryType.DESTRUCTION, OTHER), subject_reference=receipt)
-        return Said(gone, {"destroyed": "records=2,minutiae=2,templates=2", "modality": "FINGER"})
+        what = "records=2,minutiae=2,templates=2"
+        return exchange_events.destruction(asked.message, receipt, what)
 
-    def _answer(self, frame: Frame, facts: Facts) -> Said:
+    def _answer(self, asked: Asked, facts: Facts) -> Leaf:
         mine = replace(
-            _as(frame, EntryType.RESPONSE, ANSWERED),
-            transcript=self.random.randbytes(32),
+            asked.header,
             signing_key_id=self._keys["CAN"],
-            kem_key_id=self._keys[frame.partner_id],
+            kem_key_id=self._keys[asked.header.sender],
         )
-        return Said(mine, facts)
+        return exchange_events.response(asked.header, mine, self.random.randbytes(32), facts)
 
 
-def _as(frame: Frame, kind: EntryType, entry_class: EntryClass) -> Frame:
-    return replace(frame, type=kind, entry_class=entry_class)
+def _at(time: datetime, leaf: Leaf) -> Leaf:
+    return Leaf(replace(leaf.frame, time=time), leaf.detail)
 
 
-def _bare(frame: Frame) -> Frame:
-    """Return a frame that names partner, message and number alone."""
-    return Frame(
-        type=frame.type,
-        entry_class=frame.entry_class,
-        partner_id=frame.partner_id,
-        direction=frame.direction,
-        message_id=frame.message_id,
-        transaction_number=frame.transaction_number,
+def _sample(position: int, size: int) -> Sample:
+    return Sample(
+        modality=Modality.FINGER,
+        position=position,
+        format=RecordFormat.ISO_19794_2_2005,
+        extractor="",
+        data=bytes(size),
     )
 
 
-def _office(kind: EntryType, facts: Facts, of: str = "") -> Said:
-    return Said(Frame(type=kind, entry_class=OTHER, subject_reference=of), facts)
+def _outbound(asking: OutboundRequest, header: Header, now: datetime) -> OutboundQuery:
+    return OutboundQuery(
+        partner=asking.partner,
+        number=header.transaction_number,
+        message_id=header.message_id,
+        purpose=asking.purpose,
+        agreement=asking.agreement,
+        case=asking.case,
+        state=OutboundState.ASKED,
+        outcome=None,
+        subject=None,
+        ask=now,
+        answer=None,
+        used=None,
+        used_in="",
+        asked_index=0,
+        answered_index=None,
+        sealed=None,
+    )
 
 
 def subjects(random: Random) -> Sequence[tuple[str, str, str, str]]:

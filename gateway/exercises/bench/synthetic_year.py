@@ -13,13 +13,15 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from gateway.exercises.bench.synthetic_events import BEGINS, Life, Said
+from gateway.exercises.bench.synthetic_events import BEGINS, Life
 from gateway.keymanagement.bundle_renewal import bundle_of
 from gateway.law.agreement_library import packaged
+from gateway.ledger import events
 from gateway.ledger.archive import Held, Manifest
 from gateway.ledger.archive_writer import Writer
-from gateway.ledger.crypto_shredding import CLASS_OF, EXCHANGE_DETAIL, Erased
-from gateway.ledger.entry import EntryClass, EntryType, Frame, encode, seal_detail
+from gateway.ledger.crypto_shredding import CLASS_OF, Erased
+from gateway.ledger.entry import EntryType, Leaf, encode, seal_detail
+from gateway.ledger.entry_types import EXCHANGE_DETAIL
 from gateway.ledger.merkle import Frontier, leaf_hash
 from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
 from keys.envelope import SealingKey
@@ -47,14 +49,14 @@ class _Scribe:
     gone: list[int] = field(default_factory=list)
     time: datetime = BEGINS
 
-    def entry(self, said: Said) -> Held:
+    def entry(self, said: Leaf) -> Held:
         """Return one entry, sealed, at the next index."""
         index, frame = self.tree.size, said.frame
         self.time = max(self.time, frame.time)
         frame = replace(frame, time=self.time)
         sealed = None
-        if said.facts is not None:
-            sealed = seal_detail(frame, said.facts, self.sealing)
+        if said.detail is not None:
+            sealed = seal_detail(frame, said.detail, self.sealing)
         leaf = encode(frame, sealed.commitment if sealed else None)
         self.tree = self.tree.append(leaf_hash(leaf))
         if sealed is None:
@@ -120,18 +122,11 @@ def _entries(life: Life, scribe: _Scribe) -> Iterator[Held]:
             signed = scribe.tree.size
     if scribe.gone:
         yield scribe.entry(_retention(scribe))
-    stop = Frame(type=EntryType.STOP, entry_class=EntryClass.OTHER, time=scribe.time)
-    yield scribe.entry(Said(stop))
+    yield scribe.entry(events.service(EntryType.STOP, "1.0", "ab" * 32))
     scribe.sign()
 
 
-def _retention(scribe: _Scribe) -> Said:
+def _retention(scribe: _Scribe) -> Leaf:
     gone = scribe.gone
     told = Erased(EXCHANGE_DETAIL, len(gone), gone[0], gone[-1])
-    frame = Frame(
-        type=EntryType.RETENTION,
-        entry_class=EntryClass.OTHER,
-        time=scribe.time,
-        subject_reference=told.reference(),
-    )
-    return Said(frame, {"retention_class": EXCHANGE_DETAIL, "count": str(len(gone))})
+    return events.erasure(told, "IRPR 315.43", BEGINS, scribe.time, {"actor": "caretaker"})

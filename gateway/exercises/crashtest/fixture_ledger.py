@@ -12,17 +12,21 @@ from pathlib import Path
 
 from sqlalchemy import delete
 
-from gateway.domain.messages import Direction, Receipt
+from gateway.domain.messages import Header, MessageType, Operation, Receipt
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
+from gateway.ledger import events, exchange_events
 from gateway.ledger.archive import Held
-from gateway.ledger.crypto_shredding import OFFICE_DETAIL, Erased
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.crypto_shredding import Erased
+from gateway.ledger.entry import EntryType, Leaf
+from gateway.ledger.entry_types import OFFICE_DETAIL
+from gateway.ledger.exchange_events import Message
+from gateway.ledger.exchange_facts import operation_facts
 from gateway.ledger.proof import Expected, LogIdentity
 from gateway.ledger.signed_note import KeyType, VerifierKey, cosign
 from gateway.ledger.verify import Report
 from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger, verification, witness_evidence
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import detail_keys
 from gateway.store.sqlite import Database, open_store
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
@@ -88,7 +92,7 @@ def make(folder: Path, seed: int = 0) -> Specimen:
         sequencer.commit((), witness_evidence.kept(size, WITNESS, said))
         today = START + timedelta(days=number + 1)  # of one witness one a day is kept
         if number + 1 < COSIGNED:
-            sequencer.commit([Leaf(Frame(type=EntryType.STOP, entry_class=EntryClass.OTHER))])
+            sequencer.commit([events.service(EntryType.STOP, "specimen", "")])
     sequencer.close()
     held = tuple(stored_ledger.iter_held(database, 0, sequencer.size))
     notes = tuple(stored_ledger.iter_checkpoints(database))
@@ -120,54 +124,52 @@ def _write(sequencer: Sequencer, seed: int) -> int:
     """Write entries of all shapes; return the index of one answer."""
     answered = 0
     for number in range(1, EXCHANGES + 1):
-        sequencer.commit([_leaf(EntryType.REQUEST, number)])
-        pair = [_leaf(EntryType.DESTRUCTION, number), _leaf(EntryType.RESPONSE, number)]
+        asked, *pair = exchange(number)
+        sequencer.commit([asked])
         answered = sequencer.commit(pair).indices[-1] if number == 1 else answered
         if number > 1:
             sequencer.commit(pair)
     own: list[int] = []
     while len(own) < OTHERS:
         many = len(own) % 4 + 1
-        frames = [Frame(type=EntryType.START, entry_class=EntryClass.OTHER)] * many
-        facts = {"reason": f"specimen {seed}"}
+        sealed = events.service(EntryType.START, f"specimen {seed}", "")
         leaves = [
-            Leaf(frame, facts if (len(own) + n) % 3 else None) for n, frame in enumerate(frames)
+            sealed if (len(own) + n) % 3 else events.alarm_end("SPECIMEN/1") for n in range(many)
         ]
         own += sequencer.commit(leaves).indices
     gone = [own[1], own[2], own[5]][:SHREDDED]
     told = Erased(OFFICE_DETAIL, len(gone), gone[0], gone[-1])
-    frame = Frame(
-        type=EntryType.RETENTION, entry_class=EntryClass.OTHER, subject_reference=told.reference()
-    )
+    erased = events.erasure(told, "IRPR 315.43", START, START, {"actor": "specimen"})
     effect = Effect(delete(detail_keys).where(detail_keys.c.idx.in_(gone)), rows=len(gone))
-    sequencer.commit([Leaf(frame)], [effect])
+    sequencer.commit([erased], [effect])
     return answered
 
 
-def exchange(kind: EntryType, number: int) -> Frame:
-    """Return the frame of one entry of an exchange: its REQUEST, DESTRUCTION or RESPONSE."""
-    classes = {EntryType.REQUEST: EntryClass.ACCEPTED, EntryType.RESPONSE: EntryClass.ANSWERED}
-    part = "ask" if kind is EntryType.REQUEST else "answer"
-    return Frame(
-        type=kind,
-        entry_class=classes.get(kind, EntryClass.OTHER),
-        partner_id="AUS",
-        direction=Direction.INBOUND,
-        message_id=number.to_bytes(16, "big"),
-        transcript=_transcript(number, part),
-        transaction_number=f"AUS-{number:08}",
+def exchange(number: int) -> tuple[Leaf, Leaf, Leaf]:
+    """Return the entries of an exchange: its REQUEST, DESTRUCTION and RESPONSE."""
+    header = Header(
+        message_type=MessageType.REQUEST,
+        operation=Operation.SUBMIT_QUERY,
+        sender="AUS",
         signing_key_id=SIGNING,
+        recipient="CAN",
         kem_key_id=KEM,
+        message_id=number.to_bytes(16, "big"),
+        create_time=START,
+        expire_time=START,
         directory_version=7,
+        payload_commitment=b"",
+        transaction_number=f"AUS-{number:08}",
         agreement_id="drill",
         agreement_version=1,
-        policy_id="315.4",
-        subject_reference="" if kind is EntryType.DESTRUCTION else OPERATION,
     )
-
-
-def _leaf(kind: EntryType, number: int) -> Leaf:
-    return Leaf(exchange(kind, number), {"reason": "as agreed"})
+    message = Message("AUS", header.message_id, header.transaction_number)
+    facts = operation_facts(header)
+    return (
+        exchange_events.request(header, _transcript(number, "ask"), facts),
+        exchange_events.destruction(message, f"D-{number:032x}", "records=1"),
+        exchange_events.response(header, header, _transcript(number, "answer"), facts),
+    )
 
 
 def _transcript(number: int, part: str) -> bytes:

@@ -35,12 +35,13 @@ from gateway.errors import AuditUnavailable, InternalError
 from gateway.exercises.crashtest.driver import Connection
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.exercises.crashtest.vfs import Cut, Disk, Stored
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger import events
+from gateway.ledger.entry import Leaf
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.verify import verify_log
 from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import checkpoints, values
 from gateway.store.sqlite import Database, open_store
 from keys.envelope import OpeningKey, SealingKey
@@ -308,12 +309,9 @@ def _commit(sequencer: Sequencer, seen: Seen, number: int) -> None:
 
 
 def _leaf(number: int) -> Leaf:
-    frame = Frame(
-        type=EntryType.START,
-        entry_class=EntryClass.OTHER,
-        message_id=number.to_bytes(16, "big"),
-    )
-    return Leaf(frame, {"reason": f"trial {number}"} if number % 3 else None)
+    """Return an entry of its own for each trial; one in three has no sealed detail."""
+    name = f"TRIAL/{number}"
+    return events.alarm(name, "TRIAL") if number % 3 else events.alarm_end(name)
 
 
 def _empty_store(folder: Path) -> bytes:

@@ -28,10 +28,10 @@ from sqlalchemy import Connection, insert
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.exercises.crashtest.fixture_ledger import ORIGIN, START, exchange, expected
 from gateway.ledger import merkle, signed_note
-from gateway.ledger.entry import EntryClass, EntryType, Frame, SealedDetail, seal_detail
+from gateway.ledger.entry import Frame, SealedDetail, seal_detail
 from gateway.ledger.proof import Expected, LogIdentity, verify_receipt
 from gateway.store.ledger import stored_ledger, verification
-from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Leaf, Observer, Sequencer, peaks_of
+from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Observer, Sequencer, peaks_of
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.sqlite import PEN_PRAGMAS, open_store
 from gateway.store.times import milliseconds, moment
@@ -69,8 +69,7 @@ def fill(path: Path, entries: int, progress: Callable[[float], None]) -> None:
     key, auditor = LogKey.from_seed(SEED), SealingKey(OpeningKey.from_seed(SEED[:32]).public)
     log = LogIdentity.from_log_key(ORIGIN, key)
     sealed = {
-        kind: seal_detail(Frame(type=kind, entry_class=EntryClass.OTHER), {"reason": "x"}, auditor)
-        for kind in (EntryType.REQUEST, EntryType.RESPONSE)
+        leaf.frame.type: seal_detail(leaf.frame, leaf.detail or {}, auditor) for leaf in exchange(1)
     }
     database = open_store(path, create=True)
     pen = database.take_pen()
@@ -81,7 +80,7 @@ def fill(path: Path, entries: int, progress: Callable[[float], None]) -> None:
             break
         sheet = Batch(milliseconds(START + timedelta(seconds=number)), size, dict(peaks))
         for frame in itertools.islice(frames, GROUP - GROUP % 3):
-            _add(sheet, frame, sealed[_as(frame.type)])
+            _add(sheet, frame, sealed[frame.type])
         with pen.begin():
             _put(pen, sheet, log, key)
         size, peaks = sheet.size, {at: sheet.peaks[at] for at in peaks_of(sheet.size)}
@@ -137,7 +136,7 @@ def write(folder: Path, seconds: float, *, group: int, callers: int = CALLERS) -
 
     def call() -> None:
         while time.perf_counter() < until:
-            sequencer.commit([Leaf(exchange(EntryType.REQUEST, next(numbers)), {"reason": "x"})])
+            sequencer.commit(exchange(next(numbers))[:1])
 
     began = time.perf_counter()
     threads = [threading.Thread(target=call) for _ in range(callers)]
@@ -182,14 +181,8 @@ def receipt(path: Path) -> tuple[float, int]:
 
 
 def _frames() -> Iterator[Frame]:
-    kinds = (EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE)
     for number in itertools.count(1):
-        for kind in kinds:
-            yield exchange(kind, number)
-
-
-def _as(kind: EntryType) -> EntryType:
-    return kind if kind is EntryType.RESPONSE else EntryType.REQUEST
+        yield from (leaf.frame for leaf in exchange(number))
 
 
 def _add(sheet: Batch, frame: Frame, sealed: SealedDetail) -> None:

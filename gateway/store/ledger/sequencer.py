@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,7 +38,7 @@ from sqlalchemy.exc import (
 from gateway.domain.messages import Receipt
 from gateway.errors import AuditUnavailable, InternalError, PasserelleError
 from gateway.ledger import merkle, signed_note
-from gateway.ledger.entry import Frame, SealedDetail, encode, seal_detail
+from gateway.ledger.entry import Frame, Leaf, SealedDetail, encode, seal_detail
 from gateway.ledger.proof import LogIdentity
 from gateway.store.effects import Effect, EffectRefused
 from gateway.store.ledger import stored_ledger
@@ -62,14 +62,6 @@ _LEAVES, _NODES, _DETAILS, _DETAIL_KEYS, _CHECKPOINT = map(
 
 # Errors of one statement; every other error of the driver may mean that the disk did not take the batch.
 _OF_ONE_STATEMENT = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """An entry as its author knows it: a frame without time or commitment, and what only auditors read."""
-
-    frame: Frame
-    detail: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from gateway.auditor.questions.anomalies import ENOUGH, REPEATS, anomalies
 from gateway.auditor.result_table import Period, Table
-from gateway.exercises.bench.synthetic_events import Said
+from gateway.ledger.entry import Leaf
 from tests.gateway.auditor.year import indexed, query
 
 
-def found(said: Sequence[Said], *, opened: bool = True, **more: object) -> Table:
+def found(said: Sequence[Leaf], *, opened: bool = True, **more: object) -> Table:
     with indexed(said, opened=opened) as index:
         return anomalies(index, Period(), **more)  # type: ignore[arg-type]
 

@@ -9,8 +9,8 @@ from typing import Any
 from gateway.auditor.questions.conduct import decisions, erasures, readings, uses
 from gateway.auditor.result_table import DAY_MS, Period
 from gateway.domain.messages import Direction
-from gateway.exercises.bench.synthetic_events import BEGINS, Said
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.exercises.bench.synthetic_events import BEGINS
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from tests.gateway.auditor.year import indexed, query
 
 BEGUN = round(BEGINS.timestamp() * 1000)
@@ -18,14 +18,14 @@ DAY = Period(BEGUN, BEGUN + DAY_MS)
 NAMES = {"AUS": "Department of Home Affairs of Australia"}
 
 
-def act(kind: EntryType, hours: float, of: str = "", facts: Any = None, **frame: Any) -> Said:
+def act(kind: EntryType, hours: float, of: str = "", facts: Any = None, **frame: Any) -> Leaf:
     made = Frame(
         type=kind,
         entry_class=EntryClass.OTHER,
         time=BEGINS + timedelta(hours=hours),
         subject_reference=of,
     )
-    return Said(replace(made, **frame), facts)
+    return Leaf(replace(made, **frame), facts)
 
 
 def columns(table: Any, *names: str) -> list[tuple[Any, ...]]:
@@ -79,7 +79,7 @@ def test_erasures_and_holds_stand_side_by_side_and_what_still_holds_is_counted()
     assert before.totals["holds_standing"] == 1
 
 
-def decided(hours: float, verb: str, name: str, partner: str = "", **facts: str) -> Said:
+def decided(hours: float, verb: str, name: str, partner: str = "", **facts: str) -> Leaf:
     said = {"decision": "ALL", "subject": "17", "ground": "SOVEREIGNTY", "actor": "P-2", **facts}
     return act(EntryType.DECISION, hours, f"{verb}/{name}", said, partner_id=partner)
 
@@ -105,7 +105,7 @@ def test_a_decision_says_of_whom_to_whom_and_on_which_ground() -> None:
     assert columns(australia, "decision") == [("R-1",), ("R-2",), ("R-1",)]
 
 
-def read(hours: float, of: str = "", number: str = "", **facts: str) -> Said:
+def read(hours: float, of: str = "", number: str = "", **facts: str) -> Leaf:
     detail = {"actor": "P-8", **facts}
     return act(EntryType.AUDIT_READ, hours, of, detail, transaction_number=number)
 

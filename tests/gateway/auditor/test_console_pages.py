@@ -23,8 +23,7 @@ from gateway.cli.audit import console, session
 from gateway.cli.audit.session import Asked
 from gateway.cli.main import app as passerelle
 from gateway.errors import UserError
-from gateway.exercises.bench.synthetic_events import Said
-from gateway.ledger.entry import EntryClass
+from gateway.ledger.entry import EntryClass, Leaf
 from tests.gateway.auditor.visitor import HOST, PORT, Visitor
 from tests.gateway.auditor.year import indexed, query
 
@@ -81,7 +80,7 @@ def test_our_own_question_is_told_as_fully_as_theirs(hall: ConsoleContext, clock
     """Answered, and stopped by our own law: who of ours, which case, what came back, by which paragraph."""
     asked = query(1, 1, outbound=True, outcome_received="MATCH")
     frame = replace(asked[0].frame, agreement_id="au", agreement_version=1)
-    facts = {**(asked[0].facts or {}), "actor": "P-7"}
+    facts = {**(asked[0].detail or {}), "actor": "P-7"}
     stopped = replace(
         frame,
         message_id=b"",
@@ -89,7 +88,7 @@ def test_our_own_question_is_told_as_fully_as_theirs(hall: ConsoleContext, clock
         transaction_number="20260101-00000002",
     )
     why = {**facts, "reason": "PERSECUTION_EXCLUSION", "persecutors": "AUS"}
-    with indexed([Said(frame, facts), asked[1], Said(stopped, why)]) as index:
+    with indexed([Leaf(frame, facts), asked[1], Leaf(stopped, why)]) as index:
         own = replace(hall, index=index, record=lambda _: None)
         inside = Visitor(SessionGate(application(own), PORT, policy(), clock))
         inside.enter()

@@ -9,11 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from gateway.auditor.index import Index
-from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.exercises.bench.synthetic_events import BEGINS
 from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
 from gateway.ledger.archive import Held
-from gateway.ledger.crypto_shredding import EXCHANGE_DETAIL, Erased
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.crypto_shredding import Erased
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
+from gateway.ledger.entry_types import EXCHANGE_DETAIL
 from gateway.ledger.proof import LogIdentity
 from tests.gateway.auditor.year import Small, keys, query
 
@@ -34,7 +35,7 @@ def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
         subject_reference=told.reference(),
     )
     shredded = [replace(each, sealed_dek=None) for each in before[:2]]
-    after = [*shredded, *before[2:], scribe.entry(Said(frame, {"count": "2"}))]
+    after = [*shredded, *before[2:], scribe.entry(Leaf(frame, {"count": "2"}))]
     log, secret = LogIdentity.from_log_key(ORIGIN, gateway.log()), secrets.token_bytes(32)
 
     with Index(tmp_path / "index", secret) as index:
@@ -61,7 +62,7 @@ def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) ->
     gateway, auditor = keys()
     scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
     verdict = replace(query(1, 3)[1].frame, type=EntryType.VERDICT, entry_class=EntryClass.OTHER)
-    decided = Said(verdict, {**HIT, "why": CANARY, "verdict": "SAME", "examiner": CANARY})
+    decided = Leaf(verdict, {**HIT, "why": CANARY, "verdict": "SAME", "examiner": CANARY})
     said = [*query(1, 1, case=CANARY), decided, *query(2, 4)]
     before = [scribe.entry(each) for each in said]
     told = Erased(EXCHANGE_DETAIL, 3, 0, 2)
@@ -71,7 +72,7 @@ def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) ->
         time=BEGINS + timedelta(hours=9),
         subject_reference=told.reference(),
     )
-    after = [*before, scribe.entry(Said(frame, {"count": "3"}))]
+    after = [*before, scribe.entry(Leaf(frame, {"count": "3"}))]
     log, secret = LogIdentity.from_log_key(ORIGIN, gateway.log()), secrets.token_bytes(32)
     known = (
         'SELECT "case", true_outcome, why, verdict, examiner, subject FROM exchanges WHERE idx = 0'
@@ -100,7 +101,7 @@ def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:
         subject_reference=told.reference(),
     )
     gone = [replace(each, sealed_dek=None) for each in before]
-    after = [*gone, scribe.entry(Said(frame, {"count": "2"}))]
+    after = [*gone, scribe.entry(Leaf(frame, {"count": "2"}))]
     log = LogIdentity.from_log_key(ORIGIN, gateway.log())
 
     with Index(tmp_path / "index", secrets.token_bytes(32)) as index:

@@ -19,9 +19,9 @@ from gateway.auditor.report.figures import figures
 from gateway.auditor.result_table import DAY_MS, Period
 from gateway.domain.messages import Direction, Purpose
 from gateway.errors import UserError
-from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.exercises.bench.synthetic_events import BEGINS
 from gateway.law.quota_policy import Quota, Quotas
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from tests.gateway.auditor.year import indexed, query
 
 PENDING = {"true_outcome": "REVIEW_PENDING", "disclosed_outcome": "REVIEW_PENDING"}
@@ -40,7 +40,7 @@ def entry(
     outbound: bool = False,
     partner: str = "AUS",
     **facts: str,
-) -> Said:
+) -> Leaf:
     frame = Frame(
         type=kind,
         entry_class=entry_class,
@@ -52,17 +52,17 @@ def entry(
         transaction_number=f"20260101-{number:08}",
         subject_reference="D-1" if kind is EntryType.DESTRUCTION else "",
     )
-    return Said(frame, facts or None)
+    return Leaf(frame, facts or None)
 
 
-def reviewed(*then: Said) -> list[Said]:
+def reviewed(*then: Leaf) -> list[Leaf]:
     """Return a query that waits for an examiner, what came then, and an entry 300 days later."""
     late = entry(EntryType.START, 7200)
-    start = Said(replace(late.frame, partner_id="", direction=None, message_id=b""), None)
+    start = Leaf(replace(late.frame, partner_id="", direction=None, message_id=b""), None)
     return [*query(1, 1, **PENDING), entry(EntryType.REVIEW, 1), *then, start]
 
 
-def verdict(hours: float, number: int = 1, **facts: str) -> Said:
+def verdict(hours: float, number: int = 1, **facts: str) -> Leaf:
     return entry(EntryType.VERDICT, hours, number, **facts)
 
 
@@ -83,7 +83,7 @@ GONE = entry(EntryType.DESTRUCTION, 5)
         ([entry(EntryType.DESTRUCTION, 30), entry(EntryType.ABANDONED, 30)], "destroyed after"),
     ],
 )
-def test_prints_end_with_their_review(then: list[Said], finding: str) -> None:
+def test_prints_end_with_their_review(then: list[Leaf], finding: str) -> None:
     """A case that was decided or given up keeps nothing, and none waits longer than a day."""
     with indexed(reviewed(*then)) as index:
         table = destruction(index, Period())
@@ -126,8 +126,8 @@ def test_a_refusal_says_who_was_refused() -> None:
 
 def test_an_answer_that_waits_for_their_examiner_is_not_the_last() -> None:
     asked = query(1, 1, outbound=True, outcome_received="REVIEW_PENDING")
-    pending = Said(
-        replace(asked[1].frame, entry_class=EntryClass.ACCEPTED), dict(asked[1].facts or {})
+    pending = Leaf(
+        replace(asked[1].frame, entry_class=EntryClass.ACCEPTED), dict(asked[1].detail or {})
     )
     answer = entry(
         *(EntryType.ANSWER_RECEIVED, 9, 1, EntryClass.ANSWERED),
@@ -149,11 +149,11 @@ def test_a_review_that_nobody_ended_is_no_answer() -> None:
 
 def test_a_pack_of_an_abandoned_review_hides_no_match_and_counts_what_is_erased() -> None:
     ended = reviewed(GONE, entry(EntryType.ABANDONED, 5))
-    ended[1] = Said(ended[1].frame, {**PENDING, "subject": "77"})
+    ended[1] = Leaf(ended[1].frame, {**PENDING, "subject": "77"})
     with indexed(ended) as index:
         assert subject(index, Period(), "77").table.findings == ()
         assert index.rows("SELECT closed_idx, verdict_idx FROM exchanges") == [(2, None)]
-    blind = [Said(each.frame, None) for each in ended]
+    blind = [Leaf(each.frame, None) for each in ended]
     with indexed([*blind, *query(9, 9, **HIT)]) as index:
         assert subject(index, Period(), "99").unknown == 1
 
@@ -168,9 +168,9 @@ def test_the_first_answer_of_an_exchange_stays() -> None:
         assert index.rows(told) == [("ANSWERED", "MATCH")]
 
 
-def shredded(number: int) -> list[Said]:
+def shredded(number: int) -> list[Leaf]:
     """Return a query whose details nobody can open."""
-    return [Said(each.frame, None) for each in query(number, number)]
+    return [Leaf(each.frame, None) for each in query(number, number)]
 
 
 def test_a_pack_does_not_say_never_where_nobody_knows_any_more() -> None:
@@ -200,15 +200,15 @@ def test_a_pack_is_in_words_and_french_cites_the_reglement() -> None:
     assert ": " not in french.replace("\u00a0: ", "")
 
 
-def correction(hours: float, number: int = 1, **more: Any) -> Said:
+def correction(hours: float, number: int = 1, **more: Any) -> Leaf:
     return entry(EntryType.CORRECTION, hours, number, outbound=True, **more)
 
 
-def delivered(hours: float, number: int = 1) -> Said:
+def delivered(hours: float, number: int = 1) -> Leaf:
     return entry(EntryType.CORRECTION, hours, number, EntryClass.ANSWERED, outbound=True)
 
 
-def acknowledged(hours: float, number: int = 1) -> Said:
+def acknowledged(hours: float, number: int = 1) -> Leaf:
     return entry(EntryType.ACKNOWLEDGEMENT, hours, number, EntryClass.ACCEPTED)
 
 
@@ -222,7 +222,7 @@ def acknowledged(hours: float, number: int = 1) -> Said:
     ],
 )
 def test_a_correction_is_due_in_a_day_and_acknowledged_in_three(
-    said: list[Said], late: bool
+    said: list[Leaf], late: bool
 ) -> None:
     with indexed(said) as index:
         (row,) = corrections(index, Period()).documents()
@@ -255,9 +255,9 @@ def test_what_was_opened_before_the_period_and_is_still_late_is_listed() -> None
     assert [row["correction"] for row in rows] == ["20260101-00000001"]
 
 
-def agreed(said: list[Said], version: int) -> list[Said]:
+def agreed(said: list[Leaf], version: int) -> list[Leaf]:
     return [
-        Said(replace(each.frame, agreement_id="au", agreement_version=version), each.facts)
+        Leaf(replace(each.frame, agreement_id="au", agreement_version=version), each.detail)
         for each in said
     ]
 
@@ -301,10 +301,10 @@ def test_what_the_gateway_gave_back_is_not_counted_and_each_version_has_its_limi
     assert len(lower.findings) == 1
 
 
-def used(number: int, hours: float, purpose: str, *, outbound: bool = False) -> list[Said]:
+def used(number: int, hours: float, purpose: str, *, outbound: bool = False) -> list[Leaf]:
     """Return a query for a purpose under au@1, and its answer."""
     asked, told = query(number, hours, outbound=outbound)
-    return agreed([Said(asked.frame, {**(asked.facts or {}), "purpose": purpose}), told], 1)
+    return agreed([Leaf(asked.frame, {**(asked.detail or {}), "purpose": purpose}), told], 1)
 
 
 def test_purposes_are_summed_against_the_limit_that_binds_them_all() -> None:
@@ -349,7 +349,7 @@ def test_what_we_ask_has_limits_too_and_what_was_stopped_left_nothing() -> None:
         *used(1, 1, "VISA_PERMIT_BENEFIT", outbound=True),
         *used(2, 2, "VISA_PERMIT_BENEFIT", outbound=True)[:1],  # refused by them: it left
         entry(EntryType.ANSWER_RECEIVED, 2.1, 2, EntryClass.DENIED, outbound=True, reason="NO"),
-        Said(frame, {**(stopped.facts or {}), "reason": "PERSECUTION_EXCLUSION"}),
+        Leaf(frame, {**(stopped.detail or {}), "reason": "PERSECUTION_EXCLUSION"}),
         *details(5, 4, about=1),
     ]
     with indexed(said) as index:
@@ -364,18 +364,18 @@ def test_what_we_ask_has_limits_too_and_what_was_stopped_left_nothing() -> None:
     assert report.quota == ()
 
 
-def details(number: int, hours: float, about: int) -> list[Said]:
+def details(number: int, hours: float, about: int) -> list[Leaf]:
     """Return a request of ours for fields of an earlier match: no query, and no quota is spent on it."""
     asked, told = query(number, hours, outbound=True, outcome_received="DISCLOSED")
     reference = {"transaction_reference": f"20260101-{about:08}", "fields": "LAST_NAME"}
-    return [Said(each.frame, {**(each.facts or {}), **reference}) for each in (asked, told)]
+    return [Leaf(each.frame, {**(each.detail or {}), **reference}) for each in (asked, told)]
 
 
 def test_the_report_counts_what_left() -> None:
     """Twelve of ours left; three were stopped by our own law, and two asked for details of a match."""
     left = [each for n in range(12) for each in query(n + 1, n, outbound=True)]
     stopped = [
-        Said(replace(each.frame, message_id=b"", entry_class=EntryClass.DENIED), each.facts)
+        Leaf(replace(each.frame, message_id=b"", entry_class=EntryClass.DENIED), each.detail)
         for n in range(3)
         for each in query(50 + n, n, outbound=True)[:1]
     ]
@@ -430,7 +430,7 @@ def test_the_time_of_answers_says_nothing_of_a_number_that_is_withheld() -> None
     assert [each.half is None for each in found.pace] == [True, True, False, False]
 
 
-def of_gateway(kind: EntryType, hours: float, of: str = "", **facts: str) -> Said:
+def of_gateway(kind: EntryType, hours: float, of: str = "", **facts: str) -> Leaf:
     """Return an entry that is about nobody's message."""
     frame = Frame(
         type=kind,
@@ -438,7 +438,7 @@ def of_gateway(kind: EntryType, hours: float, of: str = "", **facts: str) -> Sai
         time=BEGINS + timedelta(hours=hours),
         subject_reference=of,
     )
-    return Said(frame, facts)
+    return Leaf(frame, facts)
 
 
 def test_changes_say_who_was_let_in_and_what_changed_of_the_person_of_the_exchange() -> None:

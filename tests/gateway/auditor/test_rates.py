@@ -13,8 +13,7 @@ from gateway.auditor.demographic_groups import GroupsRefused, read_groups
 from gateway.auditor.questions.rates import rates, suppress, wilson
 from gateway.auditor.result_table import Period, Table
 from gateway.auditor.small_cells import LEAST, ROOM
-from gateway.exercises.bench.synthetic_events import Said
-from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.entry import EntryClass, EntryType, Leaf
 from tests.gateway.auditor.year import indexed, query
 
 HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
@@ -71,7 +70,7 @@ def test_a_false_match_is_one_of_whom_an_examiner_said_so() -> None:
         verdict = "DIFFERENT" if number <= 12 else "SAME"
         begun = query(number, number, subject=str(number), **HIT)
         frame = replace(begun[1].frame, type=EntryType.VERDICT, entry_class=EntryClass.OTHER)
-        said += [*begun, Said(frame, {"verdict": verdict})]
+        said += [*begun, Leaf(frame, {"verdict": verdict})]
     groups = {str(number): ("F", "30-44", "Asia") for number in range(1, 41)}
     with indexed(said) as index:
         (women,) = rates(index, Period(), ("sex",), groups).documents()

@@ -17,10 +17,9 @@ from gateway.auditor.questions.refusals import PROTOCOL, refusals
 from gateway.auditor.questions.subject import subject
 from gateway.auditor.report.figures import figures
 from gateway.auditor.result_table import Period
-from gateway.exercises.bench.synthetic_events import Said
 from gateway.law.agreement_library import packaged
 from gateway.law.citations import citations
-from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.entry import EntryClass, EntryType, Leaf
 from tests.gateway.auditor.test_questions import ALL, HIT, agreed, entry
 from tests.gateway.auditor.year import indexed, query
 
@@ -34,15 +33,15 @@ CITE = citations((*packaged().values(), OWN))
 SPOILT = bytes(31) + b"\2"
 
 
-def spoilt(hours: float, number: int = 1, reason: str = "ENVELOPE_REJECTED") -> Said:
+def spoilt(hours: float, number: int = 1, reason: str = "ENVELOPE_REJECTED") -> Leaf:
     """Return the refusal of a copy whose bytes are other than those of the good one."""
     said = entry(
         EntryType.REFUSAL, hours, number, EntryClass.DENIED, reason=reason, why="signature"
     )
-    return Said(replace(said.frame, transcript=SPOILT), said.facts)
+    return Leaf(replace(said.frame, transcript=SPOILT), said.detail)
 
 
-def twice(*spoils: float) -> list[Said]:
+def twice(*spoils: float) -> list[Leaf]:
     """Return one hit of person 77, its prints destroyed, and copies that were refused at some hours."""
     asked, answer = query(1, 1, subject="77", **HIT)
     gone = entry(EntryType.DESTRUCTION, 1)
@@ -106,12 +105,12 @@ def test_an_identifier_that_is_used_anew_is_another_question() -> None:
     assert told == [("ANSWERED", "MATCH"), ("ANSWERED", "NO_MATCH")]
 
 
-def refused(reason: str, *, outbound: bool = False, **facts: str) -> list[Said]:
+def refused(reason: str, *, outbound: bool = False, **facts: str) -> list[Leaf]:
     """Return a question that was refused under au@1."""
     asked = query(1, 1, outbound=outbound)[0]
     if outbound:
         frame = replace(asked.frame, entry_class=EntryClass.DENIED, message_id=b"", transcript=b"")
-        return agreed([Said(frame, {**(asked.facts or {}), "reason": reason, **facts})], 1)
+        return agreed([Leaf(frame, {**(asked.detail or {}), "reason": reason, **facts})], 1)
     return agreed([entry(EntryType.REFUSAL, 1, 1, EntryClass.DENIED, reason=reason, **facts)], 1)
 
 
@@ -140,7 +139,7 @@ def refused(reason: str, *, outbound: bool = False, **facts: str) -> list[Said]:
     ],
 )
 def test_each_refusal_has_its_ground_and_its_paragraph(
-    said: list[Said], what: str, ground: str, paragraph: str | None
+    said: list[Leaf], what: str, ground: str, paragraph: str | None
 ) -> None:
     with indexed(said) as index:
         (row,) = rows(index)
@@ -236,7 +235,7 @@ def test_an_answer_that_told_less_is_listed_with_its_ground(
     answer: dict[str, str], expected: tuple[str, ...]
 ) -> None:
     asked, told = query(1, 1)
-    with indexed([asked, Said(told.frame, answer)]) as index:
+    with indexed([asked, Leaf(told.frame, answer)]) as index:
         (row,) = rows(index)
 
     assert (row["what"], row["ground"], row["because"], row["paragraph"]) == expected
@@ -245,7 +244,7 @@ def test_an_answer_that_told_less_is_listed_with_its_ground(
 def test_what_disclosed_everything_is_not_listed() -> None:
     told = {"disclosed_outcome": "DISCLOSED", "fields": "LAST_NAME", "fields_withheld": ""}
     asked, answer = query(3, 3)
-    disclosed = [asked, Said(answer.frame, told)]
+    disclosed = [asked, Leaf(answer.frame, told)]
     with indexed([*query(1, 1, **HIT), *query(2, 2), *disclosed]) as index:
         assert rows(index) == []
 

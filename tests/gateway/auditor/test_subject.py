@@ -18,9 +18,8 @@ from gateway.auditor.result_table import Period
 from gateway.auditor.source import ArchiveSource
 from gateway.cli.main import app
 from gateway.errors import UserError
-from gateway.exercises.bench.synthetic_events import Said
 from gateway.ledger.archive import Archive
-from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.entry import EntryClass, EntryType, Leaf
 from gateway.server.local_source import Stored
 from gateway.store.people.subjects import reference_of
 from tests.gateway.auditor.test_questions import entry
@@ -108,16 +107,16 @@ def test_what_an_officer_withholds_is_said_to_be_withheld_under_its_section() ->
     assert "20260101-00000004" not in json.dumps(document)
 
 
-def about(number: int, hours: float, of: int, answer: dict[str, str], wanted: str) -> list[Said]:
+def about(number: int, hours: float, of: int, answer: dict[str, str], wanted: str) -> list[Leaf]:
     """Return a partner's request for fields of an earlier match, and its answer."""
     asked, told = query(number, hours)
     reference = {"transaction_reference": f"20260101-{of:08}"}
     return [
-        Said(
+        Leaf(
             replace(asked.frame, subject_reference="REQUEST_HIT_DETAILS"),
-            {**(asked.facts or {}), **reference, "fields": wanted},
+            {**(asked.detail or {}), **reference, "fields": wanted},
         ),
-        Said(replace(told.frame, subject_reference="REQUEST_HIT_DETAILS"), {**reference, **answer}),
+        Leaf(replace(told.frame, subject_reference="REQUEST_HIT_DETAILS"), {**reference, **answer}),
     ]
 
 
@@ -196,14 +195,14 @@ def test_a_ground_that_is_not_released_is_in_neither_letter_nor_document(
 def test_our_own_questions_about_a_person_are_in_their_pack() -> None:
     """By name, by the number of a query that found them, and what followed; a question that was stopped went nowhere."""
     asked, told = query(3, 3, case="C-7", outbound=True, outcome_received="MATCH")
-    named = [Said(asked.frame, {**(asked.facts or {}), "subject": "77"}), told]
+    named = [Leaf(asked.frame, {**(asked.detail or {}), "subject": "77"}), told]
     back, answer = query(6, 6, case="C-9", outbound=True)
     by_number = [
-        Said(back.frame, {**(back.facts or {}), "prior_transaction": "20260101-00000001"}),
+        Leaf(back.frame, {**(back.detail or {}), "prior_transaction": "20260101-00000001"}),
         answer,
     ]
     details = [
-        Said(each.frame, {**(each.facts or {}), **more})
+        Leaf(each.frame, {**(each.detail or {}), **more})
         for each, more in zip(
             query(8, 8, outbound=True, outcome_received="DISCLOSED"),
             (
@@ -225,9 +224,9 @@ def test_our_own_questions_about_a_person_are_in_their_pack() -> None:
         agreement_id="au",
         agreement_version=1,
     )
-    facts = {**(stopped.facts or {}), "reason": "PERSECUTION_EXCLUSION", "subject": "77"}
+    facts = {**(stopped.detail or {}), "reason": "PERSECUTION_EXCLUSION", "subject": "77"}
     other = query(10, 10, case="C-8", outbound=True)
-    with indexed([*SAID[:2], *named, *by_number, *details, Said(frame, facts), *other]) as index:
+    with indexed([*SAID[:2], *named, *by_number, *details, Leaf(frame, facts), *other]) as index:
         cite = {"au@1:ask.persecution": "IRPR 315.4(2)"}
         pack = subject(index, Period(), "77", (), lambda rule: cite.get(rule, ""))
 
@@ -388,7 +387,7 @@ def test_a_gateway_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) 
     with Stored(archive.home) as stored, Index.passing() as index:
         index.extend(stored, archive.ring)
         read = list(index.told(f"type = {int(EntryType.AUDIT_READ)}"))[-2:]
-    assert [(each.facts or {})["source"] for each in read] == [
+    assert [(each.detail or {})["source"] for each in read] == [
         f"subject {person}",
         "subject nobody",
     ]

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from gateway.auditor.index import Index
 from gateway.domain.messages import Direction
-from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.exercises.bench.synthetic_events import BEGINS
 from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
 from gateway.ledger.archive import Held
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.ledger.proof import LogIdentity
 from keys.envelope import OpeningRing
 from keys.keyset import KeyKind, Keyset
@@ -58,7 +58,7 @@ class Small:
         return {}
 
 
-def indexed(said: Iterable[Said], *, opened: bool = True) -> Index:
+def indexed(said: Iterable[Leaf], *, opened: bool = True) -> Index:
     """Return a passing index of some entries, in order of time."""
     gateway, auditor = keys()
     scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
@@ -79,7 +79,7 @@ def query(
     partner: str = "AUS",
     outbound: bool = False,
     **answer: str,
-) -> list[Said]:
+) -> list[Leaf]:
     """Return the entries of one query, so many hours after the year began, and of its answer."""
     frame = Frame(
         type=EntryType.ASKED if outbound else EntryType.REQUEST,
@@ -103,4 +103,4 @@ def query(
     nobody = {"true_outcome": "NO_MATCH", "disclosed_outcome": "NO_MATCH"}
     if outbound:
         nobody = {"outcome_received": "NO_MATCH"}
-    return [Said(frame, asked), Said(after, {**nobody, **answer})]
+    return [Leaf(frame, asked), Leaf(after, {**nobody, **answer})]

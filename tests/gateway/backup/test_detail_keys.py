@@ -21,7 +21,7 @@ from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.crypto_shredding import read_left_behind
-from gateway.ledger.entry import EntryClass, EntryType, Frame, commitment_of, decode
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, commitment_of, decode
 from gateway.ledger.verify import Severity
 from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.retention.erasure import Retention
@@ -31,7 +31,6 @@ from gateway.server.local_source import Stored
 from gateway.server.restore import restore
 from gateway.store import snapshot
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.schema import detail_keys, details
 from gateway.trust.partners import own_bundle
 from gateway.watchdog import Watchdog

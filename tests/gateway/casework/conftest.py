@@ -21,7 +21,7 @@ from gateway.domain.outbound_query import OutboundQuery, OutboundState, StoredAn
 from gateway.domain.person import FieldCode
 from gateway.exercises.demo.parties import free_port
 from gateway.law.agreement_library import packaged
-from gateway.ledger.entry import EntryType, Frame, decode
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, decode
 from gateway.operations.declaration import Role
 from gateway.server import application as rooms
 from gateway.server import partner_transport, self_check
@@ -32,7 +32,6 @@ from gateway.store.casework import corrections, outbound_queries
 from gateway.store.correction_lifecycle import Correction
 from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.schema import correction_papers, disclosures
 from gateway.store.times import milliseconds
 from gateway.trust.bundle import fingerprint
@@ -184,15 +183,13 @@ class Side:
         }
         frame = Frame(
             type=EntryType.ASKED,
-            entry_class=rooms.EntryClass.OTHER,
+            entry_class=EntryClass.OTHER,
             partner_id=partner,
             direction=Direction.OUTBOUND,
             message_id=errand.message_id,
             transaction_number=number,
         )
-        received = replace(
-            frame, type=EntryType.ANSWER_RECEIVED, entry_class=rooms.EntryClass.ANSWERED
-        )
+        received = replace(frame, type=EntryType.ANSWER_RECEIVED, entry_class=EntryClass.ANSWERED)
         row = (
             outbound_queries.asked.update()
             .where(outbound_queries.asked.c.number == number)

@@ -18,11 +18,10 @@ from gateway.domain.outbound_query import OutboundState, StoredAnswer
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.errors import InternalError, QuotaExceeded, UserError
 from gateway.exchange import correction
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
 from gateway.store.schema import asked, correction_papers
 from gateway.trust.partners import own_bundle

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger.entry import EntryType
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.ledger.entry import EntryType, Leaf
+from gateway.store.ledger.sequencer import Sequencer
 
 STATUS = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
 

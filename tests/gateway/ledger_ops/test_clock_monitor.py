@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from gateway.errors import InternalError
-from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.entry import EntryType, Leaf, decode
 from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf
 
 
 class Clocks:

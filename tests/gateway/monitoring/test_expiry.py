@@ -12,6 +12,7 @@ import pytest
 
 from gateway import telemetry
 from gateway.errors import UserError
+from gateway.ledger import events
 from gateway.ledger.entry import EntryType, decode
 from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring, Kind, Level
@@ -153,9 +154,8 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
     ]
     with Gateway.open(homes[0], secret) as gateway:
         later = gateway.clock() + timedelta(days=300)
-        gateway.keys.active.note(
-            EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later)
-        )
+        leaf = events.custody_change("file:x", "DONE", {})
+        gateway.keys.active.note(leaf, kek_custody.changed(later))
     assert reached(396) is Level.FINE
 
 

@@ -25,14 +25,13 @@ from gateway.domain.messages import (
     SignedEnvelope,
 )
 from gateway.exchange import review_opening
-from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, decode
 from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, Evidence
 from gateway.store.exchange import transactions
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf
 from gateway.wire import query_payload, signed_envelope
 from keys.envelope import OpeningKey
 

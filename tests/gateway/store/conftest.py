@@ -23,7 +23,7 @@ from gateway.domain.messages import (
 )
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.law.agreement import AgreementsInForce
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.ledger.proof import LogIdentity
 from gateway.retention.erasure import Retention
 from gateway.store.exchange.transactions import (
@@ -40,7 +40,7 @@ from gateway.store.exchange.transactions import (
     transaction,
     usage,
 )
-from gateway.store.ledger.sequencer import Committed, Leaf, Observer, Sequencer
+from gateway.store.ledger.sequencer import Committed, Observer, Sequencer
 from gateway.store.sqlite import Database, open_store
 from gateway.watchdog import Watchdog
 from keys.data_encryption import DataKey

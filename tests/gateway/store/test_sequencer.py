@@ -22,12 +22,20 @@ from gateway.errors import (
 )
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.ledger import merkle
-from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
+from gateway.ledger.entry import (
+    EntryClass,
+    EntryType,
+    Frame,
+    Leaf,
+    MalformedEntry,
+    decode,
+    open_detail,
+)
 from gateway.ledger.proof import Expected, verify_receipt
 from gateway.ledger.signed_note import open_checkpoint
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Committed, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Committed, Sequencer
 from gateway.store.schema import values
 from keys.envelope import SealingKey
 

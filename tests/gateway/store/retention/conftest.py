@@ -12,13 +12,12 @@ from sqlalchemy import insert, update
 from gateway.domain.hold import HoldKind
 from gateway.domain.messages import Outcome
 from gateway.law.agreement import Agreements, AgreementsInForce
-from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, decode
 from gateway.ledger.verify import verify_log
 from gateway.retention.erasure import Retention
 from gateway.store.effects import Effect
 from gateway.store.exchange.transactions import Finding, Hit, seal_finding
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds
 from gateway.store.retention.holds import Hold
 from gateway.store.schema import asked, corrections, disclosures, reviews, transactions
