@@ -19,19 +19,32 @@ import numpy as np
 
 from matcher.finger.constants import (
     ABSENT,
+    BEND_INERTIA,
+    BEND_REACH,
+    EXPECTED_REACH,
+    FAR,
     FINALISTS,
+    HEADING_ARM,
+    HYPOTHESES,
+    LEAST_CLOSENESS,
     MIDDLE,
+    MOST_COST,
+    MOST_SUPPORT,
     NARROW,
+    OVERLAP_REACH,
+    PAIRS,
+    PEERS,
+    RADIAL_TOLERANCE,
     REFITS,
+    ROUNDS,
+    STIFFNESS,
+    STRETCH,
     STRONGEST,
+    TURN_TOLERANCE,
     UNLIKE_WEIGHT,
     WIDE,
 )
-from matcher.finger.descriptor_packing import LEADING, pack, unpack
-from matcher.finger.descriptors import Complexes, Finger, resized
-from matcher.finger.mated_minutiae import mutual, overlap, targets
-from matcher.finger.relaxation import relaxed, strongest
-from matcher.finger.rigid_motion import bending, hypotheses, moved, refit
+from matcher.finger.descriptors import LEADING, Complexes, Finger, pack, resized, unpack
 from matcher.finger.template import Bools, Floats, Ints
 from matcher.ordering import greatest
 
@@ -220,3 +233,332 @@ def _mean_of_best(values: Floats, best: int) -> Floats:
     last = values.shape[1] - best
     mean: Floats = np.partition(values, last, axis=1)[:, last:].mean(axis=1)
     return mean
+
+
+# The likeliest pairs of two fingers lift those that agree with them in distance and direction.
+#
+# All arrays run over b gallery fingers. Places and directions come as planes of real numbers, (4, n) for the
+# probe and (b, 4, l): x, y, and the direction's cosine and sine, about a middle of each finger.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The k likeliest pairs of each comparison and what they are worth after relaxation.
+
+    probe, gallery  (b, k) minutiae; usable (b, k): not of padding
+    start, end      (b, 2, k) their places; turn (b, 2, k): cosine and sine of the turn that each proposes
+    agreement       (b, k, k) in [0, 1]; value (b, k)
+    """
+
+    probe: Ints = field(repr=False)
+    gallery: Ints = field(repr=False)
+    usable: Bools = field(repr=False)
+    start: Floats = field(repr=False)
+    end: Floats = field(repr=False)
+    turn: Floats = field(repr=False)
+    agreement: Floats = field(repr=False)
+    value: Floats = field(repr=False)
+
+
+def relaxed(probe: Floats, fingers: Floats, similarity: Floats) -> Pairs:
+    """Return the likeliest pairs by (b, n, l) likeness, each lifted by those that agree with it."""
+    slots = similarity.shape[2]
+    flat = similarity.reshape(len(similarity), -1)
+    number = min(PAIRS, flat.shape[1])
+    rows = np.arange(len(flat))[:, None]
+    top = greatest(flat, number)
+    mine, theirs = np.divmod(top, slots)
+    likeness = flat[rows, top]
+    usable = likeness > -1.5
+    here, there = probe[:, mine].swapaxes(0, 1), fingers[rows[:, :, None], _FOUR, theirs[:, None]]
+    turn = np.empty((len(flat), 2, number), dtype=np.float32)
+    turn[:, 0] = there[:, 2] * here[:, 2] + there[:, 3] * here[:, 3]
+    turn[:, 1] = there[:, 3] * here[:, 2] - there[:, 2] * here[:, 3]
+    start, end = here[:, :2], there[:, :2]
+    agreement = _agreement(start, end, turn)
+    agreement *= _different(mine, theirs)
+    if not usable.all():
+        agreement *= usable[:, :, None] & usable[:, None, :]
+    value = np.maximum(likeness, 0)
+    for _ in range(ROUNDS):
+        support = np.matvec(agreement, value)
+        value = np.minimum((value + support / PEERS) / 2, np.float32(MOST_SUPPORT))
+    return Pairs(mine, theirs, usable, start, end, turn, agreement, value)
+
+
+_FOUR = np.arange(4)[:, None]
+
+
+def _agreement(start: Floats, end: Floats, turn: Floats) -> Floats:
+    """Return how well each two pairs go together under one rigid motion, (b, k, k) in [0, 1]."""
+    x, y, u, v = (_apart(each[:, axis]) for each in (start, end) for axis in (0, 1))
+    near, far = _length(x, y), _length(u, v)
+    # The line that joins two pairs turns as they do: cosine and sine of its turn, times both lengths.
+    along, across = x * u, x * v
+    along += y * v
+    across -= y * u
+    along *= turn[:, 0, :, None] + turn[:, 0, None]
+    across *= turn[:, 1, :, None] + turn[:, 1, None]
+    along += across
+    stretch = far - near
+    np.multiply(near, far, out=across)
+    near += far
+    along /= np.maximum(across, np.float32(1e-3), out=across)
+    near *= np.float32(STRETCH[1] / 2)
+    near += np.float32(STRETCH[0])
+    stretch /= near
+    # 1 - cos stands for half the squared angle: no arc tangent is ever taken.
+    cost = np.multiply(stretch, stretch, out=stretch)
+    cost *= np.float32(0.5)
+    along *= np.float32(0.5 / RADIAL_TOLERANCE**2)
+    cost -= along
+    cost -= np.matmul(turn.swapaxes(1, 2) * np.float32(TURN_TOLERANCE**-2), turn, out=far)
+    cost += np.float32(TURN_TOLERANCE**-2 + RADIAL_TOLERANCE**-2)
+    np.minimum(cost, np.float32(MOST_COST), out=cost)
+    agreement: Floats = np.exp(np.negative(cost, out=cost), out=cost)
+    return agreement
+
+
+def _apart(values: Floats) -> Floats:
+    apart: Floats = values[:, None, :] - values[:, :, None]
+    return apart
+
+
+def _length(x: Floats, y: Floats) -> Floats:
+    length = x * x
+    length += y * y
+    return np.sqrt(length, out=length)
+
+
+def _different(mine: Ints, theirs: Ints) -> Floats:
+    """Return 0 where two pairs share a minutia and 1 elsewhere."""
+    apart = _apart(mine.astype(np.float32))
+    apart *= _apart(theirs.astype(np.float32))
+    np.multiply(apart, apart, out=apart)
+    return np.minimum(apart, np.float32(1), out=apart)
+
+
+def strongest(pairs: Pairs) -> Floats:
+    """Return the mean value of the twelve best pairs, no minutia twice, (b,)."""
+    rows = np.arange(len(pairs.value))
+    left = np.where(pairs.usable, pairs.value, 0)
+    total = np.zeros(len(left), dtype=np.float32)
+    for _ in range(STRONGEST):
+        best = left.argmax(axis=1)
+        total += left[rows, best]
+        taken = pairs.probe == pairs.probe[rows, best][:, None]
+        taken |= pairs.gallery == pairs.gallery[rows, best][:, None]
+        left[taken] = 0
+    return total / STRONGEST
+
+
+# Which minutiae of two fingers are each other's nearest, once one finger has been moved onto the other.
+#
+# Fingers come as planes of real numbers as above; h motions are tried for each of b gallery
+# fingers. A probe minutia has at most one mate, so that pairs are (b, h, n) arrays.
+
+# Rows of what is multiplied with a moved minutia's x, y, cosine, sine, squared place and 1.
+_PLACE, _SQUARE = slice(0, 2), 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatedMinutiae:
+    """Mutually nearest minutiae: the mate of each probe minutia, and the pair's closeness, 0 = none; (b, h, n)."""
+
+    mate: Ints = field(repr=False)
+    close: Floats = field(repr=False)
+
+    def among(self, motions: Ints) -> MatedMinutiae:
+        """Return what is paired under some of the motions, (b, h')."""
+        rows = np.arange(len(motions))[:, None]
+        return MatedMinutiae(self.mate[rows, motions], self.close[rows, motions])
+
+    def of(self, values: Floats) -> Floats:
+        """Return each mate's values of (b, c, l), as (b, h, n, c)."""
+        rows = np.arange(len(values))[:, None, None]
+        found: Floats = np.ascontiguousarray(values.swapaxes(1, 2))[rows, self.mate]
+        return found
+
+    def within(self, table: Floats) -> Floats:
+        """Return each pair's entry of a (b, n, l) table, (b, h, n)."""
+        rows, columns = np.arange(len(table))[:, None, None], np.arange(table.shape[1])
+        found: Floats = table[rows, columns, self.mate]
+        return found
+
+
+def targets(fingers: Floats, used: Bools) -> Floats:
+    """Return the gallery's planes (b, 4, l) as `mutual` and `overlap` multiply with them, (b, 6, l)."""
+    columns = np.ones((len(fingers), 6, fingers.shape[2]), dtype=np.float32)
+    columns[:, :4] = fingers
+    columns[:, _SQUARE] = (fingers[:, _PLACE] ** 2).sum(axis=1)
+    columns[:, _SQUARE][~used] = FAR
+    return columns
+
+
+def mutual(planes: Floats, theirs: Floats, width: tuple[float, float]) -> MatedMinutiae:
+    """Return which minutiae are nearest to each other, in place and direction, and how near."""
+    b, _, h, n = planes.shape
+    place, turn = np.float32(0.5 / width[0] ** 2), np.float32(width[1] ** -2)
+    rows = np.empty((b, 6, h, n), dtype=np.float32)
+    np.multiply(planes[:, _PLACE], -2 * place, out=rows[:, _PLACE])
+    np.multiply(planes[:, 2:], -turn, out=rows[:, 2:4])
+    rows[:, 4] = (planes[:, _PLACE] ** 2).sum(axis=1) * place + turn
+    rows[:, _SQUARE] = place
+    cost = np.matmul(rows.reshape(b, 6, h * n).swapaxes(1, 2), theirs)
+    mate = cost.argmin(axis=2)
+    least = np.take_along_axis(cost, mate[..., None], axis=2).reshape(b, h, n)
+    mate = mate.reshape(b, h, n)
+    nearest = cost.reshape(b, h, n, -1).min(axis=2)
+    found = least <= np.take_along_axis(nearest, mate, axis=2)
+    found &= least < np.float32(-np.log(LEAST_CLOSENESS))
+    close = np.exp(-np.minimum(least, np.float32(MOST_COST)))
+    return MatedMinutiae(mate, np.where(found, close, np.float32(0)))
+
+
+def overlap(planes: Floats, theirs: Floats) -> tuple[Floats, Floats]:
+    """Return how many minutiae of each finger stand in the overlap, (b, h) each.
+
+    First the geometric mean of both fingers' numbers, at least 1; then the number of the one that has fewer,
+    within EXPECTED_REACH.
+    """
+    b, _, h, n = planes.shape
+    rows = np.empty((b, 4, h, n), dtype=np.float32)
+    np.multiply(planes[:, _PLACE], np.float32(-2), out=rows[:, :2])
+    rows[:, 2] = (planes[:, _PLACE] ** 2).sum(axis=1)
+    rows[:, 3] = 1
+    distance = np.matmul(rows.reshape(b, 4, h * n).swapaxes(1, 2), theirs[:, [0, 1, 4, 5]])
+    sides = distance.min(axis=2).reshape(b, h, n), distance.reshape(b, h, n, -1).min(axis=2)
+    mine, yours = (_within(each, OVERLAP_REACH) for each in sides)
+    fewer = np.minimum(*(_within(each, EXPECTED_REACH) for each in sides))
+    return np.sqrt(np.maximum(mine * yours, 1)), fewer
+
+
+def _within(square: Floats, reach: float) -> Floats:
+    within: Floats = (square < np.float32(reach**2)).sum(axis=2).astype(np.float32)
+    return within
+
+
+# Motions of one finger onto another: proposed by pairs that agree, and fitted to pairs of minutiae.
+#
+# A motion is a matrix (2, 3). Fingers come as planes of real numbers as above; h motions are
+# tried for each of b gallery fingers.
+
+
+def hypotheses(pairs: Pairs) -> Floats:
+    """Return rigid motions (b, h, 2, 3): each of the best supported pairs, with all that agree with it."""
+    rows, value = np.arange(len(pairs.value)), pairs.value
+    left = np.where(pairs.usable, value * np.matvec(pairs.agreement, value), 0)
+    seeds = np.empty((len(value), HYPOTHESES), dtype=np.intp)
+    for number in range(HYPOTHESES):
+        seeds[:, number] = best = left.argmax(axis=1)
+        left *= 1 - pairs.agreement[rows, best]  # the next seed is of another opinion
+        left[rows, best] = -1
+    weight = pairs.agreement[rows[:, None], seeds] * value[:, None, :]
+    weight[rows[:, None], np.arange(HYPOTHESES), seeds] = value[rows[:, None], seeds]
+    (x, y), (u, v) = pairs.start.swapaxes(0, 1), pairs.end.swapaxes(0, 1)
+    columns = [
+        np.ones_like(x),
+        x,
+        y,
+        u,
+        v,
+        u * x + v * y,
+        v * x - u * y,
+        *pairs.turn.swapaxes(0, 1),
+    ]
+    sums = np.matmul(weight, np.stack(columns, axis=2))
+    total = sums[..., 0] + np.float32(1e-6)
+    middle, target = _pair(sums, 1) / total, _pair(sums, 3) / total
+    spread = _pair(sums, 5) - total * target * middle.conj()
+    turn = _unit(spread + np.float32(HEADING_ARM) * _pair(sums, 7))
+    return affine(turn, np.zeros_like(turn), target - turn * middle)
+
+
+def affine(turn: Complexes, fold: Complexes, shift: Complexes) -> Floats:
+    """Return place → turn · place + fold · conj(place) + shift as matrices (…, 2, 3)."""
+    matrix = np.empty((*turn.shape, 2, 3), dtype=np.float32)
+    matrix[..., 0, 0], matrix[..., 0, 1] = turn.real + fold.real, fold.imag - turn.imag
+    matrix[..., 1, 0], matrix[..., 1, 1] = turn.imag + fold.imag, turn.real - fold.real
+    matrix[..., 0, 2], matrix[..., 1, 2] = shift.real, shift.imag
+    return matrix
+
+
+def moved(probe: Floats, motion: Floats) -> Floats:
+    """Return where the probe's minutiae come to lie and to point, planes (b, 4, h, n)."""
+    planes = np.empty((len(motion), 4, motion.shape[1], probe.shape[1]), dtype=np.float32)
+    place, heading = planes.swapaxes(1, 2)[:, :, :2], planes.swapaxes(1, 2)[:, :, 2:]
+    place[:] = np.matmul(motion[..., :2], probe[:2])
+    place += motion[..., 2, None]
+    heading[:] = np.matmul(motion[..., :2], probe[2:])
+    length = np.sqrt((planes[:, 2:] ** 2).sum(axis=1, keepdims=True))
+    planes[:, 2:] /= np.maximum(length, np.float32(1e-6))
+    return planes
+
+
+def refit(probe: Floats, fingers: Floats, mates: MatedMinutiae, weight: Floats) -> Floats:
+    """Return the motions (b, h, 2, 3) that fit all weighted pairs best.
+
+    Least squares for place -> turn * place + fold * conj(place) + shift; the turn is drawn to the best rigid
+    one, the fold to none, as strongly as STIFFNESS says.
+    """
+    x, y = probe[:2]
+    columns = np.stack([np.ones_like(x), x, y, x * x + y * y, x * x - y * y, 2 * x * y, *probe[2:]])
+    pulls = np.empty((*weight.shape, 5), dtype=np.float32)
+    pulls[..., 0] = 1
+    pulls[..., 1:] = mates.of(fingers)
+    pulls *= weight[..., None]
+    sums = np.matmul(columns, pulls)  # (b, h, 8, 5): probe's powers by 1, x, y, cosine, sine
+    total = sums[..., 0, 0] + np.float32(1e-6)
+    middle = _complex(sums[..., 1, 0], sums[..., 2, 0]) / total
+    target = _complex(sums[..., 0, 1], sums[..., 0, 2]) / total
+    spread = _turned(sums[..., 1:3, 1:3]) - total * target * middle.conj()
+    folded = _folded(sums[..., 1:3, 1:3]) - total * target * middle
+    rigid = _unit(spread + np.float32(HEADING_ARM) * _turned(sums[..., 6:8, 3:5]))
+    around = sums[..., 3, 0] - total * np.abs(middle) ** 2
+    along = _complex(sums[..., 4, 0], sums[..., 5, 0]) - total * middle**2
+    firm, soft = around + np.float32(STIFFNESS[0]), around + np.float32(STIFFNESS[1])
+    pulled = spread + np.float32(STIFFNESS[0]) * rigid
+    turn = (pulled * soft - folded * along.conj()) / (firm * soft - np.abs(along) ** 2)
+    fold = (folded - turn * along) / soft
+    return affine(turn, fold, target - turn * middle - fold * middle.conj())
+
+
+def bending(
+    probe: Floats, fingers: Floats, planes: Floats, mates: MatedMinutiae, weight: Floats
+) -> Floats:
+    """Return how far each probe minutia moves with its paired neighbours, planes (b, 2, h, n)."""
+    pulls = np.empty((3, *weight.shape), dtype=np.float32)
+    pulls[0] = weight
+    ends = mates.of(fingers[:, :2])
+    for axis in (0, 1):
+        np.multiply(weight, ends[..., axis] - planes[:, axis], out=pulls[1 + axis])
+    square = (probe[:2, :, None] - probe[:2, None]) ** 2
+    reach = np.exp(np.maximum(square.sum(axis=0) * np.float32(-0.5 / BEND_REACH**2), -MOST_COST))
+    inertia, *missed = np.matmul(pulls, reach)
+    inertia += np.float32(BEND_INERTIA)
+    return np.stack([each / inertia for each in missed], axis=1)
+
+
+def _unit(values: Complexes) -> Complexes:
+    """Return values of length 1, and 0 for 0."""
+    length: Complexes = values / np.maximum(np.abs(values), np.float32(1e-6))
+    return length.astype(np.complex64)
+
+
+def _pair(columns: Floats, first: int) -> Complexes:
+    return _complex(columns[..., first], columns[..., first + 1])
+
+
+def _complex(real: Floats, imaginary: Floats) -> Complexes:
+    joined: Complexes = real + 1j * imaginary
+    return joined
+
+
+def _turned(sums: Floats) -> Complexes:
+    """Return the sum of end · conj(start) from sums (…, 2, 2) of start's parts by end's."""
+    return _complex(sums[..., 0, 0] + sums[..., 1, 1], sums[..., 0, 1] - sums[..., 1, 0])
+
+
+def _folded(sums: Floats) -> Complexes:
+    """Return the sum of end · start from such sums."""
+    return _complex(sums[..., 0, 0] - sums[..., 1, 1], sums[..., 0, 1] + sums[..., 1, 0])

@@ -15,8 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.finger.alignment import Fingers
-from matcher.finger.descriptor_packing import LEADING, leading, pack, unpack
-from matcher.finger.descriptors import UNKNOWN, Complexes, Finger, Frame
+from matcher.finger.descriptors import (
+    LEADING,
+    UNKNOWN,
+    Complexes,
+    Finger,
+    Frame,
+    leading,
+    pack,
+    unpack,
+)
 from matcher.finger.template import Bools, Bytes, Floats
 
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)

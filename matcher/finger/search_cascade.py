@@ -21,13 +21,13 @@ from typing import TypeVar
 import numpy as np
 
 from matcher.finger.alignment import Fingers, compare, support
-from matcher.finger.candidate_rows import Picked, best_finite, crowds, supported
-from matcher.finger.descriptors import Finger, Frame, Model, readings
-from matcher.finger.gallery_block import Rows, fingers_of
-from matcher.finger.local_similarity import LocalSimilarity
+from matcher.finger.constants import ABSENT, STRONGEST
+from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
+from matcher.finger.gallery_block import NOWHERE, Rows, fingers_of
 from matcher.finger.probe import Probe
 from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Floats, Ints
+from matcher.ordering import greatest
 
 # --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
 SHORTLIST_FINGERS = 128  # at least, of one search
@@ -198,3 +198,142 @@ def _handfuls(
             for seat, picked in crowd.few(seats):
                 yield query, frame, seat, picked
         seats[people_here] = -1
+
+
+# Rows of many blocks as one list, out of which a few are taken for a closer look.
+
+ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
+LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of other people
+
+Picked = list[tuple[Rows, int]]  # block and row
+
+
+class CandidateRows:
+    """The fingers of one position whose pictures are of one size, those of like numbers of minutiae together."""
+
+    def __init__(self, blocks: Sequence[Rows]) -> None:
+        self._blocks = sorted(blocks, key=lambda rows: rows.place.shape[1])
+        people = [np.where(rows.alive, rows.person, -1) for rows in self._blocks]
+        self._person = np.concatenate(people)
+        self._ends = np.cumsum([len(each) for each in people])
+
+    def few(self, seats: Ints) -> Iterator[tuple[Ints, Picked]]:
+        """Yield the fingers of people who have a seat, a few at a time, with their seats.
+
+        seats: by person number, -1 = none, and one -1 more at the end, which stands for nobody
+        """
+        seated = seats[self._person]
+        here = np.flatnonzero(seated >= 0)
+        block = np.searchsorted(self._ends, here, side="right")
+        row = here - (self._ends[block] - [len(self._blocks[at].person) for at in block])
+        for start in range(0, len(here), ALIGNED_AT_ONCE):
+            part = slice(start, start + ALIGNED_AT_ONCE)
+            places = zip(block[part].tolist(), row[part].tolist(), strict=True)
+            yield seated[here[part]], [(self._blocks[at], each) for at, each in places]
+
+
+def crowds(blocks: Sequence[Rows]) -> dict[Frame, CandidateRows]:
+    """Return the crowds of one position by the size of their pictures."""
+    frames: dict[Frame, list[Rows]] = {}
+    for rows in blocks:
+        frames.setdefault(rows.frame, []).append(rows)
+    return {frame: CandidateRows(each) for frame, each in frames.items()}
+
+
+def best_finite(score: Floats, number: int) -> Ints:
+    """Return the places of the best finite scores, best first, ties by place."""
+    finite = np.flatnonzero(np.isfinite(score))
+    if len(finite) > number:
+        finite = finite[greatest(score[None, finite], number)[0]]
+    return finite[np.argsort(-score[finite], kind="stable")]
+
+
+def supported(values: Floats) -> Floats:
+    """Return how far each person's values (k, 10) lie above those of most people, added over positions, (k,).
+
+    nan stands for a finger that was not compared and says nothing. A position at which few people have a
+    finger is not judged by its own median alone: the few may all be mates.
+    """
+    total = np.zeros(len(values), dtype=np.float32)
+    every = values[~np.isnan(values)]
+    for column in values.T:
+        compared = ~np.isnan(column)
+        if compared.any():
+            typical = np.median(column[compared])
+            if compared.sum() < LEAST_TYPICAL:
+                typical = min(typical, np.median(every))
+            total[compared] += column[compared] - typical
+    return total
+
+
+# The local stage: how alike a probe's minutiae are to those of every finger of a block, wherever they lie.
+#
+# One matrix product a slot into one buffer, and a running maximum: the gallery's minutiae are never laid out
+# against the probe's all at once. Several probe fingers share each product.
+
+MOST_STACKED = 288  # minutiae; product and maximum of a block stay in a core's second cache
+EVEN = 4  # minutiae; a product of one, two or three fewer takes longer than this
+
+
+class LocalSimilarity:
+    """Probe fingers that meet blocks together."""
+
+    def __init__(self, fingers: Sequence[Finger]) -> None:
+        self._number = len(fingers)
+        self._stacks: list[_Stack] = []
+        for finger in fingers:
+            if not self._stacks or self._stacks[-1].size + len(finger) > MOST_STACKED:
+                self._stacks.append(_Stack())
+            self._stacks[-1].add(finger)
+
+    def scores(self, rows: Rows) -> Floats:
+        """Return the mean likeness of each finger's twelve best minutiae to each row, (fingers, r) float32.
+
+        A row without any minutia gets ABSENT.
+        """
+        scores = np.empty((self._number, len(rows.person)), dtype=np.float32)
+        start = 0
+        whole = list(rows.slots(len(rows.packed))) if len(self._stacks) > 1 else None
+        for stack in self._stacks:
+            end = start + len(stack.offsets)
+            at_once = max(1, MOST_STACKED // stack.size)
+            stack.meet(rows.slots(at_once) if whole is None else whole, scores[start:end])
+            start = end
+        return scores
+
+
+class _Stack:
+    def __init__(self) -> None:
+        self.offsets: list[Floats] = []
+        self._weights: list[Floats] = []
+
+    @property
+    def size(self) -> int:
+        return sum(len(each) for each in self.offsets)
+
+    def add(self, finger: Finger) -> None:
+        weight, offset = multiplier(finger.vectors)
+        self._weights.append(np.concatenate([weight, np.ones_like(offset)], axis=1))
+        self.offsets.append(offset)
+
+    def meet(self, slots: Iterable[Floats], out: Floats) -> None:
+        odd = np.zeros((-self.size % EVEN, LEADING + 1), dtype=np.float32)
+        probe = np.concatenate([*self._weights, odd])
+        at_once = max(1, MOST_STACKED // self.size)
+        best = np.full((len(probe), out.shape[1]), NOWHERE, dtype=np.float32)
+        product = np.empty((at_once, *best.shape), dtype=np.float32)
+        for some in slots:
+            for first in range(0, len(some), at_once):
+                part = some[first : first + at_once]
+                found = np.matmul(probe, part, out=product[: len(part)])
+                np.maximum(best, found[0] if len(part) == 1 else found.max(axis=0), out=best)
+        start = 0
+        for row, offset in enumerate(self.offsets):
+            count = len(offset)
+            mine = best[start : start + count]
+            mine += offset
+            np.maximum(mine, ABSENT, out=mine)
+            number = min(STRONGEST, count)
+            mine.partition(count - number, axis=0)
+            out[row] = mine[count - number :].sum(axis=0) / np.float32(number)
+            start += count

@@ -28,9 +28,8 @@ from matcher import calibration
 from matcher.error_rates import interval
 from matcher.finger import synthetic
 from matcher.finger.gallery import Gallery
-from matcher.finger.local_similarity import LocalSimilarity
 from matcher.finger.probe import Probe, prepare
-from matcher.finger.search_cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE
+from matcher.finger.search_cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE, LocalSimilarity
 
 SEARCHES = 7
 MOST_SYNTHETIC = 1 << 32  # the real people's numbers lie beyond

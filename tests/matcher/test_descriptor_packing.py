@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matcher.finger import descriptor_packing
-from matcher.finger.descriptor_packing import LEADING, leading, multiplier, pack, unpack
+from matcher.finger import descriptors
+from matcher.finger.descriptors import LEADING, leading, multiplier, pack, unpack
 
 
 def unit(rows: int, size: int = 80, seed: int = 1) -> np.ndarray:
@@ -22,8 +22,8 @@ def test_a_number_takes_half_a_byte_and_comes_back_to_half_a_step() -> None:
 
     assert packed.dtype == np.uint8
     assert packed.shape == (200, 40)
-    inside = np.abs(vectors) < descriptor_packing.MIDDLE * descriptor_packing.step(80)
-    assert np.abs(back - vectors)[inside].max() <= descriptor_packing.step(80) / 2 + 1e-6
+    inside = np.abs(vectors) < descriptors.MIDDLE_LEVEL * descriptors.level_step(80)
+    assert np.abs(back - vectors)[inside].max() <= descriptors.level_step(80) / 2 + 1e-6
     assert pack(back).tolist() == packed.tolist()
 
 
@@ -51,5 +51,5 @@ def test_numbers_beyond_the_steps_are_held_at_the_last() -> None:
     far[0, :2] = 1.0, -1.0
 
     assert np.abs(unpack(pack(far))).max() == pytest.approx(
-        descriptor_packing.MIDDLE * descriptor_packing.step(80)
+        descriptors.MIDDLE_LEVEL * descriptors.level_step(80)
     )

@@ -12,8 +12,8 @@ from matcher.finger import synthetic
 from matcher.finger.constants import ABSENT
 from matcher.finger.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
 from matcher.finger.gallery_block import Block
-from matcher.finger.local_similarity import LocalSimilarity
 from matcher.finger.probe import NothingUsable, Probe, prepare
+from matcher.finger.search_cascade import LocalSimilarity
 from matcher.finger.template import Minutiae
 
 POSITIONS = (2, 7)

@@ -5,6 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from matcher.finger.alignment import (
+    MatedMinutiae,
+    affine,
+    hypotheses,
+    moved,
+    mutual,
+    overlap,
+    refit,
+    relaxed,
+    strongest,
+    targets,
+)
 from matcher.finger.constants import (
     EXPECTED_REACH,
     HYPOTHESES,
@@ -17,9 +29,6 @@ from matcher.finger.constants import (
     TURN_TOLERANCE,
     WIDE,
 )
-from matcher.finger.mated_minutiae import MatedMinutiae, mutual, overlap, targets
-from matcher.finger.relaxation import relaxed, strongest
-from matcher.finger.rigid_motion import affine, hypotheses, moved, refit
 
 
 def planes(rng: np.random.Generator, *shape: int, reach: float = 120) -> np.ndarray:

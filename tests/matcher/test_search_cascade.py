@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from matcher.finger import synthetic
-from matcher.finger.candidate_rows import best_finite, crowds, supported
 from matcher.finger.constants import ABSENT
 from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, describe, readings
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import MOST_FRAMES, Gallery
 from matcher.finger.gallery_block import Block, fingers_of, slots_for
-from matcher.finger.local_similarity import LocalSimilarity
 from matcher.finger.probe import NothingUsable, Probe, prepare
-from matcher.finger.search_cascade import SearchAbandoned
+from matcher.finger.search_cascade import (
+    LocalSimilarity,
+    SearchAbandoned,
+    best_finite,
+    crowds,
+    supported,
+)
 from matcher.finger.template import Minutiae
 
 POSITIONS = (1, 6)
