@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 from gateway.domain.messages import Direction, Purpose
 from gateway.errors import QuotaExceeded
 from gateway.law.quota_policy import Quota, Usage, renewals
-from gateway.store.effects import Effect, says
+from gateway.store.effects import Effect
 from gateway.store.schema import quotas, transactions
 
 # Made once: building a statement takes longer than SQLite takes to execute it.
@@ -125,21 +126,26 @@ def reserve(
 ) -> tuple[Effect, ...]:
     """Reserve one query; the year is asked first, since its refusal renews later."""
     day, year = periods(now)
-    tomorrow, new_year = renewals(now)
     own = claims.own or Quota(claims.day_limit, claims.year_limit)
     effects: list[Effect] = []
-    for period, limit, most, renews in (
-        (year, claims.year_limit, own.year, new_year),
-        (day, claims.day_limit, own.day, tomorrow),
+    for period, limit, most in (
+        (year, claims.year_limit, own.year),
+        (day, claims.day_limit, own.day),
     ):
         key = _key(partner, claims.purpose, direction, period)
         limits = {**key, "limit": limit, "most": most}
-        refusal = says(QuotaExceeded, renews)
+        full = partial(_full, now, yearly=period == year)
         effects += [
             Effect(_COUNTER, values=key),
-            Effect(_COUNTED, rows=1, refusal=refusal, values=limits),
+            Effect(_COUNTED, rows=1, refusal=full, values=limits),
         ]
     return tuple(effects)
+
+
+def _full(now: datetime, _: Connection, *, yearly: bool) -> QuotaExceeded:
+    """Return the refusal of a query beyond a quota, which says when that begins again."""
+    tomorrow, new_year = renewals(now)
+    return QuotaExceeded(new_year if yearly else tomorrow)
 
 
 def release_poor(

@@ -70,6 +70,7 @@ _OF = and_(replay.c.sender == bindparam("who"), replay.c.message_id == bindparam
 _ROW = select(replay).where(_OF)
 _TRANSCRIPT = select(replay.c.transcript).where(_OF)
 _SEEN = insert(replay).values(request_index=LEAF)
+_IN_PROGRESS = says(InProgress)
 _ANSWERED = (
     update(replay)
     .where(_OF, replay.c.state == int(ReplayState.RUNNING))
@@ -173,7 +174,7 @@ def answered(
     if stored_until is not None:
         values["stored_until_ms"] = milliseconds(stored_until)
     leaf = -1 if response_index is None else None
-    return Effect(_ANSWERED, rows=1, leaf=leaf, refusal=says(InProgress), values=values)
+    return Effect(_ANSWERED, rows=1, leaf=leaf, refusal=_IN_PROGRESS, values=values)
 
 
 def refused(header: Header, refusal: Refusal) -> Effect:
@@ -184,13 +185,13 @@ def refused(header: Header, refusal: Refusal) -> Effect:
         .where(_running(header.sender, header.message_id))
         .values(state=int(ReplayState.REFUSED), refusal=json.dumps(said))
     )
-    return Effect(row, rows=1, refusal=says(InProgress))
+    return Effect(row, rows=1, refusal=_IN_PROGRESS)
 
 
 def forgotten(orphan: Orphan) -> Effect:
     """Drop a message that was never answered; its time is over, so its id may be used again."""
     row = delete(replay).where(_running(orphan.sender, orphan.message_id))
-    return Effect(row, rows=1, refusal=says(InProgress))
+    return Effect(row, rows=1, refusal=_IN_PROGRESS)
 
 
 def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], PasserelleError]:

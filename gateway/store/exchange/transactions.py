@@ -145,6 +145,7 @@ def _may(act: Act) -> ColumnElement[bool]:
 
 # Made once: building a statement takes longer than SQLite takes to execute it.
 _NUMBER_USED = insert(transactions).values(request_index=LEAF)
+_REUSED = says(TransactionReused)
 _SETTLED = {
     act: update(transactions)
     .where(
@@ -428,7 +429,7 @@ def _claimed(header: Header) -> Effect:
         "same": int(header.operation),
     }
     statement = _CLAIMED_AGAIN if header.operation in _AGAIN else _CLAIMED
-    return Effect(statement, rows=1, refusal=says(TransactionReused), values=values)
+    return Effect(statement, rows=1, refusal=_REUSED, values=values)
 
 
 def _number(header: Header, claims: Claims, now: datetime) -> Effect:
@@ -444,7 +445,7 @@ def _number(header: Header, claims: Claims, now: datetime) -> Effect:
         "receive_ms": milliseconds(now),
         "quota_day": periods(now)[0],
     }
-    return Effect(_NUMBER_USED, rows=1, leaf=0, refusal=says(TransactionReused), values=values)
+    return Effect(_NUMBER_USED, rows=1, leaf=0, refusal=_REUSED, values=values)
 
 
 def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
