@@ -20,7 +20,7 @@ OURS = {
     "gateway/exercises/steady_client.py": "the parent process",
     "gateway/admin/approvals.py": "what keys.approval read and spelt again",
     "gateway/store/keys/blocklist.py": "rows of our own store",
-    "gateway/store/people/record_codec.py": "records that this program wrote and sealed",
+    "gateway/store/people/person_records.py": "records that this program wrote and sealed",
     "gateway/store/casework/outbound_queries.py": "rows of our own store",
     "gateway/store/keys/adopted_versions.py": "rows of our own store",
     "gateway/store/exchange/replay.py": "rows of our own store",

@@ -19,11 +19,12 @@ from gateway.store.effects import Effect
 from gateway.store.people.person_records import (
     RecordChanged,
     StoredPeople,
+    octets_of,
     read_record,
+    record_in,
     somebody,
     write_record,
 )
-from gateway.store.people.record_codec import octets_of, record_in
 from gateway.store.people.subjects import NewSubject, counts, enrol, place, remove
 from gateway.store.schema import subjects
 from keys.data_encryption import DataKey
