@@ -9,18 +9,18 @@ from typing import Any, Protocol
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
-from gateway.domain.messages import Biometrics, PriorTransaction, Sample
+from gateway.domain.messages import Biometrics, Modality, PriorTransaction, Sample
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
 from gateway.domain.person import Details, Status, SubjectKind
 from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
+from gateway.matching.engine import UnreadableSample
+from gateway.matching.modality import codec_of
 from gateway.operations.outbound import Ask
 from gateway.store.casework import issued_numbers, outbound_queries
 from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
-from gateway.wire.sample import stated
-from matcher.finger.template import MalformedRecord
 
 # Our record decides, whatever an officer says: who is no third country's national, and who has claimed refuge.
 _SETTLED = frozenset({SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT, SubjectKind.CLAIMANT})
@@ -132,11 +132,11 @@ class OutboundQueryOperations:
 
 def _samples(request: Ask) -> tuple[Sample, ...]:
     """Return the fingers that were given; raises UserError for a record that partners could not read."""
-    samples = []
+    codec, samples = codec_of(Modality.FINGER), []
     for position, record in request.fingers.items():
         try:
-            samples.append(stated(record, position, request.extractor))
-        except MalformedRecord as fault:
+            samples.append(codec.sample(record, position, request.extractor))
+        except UnreadableSample as fault:
             raise UserError(
                 f"finger_{position}: no record that partners could read: {fault}"
             ) from None

@@ -21,7 +21,6 @@ from gateway import telemetry
 from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
-from gateway.casework import review_evidence
 from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Biometrics, Direction, Outcome, Query, Result
 from gateway.domain.person import Verdict
@@ -33,6 +32,7 @@ from gateway.ledger import events, exchange_events
 from gateway.ledger.entry_types import Facts
 from gateway.ledger.exchange_events import Message
 from gateway.ledger.exchange_facts import examination_facts, verdict_facts
+from gateway.matching.modality import codec_of
 from gateway.operations import review
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
@@ -217,9 +217,9 @@ class Reviews:
         )
 
     def _fingers(self, found: Evidence, query: Query) -> list[dict[str, object]]:
-        """Return what there is to see: minutiae of the probe and of the candidate's record, nothing else."""
+        """Return what there is to see of each sample that both have, nothing else; it does not say whose they are."""
         samples = query.probe.samples if isinstance(query.probe, Biometrics) else ()
-        probe = {each.position: review_evidence.minutiae(each.data) for each in samples}
+        probe = {(each.modality, each.position): each for each in samples}
         with self.database.reader() as reader:
             reference = subjects.reference_of(reader, found.subject)
             held = subjects.samples_of(reader, self.data_key, reference or "")
@@ -227,12 +227,13 @@ class Reviews:
             raise UserError(
                 "the record is there no more: decide INCONCLUSIVE, or let the time run out"
             )
-        record = {position: review_evidence.minutiae(octets) for position, octets in held.items()}
-        try:
-            return review_evidence.compared(probe, record)
-        finally:
-            for each in (*probe.values(), *record.values()):
-                each.destroy()
+        return [
+            {
+                "position": position,
+                **codec_of(kind).compare(probe[kind, position], held[kind, position]),
+            }
+            for kind, position in sorted(probe.keys() & held.keys())
+        ]
 
     def _case(self, name: str) -> Case:
         with self.database.reader() as reader:

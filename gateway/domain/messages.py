@@ -7,6 +7,7 @@ stays readable. Times are aware datetimes in UTC, whole milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -64,6 +65,15 @@ class Modality(IntEnum):
     FINGER = 1
     FACE = 2
     IRIS = 3
+
+
+# Where a sample of a modality may be from: the finger of ten, the face, which has no position, the eye of two
+# (ANSI/NIST-ITL fields 14.013, 17.003).
+POSITIONS: Mapping[Modality, range] = {
+    Modality.FINGER: range(1, 11),
+    Modality.FACE: range(1),
+    Modality.IRIS: range(1, 3),
+}
 
 
 class RecordFormat(IntEnum):
@@ -166,7 +176,7 @@ class About:
 class Sample:
     """One record of one finger, face or iris, with what its sender declared of it.
 
-    position   finger position 1–10 (ANSI/NIST-ITL 14.013): 1–5 right thumb to little finger, 6–10 left
+    position   one of the modality's `POSITIONS`; of fingers 1–5 right thumb to little finger, 6–10 left
     width, height, ppi   pixels, pixels, pixels per inch; 0 = not stated
     quality    0–100; 0 = not stated
     """

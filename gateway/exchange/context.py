@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gateway.domain.messages import Modality
 from gateway.domain.person import Record
 from gateway.law.query_policy import Decided
 from gateway.matching.engine import Engine
@@ -36,7 +37,7 @@ class People(Protocol):
 class ExchangeContext:
     """What the operations use; `clock` and `random` are the edge."""
 
-    engine: Engine
+    engines: Mapping[Modality, Engine]
     people: People
     database: Database
     data_key: DataRing

@@ -1,7 +1,7 @@
 """SubmitQuery: the question, searched in full, and what the law lets its asker see.
 
 A query reads its records strictly, searches every one of them that is good enough, and answers with an
-outcome: never a score, a rank or an identity. What was not searched is never NO_MATCH. The prints and the
+outcome: never a score, a rank or an identity. What was not searched is never NO_MATCH. The samples and the
 templates made of them die in step 18, before the answer is sealed (IRPR 315.43(2)).
 
 Whom the law hides is answered as if nobody had been found (IRPR 315.36): the same search, the same look at
@@ -10,33 +10,34 @@ one record, the same entries and the same size. What is true is only in the seal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
-from gateway.domain import messages
 from gateway.domain.messages import (
     Biometrics,
     Header,
+    Modality,
     Outcome,
     PriorTransaction,
     Problem,
     Query,
     Result,
+    Sample,
 )
 from gateway.domain.person import DetailsRequest
 from gateway.errors import (
     DeadlineTooShort,
     EngineUnavailable,
     PriorTransactionUnknown,
+    RecordUnparseable,
     TransactionReused,
 )
 from gateway.exchange import hit_details, review_opening
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Candidate, Decision, join_facts, settled
 from gateway.exchange.operation import Admitted, Conclusion, Request, Unfinished
-from gateway.exchange.samples import read_sample
 from gateway.law.agreement import Agreement
 from gateway.law.query_policy import Permit, may_answer
 from gateway.law.quota_policy import poor_allowance
@@ -49,16 +50,13 @@ from gateway.ledger.exchange_facts import (
     searched_facts,
     unsearched_facts,
 )
+from gateway.matching.engine import Deadline, Engine, OperatingPoint, Prepared, Probe
 from gateway.store.casework import issued_numbers
 from gateway.store.casework.issued_numbers import Issued
 from gateway.store.casework.reviews import Evidence
 from gateway.store.exchange import transactions
 from gateway.telemetry import Stages
 from gateway.wire import query_payload, signed_envelope
-from matcher import calibration
-from matcher.finger.gallery import reckoned_by
-from matcher.finger.probe import Probe, prepare
-from matcher.finger.template import Minutiae
 
 SEARCH_SECONDS = (
     60.0  # seconds; a search outlives its caller, but not the longest deadline there is
@@ -68,11 +66,12 @@ SEARCH_LIMIT = 10  # candidates kept of a search; one decides, the rest are for 
 
 @dataclass(slots=True)
 class _Work:
-    """What a query needs after its first commit; its prints are gone when the search is over.
+    """What a query needs after its first commit; its samples are gone when the search is over.
 
     message, receipt   whose they are, and what the entry that says so is called
+    engine   of the samples' modality; it alone knows what is in the probe
     claimed  whether the person declared a refugee claim in the asking country
-    issued   the number of ours that is given instead of prints, and whom it was about
+    issued   the number of ours that is given instead of samples, and whom it was about
     wanted   the fields that an agreement with one step discloses at once
     kept     the payload, where the agreement provides for an examiner; else nothing
     """
@@ -81,7 +80,8 @@ class _Work:
     receipt: str
     permit: Permit
     claimed: bool
-    fingers: list[tuple[int, Minutiae]] = field(repr=False)
+    engine: Engine
+    probe: Probe
     issued: Issued | None
     wanted: DetailsRequest | None
     kept: bytes = field(repr=False)
@@ -110,22 +110,20 @@ class SubmitQuery:
         # The law is asked before the records are read: it needs none of them, and a face is refused as a
         # face, not as a fingerprint that breaks its standard.
         permit = may_answer(request.header, query, request.agreement, now)
-        fingers: list[tuple[int, Minutiae]] = []
-        if isinstance(query.probe, Biometrics):
-            fingers = [
-                (sample.position, read_sample(sample, f"biometrics.samples[{number}]"))
-                for number, sample in enumerate(query.probe.samples)
-            ]
+        samples = _samples(query.probe)
+        engine = self._engine(samples)
+        probe = engine.read(samples)
         issued = self._numbers(request.header, query.probe, request.agreement)
         work = _Work(
             message=Message(header.sender, header.message_id, header.transaction_number),
             receipt=f"D-{self._context.random(16).hex()}",
             permit=permit,
             claimed=query.refugee_claimant,
-            fingers=fingers,
+            engine=engine,
+            probe=probe,
             issued=issued,
             wanted=_wanted(query, permit),
-            kept=payload if permit.review is not None and fingers else b"",
+            kept=payload if permit.review is not None and samples else b"",
         )
         claims = transactions.Claims(
             purpose=request.header.purpose,
@@ -141,32 +139,20 @@ class SubmitQuery:
         work = admitted.work
         if not isinstance(work, _Work):
             raise TypeError
-        probe: Probe | None = None
-        problems: tuple[Problem, ...] = ()
+        prepared = Prepared(usable=())
         try:
             if work.issued is None:
-                probe = prepare(work.fingers)  # (15)
-                problems = tuple(
-                    Problem(fault.position, messages.ProblemCode[fault.code])
-                    for fault in probe.faults
-                )
+                prepared = work.engine.prepare(work.probe)  # (15)
             stages.mark("prepare")
-            decision = self._decide(work, probe, stages)  # (16), (17)
-            gone = _gone(work, probe)
-        except DeadlineTooShort:
-            raise Unfinished(EngineUnavailable(), (_gone(work, probe),)) from None
-        except Exception as error:  # noqa: BLE001 - whatever it was, the prints are gone and it is raised again
-            raise Unfinished(error, (_gone(work, probe),)) from None
-        finally:
-            # (18) "immediately after completion of the information search … regardless of whether a
-            # match is identified" (IRPR 315.43(2)). It runs too where the search failed.
-            if probe is not None:
-                probe.destroy()
-            for _, minutiae in work.fingers:
-                minutiae.destroy()
-            work.fingers.clear()
-            stages.mark("destroy")
-        concluding = _Concluding(request_leaf, problems, gone)
+            decision = self._decide(work, prepared, stages)  # (16), (17)
+        except BaseException as error:  # the samples are gone first, whatever it was
+            gone = _destroy(work, stages)
+            if not isinstance(error, Exception):
+                raise
+            late = isinstance(error, DeadlineTooShort)
+            raise Unfinished(EngineUnavailable() if late else error, (gone,)) from None
+        gone = _destroy(work, stages)
+        concluding = _Concluding(request_leaf, prepared.problems, gone)
         end = self._pend if decision.shown is Outcome.REVIEW_PENDING else self._conclude
         try:
             return end(admitted.request, work, decision, concluding)
@@ -194,41 +180,30 @@ class SubmitQuery:
             raise TransactionReused
         return issued
 
-    def _decide(self, work: _Work, probe: Probe | None, stages: Stages) -> Decision:
+    def _engine(self, samples: Mapping[str, Sample]) -> Engine:
+        """Return the engine that searches a query; one that brought a number has no probe but an empty one of fingers.
+
+        Raises RecordUnparseable for a modality that nothing here searches, and for samples of several: each would be
+        searched alone, and what was not searched together is never NO_MATCH.
+        """
+        modality = next((each.modality for each in samples.values()), Modality.FINGER)
+        for element, sample in samples.items():
+            if sample.modality not in self._context.engines:
+                why = f"no {sample.modality.name} is searched here"
+                raise RecordUnparseable(element=f"{element}.modality", why=why)
+            if sample.modality is not modality:
+                why = "one query is searched by one modality"
+                raise RecordUnparseable(element=f"{element}.modality", why=why)
+        return self._context.engines[modality]
+
+    def _decide(self, work: _Work, prepared: Prepared, stages: Stages) -> Decision:
         """(16) and (17)."""
-        if probe is not None and not probe.usable:
+        if work.issued is None and not prepared.usable:
             shown = Outcome.QUALITY_INSUFFICIENT
             return Decision(shown, unsearched_facts(shown))
-        candidate = _named(work.issued) if probe is None else self._search(work.permit, probe)
+        candidate = _search(work, prepared) if work.issued is None else _named(work.issued)
         stages.mark("search")
         return settled(self._context, work.message.partner, work.permit, candidate)  # (17)
-
-    def _search(self, permit: Permit, probe: Probe) -> Candidate:
-        """(16): the whole gallery, and the threshold that holds for it."""
-        found = self._context.engine.search(probe, SEARCH_LIMIT, _patience(SEARCH_SECONDS))
-        if not found.size:  # what was not searched is never NO_MATCH
-            raise EngineUnavailable("nobody is enrolled here yet, so no search says anything")
-        limit = calibration.threshold(permit.fpir, found.size, len(probe.usable))
-        floor = None
-        if permit.review is not None:
-            least = calibration.threshold(permit.review.floor_fpir, found.size, len(probe.usable))
-            floor = least.score
-        best = float(found.score[0]) if len(found.score) else float("-inf")
-        facts = searched_facts(
-            best=best,
-            threshold=limit.score,
-            fpir=permit.fpir,
-            expected=limit.fpir_expected,
-            gallery=(found.size, found.version),
-            calibration=limit.calibration_id,
-            reckoned_by=reckoned_by(),
-            positions=probe.usable,
-            floor=floor,
-            floor_fpir=None if permit.review is None else permit.review.floor_fpir,
-        )
-        lowest = limit.score if floor is None else min(floor, limit.score)
-        reached = int(found.subject[0]) if best >= lowest else None
-        return Candidate(best, limit.score, reached, facts, floor)
 
     def _conclude(
         self,
@@ -329,13 +304,45 @@ class SubmitQuery:
         )
 
 
-def _named(issued: Issued | None) -> Candidate:
+def _samples(probe: Biometrics | PriorTransaction) -> Mapping[str, Sample]:
+    """Return the samples of a query by the element of the request that holds each; none where a number replaces them."""
+    if isinstance(probe, PriorTransaction):
+        return {}
+    return {f"biometrics.samples[{index}]": each for index, each in enumerate(probe.samples)}
+
+
+def _search(work: _Work, prepared: Prepared) -> Candidate:
+    """(16): the whole gallery, and the threshold that holds for it."""
+    permit, review = work.permit, work.permit.review
+    point = OperatingPoint(permit.fpir, None if review is None else review.floor_fpir)
+    found = work.engine.search(work.probe, point, SEARCH_LIMIT, _deadline(SEARCH_SECONDS))
+    if not found.size:  # what was not searched is never NO_MATCH
+        raise EngineUnavailable("nobody is enrolled here yet, so no search says anything")
+    subject, best = found.candidates[0] if found.candidates else (None, float("-inf"))
+    facts = searched_facts(
+        best=best,
+        threshold=found.threshold,
+        fpir=permit.fpir,
+        expected=found.fpir_expected,
+        gallery=(found.size, found.version),
+        calibration=found.calibration,
+        reckoned_by=found.reckoned_by,
+        positions=prepared.usable,
+        floor=found.floor,
+        floor_fpir=None if review is None or found.floor is None else review.floor_fpir,
+    )
+    lowest = found.threshold if found.floor is None else min(found.floor, found.threshold)
+    reached = subject if best >= lowest else None
+    return Candidate(best, found.threshold, reached, facts, found.floor)
+
+
+def _named(issued: Issued) -> Candidate:
     """Return the person of a number: nothing is compared, so only an established match counts.
 
     Where the answer to that number was another, nobody is spoken of (IRPR 315.23(2)(c), 315.38 with 315.39); the
     asker gave that answer, and learns nothing by ours.
     """
-    if issued is None or issued.subject is None:
+    if issued.subject is None:
         return Candidate(float("-inf"), 0.0, None)
     if not issued.matched:
         return Candidate(float("-inf"), 0.0, None, NOT_ESTABLISHED)
@@ -356,14 +363,19 @@ def _wanted(query: Query, permit: Permit) -> DetailsRequest | None:
     )
 
 
-def _gone(work: _Work, probe: Probe | None) -> Leaf:
-    """Return the entry of a destruction; its sealed detail counts what there was to destroy, by kind."""
-    records, templates = len(work.fingers), len(probe.usable) if probe else 0
-    what = f"records={records},minutiae={records},templates={templates}"
-    return exchange_events.destruction(work.message, work.receipt, what)
+def _destroy(work: _Work, stages: Stages) -> Leaf:
+    """(18): return the entry of a destruction; its sealed detail counts what there was to destroy, by kind.
+
+    "Immediately after completion of the information search … regardless of whether a match is identified"
+    (IRPR 315.43(2)). It is done too where the search failed.
+    """
+    counts = work.engine.destroy(work.probe)
+    stages.mark("destroy")
+    destroyed = ",".join(f"{kind}={count}" for kind, count in counts.items())
+    return exchange_events.destruction(work.message, work.receipt, destroyed, work.engine.modality)
 
 
-def _patience(seconds: float) -> Callable[[], float]:
+def _deadline(seconds: float) -> Deadline:
     """Return what says how many seconds of `seconds` are left; the search is the caller's no more."""
     end = monotonic() + seconds
     return lambda: end - monotonic()

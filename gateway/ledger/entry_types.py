@@ -177,7 +177,7 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
             _DENIED,
         ),
         EntryType.ENROLLED: _shape(
-            "subject positions formats extractors | status_kind record_version fields_changed repairs",
+            "subject positions formats extractors | modality status_kind record_version fields_changed repairs",
             _SUBJECT,
         ),
         EntryType.UPDATED: _shape(

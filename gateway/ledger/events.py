@@ -15,7 +15,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Final, Literal
 
-from gateway.domain.messages import Direction, RecordFormat
+from gateway.domain.messages import Direction, Modality, Sample
 from gateway.domain.person import FieldCode, Ground, Record, Scope, Status
 from gateway.law.agreement import Agreement
 from gateway.law.quota_policy import Counter
@@ -34,26 +34,28 @@ _SHORT: Final = 32  # digits of a digest by which a subject is named
 
 def enrolment(
     subject: int,
-    samples: Sequence[tuple[int, RecordFormat, str]],
+    samples: Sequence[Sample],
     status: Status | None,
     changed: Iterable[str],
     repairs: str,
 ) -> Leaf:
     """Return the entry of a person's samples that were enrolled, or, without any, of a status that was stated.
 
-    samples   position, format and extractor of each
+    samples   what is said of each is its position, format and extractor, and its modality where one is no finger
     status    which makes the first version of the record; `changed` are the names of what it states
     """
     known: Facts = {}
+    others = any(each.modality is not Modality.FINGER for each in samples)
     if status is not None:
         known = written(status_kind=status.kind, record_version=1, fields_changed=changed)
     return build(
         EntryType.ENROLLED if samples else EntryType.UPDATED,
         f"S-{subject}",
         subject=subject,
-        positions=[position for position, _, _ in samples],
-        formats=[form for _, form, _ in samples],
-        extractors=[extractor for _, _, extractor in samples],
+        positions=[each.position for each in samples],
+        formats=[each.format for each in samples],
+        extractors=[each.extractor for each in samples],
+        modality=[each.modality for each in samples] if others else None,
         **known,
         repairs=repairs or None,
     )

@@ -93,12 +93,12 @@ def request_abandonment(of: Message, transcript: bytes, operation: Operation) ->
     return build(EntryType.ABANDONED, operation.name, about)
 
 
-def destruction(of: Message, receipt: str, what: str) -> Leaf:
-    """Return the entry that prints and templates are gone, after any outcome (IRPR 315.43(2); ledger 2).
+def destruction(of: Message, receipt: str, what: str, modality: Modality = Modality.FINGER) -> Leaf:
+    """Return the entry that samples and templates are gone, after any outcome (IRPR 315.43(2); ledger 2).
 
-    A query that brought a number has one too: whether there were prints is not to be read from frames.
+    A query that brought a number has one too: whether there were samples is not to be read from frames.
     """
-    facts = written(destroyed=what, modality=Modality.FINGER)
+    facts = written(destroyed=what, modality=modality)
     return build(EntryType.DESTRUCTION, receipt, _exchange(*of), **facts)
 
 

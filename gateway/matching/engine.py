@@ -1,58 +1,192 @@
-"""Who is it? The port to the matcher: what is loaded, changed and searched, and what that must mean."""
+"""Who is it? The port to engines, one for each modality: what is loaded, changed and searched, and what that must mean.
+
+An engine's probe is opaque: whoever holds one hands it back, and only its engine knows what is in it. What decides is
+behind the port too: what is usable, which score a promised error rate asks for, and what that rests on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from matcher.finger.gallery import Candidates
-from matcher.finger.probe import Probe
+from gateway.domain.messages import Modality, Problem, Sample
 
-Fingers = Sequence[tuple[int, bytes]]  # position 1-10 and its record
-Batch = Sequence[tuple[int, Fingers]]  # subject number, unsigned 64 bits, and the subject's fingers
+Batch = Sequence[tuple[int, Sequence[Sample]]]  # subject number, unsigned 64 bits; their samples
 Deadline = Callable[[], float]  # seconds that remain
 
 
-def no_deadline() -> float:
-    """Return that any time remains."""
-    return float("inf")
+class UnreadableSample(ValueError):
+    """A record cannot be used: it breaks its standard, or is not what it is said to be; the text holds nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a subject's fingers are from now on; none = the subject is removed."""
+    """What a subject's samples are from now on; none = the subject is removed."""
 
     subject: int
-    fingers: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
 
 
 class Source(Protocol):
     """All enrolled subjects: a recipe to read them, not a connection.
 
-    All shards together MUST yield every subject exactly once, and MUST raise rather than end early.
+    All shards together MUST yield every subject with a sample of the modality exactly once, and MUST raise rather
+    than end early.
     """
 
-    def batches(self, shard: int, of: int) -> Iterator[Batch]:
-        """Yield the subjects of one of so many shards, in batches."""
+    def batches(self, modality: Modality, shard: int, of: int) -> Iterator[Batch]:
+        """Yield the subjects of one of so many shards, in batches, with their samples of one modality."""
         ...
 
 
+class Probe:
+    """One person's samples of one modality, read; opaque to everyone but the engine that read them."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What can be searched of a probe, and what is too poor.
+
+    usable    positions, ascending; none = nothing can be searched
+    problems  one for each other sample
+    """
+
+    usable: tuple[int, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """How many searches for somebody who is not enrolled may raise a candidate, as shares of such searches.
+
+    fpir         the promise for a match, 0 < fpir < 1
+    review_fpir  the same for what an examiner looks at; None where nobody does
+    """
+
+    fpir: float
+    review_fpir: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search of the whole gallery came to.
+
+    candidates     subject and score, log10 likelihood ratio, the best first
+    threshold      the least score that keeps the promise for a match, in a gallery of this size
+    floor          the same for an examiner's look; None where nobody looks
+    fpir_expected  share of searches without a mate that reach the threshold, by the likeliest fit
+    calibration    version and digest of what the threshold rests on
+    reckoned_by    what scores depend on beside samples and gallery: models, libraries, the processor
+    size, version  people in the gallery that was searched, and its version
+    """
+
+    candidates: tuple[tuple[int, float], ...]
+    threshold: float
+    floor: float | None
+    fpir_expected: float
+    calibration: str
+    reckoned_by: str
+    size: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """Whether a search can be answered; how many people it would see, and a number that grows with each change."""
+
+    loaded: bool
+    size: int = 0
+    version: int = 0
+
+
 class Engine(Protocol):
-    """The port: a gallery that is loaded, changed and searched.
+    """The port: a gallery of one modality that is loaded, changed and searched.
 
     A search MUST see all subjects of the last load and the changes since, or raise; it MUST NOT answer from
-    a part of them. `version` MUST grow with each change.
+    a part of them. The version MUST grow with each change.
     """
+
+    @property
+    def modality(self) -> Modality:
+        """Whose samples it reads."""
+        ...
 
     def load(self, source: Source) -> None:
         """Replace everything by what the source yields, or raise EngineUnavailable and keep nothing."""
         ...
 
     def apply(self, change: Change) -> None:
-        """Make one subject's fingers what the change says; the same change twice is one change."""
+        """Make one subject's samples what the change says; the same change twice is one change."""
         ...
 
-    def search(self, probe: Probe, limit: int, deadline: Deadline = no_deadline) -> Candidates:
-        """Return the best people; raise EngineUnavailable, or DeadlineTooShort when time runs out."""
+    def read(self, samples: Mapping[str, Sample]) -> Probe:
+        """Read one person's samples of this modality strictly, by the element of the request that holds each.
+
+        Raises RecordUnparseable or ElementsInconsistent, which name the element, for a record that breaks its standard
+        or is not what its sender declared.
+        """
         ...
+
+    def prepare(self, probe: Probe) -> Prepared:
+        """Make a probe ready to be searched, and say what of it cannot be."""
+        ...
+
+    def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
+        """Return the best `limit` people for a prepared probe, and the threshold that holds for it.
+
+        Raises EngineUnavailable, or DeadlineTooShort when time runs out.
+        """
+        ...
+
+    def destroy(self, probe: Probe) -> Mapping[str, int]:
+        """Overwrite and drop what a probe holds, however far it came; return how many there were, by kind.
+
+        It MUST NOT raise: the DESTRUCTION entry counts what it returns.
+        """
+        ...
+
+    def rehearse(self, searches: int) -> tuple[float, ...]:
+        """Return how many seconds each of so many searches takes, for somebody who does not exist."""
+        ...
+
+    def status(self) -> EngineStatus:
+        """Return what there is to be searched."""
+        ...
+
+
+class Codec(Protocol):
+    """What is known of a modality without a gallery: its records, and its calibration."""
+
+    def sample(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the sample that holds a record, with the format and impression that the record names.
+
+        Raises UnreadableSample for a record that breaks its standard, is of several positions or of another one.
+        """
+        ...
+
+    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the same; raises UnreadableSample also for a record that is too poor to find somebody by."""
+        ...
+
+    def open_file(self, octets: bytes) -> OpenedFile:
+        """Return the records in a file that an operator has; raises UnreadableSample, which says what the file is."""
+        ...
+
+    def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
+        """Return what an examiner sees of two samples of one position, as plain values: no score, no likelihood."""
+        ...
+
+    def threshold(self, fpir: float, size: int, usable: int) -> float:
+        """Return the least score that keeps a promised FPIR, for a gallery of so many people and so many usable samples."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """What an operator's file holds: position and record of each sample, 0 = not said; and what was repaired to read it."""
+
+    records: tuple[tuple[int, bytes], ...] = field(repr=False)
+    repairs: tuple[str, ...] = ()

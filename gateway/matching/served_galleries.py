@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from gateway.matching.engine import Change, Engine
+from gateway.matching.engine import Change
+from gateway.matching.modality import Engines
 
 
 class ServedGalleries:
     """None until the gateway serves. A change is applied to each, after it is durable."""
 
     def __init__(self) -> None:
-        self._engines: list[Engine] = []
+        self._engines: list[Engines] = []
 
-    def add(self, engine: Engine) -> None:
-        """Have a loaded engine follow from now on."""
-        self._engines.append(engine)
+    def add(self, engines: Engines) -> None:
+        """Have loaded engines follow from now on."""
+        self._engines.append(engines)
 
     def apply(self, change: Change) -> None:
         """Apply one change to every gallery."""
-        for engine in self._engines:
-            engine.apply(change)
+        for engines in self._engines:
+            engines.apply(change)

@@ -24,7 +24,7 @@ from gateway.exchange.response_timing import ResponseTiming, floor_of
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.ledger_ops.tile_publisher import Publisher
-from gateway.matching.inprocess import InProcessEngine
+from gateway.matching.modality import Engines
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
@@ -70,14 +70,14 @@ class Serving:
     ) -> None:
         self._gateway, self._observe = gateway, observe
         self._gate = Gate(at_once or heavy_at_once())
-        self.engine = InProcessEngine()
+        self.engines = Engines()
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
-        self.pipeline = build_pipeline(gateway, self.engine, self._refused, self._gate)
+        self.pipeline = build_pipeline(gateway, self.engines, self._refused, self._gate)
         self._alarms = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
         self._identity = TlsIdentity(self._alarms, gateway.watchdog.beat)
         self._guard = Guard(gateway.watchdog)
         self._takes_calls = Readiness(gateway.sequencer)
-        self._readiness = build_readiness(gateway, self._takes_calls, self.engine)
+        self._readiness = build_readiness(gateway, self._takes_calls, self.engines)
         self.exchange = ExchangeListener(
             gateway.settings,
             gateway.directory.partners,
@@ -126,7 +126,7 @@ class Serving:
         self._guard.start()
         self._start_workers()
         self._show_state("")
-        _log.info("started", size=self.engine.size, entries=gateway.sequencer.size)
+        _log.info("started", size=self.engines.size, entries=gateway.sequencer.size)
         near = listeners.near
         self._addresses = {
             "exchange": (near(settings.exchange.listen), ports["exchange"]),
@@ -138,12 +138,12 @@ class Serving:
 
     def _load_gallery(self) -> ResponseTiming:
         """Load the gallery, have it follow the records, and measure how long its searches take."""
-        self.engine.load(self._gateway.subjects.gallery)
-        self._gateway.subjects.galleries.add(self.engine)
+        self.engines.load(self._gateway.subjects.gallery)
+        self._gateway.subjects.galleries.add(self.engines)
         exchange = self._gateway.settings.exchange
         step, floor = exchange.quantum_step_ms / 1000, exchange.quantum_floor_ms / 1000
         if floor == 0:
-            taken = sorted(self.engine.rehearse(FLOOR_SEARCHES))
+            taken = sorted(self.engines.rehearse(FLOOR_SEARCHES))
             floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
         return ResponseTiming(floor, step)
 
@@ -290,13 +290,13 @@ class Serving:
 
 
 def build_pipeline(
-    gateway: Gateway, engine: InProcessEngine, refused: RefusalCounter, gate: Gate
+    gateway: Gateway, engines: Engines, refused: RefusalCounter, gate: Gate
 ) -> Pipeline:
     """Return the pipeline, with every operation that partners may ask."""
     database, data_key, clock = gateway.database, gateway.keys.data_key, gateway.clock
     agreements, exchange = gateway.active_agreements.in_force, gateway.settings.exchange
     people, random = gateway.subjects.people, gateway.random
-    context = ExchangeContext(engine, people, database, data_key, clock, random)
+    context = ExchangeContext(engines.by_modality, people, database, data_key, clock, random)
     follow_up = correction.CorrectionContext(database, data_key, clock)
     services = PipelineServices(
         party=gateway.party,
@@ -328,7 +328,7 @@ def build_pipeline(
 
 
 def build_readiness(
-    gateway: Gateway, takes_calls: Readiness, engine: InProcessEngine
+    gateway: Gateway, takes_calls: Readiness, engines: Engines
 ) -> ExchangeReadiness:
     """Return what ends the answers to partners."""
     return ExchangeReadiness(
@@ -337,7 +337,7 @@ def build_readiness(
         gateway.directory.publication,
         gateway.retention.watchdog,
         gateway.evidence.deadline,
-        engine,
+        engines,
         gateway.clock,
     )
 

@@ -12,13 +12,12 @@ from gateway.directory.publication import DirectoryPublication
 from gateway.errors import (
     AuditUnavailable,
     Draining,
-    EngineUnavailable,
     KeysUnavailable,
     UserError,
 )
 from gateway.keymanagement.transitions import stopped
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
-from gateway.matching.inprocess import InProcessEngine
+from gateway.matching.modality import Engines
 from gateway.retention.watchdog import RetentionWatchdog
 from gateway.server.self_check import demand_current
 from keys.keyset import KeysetInForce
@@ -71,11 +70,11 @@ class ExchangeReadiness:
         publication: DirectoryPublication,
         retention: RetentionWatchdog,
         deadline: EvidenceDeadline,
-        engine: InProcessEngine,
+        engines: Engines,
         clock: Callable[[], datetime],
     ) -> None:
         self._process, self._keyset, self._publication = process, keyset, publication
-        self._retention, self._deadline, self._engine = retention, deadline, engine
+        self._retention, self._deadline, self._engines = retention, deadline, engines
         self._clock = clock
         self._ended = False  # whether a key that signs answers was found past its end
 
@@ -96,5 +95,4 @@ class ExchangeReadiness:
             raise KeysUnavailable
         self._retention.demand()
         self._deadline.demand(self._clock())
-        if not self._engine.loaded:
-            raise EngineUnavailable
+        self._engines.demand_loaded()

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text as sql,
 )
 
-REVISION = "0012"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0013"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -202,6 +202,7 @@ subjects = Table(
     integer("record_ms", null=True),
 )
 
+# `label` is the version of the label under which a sample is sealed; the first knew only fingers.
 samples = Table(
     "samples",
     metadata,
@@ -212,11 +213,13 @@ samples = Table(
         primary_key=True,
         autoincrement=False,
     ),
+    integer("modality", key=True),
     integer("position", key=True),
     integer("format"),
     text("extractor"),
     integer("impression"),
     blob("sealed"),
+    integer("label"),
 )
 
 values = Table("values", metadata, text("key", key=True), text("value"))

@@ -1,7 +1,7 @@
 """Enrol people into the gallery: each record read strictly, each bad one named, the rest enrolled.
 
 A subject's samples and its ENROLLED entry are one commit. Enrolling the same record again changes nothing;
-another record for a finger that is enrolled already is a fault of that file, not of the run.
+another record for a position that is enrolled already is a fault of that file, not of the run.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, groupby
 
-from gateway.domain.messages import RecordFormat
+from gateway.domain.messages import Modality, Sample
 from gateway.domain.person import Record, Status
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
+from gateway.matching.engine import UnreadableSample
+from gateway.matching.modality import codec_of
 from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import person_records as people
 from gateway.store.people import subjects
 from gateway.store.sqlite import Database
 from gateway.subjects.record_row import changed
 from keys.data_encryption import DataRing
-from matcher.finger import record_fmr
-from matcher.finger.probe import assess
-from matcher.finger.template import MalformedRecord
 
 MOST_REPAIRS = 1000  # characters of them in an entry, whose detail holds 4,096 bytes; `gallery enrol` lists all
 BATCH = 64  # subjects committed together; one flush to disk serves them all (ledger.md section 9)
@@ -35,7 +34,7 @@ class Row:
 
     label      what the user calls it: a path; named in faults
     subject    the local file number of the person, a pseudonym
-    position   finger position 1–10; the record's own 0, unknown, gives way to it
+    position   one of the modality's; the record's own 0, unknown, gives way to it
     status     what the person is to the law, where whoever enrols says it; of whom nothing is known is masked
     repairs    what was done to the file so that the record could be read, in words that hold nothing of it
     """
@@ -47,6 +46,12 @@ class Row:
     data: bytes = field(repr=False)
     status: Status | None = None
     repairs: tuple[str, ...] = ()
+    modality: Modality = Modality.FINGER
+
+    @property
+    def place(self) -> tuple[Modality, int]:
+        """Which sample of the person it is."""
+        return self.modality, self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,8 @@ class Registry:
             samples, good = self._samples(reference, members, report)
             status = self._status(reference, good, report)
             if samples or status:
-                fingers = {sample.position for sample in samples}
-                repairs = [row.repairs for row in good if row.position in fingers]
+                new = {(sample.modality, sample.position) for sample in samples}
+                repairs = [row.repairs for row in good if row.place in new]
                 pending.append(_Pending(reference, samples, status, tuple(chain(*repairs))))
             if len(pending) >= BATCH:
                 self._commit(pending, report)
@@ -105,29 +110,29 @@ class Registry:
 
     def _samples(
         self, reference: str, rows: list[Row], report: Report
-    ) -> tuple[tuple[subjects.NewSample, ...], list[Row]]:
+    ) -> tuple[tuple[Sample, ...], list[Row]]:
         """Return the samples that are new, and the rows whose record is held now, new or not."""
         with self._database.reader() as reader:
             held = subjects.samples_of(reader, self._data_key, reference)
-        new, good = list[subjects.NewSample](), list[Row]()
+        new, good = list[Sample](), list[Row]()
         for row in rows:
             try:
-                sample = _read(row)
-            except _BadRecord as fault:
+                sample = codec_of(row.modality).sample_to_enrol(
+                    row.data, row.position, row.extractor
+                )
+            except UnreadableSample as fault:
                 report.bad.append(BadRow(row.label, str(fault)))
                 continue
-            before = held.get(row.position)
-            if before is None:
-                held[row.position] = row.data
+            before = held.setdefault(row.place, sample)
+            if before is sample:
                 new.append(sample)
                 good.append(row)
-            elif before == row.data:
+            elif before.data == row.data:
                 report.unchanged += 1
                 good.append(row)
             else:
-                report.bad.append(
-                    BadRow(row.label, f"finger {row.position} of this subject has another record")
-                )
+                what = f"{row.modality.name.lower()} {row.position}"
+                report.bad.append(BadRow(row.label, f"{what} of this subject has another record"))
         return tuple(new), good
 
     def _status(self, reference: str, rows: list[Row], report: Report) -> Status | None:
@@ -173,7 +178,7 @@ class _Pending:
     """A person who waits for the next commit; samples may be none where only a status is new."""
 
     reference: str
-    samples: tuple[subjects.NewSample, ...]
+    samples: tuple[Sample, ...]
     status: Status | None
     repairs: tuple[str, ...]
 
@@ -181,37 +186,8 @@ class _Pending:
 def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:
     return events.enrolment(
         one.subject,
-        [(each.position, each.format, each.extractor) for each in one.samples],
+        one.samples,
         said.status,
         changed(Record(), Record(status=said.status)) if said.status else (),
         "; ".join(dict.fromkeys(said.repairs))[:MOST_REPAIRS],
-    )
-
-
-class _BadRecord(Exception):
-    """The record cannot be enrolled; the text says why and holds nothing of it."""
-
-
-def _read(row: Row) -> subjects.NewSample:
-    try:
-        record = record_fmr.read(row.data)
-    except MalformedRecord as fault:
-        raise _BadRecord(str(fault)) from None
-    if len(record.views) != 1:
-        raise _BadRecord(f"the record holds {len(record.views)} views; enrol one finger a record")
-    # What the record is comes first: to say of a picture that its position is missing would be no help.
-    if not 1 <= row.position <= 10:
-        raise _BadRecord("finger position must be 1 to 10; say --position or use a manifest")
-    view = record.views[0]
-    if view.position not in (0, row.position):
-        raise _BadRecord(f"the record says finger {view.position}, the command {row.position}")
-    problem = assess(view.minutiae)
-    if problem is not None:
-        raise _BadRecord(f"too poor to enrol: {problem.lower().replace('_', ' ')}")
-    return subjects.NewSample(
-        position=row.position,
-        format=RecordFormat(int(record.format)),
-        extractor=row.extractor,
-        impression=view.impression,
-        data=row.data,
     )

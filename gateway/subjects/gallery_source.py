@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.domain.messages import Modality
 from gateway.matching.engine import Batch
 from gateway.store.people import subjects
 from gateway.store.sqlite import Database
@@ -17,10 +18,7 @@ class Gallery:
         self._database = database
         self._data_key = data_key
 
-    def batches(self, shard: int, of: int) -> Iterator[Batch]:
-        """Yield the people of one shard, with their records opened."""
-        for people in subjects.iter_records(self._database, self._data_key, shard, of):
-            yield [
-                (one.subject, [(sample.position, sample.data) for sample in one.samples])
-                for one in people
-            ]
+    def batches(self, modality: Modality, shard: int, of: int) -> Iterator[Batch]:
+        """Yield the people of one shard, with their records of one modality opened."""
+        for people in subjects.iter_records(self._database, self._data_key, modality, shard, of):
+            yield [(one.subject, one.samples) for one in people]

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.admin.operation import Answer, Handler, Officer
+from gateway.domain.messages import Modality
 from gateway.domain.person import Record, SubjectKind
 from gateway.errors import UserError
 from gateway.ledger import events
@@ -90,8 +91,9 @@ class SubjectRecords:
         leaf = events.record_reading(officer.person, request.reason, subject)
         self._sequencer.commit((leaf,), ())
         with self._database.reader() as reader:
-            prints = subjects.samples_of(reader, self._data_key, reference)
-        return {"reference": reference, **shown(record), "positions": sorted(prints)}
+            held = subjects.samples_of(reader, self._data_key, reference)
+        fingers = sorted(position for kind, position in held if kind is Modality.FINGER)
+        return {"reference": reference, **shown(record), "positions": fingers}
 
     def _update(self, officer: Officer, request: registry.Update) -> Answer:
         reference = request.reference

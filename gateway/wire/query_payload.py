@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from gateway.domain.messages import (
+    POSITIONS,
     Biometrics,
     Missing,
     Modality,
@@ -51,8 +52,7 @@ __all__ = [
 MAX_PAYLOAD = 262_140  # bytes; largest size class less its length prefix (protocol 2)
 REPLY_KEY = 1_216  # bytes; X-Wing public key (protocol 2)
 HASH = 32  # bytes; SHA-256
-FINGERS = 10
-MAX_SAMPLES = 13  # ten fingers, two irises, a face
+MAX_SAMPLES = sum(map(len, POSITIONS.values()))  # one for each position of each modality
 MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
@@ -66,9 +66,6 @@ EXTRACTOR = re.compile(
 # Every impression type that the four record standards, their amendments and ANSI/NIST-ITL field 14.003 name: what a
 # record may state of its finger, its sender may state too.
 IMPRESSIONS = frozenset({*range(16), *range(20, 30), 41, 42})
-
-# The finger of ten, the eye of two; a face has no position (ANSI/NIST-ITL fields 14.013, 17.003).
-_positions = {Modality.FINGER: (1, FINGERS), Modality.IRIS: (1, 2), Modality.FACE: (0, 0)}
 
 _reply_key_payloads = {
     Operation.GET_CAPABILITIES: exchange_pb2.CapabilitiesPayload,
@@ -110,7 +107,7 @@ def _biometrics(message: exchange_pb2.BiometricProbe) -> Biometrics:
     fields = Fields(message, "biometrics")
     if len(message.samples) > MAX_SAMPLES:
         raise fields.wrong("samples", LIST)
-    if len(message.missing) > FINGERS:
+    if len(message.missing) > len(POSITIONS[Modality.FINGER]):
         raise fields.wrong("missing", LIST)
     if not message.samples:
         raise fields.absent("samples")
@@ -144,13 +141,18 @@ def _named(probe: Biometrics) -> Iterator[tuple[str, Modality, int]]:
 
 def _missing(message: exchange_pb2.MissingSample, path: str) -> Missing:
     fields = Fields(message, path)
-    return Missing(fields.number("position", 1, FINGERS), fields.choice("presence", Presence))
+    return Missing(_position(fields, Modality.FINGER), fields.choice("presence", Presence))
+
+
+def _position(fields: Fields, modality: Modality) -> int:
+    places = POSITIONS[modality]
+    return fields.number("position", places[0], places[-1])
 
 
 def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
     fields = Fields(message, path)
     modality = fields.choice("modality", Modality)
-    position = fields.number("position", *_positions[modality])
+    position = _position(fields, modality)
     if message.impression not in IMPRESSIONS:
         raise fields.wrong("impression", UNKNOWN_VALUE)
     if not message.compression:

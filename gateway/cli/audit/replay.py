@@ -16,6 +16,7 @@ from gateway.cli.audit.explain import Reason, auditor_key
 from gateway.cli.audit.session import Key, KeyPassphrase
 from gateway.cli.output import Code, Home, In, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
+from gateway.domain.messages import Modality
 from gateway.errors import UserError
 from gateway.language import say
 from gateway.operations import audit
@@ -141,11 +142,9 @@ def _again(
     told: list[Told], proposed: Agreement | None, known: Mapping[str, Agreement]
 ) -> tuple[list[Replayed], int]:
     from gateway.ledger.policy_replay import again, answered
-    from matcher import calibration
+    from gateway.matching.modality import codec_of
 
-    def threshold(fpir: float, size: int, fingers: int) -> float:
-        return calibration.threshold(fpir, size, fingers).score
-
+    threshold = codec_of(Modality.FINGER).threshold
     done, skipped = [], 0
     for past in answered(told):
         agreement = proposed or known.get(past.agreement)

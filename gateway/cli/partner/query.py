@@ -16,7 +16,9 @@ from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Nameless, Sources, Unusable
 from gateway.cli.subjects.gallery import Extractor, Position
 from gateway.domain.messages import (
+    POSITIONS,
     Missing,
+    Modality,
     Outcome,
     Presence,
     PriorTransaction,
@@ -187,7 +189,7 @@ def named_records(
 
 def samples_of(named: Sources) -> tuple[Sample, ...]:
     """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
-    from gateway.wire.sample import stated
+    from gateway.matching.modality import codec_of
 
     if not named.good:
         raise typer.BadParameter("name a record: --finger 2=FILE", param_hint="--finger")
@@ -200,7 +202,8 @@ def samples_of(named: Sources) -> tuple[Sample, ...]:
             raise UserError(f"not asked: {source.label}: {fault}{remedy}") from None
         biometric_files.tell_repairs(source.label, taken.repairs)
         samples += [
-            stated(record, position, source.extractor) for position, record in taken.fingers
+            codec_of(Modality.FINGER).sample(record, position, source.extractor)
+            for position, record in taken.fingers
         ]
     return tuple(samples)
 
@@ -209,7 +212,7 @@ def _missing(stated: list[str]) -> tuple[Missing, ...]:
     found = []
     for each in stated:
         position, _, why = each.partition("=")
-        if not position.isdigit() or not 1 <= int(position) <= 10:
+        if not position.isdigit() or int(position) not in POSITIONS[Modality.FINGER]:
             raise typer.BadParameter("write POSITION=WHY", param_hint="--missing")
         found.append(Missing(int(position), choice(Presence, why, "--missing")))
     return tuple(found)

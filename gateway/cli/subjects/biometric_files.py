@@ -21,6 +21,7 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
+from gateway.domain.messages import POSITIONS, Modality
 from gateway.errors import UserError
 from gateway.user_files import FileRefused
 
@@ -144,7 +145,7 @@ def from_fingers(stated: Iterable[str], extractor: str) -> Sources:
     good = []
     for each in stated:
         parts = _finger.fullmatch(each)
-        if parts is None or not 1 <= int(parts["position"]) <= 10:
+        if parts is None or int(parts["position"]) not in POSITIONS[Modality.FINGER]:
             raise typer.BadParameter(
                 "write POSITION=FILE with a position of 1 to 10", param_hint="--finger"
             )
@@ -159,18 +160,18 @@ def read(source: Source) -> Taken:
     Where a finger is named beside the file, that one alone; a record of no finger is then of it. Raises `Unusable`
     with the reason, its kind `Nameless` where nobody names the finger.
     """
-    from matcher.finger import record_formats
-    from matcher.finger.template import MalformedRecord
+    from gateway.matching.engine import UnreadableSample
+    from gateway.matching.modality import codec_of
 
     try:
         if source.below is None:
             octets = user_files.read(source.path, MAX_FILE)
         else:
             octets = user_files.read_below(source.below, str(source.path), MAX_FILE)
-        found = record_formats.opened(octets)
-    except (FileRefused, MalformedRecord) as fault:
+        found = codec_of(Modality.FINGER).open_file(octets)
+    except (FileRefused, UnreadableSample) as fault:
         raise Unusable(str(fault)) from None
-    fingers, left_out = _chosen([(one.position, one.record) for one in found.prints], source)
+    fingers, left_out = _chosen(list(found.records), source)
     if any(len(record) > MAX_RECORD for _, record in fingers):
         raise Unusable(f"the record is larger than {MAX_RECORD} bytes")
     return Taken(fingers, (*found.repairs, *left_out))
@@ -281,7 +282,8 @@ def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Sou
         raise Unusable("names no file")
     if not _subject.fullmatch(subject):
         raise Unusable("the subject is not 1 to 64 of letters, digits and . _ / -")
-    if not (position.isascii() and position.isdigit() and 0 <= int(position) <= 10):
+    known = position.isascii() and position.isdigit()
+    if not known or int(position) not in {0, *POSITIONS[Modality.FINGER]}:
         raise Unusable("the position is not 1 to 10, nor 0 where the record says it itself")
     label = f"{path} ({manifest.name} line {number})"
     stated, status, nationalities = (*line[3:], "", "", "")[:3]

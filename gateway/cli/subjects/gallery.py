@@ -19,6 +19,7 @@ from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Unusable
+from gateway.domain.messages import POSITIONS, Modality
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Position = Annotated[
     int,
     typer.Option(
         min=0,
-        max=10,
+        max=POSITIONS[Modality.FINGER][-1],
         help="Finger of all the files: 1-5 right thumb to little finger, 6-10 left. 0: the records say it.",
     ),
 ]
@@ -132,7 +133,10 @@ def stats(
     from gateway.server import self_check
 
     counts = self_check.stats(home)
-    positions = {str(finger): count for finger, count in sorted(counts.by_position.items())}
+    positions = {
+        str(finger): count
+        for finger, count in sorted(counts.by_position.get(Modality.FINGER, {}).items())
+    }
     fingers = "  ".join(f"{finger}: {count}" for finger, count in positions.items())
     output.emit(
         context,

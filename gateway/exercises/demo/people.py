@@ -18,10 +18,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 from gateway import user_files
-from gateway.domain.messages import Sample
+from gateway.domain.messages import Modality, Sample
 from gateway.domain.person import SubjectKind
 from gateway.errors import UserError
-from gateway.wire.sample import stated
+from gateway.matching.modality import codec_of
 from keys import atomic_file
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.template import MalformedRecord
@@ -94,7 +94,10 @@ class Cast:
 
     def samples(self, prints: Sequence[Print]) -> tuple[Sample, ...]:
         """Return prints as a query carries them."""
-        return tuple(stated(one.data, one.position, self.extractor) for one in prints)
+        return tuple(
+            codec_of(Modality.FINGER).sample(one.data, one.position, self.extractor)
+            for one in prints
+        )
 
 
 def find_records(start: Path) -> Path | None:

@@ -34,7 +34,7 @@ from gateway.client import Matter, Partner
 from gateway.client.local_settings import read_folder
 from gateway.directory.root_holders import KEEPERS
 from gateway.directory.sign_draft import sign_as
-from gateway.domain.messages import Header, Purpose, SignedEnvelope
+from gateway.domain.messages import Header, Modality, Purpose, SignedEnvelope
 from gateway.errors import UserError
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.queries import percentile
@@ -320,7 +320,7 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
             "something did not open before its key was destroyed; the drill shows nothing"
         )
     with _ahead(home, copy, DAYS[-1]) as gateway:
-        if not list(gateway.subjects.gallery.batches(0, 1)):
+        if not list(gateway.subjects.gallery.batches(Modality.FINGER, 0, 1)):
             raise UserError(
                 "the gallery is empty: what old data keys sealed was not moved to the new one"
             )

@@ -51,7 +51,11 @@ class Drawer:
 
 
 DRAWERS = (
-    Drawer(samples, "sealed", lambda r: subjects.aad(r.subject_id, r.position, r.format)),
+    Drawer(
+        samples,
+        "sealed",
+        lambda r: subjects.aad(r.label, r.subject_id, r.modality, r.position, r.format),
+    ),
     Drawer(subject_rows, "record", lambda r: person_records.aad(r.id, r.record_version)),
     Drawer(
         transaction_rows,
@@ -109,8 +113,9 @@ def moves(connection: Connection, ring: DataRing, tag: bytes, most: int) -> Iter
 
 
 def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:
-    before, bound = getattr(row, drawer.name), drawer.bound(row)
+    before = getattr(row, drawer.name)
     try:
+        bound = drawer.bound(row)
         plain = ring.open(before, bound)
     except OpenRefused:
         raise InternalError(

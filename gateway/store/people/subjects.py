@@ -2,21 +2,21 @@
 
 A subject is a random 63-bit number and the local file number that it replaces. Numbers are not counted
 up: a gap would reveal a removal, and a number used again would give one person's hit to another. A sample
-is sealed by the data key under an AAD that names its subject, finger and format, so that no row can be put
-in another's place. No hash of a record is kept anywhere.
+is sealed by the data key under an AAD that names its subject, modality, position and format, so that no row can
+be put in another's place. No hash of a record is kept anywhere.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 
-from gateway.domain.messages import RecordFormat
+from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.errors import InternalError, PasserelleError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import decisions, hit_references, holds, samples, subjects
@@ -27,12 +27,13 @@ from keys.pae import pae
 
 BATCH = 500  # subjects in one snapshot; a gallery loads while the gateway already writes
 SUBJECT_BITS = 63  # a SQL integer is signed
-_LABEL = b"passerelle/1/sample"
+LABEL = 2  # of the sealing label that new rows have
+_LABELS = {1: b"passerelle/1/sample", LABEL: b"passerelle/2/sample"}  # the first knew only fingers
 _OF_ALL = holds.c.kind == "everything"
 
 
 class AlreadyEnrolled(UserError):
-    """The file number, or this finger of it, was enrolled meanwhile."""
+    """The file number, or this sample of it, was enrolled meanwhile."""
 
 
 class NotEnrolled(UserError):
@@ -43,23 +44,12 @@ class Held(UserError):
     """A legal hold keeps this person."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewSample:
-    """One record of one finger; position 1–10 (ANSI/NIST-ITL 14.013)."""
-
-    position: int
-    format: RecordFormat
-    extractor: str
-    impression: int
-    data: bytes = field(repr=False)
-
-
 @dataclass(frozen=True, slots=True)
 class NewSubject:
     """A person to enrol, or to extend, by local file number."""
 
     reference: str
-    samples: tuple[NewSample, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +58,13 @@ class Placed:
 
     subject: int
     reference: str
-    samples: tuple[NewSample, ...]
+    samples: tuple[Sample, ...]
     known: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the registry holds: people, records, and records by finger position.
+    """What the registry holds: people, records, and records by modality and position.
 
     with_prints      people who can be found: those of whom at least one record is held
     without_status   people of whom nothing is recorded but prints, if any: they are masked (law.md 3.3)
@@ -82,7 +72,7 @@ class Counts:
 
     subjects: int
     samples: int
-    by_position: Mapping[int, int]
+    by_position: Mapping[Modality, Mapping[int, int]]
     without_status: int = 0
     with_prints: int = 0
 
@@ -124,11 +114,15 @@ def enrol(person: Placed, data_key: DataRing) -> tuple[Effect, ...]:
     rows = [
         {
             "subject_id": person.subject,
+            "modality": int(one.modality),
             "position": one.position,
             "format": int(one.format),
             "extractor": one.extractor,
             "impression": one.impression,
-            "sealed": data_key.seal(one.data, aad(person.subject, one.position, int(one.format))),
+            "sealed": data_key.seal(
+                one.data, aad(LABEL, person.subject, one.modality, one.position, one.format)
+            ),
+            "label": LABEL,
         }
         for one in person.samples
     ]
@@ -177,42 +171,46 @@ def reference_of(connection: Connection, subject: int) -> str | None:
     return connection.execute(select(subjects.c.reference).where(subjects.c.id == subject)).scalar()
 
 
-def samples_of(connection: Connection, data_key: DataRing, reference: str) -> dict[int, bytes]:
-    """Return the records of a person by finger position; empty for an unknown file number."""
+def samples_of(
+    connection: Connection, data_key: DataRing, reference: str
+) -> dict[tuple[Modality, int], Sample]:
+    """Return the samples of a person by modality and position; empty for an unknown file number."""
     wanted = select(samples).join(subjects).where(subjects.c.reference == reference)
-    return {
-        row.position: _opened(data_key, row.subject_id, row.position, row.format, row.sealed)
-        for row in connection.execute(wanted)
-    }
+    found = [_sample(data_key, row) for row in connection.execute(wanted)]
+    return {(one.modality, one.position): one for one in found}
 
 
 def counts(connection: Connection) -> Counts:
     """Return what the registry holds."""
     people = connection.execute(select(func.count()).select_from(subjects)).scalar() or 0
-    by_position = select(samples.c.position, func.count()).group_by(samples.c.position)
-    rows = connection.execute(by_position.order_by(samples.c.position))
-    positions = {int(row[0]): int(row[1]) for row in rows}
+    place = samples.c.modality, samples.c.position
+    rows = connection.execute(select(*place, func.count()).group_by(*place).order_by(*place))
+    positions: dict[Modality, dict[int, int]] = {}
+    for modality, position, count in rows:
+        positions.setdefault(Modality(modality), {})[position] = count
+    total = connection.execute(select(func.count()).select_from(samples)).scalar() or 0
     unknown = select(func.count()).select_from(subjects).where(subjects.c.record.is_(None))
     without = connection.execute(unknown).scalar() or 0
     printed = connection.execute(select(func.count(samples.c.subject_id.distinct()))).scalar() or 0
-    return Counts(people, sum(positions.values()), positions, without, printed)
+    return Counts(people, total, positions, without, printed)
 
 
 def iter_records(
-    database: Database, data_key: DataRing, shard: int = 0, of: int = 1
+    database: Database, data_key: DataRing, modality: Modality, shard: int = 0, of: int = 1
 ) -> Iterator[tuple[Placed, ...]]:
-    """Yield everyone of a shard, in batches, in the order of their numbers, with opened records.
+    """Yield everyone of a shard with samples of a modality, in batches, in the order of their numbers, opened.
 
     shard, of   a person belongs to shard number mod `of`; numbers are random, so shards are even
 
-    Raises InternalError, naming person and finger, for a record that does not open.
+    Raises InternalError, naming person and position, for a record that does not open.
     """
     last = -1
     while True:
-        # Of those who have prints: a page of people without any would look like the end.
+        # Of those who have samples: a page of people without any would look like the end.
         page = (
             select(samples.c.subject_id)
             .distinct()
+            .where(samples.c.modality == int(modality))
             .where(samples.c.subject_id > last, samples.c.subject_id % of == shard)
             .order_by(samples.c.subject_id)
             .limit(BATCH)
@@ -220,7 +218,7 @@ def iter_records(
         wanted = (
             select(subjects.c.reference, samples)
             .join(samples)
-            .where(subjects.c.id.in_(page))
+            .where(subjects.c.id.in_(page), samples.c.modality == int(modality))
             .order_by(samples.c.subject_id, samples.c.position)
         )
         with database.reader() as reader:
@@ -237,25 +235,33 @@ def iter_records(
         last = rows[-1].subject_id
 
 
-def _sample(data_key: DataRing, row: Row[Any]) -> NewSample:
-    return NewSample(
+def _sample(data_key: DataRing, row: Row[Any]) -> Sample:
+    modality = Modality(row.modality)
+    try:
+        bound = aad(row.label, row.subject_id, row.modality, row.position, row.format)
+        data = data_key.open(row.sealed, bound)
+    except OpenRefused:
+        raise InternalError(
+            f"the record of {modality.name.lower()} {row.position} of subject {row.subject_id} does not open"
+        ) from None
+    return Sample(
+        modality=modality,
         position=row.position,
         format=RecordFormat(row.format),
         extractor=row.extractor,
         impression=row.impression,
-        data=_opened(data_key, row.subject_id, row.position, row.format, row.sealed),
+        data=data,
     )
 
 
-def _opened(data_key: DataRing, subject: int, position: int, kind: int, sealed: bytes) -> bytes:
-    try:
-        return data_key.open(sealed, aad(subject, position, kind))
-    except OpenRefused:
-        raise InternalError(
-            f"the record of finger {position} of subject {subject} does not open"
-        ) from None
+def aad(label: int, subject: int, modality: int, position: int, kind: int) -> bytes:
+    """Return what a sample is bound to, by the version of its label.
 
-
-def aad(subject: int, position: int, kind: int) -> bytes:
-    """Return what a print is bound to."""
-    return pae(_LABEL, subject.to_bytes(8, "big"), bytes([position]), bytes([kind]))
+    Raises OpenRefused for a label that is not ours, and for one of fingers on a row of something else: the first label
+    names no modality, so that no row under it can be put in the place of another modality.
+    """
+    if label not in _LABELS or (label == 1 and modality != Modality.FINGER):
+        raise OpenRefused
+    named = () if label == 1 else (bytes([modality]),)
+    place = (*named, bytes([position]), bytes([kind]))
+    return pae(_LABELS[label], subject.to_bytes(8, "big"), *place)

@@ -14,10 +14,11 @@ import pytest
 
 from gateway.client import Refused
 from gateway.client.channel import open_channel
-from gateway.domain.messages import Outcome, SignedEnvelope
+from gateway.domain.messages import Modality, Outcome, SignedEnvelope
 from gateway.errors import EngineUnavailable
 from gateway.exchange.refusal_counter import RECORDED, STANDING
 from gateway.ledger.entry import EntryClass, EntryType, decode
+from gateway.matching.finger import FingerProbe
 from gateway.server import self_check
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
@@ -70,7 +71,7 @@ def test_an_engine_that_fails_once_leaves_a_whole_ledger(
     pair: Any, people: Any, monkeypatch: Any
 ) -> None:
     """Protocol 4: whatever ends a call after 14 still runs 18; the retry owes a destruction of its own."""
-    engine = pair.serving.engine
+    engine = pair.serving.engines.by_modality[Modality.FINGER]
     search, failed = engine.search, []
 
     def once(*given: Any, **named: Any) -> Any:
@@ -101,14 +102,11 @@ def test_an_exception_in_the_search_destroys_the_prints_and_is_recorded(
 ) -> None:
     seen: list[Minutiae] = []
 
-    def broken(fingers: Any, *_: object, **__: object) -> None:
-        seen.extend(minutiae for _, minutiae in getattr(fingers, "fingers", fingers))
+    def broken(probe: FingerProbe, *_: object, **__: object) -> None:
+        seen.extend(minutiae for _, minutiae in probe.minutiae)
         raise RuntimeError("canary")
 
-    if place == "prepare":
-        monkeypatch.setattr("gateway.exchange.query.prepare", broken)
-    else:
-        monkeypatch.setattr(pair.serving.engine, "search", broken)
+    monkeypatch.setattr(pair.serving.engines.by_modality[Modality.FINGER], place, broken)
     size = pair.gateway.sequencer.size
 
     with pytest.raises(Refused) as refused:
@@ -120,9 +118,8 @@ def test_an_exception_in_the_search_destroys_the_prints_and_is_recorded(
         (EntryType.DESTRUCTION, EntryClass.OTHER),
         (EntryType.REFUSAL, EntryClass.OTHER),
     ]
-    if place == "prepare":
-        assert seen
-        assert not any(minutiae.xy.any() for minutiae in seen)
+    assert seen
+    assert not any(minutiae.xy.any() for minutiae in seen)
 
 
 def test_a_partner_removed_during_his_query_still_leaves_an_end(

@@ -267,7 +267,7 @@ with Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
     if how == "letters":
         gateway.outbound.worker._settle = stand
     if how == "start":
-        serving.engine.load = stand
+        serving.engines.load = stand
     if how == "sequencer":
         process.LAST_STUCK = 4.0
     def ready(where):

@@ -17,10 +17,9 @@ from gateway.exercises.demo.people import Person
 from gateway.exercises.demo.queries import Asked
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
-from gateway.matching.inprocess import InProcessEngine
-from matcher import calibration
+from gateway.matching.engine import OperatingPoint
+from gateway.matching.finger import FingerCodec, FingerEngine
 from matcher.finger import synthetic
-from matcher.finger.probe import prepare
 
 NOW = datetime.now(UTC)
 KNOWN = Person("P-01", "DB1 101+102", enrolled=True, impressions={})
@@ -46,13 +45,15 @@ def test_no_score_reaches_the_machine_of_that_agreement() -> None:
     """The fewest people have the lowest threshold; records beside themselves have the highest score."""
     who = synthetic.person(1)
     prints = [(at, synthetic.impression(who, at, 1)) for at in people.POSITIONS]
-    held = [(at, synthetic.record(minutiae, at)) for at, minutiae in prints]
-    engine = InProcessEngine()
+    codec, engine = FingerCodec(), FingerEngine()
+    held = [codec.sample(synthetic.record(minutiae, at), at, "test") for at, minutiae in prints]
     engine.load(type("Source", (), {"batches": lambda *_: [[(1, held)]]})())
+    probe = engine.read({str(at): one for at, one in enumerate(held)})
+    engine.prepare(probe)
 
-    score = float(engine.search(prepare(prints), 1).score[0])
+    found = engine.search(probe, OperatingPoint(float(review.BEYOND)), 1, lambda: 10.0)
 
-    assert score < calibration.threshold(float(review.BEYOND), 1, len(prints)).score
+    assert found.candidates[0][1] < found.threshold
 
 
 class Reviewed:

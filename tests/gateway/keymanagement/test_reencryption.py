@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from gateway.domain.messages import Modality
 from gateway.errors import InternalError, UserError
 from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.keymanagement import reencryption as office
@@ -41,7 +42,9 @@ def left(gateway: Any, kid: bytes) -> int:
 
 
 def everyone(gateway: Any) -> list[Any]:
-    return [one for batch in gateway.subjects.gallery.batches(0, 1) for one in batch]
+    return [
+        one for batch in gateway.subjects.gallery.batches(Modality.FINGER, 0, 1) for one in batch
+    ]
 
 
 def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(

@@ -317,7 +317,11 @@ ENTRIES: dict[str, Leaf] = {
         CORRECTED, Direction.INBOUND, "OVERDUE", NOW, CorrectionPhase.OPEN
     ),
     "enrolment": events.enrolment(
-        41, [(2, RecordFormat.ISO_19794_2_2005, "an extractor")], STATUS, ["status"], "padding cut"
+        41,
+        [Sample(Modality.FINGER, 2, RecordFormat.ISO_19794_2_2005, "an extractor", b"")],
+        STATUS,
+        ["status"],
+        "padding cut",
     ),
     "enrolment: status alone": events.enrolment(41, [], STATUS, ["status"], "padding cut"),
     "record_change": events.record_change(

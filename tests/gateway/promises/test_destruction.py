@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.domain.messages import Modality
 from gateway.ledger import destruction_receipt
 from gateway.ledger.entry import decode, open_detail
 from gateway.server import self_check
@@ -18,7 +19,6 @@ from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
 from keys.custody import FileCustody
 from keys.keyset import Keyset
-from matcher.finger.probe import prepare
 
 
 def run(*words: object) -> Any:
@@ -57,14 +57,17 @@ def test_prints_and_templates_are_empty_when_the_answer_leaves(
     """IRPR 315.43(2): a receipt says so; here it is looked at. Match or not."""
     made: list[Any] = []
 
-    def keeping(fingers: Any) -> Any:
-        made.extend(minutiae.xy for _, minutiae in fingers)
-        probe = prepare(fingers)
-        made.extend(finger.vectors for _, finger in probe.fingers)
-        assert all(array.any() for array in made)
-        return probe
+    engine = pair.serving.engines.by_modality[Modality.FINGER]
+    prepare = engine.prepare
 
-    monkeypatch.setattr("gateway.exchange.query.prepare", keeping)
+    def keeping(probe: Any) -> Any:
+        prepared = prepare(probe)
+        made.extend(minutiae.xy for _, minutiae in probe.minutiae)
+        made.extend(finger.vectors for _, finger in probe.ready.fingers)
+        assert all(array.any() for array in made)
+        return prepared
+
+    monkeypatch.setattr(engine, "prepare", keeping)
 
     pair.partner().query(people.samples(seed), **people.matter())
 

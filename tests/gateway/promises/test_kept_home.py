@@ -19,7 +19,7 @@ import pytest
 from alembic import command
 
 from gateway import config
-from gateway.domain.messages import Receipt
+from gateway.domain.messages import Modality, Receipt
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.ledger.proof import Expected, verify_receipt
 from gateway.server import application, self_check
@@ -82,12 +82,34 @@ def test_an_old_home_opens_migrates_and_verifies(kept: Path, made: datetime, sec
         with gateway.database.reader() as reader:
             held = subjects.counts(reader)
         keys = {record.kind for record in gateway.keyset.records if record.state is KeyState.ACTIVE}
-        batches = [person for batch in gateway.subjects.gallery.batches(0, 1) for person in batch]
+        batches = [
+            person
+            for batch in gateway.subjects.gallery.batches(Modality.FINGER, 0, 1)
+            for person in batch
+        ]
 
     assert (held.subjects, held.samples, len(batches)) == (5, 10, 5)  # with their records opened
     assert keys >= {KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.DATA}
     assert types(home)[:ENTRIES].count(EntryType.RESPONSE) == 2
     assert self_check.verify_ledger(home).ok
+
+
+def test_samples_of_then_keep_their_seal_and_are_of_fingers(
+    kept: Path, made: datetime, secret: Any
+) -> None:
+    home = kept / "can"
+
+    def rows(columns: str) -> list[Any]:
+        with closing(sqlite3.connect(home / "store" / "passerelle.db")) as connection:
+            order = " FROM samples ORDER BY subject_id, position"
+            return connection.execute(f"SELECT {columns}{order}").fetchall()
+
+    before = rows("subject_id, position, format, extractor, impression, sealed")
+    with Gateway.open(home, secret, clock=lambda: made):
+        pass
+
+    assert rows("subject_id, position, format, extractor, impression, sealed") == before
+    assert set(rows("modality, label")) == {(int(Modality.FINGER), 1)}
 
 
 def test_a_receipt_of_then_holds_under_the_bundle_of_then_and_of_now(

@@ -309,7 +309,7 @@ def test_an_empty_biometric_probe_is_an_error_not_an_outcome(shared_forger: Any)
 @pytest.mark.usefixtures("asked_once")
 def test_where_nobody_is_enrolled_no_query_is_answered(pair: Any, people: Any) -> None:
     """What was not searched is never NO_MATCH: a gallery that was not loaded yet must not look like good news."""
-    pair.serving.engine.load(_Nobody())
+    pair.serving.engines.load(_Nobody())
 
     with pytest.raises(people.refused) as refused:
         pair.partner().query(people.samples(1), deadline=CALL, **people.matter())
@@ -321,5 +321,5 @@ def test_where_nobody_is_enrolled_no_query_is_answered(pair: Any, people: Any) -
 class _Nobody:
     """A gallery without people."""
 
-    def batches(self, *_: int) -> Any:
+    def batches(self, *_: object) -> Any:
         return iter(())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, update
 
-from gateway.domain.messages import RecordFormat
+from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType
 from gateway.store.ledger.sequencer import Sequencer
@@ -17,7 +18,6 @@ from gateway.store.people import subjects
 from gateway.store.people.subjects import (
     AlreadyEnrolled,
     Counts,
-    NewSample,
     NewSubject,
     NotEnrolled,
     Placed,
@@ -31,6 +31,8 @@ from gateway.store.people.subjects import (
     samples_of,
 )
 from gateway.store.schema import samples
+from gateway.store.sqlite import Database
+from keys.pae import pae
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
 CANARY = b"FMR\0 canary minutiae "
 
 
-def finger(position: int, text: bytes = b"1") -> NewSample:
-    return NewSample(
+def finger(position: int, text: bytes = b"1") -> Sample:
+    return Sample(
+        modality=Modality.FINGER,
         position=position,
         format=RecordFormat.ISO_19794_2_2005,
         extractor="secugen",
@@ -64,25 +67,33 @@ def test_people_come_back_as_they_were_enrolled(desk: Desk) -> None:
 
     placed = enrolled(desk, sequencer, ann, bob)
 
-    everyone = [one for batch in iter_records(sequencer._database, desk.data_key) for one in batch]
+    everyone = [
+        one
+        for batch in iter_records(sequencer._database, desk.data_key, Modality.FINGER)
+        for one in batch
+    ]
     assert {one.reference: one.samples for one in everyone} == {
         "F-1": ann.samples,
         "F-2": bob.samples,
     }
     assert {one.subject for one in everyone} == {one.subject for one in placed}
     with sequencer._database.reader() as reader:
-        assert counts(reader) == Counts(2, 3, {1: 1, 2: 1, 7: 1}, 2, with_prints=2)
+        assert counts(reader) == Counts(
+            2, 3, {Modality.FINGER: {1: 1, 2: 1, 7: 1}}, 2, with_prints=2
+        )
         assert find(reader, "F-1") == placed[0].subject
         assert reference_of(reader, placed[1].subject) == "F-2"
         assert find(reader, "F-3") is reference_of(reader, 5) is None
-        assert samples_of(reader, desk.data_key, "F-1") == {2: CANARY + b"a2", 7: CANARY + b"a7"}
+        assert samples_of(reader, desk.data_key, "F-1") == {
+            (Modality.FINGER, one.position): one for one in ann.samples
+        }
         assert samples_of(reader, desk.data_key, "F-3") == {}
 
 
 def test_an_empty_registry_is_empty(desk: Desk) -> None:
     database = desk.database()
 
-    assert list(iter_records(database, desk.data_key)) == []
+    assert list(iter_records(database, desk.data_key, Modality.FINGER)) == []
     with database.reader() as reader:
         assert counts(reader) == Counts(0, 0, {})
 
@@ -104,6 +115,8 @@ def test_no_record_lies_in_the_clear(desk: Desk) -> None:
         {"subject_id": None},  # another person's row
         {"position": 3},
         {"format": 2},
+        {"label": 1},  # what the first releases wrote names no modality
+        {"label": 3},
         {"sealed": b""},
         {"sealed": bytes(64)},
     ],
@@ -125,7 +138,7 @@ def test_a_sample_put_in_another_place_does_not_open(desk: Desk, change: dict[st
         pen.execute(update(samples).where(samples.c.subject_id == ann.subject).values(**change))
 
     with pytest.raises(InternalError, match="does not open"):
-        list(iter_records(database, desk.data_key))
+        list(iter_records(database, desk.data_key, Modality.FINGER))
 
 
 def test_a_person_is_extended_finger_by_finger(desk: Desk) -> None:
@@ -137,7 +150,7 @@ def test_a_person_is_extended_finger_by_finger(desk: Desk) -> None:
     assert (first.known, again.known) == (False, True)
     assert again.subject == first.subject
     with sequencer._database.reader() as reader:
-        assert counts(reader) == Counts(1, 2, {2: 1, 3: 1}, 1, with_prints=1)
+        assert counts(reader) == Counts(1, 2, {Modality.FINGER: {2: 1, 3: 1}}, 1, with_prints=1)
 
 
 def test_a_finger_is_enrolled_once(desk: Desk) -> None:
@@ -149,7 +162,7 @@ def test_a_finger_is_enrolled_once(desk: Desk) -> None:
 
     assert sequencer.size == 1
     with sequencer._database.reader() as reader:
-        assert samples_of(reader, desk.data_key, "F-1") == {2: CANARY + b"1"}
+        assert samples_of(reader, desk.data_key, "F-1") == {(Modality.FINGER, 2): finger(2)}
 
 
 def test_one_file_number_is_one_person_even_when_two_enrol_at_once(desk: Desk) -> None:
@@ -177,7 +190,7 @@ def test_numbers_are_random_and_of_63_bits(desk: Desk) -> None:
         (placed,) = place(reader, [NewSubject("F-1", (finger(1),))], highest)
     sequencer.commit([desk.leaf()], enrol(placed, desk.data_key))
 
-    (batch,) = iter_records(sequencer._database, desk.data_key)
+    (batch,) = iter_records(sequencer._database, desk.data_key, Modality.FINGER)
     assert asked == [63]
     assert batch[0].subject == 2**63 - 1
 
@@ -195,7 +208,11 @@ def test_a_page_of_people_without_prints_is_not_the_end(
     effects = [effect for one in placed for effect in enrol(one, desk.data_key)]
     sequencer.commit([desk.leaf(EntryType.ENROLLED)], effects)
 
-    everyone = [one for batch in iter_records(sequencer._database, desk.data_key) for one in batch]
+    everyone = [
+        one
+        for batch in iter_records(sequencer._database, desk.data_key, Modality.FINGER)
+        for one in batch
+    ]
 
     assert [one.reference for one in everyone] == ["F-2", "F-8"]
 
@@ -208,7 +225,7 @@ def test_who_is_removed_is_gone_with_every_sample(desk: Desk) -> None:
     sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
 
     with sequencer._database.reader() as reader:
-        assert counts(reader) == Counts(1, 1, {2: 1}, 1, with_prints=1)
+        assert counts(reader) == Counts(1, 1, {Modality.FINGER: {2: 1}}, 1, with_prints=1)
         assert reader.execute(select(samples.c.position)).scalars().all() == [2]
     with pytest.raises(NotEnrolled):
         sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
@@ -224,7 +241,7 @@ def test_shards_and_batches_hold_everyone_once(desk: Desk, monkeypatch: pytest.M
     )
 
     def shard(number: int, of: int) -> Iterator[Placed]:
-        for batch in iter_records(sequencer._database, desk.data_key, number, of):
+        for batch in iter_records(sequencer._database, desk.data_key, Modality.FINGER, number, of):
             assert len(batch) <= 4
             yield from batch
 
@@ -233,3 +250,68 @@ def test_shards_and_batches_hold_everyone_once(desk: Desk, monkeypatch: pytest.M
     assert sorted(whole) == sorted(f"F-{n}" for n in range(30))
     assert sorted(chain.from_iterable(parts)) == sorted(whole)
     assert all(len(one.samples) == 3 for one in shard(0, 1))
+
+
+def face(text: bytes = b"1") -> Sample:
+    return replace(finger(0, text), modality=Modality.FACE)
+
+
+def test_each_modality_is_loaded_and_counted_alone(desk: Desk) -> None:
+    """Position 1 of a hand and of an eye are two samples of one person, and no gallery sees the other's."""
+    sequencer = desk.sequencer()
+    iris = replace(finger(1, b"iris"), modality=Modality.IRIS)
+    enrolled(desk, sequencer, NewSubject("F-1", (finger(1), iris, face())))
+    enrolled(desk, sequencer, NewSubject("F-2", (face(b"2"),)))
+
+    def held(modality: Modality) -> dict[str, tuple[Sample, ...]]:
+        batches = iter_records(sequencer._database, desk.data_key, modality)
+        return {one.reference: one.samples for batch in batches for one in batch}
+
+    assert held(Modality.FINGER) == {"F-1": (finger(1),)}
+    assert held(Modality.IRIS) == {"F-1": (iris,)}
+    assert held(Modality.FACE) == {"F-1": (face(),), "F-2": (face(b"2"),)}
+    with sequencer._database.reader() as reader:
+        by_position = {Modality.FINGER: {1: 1}, Modality.FACE: {0: 2}, Modality.IRIS: {1: 1}}
+        assert counts(reader) == Counts(2, 4, by_position, 2, with_prints=2)
+        assert set(samples_of(reader, desk.data_key, "F-1")) == {
+            (Modality.FINGER, 1),
+            (Modality.FACE, 0),
+            (Modality.IRIS, 1),
+        }
+
+
+def as_first_sealed(
+    desk: Desk, database: Database, subject: int, sample: Sample, **other: object
+) -> None:
+    """Have a row be what releases wrote that knew only fingers, but for what is named."""
+    kind = int(sample.format)
+    old = pae(
+        b"passerelle/1/sample", subject.to_bytes(8, "big"), bytes([sample.position]), bytes([kind])
+    )
+    pen = database.take_pen()
+    with pen.begin():
+        row = update(samples).where(samples.c.position == sample.position)
+        pen.execute(row.values(label=1, sealed=desk.data_key.seal(sample.data, old), **other))
+
+
+def test_what_was_sealed_when_there_were_only_fingers_still_opens(desk: Desk) -> None:
+    (ann,) = enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
+    desk.close()
+    database = desk.database()
+
+    as_first_sealed(desk, database, ann.subject, finger(2))
+
+    ((found,),) = iter_records(database, desk.data_key, Modality.FINGER)
+    assert found.samples == (finger(2),)
+
+
+def test_an_old_finger_is_nobodys_iris(desk: Desk) -> None:
+    """The first label names no modality: whoever may write the file could else make a finger an eye."""
+    (ann,) = enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
+    desk.close()
+    database = desk.database()
+
+    as_first_sealed(desk, database, ann.subject, finger(2), modality=int(Modality.IRIS))
+
+    with pytest.raises(InternalError, match="iris 2"):
+        list(iter_records(database, desk.data_key, Modality.IRIS))

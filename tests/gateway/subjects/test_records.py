@@ -163,14 +163,14 @@ def test_who_is_removed_is_found_by_nobody_from_then_on(pair: Pair, people: Peop
     """The gallery of a gateway that serves follows without a restart."""
     gateway, partner = pair.gateway, pair.partner()
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
-    size, searched = gateway.sequencer.size, pair.serving.engine.size
+    size, searched = gateway.sequencer.size, pair.serving.engines.size
 
     gateway.admin.perform(
         ANN, "registry.remove", {"reference": "P-1", "reason": "order of a court"}
     )
 
     assert entries(gateway, size) == [EntryType.REMOVED]
-    assert pair.serving.engine.size == searched - 1
+    assert pair.serving.engines.size == searched - 1
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.NO_MATCH
     with pytest.raises(UserError, match="file number"):
         gateway.admin.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})

@@ -9,13 +9,13 @@ import pytest
 
 from gateway.domain.messages import Biometrics, Modality, Query, RecordFormat, Sample
 from gateway.errors import ElementsInconsistent, RecordUnparseable
-from gateway.exchange.samples import read_sample
+from gateway.matching.engine import UnreadableSample
+from gateway.matching.finger import FingerCodec, read_declared
 from gateway.wire import query_payload
-from gateway.wire.sample import stated
 from matcher.finger import record_ansi_nist, record_fmr, synthetic
-from matcher.finger.template import MalformedRecord
 
 FINGER = synthetic.impression(synthetic.person(3), 2, 1)
+stated = FingerCodec().sample
 
 
 def sample(form: RecordFormat) -> Sample:
@@ -36,7 +36,7 @@ def test_the_formats_of_the_wire_are_those_that_are_read() -> None:
 
 @pytest.mark.parametrize("form", RecordFormat)
 def test_every_format_gives_the_same_minutiae(form: RecordFormat) -> None:
-    assert (read_sample(sample(form), "s").xy == FINGER.xy).all()
+    assert (read_declared(sample(form), "s").xy == FINGER.xy).all()
 
 
 @pytest.mark.parametrize("form", RecordFormat)
@@ -44,7 +44,7 @@ def test_every_format_gives_the_same_minutiae(form: RecordFormat) -> None:
 def test_a_format_is_never_guessed(form: RecordFormat, other: RecordFormat) -> None:
     if form is not other:
         with pytest.raises(ElementsInconsistent):
-            read_sample(replace(sample(form), format=other), "s")
+            read_declared(replace(sample(form), format=other), "s")
 
 
 def test_a_transaction_file_is_no_record_of_a_query() -> None:
@@ -54,14 +54,14 @@ def test_a_transaction_file_is_no_record_of_a_query() -> None:
     )
 
     with pytest.raises(RecordUnparseable):
-        read_sample(replace(sample(RecordFormat.INCITS_378_2004), data=file), "s")
+        read_declared(replace(sample(RecordFormat.INCITS_378_2004), data=file), "s")
 
 
 @pytest.mark.parametrize("form", RecordFormat)
 def test_a_declared_size_is_that_of_the_view(form: RecordFormat) -> None:
-    assert len(read_sample(replace(sample(form), width=360, height=400, ppi=500), "s"))
+    assert len(read_declared(replace(sample(form), width=360, height=400, ppi=500), "s"))
     with pytest.raises(ElementsInconsistent):
-        read_sample(replace(sample(form), width=361), "s")
+        read_declared(replace(sample(form), width=361), "s")
 
 
 @pytest.mark.parametrize("form", RecordFormat)
@@ -79,7 +79,7 @@ def test_whatever_impression_a_record_states_can_be_asked_about(form: RecordForm
 
             assert isinstance(heard, Biometrics)
             assert heard.samples[0].impression == impression
-            assert (read_sample(heard.samples[0], "s").xy == FINGER.xy).all()
+            assert (read_declared(heard.samples[0], "s").xy == FINGER.xy).all()
 
 
 def test_the_impressions_are_those_of_the_standards_and_their_amendments() -> None:
@@ -89,7 +89,7 @@ def test_the_impressions_are_those_of_the_standards_and_their_amendments() -> No
 
 def test_a_sample_that_states_another_impression_than_its_record_is_refused() -> None:
     with pytest.raises(ElementsInconsistent):
-        read_sample(replace(sample(RecordFormat.ISO_19794_2_2005), impression=1), "s")
+        read_declared(replace(sample(RecordFormat.ISO_19794_2_2005), impression=1), "s")
 
 
 def test_the_records_of_other_makers_are_asked_with(shared: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_records_of_other_makers_are_asked_with(shared: Path) -> None:
         )
 
         query_payload.read_query(query_payload.query_bytes(query))
-        assert len(read_sample(one, "s")) == 34
+        assert len(read_declared(one, "s")) == 34
 
 
 def test_a_record_of_two_fingers_or_of_another_is_not_stated() -> None:
@@ -114,5 +114,5 @@ def test_a_record_of_two_fingers_or_of_another_is_not_stated() -> None:
     )
 
     for record, position in ((two, 2), (synthetic.record(FINGER, 2), 3)):
-        with pytest.raises(MalformedRecord):
+        with pytest.raises(UnreadableSample):
             stated(record, position, "test")

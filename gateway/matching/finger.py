@@ -1,0 +1,327 @@
+"""Fingers: their records, what of them is good enough, and their gallery in this process.
+
+The gallery's arrays lie in our own process. It is the specification of all other engines of fingers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+import numpy as np
+
+from gateway.domain.messages import POSITIONS, Modality, Problem, ProblemCode, RecordFormat, Sample
+from gateway.errors import (
+    DeadlineTooShort,
+    ElementsInconsistent,
+    EngineUnavailable,
+    RecordUnparseable,
+)
+from gateway.matching.engine import (
+    Change,
+    Deadline,
+    EngineStatus,
+    Found,
+    OpenedFile,
+    OperatingPoint,
+    Prepared,
+    Probe,
+    Source,
+    UnreadableSample,
+)
+from matcher import calibration
+from matcher.finger import probe as probes
+from matcher.finger import record_fmr, record_formats, synthetic
+from matcher.finger.descriptors import default_model, describe, distinct
+from matcher.finger.explanation import explain
+from matcher.finger.gallery import Gallery, SearchAbandoned, reckoned_by
+from matcher.finger.template import MalformedRecord, Minutiae
+
+PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
+PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
+KINDS = ("other", "ending", "bifurcation")  # of minutiae, by their number in a record
+REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
+REHEARSED_UNCOUNTED = 3  # searches
+REHEARSED_SEED = 315  # of the person who does not exist, whom rehearsals look for
+
+
+class FingerProbe(Probe):
+    """Fingers of one person: their minutiae, and what is searched once they are prepared."""
+
+    __slots__ = ("minutiae", "ready")
+
+    def __init__(self, minutiae: Sequence[tuple[int, Minutiae]]) -> None:
+        self.minutiae = list(minutiae)
+        self.ready: probes.Probe | None = None
+
+
+class FingerEngine:
+    """One gallery of fingers in this process. It is not loaded until `load` has succeeded."""
+
+    modality = Modality.FINGER
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._gallery: Gallery | None = None
+        self._changing = Lock()
+
+    def load(self, source: Source) -> None:
+        """Replace everything by what the source yields.
+
+        Raises EngineUnavailable where the source fails or a stored record does not parse or has no usable
+        finger: a gallery with a hole would answer "no match" for who is in it.
+        """
+        with self._changing:
+            self._gallery = None
+            gallery = Gallery()
+            try:
+                for batch in source.batches(self.modality, 0, 1):
+                    for subject, samples in batch:
+                        gallery.add(subject, _minutiae_of(samples))
+            except ValueError as fault:
+                raise EngineUnavailable("the stored gallery could not be loaded") from fault
+            self._gallery = gallery
+
+    def apply(self, change: Change) -> None:
+        """Make one subject's fingers what the change says.
+
+        Raises ValueError, with the old fingers still in place, for records that do not parse or are not
+        usable; EngineUnavailable when not loaded.
+        """
+        with self._changing:
+            self._loaded().replace(change.subject, _minutiae_of(change.samples))
+
+    def read(self, samples: Mapping[str, Sample]) -> FingerProbe:
+        """Read fingers; a record that says position 0, unknown, takes the declared one."""
+        return FingerProbe(
+            [
+                (sample.position, read_declared(sample, element))
+                for element, sample in samples.items()
+            ]
+        )
+
+    def prepare(self, probe: Probe) -> Prepared:
+        """Describe the fingers that are good enough; the others become problems."""
+        mine = _own(probe)
+        mine.ready = probes.prepare(mine.minutiae)
+        problems = (Problem(each.position, ProblemCode[each.code]) for each in mine.ready.faults)
+        return Prepared(mine.ready.usable, tuple(problems))
+
+    def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
+        """Return the best `limit` people of the whole gallery, and the threshold for so many usable fingers.
+
+        Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
+        complete, and the matcher's NothingUsable for a probe without a usable finger.
+        """
+        ready, gallery = _own(probe).ready, self._loaded()
+        if ready is None:
+            raise TypeError("a probe is prepared before it is searched")
+        if deadline() <= 0:
+            raise DeadlineTooShort
+        try:
+            found = gallery.search(
+                ready, limit, threads=self._threads, expired=lambda: deadline() <= 0
+            )
+        except SearchAbandoned:
+            raise DeadlineTooShort from None
+        usable = len(ready.usable)
+        threshold = calibration.threshold(point.fpir, found.size, usable)
+        floor = None
+        if point.review_fpir is not None:
+            floor = calibration.threshold(point.review_fpir, found.size, usable).score
+        ranked = zip(found.subject.tolist(), found.score.tolist(), strict=True)
+        return Found(
+            candidates=tuple(ranked),
+            threshold=threshold.score,
+            floor=floor,
+            fpir_expected=threshold.fpir_expected,
+            calibration=threshold.calibration_id,
+            reckoned_by=reckoned_by(),
+            size=found.size,
+            version=found.version,
+        )
+
+    def destroy(self, probe: Probe) -> Mapping[str, int]:
+        """Overwrite minutiae and templates with zeros, in place, and drop them."""
+        mine = _own(probe)
+        read, ready = len(mine.minutiae), mine.ready
+        if ready is not None:
+            ready.destroy()
+        for _, minutiae in mine.minutiae:
+            minutiae.destroy()
+        mine.minutiae, mine.ready = [], None
+        templates = 0 if ready is None else len(ready.usable)
+        return {"records": read, "minutiae": read, "templates": templates}
+
+    def rehearse(self, searches: int) -> tuple[float, ...]:
+        """Return how many seconds each of some searches takes, for two fingers of somebody who does not exist.
+
+        The first ones, which still load the model and touch every page of the gallery, are not counted.
+        """
+        nobody, gallery = synthetic.person(REHEARSED_SEED), self._loaded()
+        taken = []
+        for number in range(-REHEARSED_UNCOUNTED, searches):
+            fingers = [
+                (at, synthetic.impression(nobody, at, number + REHEARSED_UNCOUNTED))
+                for at in REHEARSED_FINGERS
+            ]
+            started = time.perf_counter()
+            gallery.search(probes.prepare(fingers), 1, threads=self._threads)
+            if number >= 0:
+                taken.append(time.perf_counter() - started)
+        return tuple(taken)
+
+    def status(self) -> EngineStatus:
+        """Return how many people can be found by their fingers."""
+        gallery = self._gallery
+        return (
+            EngineStatus(False)
+            if gallery is None
+            else EngineStatus(True, len(gallery), gallery.version)
+        )
+
+    def _loaded(self) -> Gallery:
+        gallery = self._gallery
+        if gallery is None:
+            raise EngineUnavailable
+        return gallery
+
+
+class FingerCodec:
+    """Records of fingers: ISO/IEC 19794-2 and INCITS 378, first and second editions; files of them."""
+
+    def sample(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the sample of one finger, 1-10, which states of the record what the record itself states."""
+        return _stated(record, position, extractor)[0]
+
+    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the sample of one finger to enrol, if it is good enough to find somebody by."""
+        sample, minutiae = _stated(record, position, extractor)
+        problem = probes.assess(minutiae)
+        if problem is not None:
+            raise UnreadableSample(f"too poor to enrol: {problem.lower().replace('_', ' ')}")
+        return sample
+
+    def open_file(self, octets: bytes) -> OpenedFile:
+        """Return the fingers of a file of minutiae, each as a record that every strict reader reads."""
+        try:
+            found = record_formats.opened(octets)
+        except MalformedRecord as fault:
+            raise UnreadableSample(str(fault)) from None
+        return OpenedFile(tuple((one.position, one.record) for one in found.prints), found.repairs)
+
+    def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
+        """Return two fingers side by side, the probe's minutiae moved onto the record's, and which agree.
+
+        No score and no likelihood: who knows what the machine thinks of it sees what the machine saw (ADR 17).
+        """
+        mine, theirs = (_view(each.data).minutiae for each in (probe, record))
+        try:
+            return _side_by_side(mine, theirs)
+        finally:
+            mine.destroy()
+            theirs.destroy()
+
+    def threshold(self, fpir: float, size: int, usable: int) -> float:
+        """Return the least fused score for a promised FPIR by the certificate that is shipped."""
+        return calibration.threshold(fpir, size, usable).score
+
+
+def read_declared(sample: Sample, element: str) -> Minutiae:
+    """Return the minutiae of a sample whose record says what its sender declared of it.
+
+    Raises RecordUnparseable, or ElementsInconsistent naming the element that disagrees.
+    """
+    try:
+        record = record_fmr.read(sample.data)
+    except MalformedRecord as fault:
+        raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
+    if int(record.format) != int(sample.format):
+        raise ElementsInconsistent(element=f"{element}.format")
+    if len(record.views) != 1:
+        raise ElementsInconsistent(element=f"{element}.data")
+    view = record.views[0]
+    if view.position not in (0, sample.position):
+        raise ElementsInconsistent(element=f"{element}.position")
+    for name, declared, own in (
+        ("width", sample.width, record.width),
+        ("height", sample.height, record.height),
+    ):
+        if declared and declared != own:
+            raise ElementsInconsistent(element=f"{element}.{name}")
+    if sample.impression != view.impression:
+        raise ElementsInconsistent(element=f"{element}.impression")
+    for ppcm in (record.x_ppcm, record.y_ppcm):
+        if sample.ppi and abs(sample.ppi - ppcm * PPI_PER_PPCM) > PPI_TOLERANCE:
+            raise ElementsInconsistent(element=f"{element}.ppi")
+    return view.minutiae
+
+
+def _stated(data: bytes, position: int, extractor: str) -> tuple[Sample, Minutiae]:
+    try:
+        record = record_fmr.read(data)
+    except MalformedRecord as fault:
+        raise UnreadableSample(str(fault)) from None
+    if len(record.views) != 1:
+        raise UnreadableSample(f"the record holds {len(record.views)} views; one finger a record")
+    # What the record is comes first: to say of a picture that its position is missing would be no help.
+    if position not in POSITIONS[Modality.FINGER]:
+        raise UnreadableSample("finger position must be 1 to 10; say --position or use a manifest")
+    view = record.views[0]
+    if view.position not in (0, position):
+        raise UnreadableSample(f"the record says finger {view.position}, the command {position}")
+    sample = Sample(
+        modality=Modality.FINGER,
+        position=position,
+        format=RecordFormat(int(record.format)),
+        extractor=extractor,
+        data=data,
+        impression=view.impression,
+    )
+    return sample, view.minutiae
+
+
+def _minutiae_of(samples: Sequence[Sample]) -> list[tuple[int, Minutiae]]:
+    """Return the fingers of stored samples; raises ValueError for a record that is not of its position."""
+    return [
+        (one.position, probes.read_sample(probes.FingerSample(one.position, one.data)))
+        for one in samples
+    ]
+
+
+def _own(probe: Probe) -> FingerProbe:
+    if not isinstance(probe, FingerProbe):  # a probe of another engine is nothing that we can read
+        raise TypeError("a probe goes back to the engine that read it")
+    return probe
+
+
+def _view(record: bytes) -> record_fmr.View:
+    return record_fmr.read(record).views[0]
+
+
+def _side_by_side(probe: Minutiae, record: Minutiae) -> dict[str, object]:
+    model = default_model()
+    found = explain(describe(probe, model), describe(record, model))
+    mine, theirs = distinct(probe), distinct(record)
+    return {
+        "probe": [
+            _mark(found.moved[at], probe.angle[row] + found.turn, int(probe.kind[row]))
+            for at, row in enumerate(mine)
+        ],
+        "record": [
+            _mark(record.xy[row], record.angle[row], int(record.kind[row])) for row in theirs
+        ],
+        "pairs": [[int(a), int(b)] for a, b in found.pairs],
+        "turn_degrees": round(float(np.degrees(found.turn)), 1),
+        "shift_pixels": [round(each, 1) for each in found.shift],
+    }
+
+
+def _mark(xy: np.ndarray, angle: float, kind: int) -> dict[str, object]:
+    return {
+        "x": round(float(xy[0]), 1),
+        "y": round(float(xy[1]), 1),
+        "degrees": round(float(np.degrees(angle)) % 360, 1),
+        "kind": KINDS[kind],
+    }

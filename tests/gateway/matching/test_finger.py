@@ -1,0 +1,237 @@
+"""The plainest engine: loaded whole or not at all, changed one subject at a time, never hurried into a part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from gateway.domain.messages import Modality, ProblemCode, Sample
+from gateway.errors import DeadlineTooShort, EngineUnavailable
+from gateway.matching.engine import (
+    Batch,
+    Change,
+    Engine,
+    EngineStatus,
+    Found,
+    OperatingPoint,
+    Probe,
+    Source,
+)
+from gateway.matching.finger import FingerCodec, FingerEngine, FingerProbe
+from matcher import calibration
+from matcher.finger import synthetic
+from matcher.finger.probe import NothingUsable
+
+POSITIONS = (2, 7)
+PEOPLE = 12
+POINT = OperatingPoint(fpir=0.001, review_fpir=0.01)
+People = Sequence[tuple[int, tuple[Sample, ...]]]
+
+
+def samples(seed: int, number: int = 1) -> tuple[Sample, ...]:
+    person = synthetic.person(seed)
+    return tuple(
+        FingerCodec().sample(
+            synthetic.record(synthetic.impression(person, at, number), at), at, "test"
+        )
+        for at in POSITIONS
+    )
+
+
+def read(engine: Engine, seed: int) -> Probe:
+    return engine.read({f"s[{at}]": one for at, one in enumerate(samples(seed, 2))})
+
+
+def search(
+    engine: Engine, seed: int, limit: int = 5, deadline: Callable[[], float] = lambda: 10.0
+) -> Found:
+    probe = read(engine, seed)
+    engine.prepare(probe)
+    return engine.search(probe, POINT, limit, deadline)
+
+
+class Shelf:
+    """A source of batches of five."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def batches(self, modality: Modality, shard: int, of: int) -> Iterator[Batch]:
+        assert modality is Modality.FINGER
+        for start in range(0, len(self._people), 5):
+            yield [one for one in self._people[start : start + 5] if one[0] % of == shard]
+
+
+class Torn(Shelf):
+    """A source that fails half way."""
+
+    def batches(self, modality: Modality, shard: int, of: int) -> Iterator[Batch]:
+        yield from super().batches(modality, shard, of)
+        raise OSError("the disk is gone")
+
+
+@pytest.fixture(scope="module")
+def everyone() -> People:
+    return [(100 + seed, samples(seed)) for seed in range(PEOPLE)]
+
+
+@pytest.fixture
+def engine(everyone: People) -> FingerEngine:
+    made = FingerEngine()
+    source: Source = Shelf(everyone)
+    made.load(source)
+    return made
+
+
+def test_an_engine_that_is_not_loaded_answers_nothing() -> None:
+    engine: Engine = FingerEngine()
+
+    with pytest.raises(EngineUnavailable):
+        search(engine, 1)
+    with pytest.raises(EngineUnavailable):
+        engine.apply(Change(1))
+    with pytest.raises(EngineUnavailable):
+        engine.rehearse(1)
+    assert engine.status() == EngineStatus(loaded=False, size=0)
+
+
+def test_a_loaded_engine_finds_who_is_enrolled(engine: FingerEngine) -> None:
+    found = search(engine, 3)
+
+    assert engine.status().loaded
+    assert engine.status().size == found.size == PEOPLE
+    assert found.candidates[0][0] == 103
+    assert len(found.candidates) == 5
+    assert [score for _, score in found.candidates] == sorted(
+        (score for _, score in found.candidates), reverse=True
+    )
+
+
+def test_the_threshold_is_that_of_the_gallery_and_the_usable_fingers(engine: FingerEngine) -> None:
+    found = search(engine, 3)
+
+    limit = calibration.threshold(POINT.fpir, PEOPLE, len(POSITIONS))
+    assert (found.threshold, found.calibration) == (limit.score, limit.calibration_id)
+    assert found.fpir_expected == limit.fpir_expected
+    assert found.floor == calibration.threshold(0.01, PEOPLE, len(POSITIONS)).score
+    assert found.threshold == FingerCodec().threshold(POINT.fpir, PEOPLE, len(POSITIONS))
+    probe = read(engine, 3)
+    engine.prepare(probe)
+    assert engine.search(probe, OperatingPoint(0.001), 1, lambda: 1.0).floor is None
+
+
+def test_what_is_destroyed_is_counted_and_empty(engine: FingerEngine) -> None:
+    """IRPR 315.43(2): before it was prepared, after it was searched, and a second time."""
+    unprepared, searched = read(engine, 3), read(engine, 3)
+    engine.prepare(searched)
+    engine.search(searched, POINT, 1, lambda: 1.0)
+    assert isinstance(searched, FingerProbe)
+    assert searched.ready is not None
+    arrays = [minutiae.xy for _, minutiae in searched.minutiae]
+    arrays += [finger.vectors for _, finger in searched.ready.fingers]
+    assert all(array.any() for array in arrays)
+
+    assert engine.destroy(unprepared) == {"records": 2, "minutiae": 2, "templates": 0}
+    assert engine.destroy(searched) == {"records": 2, "minutiae": 2, "templates": 2}
+    assert engine.destroy(searched) == {"records": 0, "minutiae": 0, "templates": 0}
+    assert not any(array.any() for array in arrays)
+
+
+def test_a_poor_finger_is_a_problem_and_the_other_is_searched(engine: FingerEngine) -> None:
+    minutiae = synthetic.impression(synthetic.person(3), 7, 2)
+    few = replace(
+        minutiae,
+        **{name: getattr(minutiae, name)[:3] for name in ("xy", "angle", "kind", "quality")},
+    )
+    poor = FingerCodec().sample(synthetic.record(few, 7), 7, "test")
+    probe = engine.read({"a": samples(3, 2)[0], "b": poor})
+
+    prepared = engine.prepare(probe)
+
+    assert prepared.usable == (2,)
+    assert [(each.position, each.code) for each in prepared.problems] == [
+        (7, ProblemCode.TOO_FEW_MINUTIAE)
+    ]
+    assert engine.search(probe, POINT, 1, lambda: 1.0).candidates[0][0] == 103
+
+
+def test_a_probe_of_another_engine_is_not_searched(engine: FingerEngine) -> None:
+    for use in (engine.prepare, engine.destroy, lambda one: engine.search(one, POINT, 1, float)):
+        with pytest.raises(TypeError):
+            use(Probe())
+    with pytest.raises(TypeError, match="prepared"):
+        engine.search(read(engine, 1), POINT, 1, lambda: 1.0)
+
+
+def test_a_load_that_fails_leaves_nothing_to_search(engine: FingerEngine, everyone: People) -> None:
+    """Half a gallery would answer "no match" for the other half."""
+    broken = replace(samples(1)[0], data=b"FMR\0 20\0 not a record at all")
+    bad = [*everyone, (500, (broken,))]
+
+    with pytest.raises(EngineUnavailable):
+        engine.load(Shelf(bad))
+    assert not engine.status().loaded
+    with pytest.raises(OSError, match="disk"):
+        engine.load(Torn(everyone))
+    assert not engine.status().loaded
+    engine.load(Shelf(everyone))
+    assert engine.status().size == PEOPLE
+
+
+def test_a_change_is_seen_by_the_next_search_and_twice_is_once(engine: FingerEngine) -> None:
+    version = engine.status().version
+    change = Change(900, samples(50))
+
+    engine.apply(change)
+    engine.apply(change)
+
+    assert engine.status().version > version
+    assert engine.status().size == PEOPLE + 1
+    assert search(engine, 50).candidates[0][0] == 900
+    engine.apply(Change(900))
+    engine.apply(Change(900))
+    assert engine.status().size == PEOPLE
+    assert 900 not in dict(search(engine, 50, PEOPLE).candidates)
+
+
+def test_a_bad_change_leaves_the_old_fingers(engine: FingerEngine) -> None:
+    right = samples(3)[0]
+    for bad in (replace(right, data=b"nonsense"), replace(right, position=7)):
+        with pytest.raises(ValueError):
+            engine.apply(Change(103, (bad,)))
+
+    assert search(engine, 3).candidates[0][0] == 103
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 6])
+def test_time_that_runs_out_is_said_and_nothing_partial_is_answered(
+    engine: FingerEngine, allowed: int
+) -> None:
+    left = iter([1.0] * allowed)
+
+    with pytest.raises(DeadlineTooShort):
+        search(engine, 3, 5, lambda: next(left, 0.0))
+
+
+def test_a_probe_without_a_usable_finger_is_not_searched(engine: FingerEngine) -> None:
+    probe = engine.read({})
+
+    assert engine.prepare(probe).usable == ()
+    with pytest.raises(NothingUsable):
+        engine.search(probe, POINT, 5, lambda: 1.0)
+
+
+def test_a_change_does_not_show_records() -> None:
+    assert "FMR" not in repr(Change(1, samples(1)))
+
+
+def test_a_rehearsal_is_timed_and_changes_nothing(engine: FingerEngine) -> None:
+    version = engine.status().version
+
+    taken = engine.rehearse(2)
+
+    assert len(taken) == 2
+    assert all(seconds > 0 for seconds in taken)
+    assert engine.status().version == version
