@@ -13,6 +13,7 @@ A case whose time is over ends the same way without a verdict: DESTRUCTION, ABAN
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,13 +23,14 @@ from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.casework.review_disclosure import ReviewDisclosure
-from gateway.domain.messages import Biometrics, Direction, Outcome, Query, Result
+from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.domain.person import Verdict
-from gateway.errors import UserError
+from gateway.errors import InternalError, UserError
 from gateway.isolated_loop import each
 from gateway.law import query_policy
 from gateway.law.review_policy import conclude
 from gateway.ledger import events, exchange_events
+from gateway.ledger.entry import Leaf
 from gateway.ledger.entry_types import Facts
 from gateway.ledger.exchange_events import Message
 from gateway.ledger.exchange_facts import examination_facts, verdict_facts
@@ -78,7 +80,7 @@ class Reviews:
             now = self.clock()
             self.sequencer.commit(
                 (
-                    exchange_events.destruction(_message(case), self._receipt(), _GONE),
+                    self._gone(case, self._receipt()),
                     exchange_events.review_abandonment(_message(case), case.case, case.due),
                     events.review_alarm(case.case, case.due),
                 ),
@@ -160,7 +162,7 @@ class Reviews:
         facts = {**said, **verdict_facts(outcome, law, found.subject, receipt)}
         self.sequencer.commit(  # (4)
             (
-                exchange_events.destruction(message, receipt, _GONE),
+                self._gone(case, receipt),
                 exchange_events.verdict(message, case.case, facts),
             ),
             (
@@ -234,6 +236,17 @@ class Reviews:
             }
             for kind, position in sorted(probe.keys() & held.keys())
         ]
+
+    def _gone(self, case: Case, receipt: str) -> Leaf:
+        """Return the entry of a destruction; a case that does not open ends too, and says no modality."""
+        with self.database.reader() as reader:
+            whole = reviews.case(reader, case.case) or case  # a list of cases holds no evidence
+        modalities: list[Modality] = []
+        with suppress(InternalError):
+            query = query_payload.read_query(reviews.unseal(self.data_key, whole).payload)
+            samples = query.probe.samples if isinstance(query.probe, Biometrics) else ()
+            modalities = sorted({each.modality for each in samples}, key=lambda each: each.name)
+        return exchange_events.destruction(_message(case), receipt, _GONE, modalities)
 
     def _case(self, name: str) -> Case:
         with self.database.reader() as reader:

@@ -140,7 +140,7 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
         EntryType.ABANDONED: _exchange(
             "| case reason transaction_reference due", f"(?:{_OPERATION}|{_CASE})?"
         ),
-        EntryType.DESTRUCTION: _exchange("destroyed modality", "D-[0-9a-f]{32}"),
+        EntryType.DESTRUCTION: _exchange("destroyed | modality", "D-[0-9a-f]{32}"),
         EntryType.REVIEW: _exchange("due count", _CASE),
         EntryType.VERDICT: _exchange(
             "verdict reason | examiner second_examiner true_outcome disclosed_outcome why subject"

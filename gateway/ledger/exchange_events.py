@@ -6,6 +6,7 @@ their facts is built by `gateway.ledger.exchange_facts`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Literal, NamedTuple, TypeAlias
@@ -93,12 +94,14 @@ def request_abandonment(of: Message, transcript: bytes, operation: Operation) ->
     return build(EntryType.ABANDONED, operation.name, about)
 
 
-def destruction(of: Message, receipt: str, what: str, modality: Modality = Modality.FINGER) -> Leaf:
+def destruction(
+    of: Message, receipt: str, what: str, modalities: Sequence[Modality] = (Modality.FINGER,)
+) -> Leaf:
     """Return the entry that samples and templates are gone, after any outcome (IRPR 315.43(2); ledger 2).
 
     A query that brought a number has one too: whether there were samples is not to be read from frames.
     """
-    facts = written(destroyed=what, modality=modality)
+    facts = written(destroyed=what, modality=modalities or None)
     return build(EntryType.DESTRUCTION, receipt, _exchange(*of), **facts)
 
 

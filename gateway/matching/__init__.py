@@ -1,6 +1,6 @@
-"""The port to biometric engines, and the engine in this process.
+"""The port to biometric engines, one for each modality, and the engine of fingers in this process.
 
-Knows: probe and gallery in, candidates out.
+Knows: samples and gallery in; candidates, threshold and what was destroyed out. Alone with the exercises it meets `matcher`.
 Must not know: SQL, transactions, the law.
-Start reading at: `engine.py`.
+Start reading at: `engine.py`, then `modality.py`.
 """

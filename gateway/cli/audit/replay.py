@@ -24,7 +24,7 @@ from gateway.operations import audit
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
     from gateway.ledger.exchange_history import Told
-    from gateway.ledger.policy_replay import Replayed
+    from gateway.ledger.policy_replay import Past, Replayed
 
 SHOWN = 50  # changed queries printed for eyes; --json has them all
 EPILOG = example(
@@ -144,7 +144,6 @@ def _again(
     from gateway.ledger.policy_replay import again, answered
     from gateway.matching.modality import codec_of
 
-    threshold = codec_of(Modality.FINGER).threshold
     done, skipped = [], 0
     for past in answered(told):
         agreement = proposed or known.get(past.agreement)
@@ -152,10 +151,19 @@ def _again(
             skipped += 1
             continue
         try:
-            done.append(again(past, agreement, threshold))
+            codec = codec_of(_modality(past))
+            done.append(again(past, agreement, codec.threshold))
         except ValueError:
             skipped += 1
     return done, skipped
+
+
+def _modality(past: Past) -> Modality:
+    """Return by what somebody was searched; where a number replaced the samples, no threshold is asked for."""
+    named = past.asked.get("modality") or Modality.FINGER.name
+    if named not in Modality.__members__:
+        raise ValueError("the entry names a modality that we do not know")
+    return Modality[named]
 
 
 def _known(home: Path) -> dict[str, Agreement]:

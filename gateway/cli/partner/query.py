@@ -212,7 +212,8 @@ def _missing(stated: list[str]) -> tuple[Missing, ...]:
     found = []
     for each in stated:
         position, _, why = each.partition("=")
-        if not position.isdigit() or int(position) not in POSITIONS[Modality.FINGER]:
+        known = position.isascii() and position.isdigit()
+        if not known or int(position) not in POSITIONS[Modality.FINGER]:
             raise typer.BadParameter("write POSITION=WHY", param_hint="--missing")
         found.append(Missing(int(position), choice(Presence, why, "--missing")))
     return tuple(found)

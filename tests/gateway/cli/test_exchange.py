@@ -248,6 +248,7 @@ def test_the_outcome_is_readable(run: Any, two: Two, passphrase: Any) -> None:
         (("--finger", "2={good}"), {"purpose": "CURIOSITY"}, 2, "--purpose"),
         (("--finger", "2={good}", "--missing", "4=LOST"), {}, 2, "--missing"),
         (("--finger", "2={good}", "--missing", "x"), {}, 2, "--missing"),
+        (("--finger", "2={good}", "--missing", "\u00b2=BANDAGED"), {}, 2, "--missing"),
         (("--finger", "2={good}", "--deadline", "100"), {}, 2, "deadline"),
         (("--finger", "2={good}"), {"to": "NZL"}, 2, "no party NZL"),
         (("--finger", "2={good}"), {"to": "../CAN"}, 2, "no party"),

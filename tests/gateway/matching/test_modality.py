@@ -209,11 +209,11 @@ def enrolled(permitted: Any, faces: None, people: Any, secret: Any) -> Iterator[
     with Gateway.open(permitted[0], secret) as gateway:
         (status,) = {row.status for row in people.rows(50)}
         row = Row("a", "P-50", 0, "faces-1", record(ANN), status, modality=Modality.FACE)
-        report = gateway.registry.enrol(
+        report = gateway.subjects.registry.enrol(
             [*people.rows(50), row, replace(row, subject="P-51", data=record(BOB))]
         )
         assert (report.enrolled, report.bad) == (4, [])
-        again = gateway.registry.enrol([row, replace(row, data=record(BOB))])
+        again = gateway.subjects.registry.enrol([row, replace(row, data=record(BOB))])
         assert (again.unchanged, [each.reason for each in again.bad]) == (
             1,
             ["face 0 of this subject has another record"],
@@ -261,13 +261,13 @@ def test_the_entry_of_an_enrolment_names_the_modality_of_each_sample(
     with Gateway.open(permitted[0], secret) as gateway:
         committed.clear()
         first = people.rows(50)[0]
-        gateway.registry.enrol([first])
+        gateway.subjects.registry.enrol([first])
         assert "modality" not in facts(committed, EntryType.ENROLLED)
         committed.clear()
         both = replace(people.rows(50)[1], subject="P-52")
         row = Row("a", "P-52", 0, "faces-1", record(ANN), modality=Modality.FACE)
 
-        gateway.registry.enrol([both, row])
+        gateway.subjects.registry.enrol([both, row])
 
     told = facts(committed, EntryType.ENROLLED)
     assert (told["modality"], told["positions"]) == ("FINGER,FACE", f"{both.position},0")

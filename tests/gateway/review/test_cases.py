@@ -14,12 +14,13 @@ from gateway.admin.operation import NotAllowed, Officer
 from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import Ground, Scope, Withholding
-from gateway.errors import AuditUnavailable, UserError
+from gateway.errors import AuditUnavailable, InternalError, UserError
 from gateway.law.query_policy import Settled
 from gateway.ledger.entry import EntryType
 from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
+from gateway.store.casework import reviews
 from gateway.store.casework.reviews import CaseState
 from tests.pages import demand_pages
 
@@ -202,6 +203,35 @@ def test_a_case_out_of_time_is_abandoned_and_never_a_no_match(
     assert self_check.verify_ledger(bench.gateway.home).ok
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_the_entry_of_an_expired_case_names_what_was_destroyed_where_that_can_be_read(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    """A case whose evidence was altered ends in time all the same, and claims nothing of it."""
+    case = bench.pending()
+    if not opens:
+        monkeypatch.setattr(reviews, "unseal", _altered)
+    committed: list[Any] = []
+    commit = bench.gateway.sequencer.commit
+    monkeypatch.setattr(
+        bench.gateway.sequencer,
+        "commit",
+        lambda leaves, effects=(): (committed.extend(leaves), commit(leaves, effects))[1],
+    )
+    bench.clock.move(hours=24)
+
+    assert bench.gateway.casework.reviews.expire() == 1
+
+    (gone,) = [leaf for leaf in committed if leaf.frame.type is EntryType.DESTRUCTION]
+    assert gone.detail["destroyed"] == "sealed query, and the key to it"
+    assert gone.detail.get("modality") == ("FINGER" if opens else None)
+    assert bench.case(case.case).state is CaseState.EXPIRED
+
+
+def _altered(*_: object) -> None:
+    raise InternalError("the evidence of a case does not open: erased, altered or moved")
+
+
 # Attacks ----------------------------------------------------------------------------------------
 
 
@@ -331,9 +361,6 @@ def test_what_ran_out_of_time_while_the_gateway_was_closed_is_abandoned(
 
 
 def test_evidence_of_one_case_does_not_open_as_another(bench: Any) -> None:
-    from gateway.errors import InternalError
-    from gateway.store.casework import reviews
-
     one, other = bench.pending(), bench.pending(seed=2)
 
     with pytest.raises(InternalError):
