@@ -187,7 +187,7 @@ def counts(connection: Connection) -> Counts:
     rows = connection.execute(select(*place, func.count()).group_by(*place).order_by(*place))
     positions: dict[Modality, dict[int, int]] = {}
     for modality, position, count in rows:
-        positions.setdefault(Modality(modality), {})[position] = count
+        positions.setdefault(_modality(modality), {})[position] = count
     total = connection.execute(select(func.count()).select_from(samples)).scalar() or 0
     unknown = select(func.count()).select_from(subjects).where(subjects.c.record.is_(None))
     without = connection.execute(unknown).scalar() or 0
@@ -236,7 +236,7 @@ def iter_records(
 
 
 def _sample(data_key: DataRing, row: Row[Any]) -> Sample:
-    modality = Modality(row.modality)
+    modality = _modality(row.modality)
     try:
         bound = aad(row.label, row.subject_id, row.modality, row.position, row.format)
         data = data_key.open(row.sealed, bound)
@@ -252,6 +252,16 @@ def _sample(data_key: DataRing, row: Row[Any]) -> Sample:
         impression=row.impression,
         data=data,
     )
+
+
+def _modality(number: int) -> Modality:
+    """Return a stored modality; raises InternalError for one that we do not write."""
+    try:
+        return Modality(number)
+    except ValueError:
+        raise InternalError(
+            "the store holds a sample of a modality that this release does not know; install the one that wrote it"
+        ) from None
 
 
 def aad(label: int, subject: int, modality: int, position: int, kind: int) -> bytes:

@@ -315,3 +315,17 @@ def test_an_old_finger_is_nobodys_iris(desk: Desk) -> None:
 
     with pytest.raises(InternalError, match="iris 2"):
         list(iter_records(database, desk.data_key, Modality.IRIS))
+
+
+def test_a_modality_that_no_release_of_ours_wrote_is_named(desk: Desk) -> None:
+    enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
+    desk.close()
+    database = desk.database()
+    pen = database.take_pen()
+    with pen.begin():
+        pen.execute(update(samples).values(modality=9))
+
+    with database.reader() as reader, pytest.raises(InternalError, match="modality"):
+        counts(reader)
+    with database.reader() as reader, pytest.raises(InternalError, match="modality"):
+        samples_of(reader, desk.data_key, "F-1")
