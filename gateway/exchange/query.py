@@ -372,7 +372,9 @@ def _destroy(work: _Work, stages: Stages) -> Leaf:
     counts = work.engine.destroy(work.probe)
     stages.mark("destroy")
     destroyed = ",".join(f"{kind}={count}" for kind, count in counts.items())
-    return exchange_events.destruction(work.message, work.receipt, destroyed, work.engine.modality)
+    return exchange_events.destruction(
+        work.message, work.receipt, destroyed, (work.engine.modality,)
+    )
 
 
 def _deadline(seconds: float) -> Deadline:

@@ -318,7 +318,15 @@ ENTRIES: dict[str, Leaf] = {
     ),
     "enrolment": events.enrolment(
         41,
-        [Sample(Modality.FINGER, 2, RecordFormat.ISO_19794_2_2005, "an extractor", b"")],
+        [
+            Sample(
+                modality=Modality.FINGER,
+                position=2,
+                format=RecordFormat.ISO_19794_2_2005,
+                extractor="an extractor",
+                data=b"",
+            )
+        ],
         STATUS,
         ["status"],
         "padding cut",
