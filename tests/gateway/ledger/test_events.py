@@ -331,6 +331,21 @@ ENTRIES: dict[str, Leaf] = {
         ["status"],
         "padding cut",
     ),
+    "enrolment: another modality": events.enrolment(
+        41,
+        [
+            Sample(
+                modality=Modality.FACE,
+                position=0,
+                format=RecordFormat.ISO_19794_2_2005,
+                extractor="an extractor",
+                data=b"",
+            )
+        ],
+        None,
+        (),
+        "",
+    ),
     "enrolment: status alone": events.enrolment(41, [], STATUS, ["status"], "padding cut"),
     "record_change": events.record_change(
         "alice", 41, (Record(), RECORD), before=["status"], changed=["status", "LAST_NAME"]
