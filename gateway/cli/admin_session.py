@@ -1,7 +1,7 @@
 """How commands of our own people reach the gateway: by its admin listener, or, while it is closed, from inside.
 
 Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
-inside, to a challenge of the office. `perform` is the same act with the same answer. Only making and ending officers
+inside, to a challenge of the office. `perform` is the same operation with the same answer. Only making and ending officers
 can be done without a certificate, while the gateway is stopped, by whoever holds its keys' passphrase.
 
 What takes two persons is proposed under the officer's signature, and done when another has approved it.
@@ -43,7 +43,7 @@ _NOBODY = "say who acts: give --as FOLDER, made by `passerelle staff request`"
 
 
 class TwoNeeded(No):
-    """The act takes two persons, and one came."""
+    """The operation takes two persons, and one came."""
 
 
 Perform = Callable[[str, Mapping[str, object]], dict[str, object]]
@@ -51,43 +51,29 @@ Perform = Callable[[str, Mapping[str, object]], dict[str, object]]
 
 def perform(
     home: Path,
-    act: str,
+    name: str,
     values: Mapping[str, object],
     *,
     officer: Path | None = None,
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> dict[str, object]:
-    """Have one act done and return its answer; raises No, UserError or what the way to the gateway raises.
+    """Have one operation done and return its answer; raises No, UserError or what the way to the gateway raises.
 
     custody   act as who holds the keys' passphrase, at a closed gateway, although an operator's credential is there
     """
-    with at_desk(home, officer=officer, passphrase=passphrase, custody=custody) as do:
-        return do(act, values)
-
-
-def perform_all(
-    home: Path,
-    act: str,
-    values: Mapping[str, object],
-    rows: str,
-    *,
-    officer: Path | None = None,
-    passphrase: Callable[[], bytes] | None = None,
-) -> dict[str, object]:
-    """Have an act that lists in pages done until its last page; return its answer with all `rows`."""
-    with at_desk(home, officer=officer, passphrase=passphrase) as do:
-        return pages(do, act, values, (rows,))
+    with open_session(home, officer=officer, passphrase=passphrase, custody=custody) as do:
+        return do(name, values)
 
 
 def pages(
-    do: Perform, act: str, values: Mapping[str, object], lists: tuple[str, ...]
+    do: Perform, name: str, values: Mapping[str, object], lists: tuple[str, ...]
 ) -> dict[str, object]:
-    """Return the answer of an act with the rows of all its pages, for each of the named lists."""
-    whole = do(act, values)
+    """Return the answer of an operation with the rows of all its pages, for each of the named lists."""
+    whole = do(name, values)
     while whole.get("next_page_token"):
-        page = do(act, {**values, "page_token": whole["next_page_token"]})
-        whole |= {name: [*_rows(whole, name), *_rows(page, name)] for name in lists}
+        page = do(name, {**values, "page_token": whole["next_page_token"]})
+        whole |= {each: [*_rows(whole, each), *_rows(page, each)] for each in lists}
         whole["next_page_token"] = page.get("next_page_token", "")
     return whole
 
@@ -99,32 +85,32 @@ def _rows(answer: Mapping[str, object], name: str) -> list[object]:
 
 def perform_or_propose(
     home: Path,
-    act: str,
+    name: str,
     values: Mapping[str, object],
     *,
     officer: Path | None = None,
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> dict[str, object]:
-    """Have one act done, or, where it takes two persons, propose it; return its answer, or the proposal's.
+    """Have one operation done, or, where it takes two persons, propose it; return its answer, or the proposal's.
 
-    A proposal's answer has the names `proposal`, `plan` and `expires`; `said` tells of it.
+    A proposal's answer has the names `proposal`, `plan` and `expires`; `tell_proposal` tells of it.
     """
     shown = None if custody else credential_of(officer)
-    with at_desk(home, officer=shown, passphrase=passphrase, custody=custody) as do:
+    with open_session(home, officer=shown, passphrase=passphrase, custody=custody) as do:
         try:
-            return do(act, values)
+            return do(name, values)
         except TwoNeeded:
             if shown is None:
                 raise
-        drafted = do("proposals.draft", {"action": act, "values": dict(values)})
+        drafted = do("proposals.draft", {"action": name, "values": dict(values)})
         text = str(drafted["text"])
         signature = shown.proposes(text.encode("ascii")).hex()
         filed = do("proposals.submit", {"text": text, "signature": signature})
         return {"proposal": filed["id"], "plan": drafted["plan"], "expires": filed["expires"]}
 
 
-def said(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool:
+def tell_proposal(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool:
     """Tell of a proposal, where `done` is one, and return whether it was."""
     identifier = done.get("proposal")
     if not isinstance(identifier, str) or "expires" not in done:
@@ -141,14 +127,14 @@ def said(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool
 
 
 @contextmanager
-def at_desk(
+def open_session(
     home: Path,
     *,
     officer: Path | Credential | None = None,
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> Iterator[Perform]:
-    """Stand at the desk of a gateway for several acts.
+    """Yield what has several operations done at a gateway, one after the other.
 
     officer   folder of the credential, or the credential, opened; None for who holds the keys' passphrase
     """
@@ -190,11 +176,11 @@ def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
     from gateway.client.errors import Refused
     from gateway.trust.partners import own_bundle
 
-    with AdminClient(address, shown, own_bundle(home).tls_ca_pem) as desk:
+    with AdminClient(address, shown, own_bundle(home).tls_ca_pem) as client:
 
-        def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
+        def do(name: str, values: Mapping[str, object]) -> dict[str, object]:
             try:
-                return desk.perform(act, values)
+                return client.perform(name, values)
             except Refused as refused:
                 raise _of_ours(refused) from None
 
@@ -213,10 +199,10 @@ def _inside(
 
     with Gateway.open(home, passphrase) as gateway:
 
-        def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
-            if shown is None and act not in CUSTODIAL:
+        def do(name: str, values: Mapping[str, object]) -> dict[str, object]:
+            if shown is None and name not in CUSTODIAL:
                 raise UserError(_NOBODY)
-            if shown is None and not custody and act in FOUNDING:
+            if shown is None and not custody and name in FOUNDING:
                 raise UserError(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
             try:
                 officer = (
@@ -225,7 +211,7 @@ def _inside(
                 return json_values.read(
                     json_values.write(
                         gateway.admin.attend(
-                            officer, act, json_values.read(json_values.write(values))
+                            officer, name, json_values.read(json_values.write(values))
                         )
                     )
                 )

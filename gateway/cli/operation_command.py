@@ -88,7 +88,7 @@ class Call:
             passphrase=self.passphrase,
             custody=self.custody,
         )
-        if admin_session.said(self.context, self.home, {**(beside or {}), **done}):
+        if admin_session.tell_proposal(self.context, self.home, {**(beside or {}), **done}):
             raise typer.Exit(0)
         return done
 
@@ -104,7 +104,7 @@ class Call:
 
         credential   of the officer, where the command opened it already
         """
-        with admin_session.at_desk(
+        with admin_session.open_session(
             self.home, officer=credential or self.officer, passphrase=self.passphrase
         ) as perform:
             yield perform

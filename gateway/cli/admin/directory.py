@@ -180,7 +180,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
     from gateway.client.directory_client import LARGEST
 
     home, officer, passphrase_file = gateway
-    with admin_session.at_desk(
+    with admin_session.open_session(
         home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
     ) as do:
         if signed is not None:

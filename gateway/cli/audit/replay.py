@@ -73,7 +73,7 @@ def replay(
     opening = auditor_key(key, key_passphrase_file)
     from gateway.ledger.sealed_entries import take
 
-    with admin_session.at_desk(
+    with admin_session.open_session(
         home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
     ) as perform:
         entries = _one(perform, number, reason) if number else _all(perform, since, reason)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.cli.admin_session import at_desk, perform, secret_of
+from gateway.cli.admin_session import open_session, perform, secret_of
 from gateway.client import officer_credential
 from gateway.client.channel import explain, open_channel
 from gateway.errors import UserError
@@ -177,7 +177,7 @@ def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, let_in
     folder, operator = door.home.parent / "p8", door.home.parent / "p1"
     let_in(door.home, "P-8", ["auditor"], folder, by=operator)
 
-    with at_desk(door.home, officer=folder) as do:
+    with open_session(door.home, officer=folder) as do:
         assert do("staff.list", {})
         perform(door.home, "staff.end", {"person": "P-8"}, officer=operator)
         with pytest.raises(UserError, match="ask an operator"):
