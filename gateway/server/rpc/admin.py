@@ -1,4 +1,4 @@
-"""The admin listener, for our own people alone: officer certificates of our own authority, one table of acts.
+"""The admin listener, for our own people alone: officer certificates of our own authority, one table of operations.
 
     certificate -> officer    on every call, by the staff table, never from the message
     act, arguments -> answer  through `Administration.attend`, as a command does it while the gateway is closed
@@ -54,7 +54,7 @@ LIMITS = admission.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=6
 
 
 class Admin(admin_pb2_grpc.AdminServiceServicer):
-    """AdminService over the table of acts."""
+    """AdminService over the table of operations."""
 
     def __init__(self, perform: Perform) -> None:
         self._perform = perform

@@ -1,4 +1,4 @@
-"""ReviewService: the acts of examiners, typed; each is the act of the same table."""
+"""ReviewService: the operations of examiners, typed; each is one of the same table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Perform = Callable[[str, Mapping[str, object]], Mapping[str, Any]]  # as whoever
 
 
 class Review(review_pb2_grpc.ReviewServiceServicer):
-    """ReviewService over the table of acts."""
+    """ReviewService over the table of operations."""
 
     def __init__(self, perform: Perform) -> None:
         self._perform = perform
