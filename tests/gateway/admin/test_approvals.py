@@ -379,10 +379,10 @@ def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated
 
 
 class Halting:
-    """A desk whose acts never return."""
+    """A table of operations that never return."""
 
-    def __init__(self, desk: Any, perform: Callable[..., None]) -> None:
-        self.act, self.perform = desk.act, perform
+    def __init__(self, operations: Any, perform: Callable[..., None]) -> None:
+        self.handler, self.perform = operations.handler, perform
 
 
 def test_a_ledger_that_cannot_record_lets_nothing_happen(

@@ -370,7 +370,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, gateway: G
 def test_the_state_that_an_approval_is_bound_to_changes_with_every_key(
     desk: Any, gateway: Gateway
 ) -> None:
-    act = gateway.admin.operations.act(desk.one, "keys.revoke")
+    act = gateway.admin.operations.handler(desk.one, "keys.revoke")
     before = act.state()
     assert act.state() == before
 
