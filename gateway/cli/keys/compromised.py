@@ -14,10 +14,9 @@ import typer
 
 from gateway import calendar_bounds
 from gateway.cli import admin_session, output
-from gateway.cli.admin_session import Perform
 from gateway.cli.operation_command import Call, Yes, command, demand_meant
 from gateway.cli.output import Code
-from gateway.errors import PasserelleError, UserError
+from gateway.errors import PasserelleError
 from gateway.operations.compromise import Affected, Believe, Compromised
 
 SHOWN = 50  # entries printed for eyes; --csv and --json have them all
@@ -66,27 +65,26 @@ def compromised(call: Call, *, since: Since, as_csv: Csv = False, yes: Yes = Fal
     values = {**call.values, "since": since.isoformat()}
     with call.session() as perform:
         if "partner" not in values:
-            demand_meant(perform, "keys.suspend", {"key": values["key"]}, yes=yes)
+            demand_meant(perform, "keys.suspend", {"key": values.get("key")}, yes=yes)
         stopped: dict[str, Any] = perform("keys.compromised", values)
-        about = {name: value for name, value in values.items() if name != "reason"}
-        rows = _all(perform, {**about, "key": stopped["key"]})
+        about = {"key": stopped["key"], "partner": stopped["partner"], "since": values["since"]}
+        found: Any = admin_session.pages(perform, "keys.affected", about, ("entries",))
     stopped |= _proposed(call, stopped)
     code = Code.NO if stopped["why_not"] else Code.DONE
     lines = _stopped(call.home, stopped)
     if as_csv:
         for line in lines:
             output.note(line)
-        _write(rows)
+        _write(found["entries"])
         raise typer.Exit(int(code))
-    _emit(call, stopped, lines, rows, code)
+    _emit(call, stopped, lines, found["entries"], code)
 
 
 def affected(call: Call, *, since: Since, as_csv: Csv = False) -> None:
     """List what the key touched."""
     _demand_one_form(call, as_csv)
     values = {**call.values, "since": since.isoformat()}
-    with call.session() as perform:
-        rows = _all(perform, values)
+    rows = call.perform_all("entries", **values)["entries"]
     if as_csv:
         _write(rows)
         return
@@ -127,14 +125,6 @@ def _proposed(call: Call, stopped: Mapping[str, Any]) -> dict[str, object]:
 def _demand_one_form(call: Call, as_csv: bool) -> None:
     if as_csv and output.manner(call.context).as_json:
         raise typer.BadParameter("one of --csv and --json", param_hint="--csv")
-
-
-def _all(perform: Perform, asked: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Read page after page."""
-    entries = admin_session.pages(perform, "keys.affected", asked, ("entries",))["entries"]
-    if not isinstance(entries, list):
-        raise UserError("the gateway handed no list of entries; is it of this release?")
-    return entries
 
 
 def _stopped(home: Path, stopped: dict[str, Any]) -> list[str]:
