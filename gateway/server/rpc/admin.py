@@ -65,10 +65,10 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
         """Do one act for whoever's officer certificate it is."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        with _told():
+        with _as_refusal():
             values = json_values.read(request.arguments)
         answer = self._perform(request.act, values)
-        with _told():
+        with _as_refusal():
             return admin_pb2.PerformResponse(answer=json_values.write(answer))
 
 
@@ -155,12 +155,12 @@ class AdminListener:
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""
         officer = self._administration.staff.officer(interceptor.caller().certificate)
-        with _told():
+        with _as_refusal():
             return self._administration.attend(officer, act, values)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_refusal() -> Iterator[None]:
     """Say a remedy as the refusal that crosses the wire with its words."""
     try:
         yield
