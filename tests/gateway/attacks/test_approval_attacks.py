@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import NotAllowed, Officer, TwoPersons, never
+from gateway.admin.operation import Act, NotAllowed, Officer, TwoPersons, never
 from gateway.admin.staff import CUSTODY
 from gateway.errors import UserError
 from gateway.operations.declaration import Role
@@ -262,8 +262,9 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
     for act, arguments in (("proposals.approve", yes), ("proposals.draft", wanted)):
         with pytest.raises(NotAllowed):
             desk.gateway.admin.perform(puppet, act, arguments)
-    for name, one in desk.gateway.admin.operations._acts.items():
-        if one.two is not never:
+    for name, one in desk.gateway.admin.operations._handlers.items():
+        two = one.two is not never if isinstance(one, Act) else one.request.declaration.two_persons
+        if two:
             assert one.roles == OPERATORS, name
 
 
