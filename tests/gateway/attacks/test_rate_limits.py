@@ -20,6 +20,7 @@ from gateway.domain.messages import Outcome, Purpose
 from gateway.errors import EngineUnavailable, RateLimited, Refusal, TooManyCalls
 from gateway.law.quota_policy import poor_allowance
 from gateway.ledger.entry import EntryType, decode
+from gateway.server.exchange_listener import ExchangeAccess
 from gateway.server.listener import interceptor
 from gateway.server.listener.admission import ADDRESSES, Admission, Limits, Unidentified
 from gateway.server.listener.connection_limits import address_of
@@ -185,7 +186,9 @@ def test_answers_that_wait_for_their_moment_hold_no_thread(
     configure(homes[0], "calls_per_partner = 12\nworker_threads = 1")
     with serve(*homes) as pair:
         door, forger = pair.serving.exchange.interceptor, people.forger(pair)
-        monkeypatch.setattr(door, "_leaves", lambda _name, _started, now: now + 3600)
+        monkeypatch.setattr(
+            ExchangeAccess, "leaves", lambda _self, _name, _started, now: now + 3600
+        )
         with raw(pair) as channel:
             call = channel.unary_unary(SUBMIT)
             asked = [call.future(octets(forger), timeout=60) for _ in range(12)]
