@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Act, NotAllowed, Officer, TwoPersons, never
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons
 from gateway.admin.staff import CUSTODY
 from gateway.errors import UserError
 from gateway.operations.declaration import Role
@@ -263,8 +263,7 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
         with pytest.raises(NotAllowed):
             desk.gateway.admin.perform(puppet, act, arguments)
     for name, one in desk.gateway.admin.operations._handlers.items():
-        two = one.two is not never if isinstance(one, Act) else one.request.declaration.two_persons
-        if two:
+        if one.request.declaration.two_persons:
             assert one.roles == OPERATORS, name
 
 

@@ -23,7 +23,7 @@ from gateway.server.readiness import Readiness
 ROOT = Path(__file__).resolve().parents[3]
 MOST = 2  # callables of one constructor: as a rule a clock and a source of randomness
 # What is made of functions because it is a table of them, or draws what it is given.
-TABLES = {"Act", "Handler", "ConsoleContext"}
+TABLES = {"Handler", "ConsoleContext"}
 
 
 def constructors() -> Iterator[tuple[str, int]]:
