@@ -17,20 +17,19 @@ from multiprocessing import reduction
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "gateway.server",  # first: it settles which TLS gRPC speaks
-        "gateway.server.lifecycle",
-        "gateway.server.application",
-        "gateway.cli.main",  # and what most commands import once they are typed
-        "gateway.cli.admin.staff",
-        "gateway.cli.home.init",
-        "gateway.cli.home.serve",
-        "gateway.cli.ledger.verify",
-        "typer._adapters",
-    ]
+IMPORTED = (
+    "gateway.server",  # first: it settles which TLS gRPC speaks
+    "gateway.server.lifecycle",
+    "gateway.server.application",
+    "gateway.cli.main",  # and what most commands import once they are typed
+    "gateway.cli.admin.staff",
+    "gateway.cli.home.init",
+    "gateway.cli.home.serve",
+    "gateway.cli.ledger.verify",
+    "typer._adapters",
 )
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(list(IMPORTED))
 
 
 class _Descriptor:
