@@ -124,8 +124,9 @@ def test_records_that_are_not_there_are_an_error_and_not_an_invention(
 @pytest.mark.slow
 def test_a_demo_that_is_told_to_end_leaves_no_server_behind(tmp_path: Path) -> None:
     """`timeout` and orchestrators send SIGTERM; a server without its demo would serve forever."""
-    words = (sys.executable, "-u", "-c", "from gateway.cli.main import app; app()", "demo")
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as demo:
+    words = (sys.executable, "-u", "-c", "from tests.cheap import command; command()", "demo")
+    ours = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=ours) as demo:
         assert demo.stdout is not None
         serving = next(line for line in demo.stdout if "mutual TLS" in line)
         server = int(serving.rsplit(" ", 1)[1])
