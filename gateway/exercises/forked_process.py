@@ -56,6 +56,8 @@ def start(
 ) -> BaseProcess:
     """Start a program, and return its process.
 
+    multiprocessing imports the script that we are in the new process too: it must guard its work by `__name__`.
+
     program       `module:function`, which is called without arguments
     words         what it finds in `sys.argv` after its name
     streams       file descriptors that become its stdin, stdout and stderr; ours stay open
