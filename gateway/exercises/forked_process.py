@@ -100,4 +100,7 @@ def _run(
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     module, _, function = program.partition(":")
-    getattr(importlib.import_module(module), function)()
+    try:
+        getattr(importlib.import_module(module), function)()
+    except KeyboardInterrupt:  # whoever pressed Ctrl-C meant all of us
+        raise SystemExit(130) from None

@@ -127,7 +127,7 @@ class Stage:
 
 
 class Calling(Child):
-    """`python -m gateway.exercises.steady_client`, running; a context manager that leaves no process behind."""
+    """`gateway.exercises.steady_client`, running; a context manager that leaves no process behind."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("gateway.exercises.steady_client")

@@ -1,4 +1,4 @@
-"""One process of askers: `python -m gateway.exercises.load_client`, commanded on stdin, answering on stdout.
+"""One process of askers, commanded on stdin, answering on stdout.
 
 First line in: the plan. First line out: that it is ready. Then for each round a line in (askers, seconds of
 warm-up, seconds that count) and a line out: what was asked while it counted. Each asker is a thread that
@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -165,8 +164,3 @@ def main() -> None:
 def _say(document: object) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main()

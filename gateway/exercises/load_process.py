@@ -10,7 +10,7 @@ from gateway.exercises.load_client import Plan, Round, Spell
 
 
 class Askers(Child):
-    """`python -m gateway.exercises.load_client`, running; a context manager that leaves no process behind."""
+    """`gateway.exercises.load_client`, running; a context manager that leaves no process behind."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("gateway.exercises.load_client")

@@ -1,4 +1,4 @@
-"""One partner that asks without pause: `python -m gateway.exercises.steady_client`, told what to do on stdin.
+"""One partner that asks without pause, told what to do on stdin.
 
 First line in: the plan. First line out: that it is ready. Then it asks, verifies and asks again, until its stdin
 is closed or a line comes; last line out: what came of it. All lines are JSON. It follows the gateway as a partner
@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -123,8 +122,3 @@ def main() -> None:
 def _say(document: object) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main()

@@ -1,4 +1,4 @@
-"""One who presses a gateway from outside: `python -m gateway.exercises.drill.pressure_client`, commanded on stdin.
+"""One who presses a gateway from outside, commanded on stdin.
 
 First line in: the plan. First line out: that it is ready. Second line in: begin. Second line out: that it presses. Then
 it goes on until its stdin is closed or a line comes, and never longer than `LONGEST`; last line out: what came of it, by
@@ -460,8 +460,3 @@ def main() -> None:
 def _say(document: object) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main()

@@ -127,7 +127,7 @@ class Asker:
 
 
 class Pressing(Child):
-    """`python -m gateway.exercises.drill.pressure_client`, running; a context manager that leaves no connection behind."""
+    """`gateway.exercises.drill.pressure_client`, running; a context manager that leaves no connection behind."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("gateway.exercises.drill.pressure_client")
