@@ -68,7 +68,7 @@ def agreements(home: Path, now: datetime) -> Vetted:
 def refused(settings: Settings) -> Barred:
     """Return what this gateway refuses of a partner's keys, as its store has it now."""
     with _reading(settings) as reader:
-        held = blocklist.barred(reader)
+        held = blocklist.list_blocked(reader)
     return lambda party: frozenset(one.kid for one in held if one.party == party)
 
 

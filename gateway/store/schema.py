@@ -73,7 +73,11 @@ leaves = Table(
     Index(None, "type", "time_ms"),
     # Which numbers a partner has used: REQUEST entries alone (type 1, a stable number of the ledger).
     Index(
-        "ix_leaves_request_number", "partner", "transaction_number", sqlite_where=sql("type = 1")
+        "ix_leaves_request_number",
+        "partner",
+        "transaction_number",
+        sqlite_where=sql("type = 1"),
+        postgresql_where=sql("type = 1"),
     ),
 )
 
@@ -431,4 +435,16 @@ sightings = Table(
     text("partner", key=True),
     integer("version"),
     integer("see_ms"),
+)
+
+# What changed that every process over this store follows: numbered from 1, in the order of commits (`change_feed`).
+changes = Table("changes", metadata, integer("number", key=True), text("kind"))
+
+# Which process does a periodic job, and until when it is alone with it (`leases`). No backup holds them.
+leases = Table(
+    "leases",
+    metadata,
+    text("job", key=True),
+    text("owner"),
+    integer("until_ms"),
 )

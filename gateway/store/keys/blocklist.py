@@ -9,11 +9,17 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert, select
 
 from gateway.errors import UserError
+from gateway.store import change_feed
+from gateway.store.change_feed import Change
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
 from gateway.store.times import milliseconds, moment
 
 _PREFIX = "bar/"
+
+
+class AlreadyBlocked(UserError):
+    """The key is refused already, perhaps at the word of somebody in another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +32,34 @@ class BlockedKey:
     actor: str
 
 
-def barred(connection: Connection) -> list[BlockedKey]:
+def list_blocked(connection: Connection) -> list[BlockedKey]:
     """Return everything that is refused."""
     wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
-    return [_bar(row.key, row.value) for row in connection.execute(wanted.order_by(values.c.key))]
+    return [
+        _blocked(row.key, row.value) for row in connection.execute(wanted.order_by(values.c.key))
+    ]
 
 
-def bar(new: BlockedKey) -> tuple[Effect, ...]:
-    """Return what refuses a key; its commit raises UserError where it is refused already."""
+def block(new: BlockedKey) -> tuple[Effect, ...]:
+    """Return what refuses a key in every process; its commit raises AlreadyBlocked where it is refused already."""
     text = json.dumps({"time_ms": milliseconds(new.time), "actor": new.actor}, sort_keys=True)
     row = insert(values).values(key=_key(new.party, new.kid), value=text)
-    return (Effect(row, rows=1, refusal=says(UserError, "this key is refused already")),)
+    refused = Effect(row, rows=1, refusal=says(AlreadyBlocked, "this key is refused already"))
+    return refused, change_feed.announce(Change.BLOCKED_KEY)
 
 
-def lift(party: str, kid: bytes) -> tuple[Effect, ...]:
-    """Return what ends the refusal of a key; its commit raises UserError where there is none."""
+def unblock(party: str, kid: bytes) -> tuple[Effect, ...]:
+    """Return what ends the refusal of a key in every process; its commit raises UserError where there is none."""
     row = delete(values).where(values.c.key == _key(party, kid))
-    return (Effect(row, rows=1, refusal=says(UserError, "this key is not refused")),)
+    believed = Effect(row, rows=1, refusal=says(UserError, "this key is not refused"))
+    return believed, change_feed.announce(Change.BLOCKED_KEY)
 
 
 def _key(party: str, kid: bytes) -> str:
     return f"{_PREFIX}{party}/{kid.hex()}"
 
 
-def _bar(key: str, value: str) -> BlockedKey:
+def _blocked(key: str, value: str) -> BlockedKey:
     party, kid = key.removeprefix(_PREFIX).split("/")
     held = json.loads(value)
     return BlockedKey(party, bytes.fromhex(kid), moment(held["time_ms"]), str(held["actor"]))

@@ -51,6 +51,7 @@ def upgrade() -> None:
         ["partner", "transaction_number"],
         unique=False,
         sqlite_where=sa.text("type = 1"),
+        postgresql_where=sa.text("type = 1"),
     )
     op.execute(
         "INSERT INTO correction_papers (id, partner, direction, sealed)"
