@@ -43,10 +43,10 @@ from gateway.operations.proposals import (
     Submit,
     Withdraw,
 )
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import proposals
 from gateway.store.people.proposals import Kept
-from gateway.store.sqlite import Database
 from gateway.trust.partners import OwnEntry
 from keys import approval, signatures
 from keys.approval import (
@@ -72,7 +72,7 @@ class Approvals:
         party: str,
         operations: OperationRegistry,
         staff: Staff,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         own: OwnEntry,
         clock: Callable[[], datetime],

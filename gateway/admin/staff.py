@@ -29,10 +29,10 @@ from gateway.ledger import events
 from gateway.monitoring import alarms
 from gateway.operations.declaration import Role
 from gateway.operations.staff import ROLES, Add, Collect, End, List, Resume, Suspend
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import staff
 from gateway.store.people.staff import Member
-from gateway.store.sqlite import Database
 from gateway.trust.bundle import fingerprint
 from keys import certificates
 from keys import officer_keys as officers
@@ -59,7 +59,7 @@ class Staff:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         keyset: KeysetInForce,
         clock: Callable[[], datetime],

@@ -25,10 +25,10 @@ from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.operations.agreements import Sign
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Subject
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.partners import OwnEntry
 from gateway.user_files import FileRefused
 from keys import atomic_file
@@ -64,7 +64,7 @@ class ActiveAgreements:
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
         folder: Path,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         keyset: KeysetInForce,
         own: OwnEntry,

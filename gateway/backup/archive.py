@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from gateway import user_files
@@ -26,7 +27,7 @@ from gateway.backup import detail_keys
 from gateway.backup.format import LENGTH_BYTES, MOST_MANIFEST, PIECE, Item, Manifest, Pieces
 from gateway.config import Settings
 from gateway.errors import UserError
-from gateway.store import snapshot
+from gateway.store.address import open_store
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import SealingKey
@@ -55,7 +56,7 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
             raise UserError(f"{part} lies outside {settings.home}; a backup holds the folder alone")
     drafts = tuple(each.with_name(f".{each.name}.{os.getpid()}") for each in (target, apart))
     try:
-        with snapshot.snapshot(settings.store.path) as copy:
+        with closing(open_store(settings.store.path)) as store, store.copy() as copy:
             without = {each.absolute() for each in (target, apart, *drafts)}
             for _ in range(ATTEMPTS):
                 places = _places(settings, copy.database, without)

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway.backup.format import LENGTH_BYTES, PIECE, Manifest, Pieces
-from gateway.store.snapshot import INDEX_BYTES
-from gateway.store.snapshot import LENGTH_BYTES as KEY_LENGTH_BYTES
+from gateway.store.engine import INDEX_BYTES
+from gateway.store.engine import LENGTH_BYTES as KEY_LENGTH_BYTES
 from keys import recovery
 from keys.envelope import OpeningKey
 from keys.errors import OpenRefused

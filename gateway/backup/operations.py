@@ -10,9 +10,9 @@ from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
 from gateway.ledger import events
 from gateway.operations import backup
-from gateway.store import snapshot
+from gateway.store import recovery_recipient
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.key_names import handed_in
 from keys.envelope import SealingKey
 from keys.errors import MalformedKey
@@ -28,7 +28,7 @@ class BackupOperations:
     """The operations on backups: for whom they are sealed, and that one is taken."""
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]
+        self, database: StorageEngine, sequencer: Sequencer, clock: Callable[[], datetime]
     ) -> None:
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
@@ -49,7 +49,7 @@ class BackupOperations:
 
     def _held(self) -> bytes:
         with self._database.reader() as reader:
-            return snapshot.recipient(reader) or b""
+            return recovery_recipient.recipient(reader) or b""
 
     def _show(self, officer: Officer, request: backup.Show) -> Answer:
         del officer, request
@@ -70,7 +70,7 @@ class BackupOperations:
 
     def _recipient(self, officer: Officer, request: backup.Recipient) -> Answer:
         kid = SealingKey(request.public).key_id.hex()
-        effects = snapshot.set_recipient(request.public, self._held() or None)
+        effects = recovery_recipient.set_recipient(request.public, self._held() or None)
         leaf = events.recovery_key(kid, request.reason, officer.facts)
         self._sequencer.commit((leaf,), effects)
         return {"recipient": kid}

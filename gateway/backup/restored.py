@@ -23,9 +23,9 @@ from gateway.ledger.errors import NoteRefused
 from gateway.ledger.merkle import root_at
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from keys import atomic_file
 
 LEAP = 1000  # versions; more than a gateway publishes between a backup and the day it is needed
@@ -52,7 +52,9 @@ class Mark:
     keys: bool = True
 
 
-def compare(database: Database, log: LogIdentity, checkpoints: Iterable[Path]) -> tuple[str, int]:
+def compare(
+    database: StorageEngine, log: LogIdentity, checkpoints: Iterable[Path]
+) -> tuple[str, int]:
     """Return what witnesses saw that this ledger does not hold, in words, and the largest such size.
 
     Raises UserError for a file that is no checkpoint of this ledger.
@@ -85,7 +87,13 @@ def _seen(log: LogIdentity, path: Path) -> Checkpoint:
 
 
 def mark(
-    home: Path, database: Database, made: str, witnessed: int, reason: str, *, keys: bool = True
+    home: Path,
+    database: StorageEngine,
+    made: str,
+    witnessed: int,
+    reason: str,
+    *,
+    keys: bool = True,
 ) -> None:
     """Do (3)."""
     with database.reader() as reader:

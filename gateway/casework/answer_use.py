@@ -180,7 +180,7 @@ class AnswerUse:
             self._files.sequencer.commit((_destroyed(query, officer, request.reason),), (gone,))
         except InProgress:
             raise UserError(_TOUCHED) from None
-        self._files.sequencer.tidy()  # what was erased leaves the journal too
+        self._files.sequencer.forget_traces()  # what was erased leaves the journal too
         return query_state(self._find(request.number, request.partner))
 
     def _find(self, number: str, partner: str) -> OutboundQuery:

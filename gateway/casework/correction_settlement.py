@@ -25,8 +25,8 @@ from gateway.ledger.exchange_events import Corrected
 from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.correction_lifecycle import Act, Correction
 from gateway.store.effects import Effect
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.wire import correction_payload as wire
 from gateway.wire.received_fields import codes_in, unfolded
@@ -37,7 +37,7 @@ from keys.data_encryption import DataRing
 class Files:
     """What the acts about corrections and outbound queries use; `clock` and `random` are the edge."""
 
-    database: Database
+    database: StorageEngine
     sequencer: Sequencer
     data_key: DataRing
     clock: Callable[[], datetime]
@@ -89,7 +89,7 @@ def settle_due(files: Files, partner: str = "") -> int:
     return settled
 
 
-def _decidable(database: Database, partner: str) -> Iterator[Correction]:
+def _decidable(database: StorageEngine, partner: str) -> Iterator[Correction]:
     after: corrections.Key | None = None
     while True:
         with database.reader() as reader:

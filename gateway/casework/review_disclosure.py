@@ -15,8 +15,8 @@ from gateway.law.agreement import AgreementsInForce
 from gateway.law.query_policy import Found, Settled, may_answer, settle
 from gateway.store.casework import withholdings
 from gateway.store.casework.reviews import Evidence
+from gateway.store.engine import StorageEngine
 from gateway.store.people.person_records import StoredPeople
-from gateway.store.sqlite import Database
 from gateway.wire import query_payload, signed_envelope
 
 
@@ -26,7 +26,7 @@ class ReviewDisclosure:
 
     agreements: AgreementsInForce
     people: StoredPeople
-    database: Database
+    database: StorageEngine
     clock: Callable[[], datetime]
 
     def settled(self, evidence: Evidence, opened: datetime) -> Settled:

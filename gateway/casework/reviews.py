@@ -38,10 +38,10 @@ from gateway.matching.modality import codec_of
 from gateway.operations import review
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import transactions
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
-from gateway.store.sqlite import Database
 from gateway.wire import query_payload
 from keys.data_encryption import DataRing
 
@@ -54,7 +54,7 @@ _GONE = "sealed query, and the key to it"
 class Reviews:
     """The cases, and the acts on them. `disclosure` asks the law of today whether a candidate may be shown."""
 
-    database: Database
+    database: StorageEngine
     sequencer: Sequencer
     data_key: DataRing
     clock: Callable[[], datetime]
@@ -183,7 +183,7 @@ class Reviews:
     def _tidy(self) -> None:
         """Empty the WAL of what was erased; where a reader is in the way, the next round does it."""
         if self._untidy:
-            self._untidy = not self.sequencer.tidy()
+            self._untidy = not self.sequencer.forget_traces()
 
     def _settled(
         self,

@@ -19,9 +19,9 @@ from gateway.ledger.entry import Leaf
 from gateway.operations import decisions
 from gateway.store.casework import withholdings
 from gateway.store.casework.withholdings import EVERYBODY, Decision
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
-from gateway.store.sqlite import Database
 
 
 class WithholdingOperations:
@@ -29,7 +29,7 @@ class WithholdingOperations:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
         random: Callable[[int], bytes],

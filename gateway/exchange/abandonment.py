@@ -14,14 +14,14 @@ from gateway.errors import InProgress
 from gateway.isolated_loop import each
 from gateway.ledger import exchange_events
 from gateway.ledger.exchange_events import Message
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import transactions
 from gateway.store.exchange.replay import Orphan
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 
 
 def sweep(
-    database: Database,
+    database: StorageEngine,
     sequencer: Sequencer,
     now: datetime,
     running: Callable[[], Container[tuple[str, bytes]]] = frozenset,

@@ -12,8 +12,8 @@ from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
 from gateway.ledger.exchange_facts import operation_facts
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import quotas
-from gateway.store.sqlite import Database
 from gateway.telemetry import Stages
 from gateway.trust.partners import OwnEntry
 from gateway.wire import query_payload
@@ -63,7 +63,7 @@ class GetQuota:
     def __init__(
         self,
         agreements: AgreementsInForce,
-        database: Database,
+        database: StorageEngine,
         clock: Callable[[], datetime],
     ) -> None:
         self._agreements = agreements

@@ -12,7 +12,7 @@ from gateway.domain.person import Record
 from gateway.law.query_policy import Decided
 from gateway.matching.engine import Engine
 from gateway.store.casework import withholdings
-from gateway.store.sqlite import Database
+from gateway.store.engine import StorageEngine
 from keys.data_encryption import DataRing
 
 
@@ -39,7 +39,7 @@ class ExchangeContext:
 
     engines: Mapping[Modality, Engine]
     people: People
-    database: Database
+    database: StorageEngine
     data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]

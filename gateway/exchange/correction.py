@@ -34,8 +34,8 @@ from gateway.ledger.entry import EntryType
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.casework.corrections import Bounds
 from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import transactions
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.telemetry import Stages
 from gateway.wire import correction_payload as wire
@@ -61,7 +61,7 @@ _HELD = (
 class CorrectionContext:
     """What the operations of this module use; `clock` is the edge."""
 
-    database: Database
+    database: StorageEngine
     data_key: DataRing
     clock: Callable[[], datetime]
 

@@ -67,10 +67,10 @@ from gateway.exchange.refusal_counter import Copies, RefusalCounter, RefusalStan
 from gateway.law.agreement import AgreementsInForce
 from gateway.law.query_policy import may_answer_header
 from gateway.ledger.entry import Leaf
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import transactions
 from gateway.store.exchange.seen_versions import Sightings
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.partners import Directory, OwnEntry
 from gateway.wire import signed_envelope
 from gateway.wire.decoding import NOT_HERE
@@ -99,7 +99,7 @@ class PipelineServices:
     keyset: KeysetInForce
     directory: Directory
     agreements: AgreementsInForce
-    database: Database
+    database: StorageEngine
     sequencer: Sequencer
     limits: Limits
     clock: Callable[[], datetime]

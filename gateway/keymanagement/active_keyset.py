@@ -23,9 +23,9 @@ from gateway.errors import AuditUnavailable, UserError
 from gateway.keymanagement import adoption, bundle_renewal, custody_setting
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import kek_custody, reencryption, rotations
 from gateway.store.ledger.sequencer import Effect, Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
 from gateway.trust.partners import own_bundle
@@ -73,7 +73,7 @@ class ActiveKeyset:
         home: Path,
         file: Path,
         in_force: KeysetInForce,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
         watchdog: Watchdog,

@@ -20,10 +20,10 @@ from gateway.errors import UserError
 from gateway.law.agreement import Agreement
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Adopted, KeyStanding, Subject
 from gateway.store.ledger.sequencer import Effect, Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.partners import PartyBundle
 from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
@@ -47,7 +47,7 @@ def entry(bundle: PartyBundle) -> Entry:
 
 
 def adopt(
-    database: Database,
+    database: StorageEngine,
     sequencer: Sequencer,
     *,
     keyset: Keyset,
@@ -96,7 +96,7 @@ class PartnerRegister:
     """
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, own: str, clock: Callable[[], datetime]
+        self, database: StorageEngine, sequencer: Sequencer, own: str, clock: Callable[[], datetime]
     ) -> None:
         self._database = database
         self._sequencer = sequencer

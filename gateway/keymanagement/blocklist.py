@@ -12,10 +12,10 @@ from datetime import datetime
 
 from gateway.ledger.entry import Leaf
 from gateway.store import change_feed
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import blocklist
 from gateway.store.keys.blocklist import AlreadyBlocked, BlockedKey
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 
 Refused = Mapping[str, frozenset[bytes]]  # by party: key ids, pins of leaves and of authorities
 
@@ -27,7 +27,7 @@ class Blocklist:
     again; the other way round a stolen key would be believed for as long as the disk is full.
     """
 
-    def __init__(self, database: Database, sequencer: Sequencer) -> None:
+    def __init__(self, database: StorageEngine, sequencer: Sequencer) -> None:
         self._database, self._sequencer = database, sequencer
         self._copy: tuple[int, Refused] = (-1, {})  # as of which change; replaced whole, so no lock
         self._lock = threading.Lock()  # of who changes what is refused

@@ -30,9 +30,9 @@ from gateway.keymanagement.transitions import named
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.operations import compromise
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.affected_entries import Affected, iter_affected
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust import key_names
 from gateway.trust.bundle import MalformedBundle
 from gateway.trust.key_names import WHOLE, Identified, among, spelt
@@ -78,7 +78,7 @@ class CompromiseOperations:
         directory: Directory,
         blocklist: Blocklist,
         shown: ShownCertificates,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
     ) -> None:

@@ -19,8 +19,8 @@ from gateway.keymanagement import adoption, custody_setting
 from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.ledger import events
 from gateway.operations.custody import Rewrap, Show
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import adopted_versions
-from gateway.store.sqlite import Database
 from keys import atomic_file, custody_pkcs11, custody_rewrap, keyset_file
 from keys.custody import SCHEME_FILE, Custody, create_custody, open_custody
 from keys.errors import DamagedFile, KeysError
@@ -132,7 +132,7 @@ def read_secret(file: Path) -> bytes:
     return secret
 
 
-def recover(settings: Settings, database: Database, passphrase: Callable[[], bytes]) -> str:
+def recover(settings: Settings, database: StorageEngine, passphrase: Callable[[], bytes]) -> str:
     """Put the last good keyset in the place of a damaged one; return the date of its newest change.
 
     (1) the file in place is damaged indeed, and nobody else has the gateway open
@@ -142,9 +142,14 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
 
     Raises UserError, and what loading raises.
     """
+    with (
+        database.stopped()
+    ):  # (1) raises UserError while the gateway serves; until (4) none can begin to
+        return _recover(settings, database, passphrase)
+
+
+def _recover(settings: Settings, database: StorageEngine, passphrase: Callable[[], bytes]) -> str:
     file = settings.keys.keyset
-    database.take_pen()  # (1) raises UserError while the gateway serves
-    database.release_pen()
     custody = open_custody(settings.keys.custody, passphrase)
     try:
         Keyset.load(file, custody)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from gateway import telemetry
 from gateway.errors import PasserelleError
 from gateway.ledger import events
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import reencryption
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing, tag_of
 from keys.errors import KeysError
 from keys.keyset import Keyset, KeysetInForce
@@ -29,7 +29,7 @@ class Reencryption:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         ring: DataRing,
         keyset: KeysetInForce,

@@ -20,12 +20,12 @@ from gateway.keymanagement.active_keyset import ActiveKeyset, Decide, PublishedD
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.monitoring import alarms
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import seen_versions
 from gateway.store.exchange.seen_versions import Sighting
 from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
 from gateway.store.ledger.sequencer import Effect, Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_roles import WAYS
 from gateway.trust.partners import Directory, own_bundle
@@ -56,7 +56,7 @@ class KeyRotation:
         self,
         active_keyset: ActiveKeyset,
         directory: Directory,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
         published: PublishedDirectory,

@@ -14,10 +14,10 @@ from gateway.errors import UserError
 from gateway.ledger import events
 from gateway.ledger.sealed_entries import hand
 from gateway.operations.audit import Queries, Read, Reconcile, State, Transaction
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import related_entries
 from gateway.store.ledger.related_entries import StoredEntry
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 
 PAGE = 200  # entries of one answer; each is at most 6 KB
 
@@ -25,7 +25,7 @@ PAGE = 200  # entries of one answer; each is at most 6 KB
 class AuditAccess:
     """Where entries are read."""
 
-    def __init__(self, database: Database, sequencer: Sequencer) -> None:
+    def __init__(self, database: StorageEngine, sequencer: Sequencer) -> None:
         self._database = database
         self._sequencer = sequencer
 

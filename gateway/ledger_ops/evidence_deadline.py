@@ -17,7 +17,7 @@ from gateway import telemetry
 from gateway.errors import EvidenceOverdue
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.store import alarms
-from gateway.store.sqlite import Database
+from gateway.store.engine import StorageEngine
 
 PREFIX: Final = "EVIDENCE_"  # of the alarms' names
 _NAME: Final = re.compile(
@@ -27,7 +27,7 @@ _NAME: Final = re.compile(
 _log = telemetry.logger("evidence")
 
 
-def late_in(database: Database) -> dict[str, datetime]:
+def late_in(database: StorageEngine) -> dict[str, datetime]:
     """Return what is late by the raised alarms, and since when."""
     with database.reader() as reader:
         raised = alarms.raised_since(reader)
@@ -45,7 +45,7 @@ class EvidenceDeadline:
     time that they are not; also where the kind is switched off, since an alarm may be raised from before.
     """
 
-    def __init__(self, database: Database, standing: LatchedAlarms, limit: timedelta) -> None:
+    def __init__(self, database: StorageEngine, standing: LatchedAlarms, limit: timedelta) -> None:
         """Prepare; what was late when the gateway was last open still is.
 
         limit   how long something may be late before nothing is answered

@@ -14,13 +14,13 @@ from gateway.ledger.signed_note import Checkpoint
 from gateway.ledger.tiles import CHECKPOINT, TilePath
 from gateway.ledger.verify import Finding, Place, Severity
 from gateway.ledger_ops.tile_publisher import LOCK, TEMPORARY, contents
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
-from gateway.store.sqlite import Database
 
 REMEDY: Final = "→ passerelle ledger publish"
 
 
-def check(folder: Path, database: Database, log: LogIdentity) -> Iterator[Finding]:
+def check(folder: Path, database: StorageEngine, log: LogIdentity) -> Iterator[Finding]:
     """Yield what is wrong with the files of a ledger; nothing where none was ever published.
 
     (1) The checkpoint is ours, and its tree is the beginning of the rows' tree.
@@ -49,7 +49,7 @@ def check(folder: Path, database: Database, log: LogIdentity) -> Iterator[Findin
 
 
 def _checkpoint(
-    database: Database, log: LogIdentity, raw: bytes, size: int
+    database: StorageEngine, log: LogIdentity, raw: bytes, size: int
 ) -> tuple[Finding | None, int]:
     """Return what is wrong with the published checkpoint, and how many entries its tiles can be held against."""
     try:
@@ -72,7 +72,7 @@ def _checkpoint(
     return None, found.size
 
 
-def _tile(folder: Path, database: Database, path: TilePath) -> Iterator[Finding]:
+def _tile(folder: Path, database: StorageEngine, path: TilePath) -> Iterator[Finding]:
     name = path.format()
     first = path.first << path.height
     octets = _read(folder / name)
@@ -110,12 +110,12 @@ def _index(path: TilePath, octets: bytes, wanted: bytes) -> int:
     return path.first + path.width - 1
 
 
-def _size(database: Database) -> int:
+def _size(database: StorageEngine) -> int:
     with database.reader() as reader:
         return stored_ledger.extent(reader)[0]
 
 
-def _others(folder: Path, database: Database, expected: set[str]) -> Iterator[Finding]:
+def _others(folder: Path, database: StorageEngine, expected: set[str]) -> Iterator[Finding]:
     """Yield what is wrong with files that the published checkpoint does not call for."""
     known = expected | {CHECKPOINT, LOCK}
     found = sorted(folder.rglob("*"))

@@ -29,8 +29,8 @@ from gateway.ledger.errors import AuditFault
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint
 from gateway.ledger.tiles import CHECKPOINT, TilePath, Tiles
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
-from gateway.store.sqlite import Database
 from keys import atomic_file
 
 LOCK: Final = ".lock"
@@ -45,7 +45,7 @@ class AnotherPublishes(UserError):
     """Another process publishes the same files; it will be done in a moment."""
 
 
-def contents(database: Database, path: TilePath) -> bytes:
+def contents(database: StorageEngine, path: TilePath) -> bytes:
     """Return the bytes of a tile as the rows give them; raises InternalError at a gap."""
     start, stop = path.first, path.first + path.width
     if path.level is not None:
@@ -75,7 +75,7 @@ class Publisher:
     def __init__(
         self,
         folder: Path,
-        database: Database,
+        database: StorageEngine,
         log: Callable[[], LogIdentity],
         *,
         observe: Callable[[str], None] = lambda _: None,

@@ -25,9 +25,9 @@ from gateway.ledger import timestamp as stamp
 from gateway.ledger.timestamp import SKEW, StampRefused
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.operations.ledger import Stamp
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 
 NAME: Final = "STAMPS"  # of what is late
 REASON: Final = 200  # characters of why, as the alarm's entry holds it
@@ -49,7 +49,7 @@ class Timestamps:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         deadline: EvidenceDeadline,
         clock: Callable[[], datetime],

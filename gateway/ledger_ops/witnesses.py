@@ -42,9 +42,9 @@ from gateway.ledger.witness_policy import MAX_POLICY, NONE, Policy, PolicyRefuse
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.operations.ledger import AddCosignature, ListWitnesses
 from gateway.store.effects import Effect
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.store.times import moment
 from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, OwnEntry
@@ -72,7 +72,7 @@ class Witnesses:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         directory: Directory,
         *,

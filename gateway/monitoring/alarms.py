@@ -17,8 +17,8 @@ from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.store import alarms
 from gateway.store.alarms import AlarmStands
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Effect, Sequencer
-from gateway.store.sqlite import Database
 
 _log = telemetry.logger("alarms")
 
@@ -27,7 +27,7 @@ class LatchedAlarms:
     """Raises and clears alarms by name, each once, across restarts."""
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]
+        self, database: StorageEngine, sequencer: Sequencer, clock: Callable[[], datetime]
     ) -> None:
         self._database, self._sequencer, self._clock = database, sequencer, clock
 

@@ -18,8 +18,8 @@ from gateway.isolated_loop import each
 from gateway.ledger import events
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.monitoring.expiry import Expiring, Level, Told, of_partner, outlook
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.trust.partners import Directory
 
 PREFIX = "EXPIRY/"
@@ -45,7 +45,7 @@ class ExpiryAlerts:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
         sources: Sequence[Source] = (),

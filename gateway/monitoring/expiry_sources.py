@@ -9,9 +9,9 @@ from datetime import datetime
 from gateway.law.agreement import AgreementsInForce
 from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import kek_custody
 from gateway.store.people import staff
-from gateway.store.sqlite import Database
 from keys.keyset import KeysetInForce
 
 
@@ -32,7 +32,7 @@ class KekEnd:
     """The key above our keys."""
 
     keyset: KeysetInForce
-    database: Database
+    database: StorageEngine
 
     def expiring(self, now: datetime) -> Iterator[Expiring]:
         """Yield it, by when it came into use."""
@@ -46,7 +46,7 @@ class KekEnd:
 class StaffEnds:
     """The officer certificates of our people."""
 
-    database: Database
+    database: StorageEngine
 
     def expiring(self, now: datetime) -> Iterator[Expiring]:
         """Yield those in force at `now`."""

@@ -15,9 +15,9 @@ from gateway.law.agreement import Agreement, AgreementsInForce
 from gateway.law.quota_policy import Counter, counters
 from gateway.ledger import events
 from gateway.monitoring.alarms import LatchedAlarms
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import quotas
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 
 _PREFIX = "QUOTA/"
 
@@ -29,7 +29,7 @@ class QuotaAlerts:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         agreements: AgreementsInForce,
         clock: Callable[[], datetime],

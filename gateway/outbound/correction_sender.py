@@ -30,8 +30,8 @@ from gateway.store.casework import corrections
 from gateway.store.casework.corrections import Papers
 from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase, step
 from gateway.store.effects import Effect
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.trust.partners import UnknownParty
 from gateway.wire import correction_payload as wire
@@ -48,7 +48,7 @@ class SenderContext:
     """What carrying needs; `clock` is the edge."""
 
     transports: Transports
-    database: Database
+    database: StorageEngine
     sequencer: Sequencer
     data_key: DataRing
     clock: Callable[[], datetime]

@@ -20,9 +20,9 @@ from gateway.law.query_policy import Decided
 from gateway.store.casework import issued_numbers, withholdings
 from gateway.store.casework.recipients import Recipient
 from gateway.store.effects import Effect
+from gateway.store.engine import StorageEngine
 from gateway.store.exchange import quotas, transactions
 from gateway.store.exchange.quotas import Claims
-from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing
 
 
@@ -31,7 +31,7 @@ class OutboundPermissions:
     """Our own law for what leaves, asked at the moment that it leaves."""
 
     party: str
-    database: Database
+    database: StorageEngine
     data_key: DataRing
     agreements: AgreementsInForce
     clock: Callable[[], datetime]

@@ -19,13 +19,12 @@ from gateway.law.agreement import AgreementsInForce
 from gateway.law.retention_policy import RULES, RetentionClass, schedule_of
 from gateway.ledger import events
 from gateway.ledger.crypto_shredding import CLASS_OF, Erased
-from gateway.store import snapshot
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.retention import due_data, holds
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.due_data import Item, Key, Moved
 from gateway.store.retention.holds import Hold
-from gateway.store.sqlite import Database
 from gateway.watchdog import Watchdog
 from keys.data_encryption import DataRing
 
@@ -81,7 +80,7 @@ class Retention:
 
     def __init__(  # noqa: PLR0917 - an erasure needs all of these
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         data_key: DataRing,
         agreements: AgreementsInForce,
@@ -113,9 +112,9 @@ class Retention:
     def _tidied(self, done: Run) -> None:
         if done.erased:
             self._traces = self._traces or self._clock()
-        if self._traces and any(self._sequencer.tidy() for _ in range(TIDYINGS)):
+        if self._traces and any(self._sequencer.forget_traces() for _ in range(TIDYINGS)):
             self._traces = None
-        snapshot.sweep(self._database.path.parent)
+        self._database.sweep_copies()
 
     def survey(self) -> tuple[DueItems, ...]:
         """Return what each data class holds now."""

@@ -14,11 +14,11 @@ from gateway.errors import UserError
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.operations.retention import REFERENCES, Holds, Place, Release
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
 from gateway.store.retention import holds
 from gateway.store.retention.holds import Hold
-from gateway.store.sqlite import Database
 
 _NAMING = frozenset({HoldKind.PERSON, HoldKind.TRANSACTION})
 
@@ -28,7 +28,7 @@ class HoldOperations:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
         random: Callable[[int], bytes],

@@ -17,8 +17,8 @@ from gateway.law.retention_policy import ROUNDS_SILENT, RetentionClass
 from gateway.ledger import events
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.retention.erasure import Retention
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.store.sqlite import Database
 
 TURN = (
     20  # rounds between two turns of erasing: ten minutes, one entry a class and turn at most times
@@ -36,7 +36,7 @@ class RetentionWatchdog:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         retention: Retention,
         clock: Callable[[], datetime],

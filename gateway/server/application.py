@@ -41,8 +41,8 @@ from gateway.server.services import (
     RetentionServices,
     SubjectServices,
 )
+from gateway.store.address import open_store
 from gateway.store.ledger.sequencer import Observer, Sequencer
-from gateway.store.sqlite import open_store
 from gateway.store.times import utc_now
 from gateway.trust.partners import OwnEntry
 from gateway.watchdog import Watchdog

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from gateway.directory.publication import of_files
 from gateway.errors import PasserelleError
 from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring, Keys, Level, Told
+from gateway.store.address import open_store
+from gateway.store.engine import Reader
 from gateway.store.keys import adopted_versions, blocklist, kek_custody
 from gateway.store.people import staff
-from gateway.store.sqlite import Reader, open_store
 from gateway.trust.configured import directory_of
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
 from gateway.trust.partners import Barred, own_bundle
@@ -84,9 +85,5 @@ def _members(settings: Settings) -> list[staff.Member]:
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[Reader]:
-    database = open_store(settings.store.path)
-    try:
-        with database.reader() as reader:
-            yield reader
-    finally:
-        database.close()
+    with closing(open_store(settings.store.path)) as database, database.reader() as reader:
+        yield reader

@@ -20,9 +20,9 @@ from gateway.ledger.archive import MOST_DOCUMENT, Held, Manifest
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.merkle import Frontier
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger, witness_evidence
 from gateway.store.people import subjects
-from gateway.store.sqlite import open_store
 from gateway.trust.partners import own_bundle
 
 THINNED = 1024  # entries; of the checkpoints of so many, the last is exported, and each that others signed

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from gateway.backup.format import Manifest
 from gateway.errors import UserError
 from gateway.server import self_check
 from gateway.server.application import Gateway
-from gateway.store import snapshot
-from gateway.store.sqlite import open_store
+from gateway.store.address import open_store
+from gateway.store.ledger import detail_keys as stored_keys
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import OpeningKey
@@ -104,22 +104,27 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> Manifest:
 
 def _keyed(file: Path, key: OpeningKey, manifest: Manifest, draft: Path, *, without: bool) -> bool:
     """Bring the keys to details back, unless they are left behind; return whether they are there."""
-    store, apart = config.load(draft).store.path, detail_keys.beside(file)
-    if not store.is_file() or not snapshot.keyless(store):
-        return True  # nothing is sealed in it, or it was made when backups had these keys inside
-    if without:
-        return False
-    if not apart.is_file():
-        raise UserError(
-            f"{apart} is missing: the keys to what auditors read. Put it beside the backup; or, where it was"
-            " destroyed, go on with --without-detail-keys, which is recorded"
-        )
-    try:
-        snapshot.unpart(store, detail_keys.read(apart, key, manifest))
-    except OpenRefused:
-        raise UserError(
-            f"{apart} is altered, cut off, or belongs to another backup; nothing of it is used"
-        ) from None
+    apart = detail_keys.beside(file)
+    with closing(open_store(config.load(draft).store.path)) as store:
+        with store.reader() as reader:
+            missing = stored_keys.all_missing(reader)
+        if not missing:
+            return (
+                True  # nothing is sealed in it, or it was made when backups had these keys inside
+            )
+        if without:
+            return False
+        if not apart.is_file():
+            raise UserError(
+                f"{apart} is missing: the keys to what auditors read. Put it beside the backup; or, where it was"
+                " destroyed, go on with --without-detail-keys, which is recorded"
+            )
+        try:
+            stored_keys.put_back(store, detail_keys.read(apart, key, manifest))
+        except OpenRefused:
+            raise UserError(
+                f"{apart} is altered, cut off, or belongs to another backup; nothing of it is used"
+            ) from None
     return True
 
 
@@ -139,8 +144,7 @@ def _compared(
     draft: Path, made: str, checkpoints: Sequence[Path], accept_loss: str, *, keys: bool
 ) -> str:
     settings = config.load(draft)
-    database = open_store(settings.store.path)
-    try:
+    with closing(open_store(settings.store.path)) as database:
         lost, witnessed = restored.compare(database, own_bundle(draft).log, checkpoints)
         if lost and not accept_loss:
             raise UserError(
@@ -149,6 +153,4 @@ def _compared(
             )
         reason = accept_loss if lost else ""
         restored.mark(draft, database, made, witnessed, reason, keys=keys)
-    finally:
-        database.close()
     return lost

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -31,10 +32,11 @@ from gateway.monitoring.expiry import Level, Told
 from gateway.server import expiry_of_folder, settings_check
 from gateway.server.listener import file_descriptors
 from gateway.server.process_hardening import swap_in_use
+from gateway.store.address import open_store
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger, verification, witness_evidence
 from gateway.store.people import subjects
 from gateway.store.people.subjects import Counts
-from gateway.store.sqlite import Database, open_store
 from gateway.trust.configured import directory_of
 from gateway.trust.partners import own_bundle
 from keys import certificates, rotation_schedule, selftest
@@ -63,12 +65,8 @@ class Check:
 
 def stats(home: Path) -> Counts:
     """Return how many people and records are enrolled, by finger position."""
-    database = open_store(config.load(home).store.path)
-    try:
-        with database.reader() as reader:
-            return subjects.counts(reader)
-    finally:
-        database.close()
+    with closing(open_store(config.load(home).store.path)) as database, database.reader() as reader:
+        return subjects.counts(reader)
 
 
 def verify_ledger(home: Path, *, keys: bool = True, files: bool = True) -> Report:
@@ -79,18 +77,15 @@ def verify_ledger(home: Path, *, keys: bool = True, files: bool = True) -> Repor
     """
     settings = config.load(home)
     log = own_bundle(home).log
-    database = open_store(settings.store.path)
-    try:
+    with closing(open_store(settings.store.path)) as database:
         witnesses = witnesses_of(settings)
         report = verification.verify(database, log, keys=keys, witnesses=witnesses)
         stamps = _stamps(settings, database, log)
         tiles = published_check.check(settings.evidence.tiles, database, log) if files else ()
         return replace(report, findings=(*report.findings, *tiles, *stamps))
-    finally:
-        database.close()
 
 
-def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterator[Finding]:
+def _stamps(settings: Settings, database: StorageEngine, log: LogIdentity) -> Iterator[Finding]:
     """Yield what is wrong with the time stamps; a notice where no authority to trust was named."""
     with database.reader() as reader:
         tokens = witness_evidence.every_token(reader)
@@ -115,12 +110,8 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
 
 def destruction(home: Path, identifier: str) -> bytes:
     """Return the file of a destruction receipt; raises UserError where the ledger has no such entry."""
-    database = open_store(config.load(home).store.path)
-    try:
-        with database.reader() as reader:
-            found = stored_ledger.destruction(reader, identifier)
-    finally:
-        database.close()
+    with closing(open_store(config.load(home).store.path)) as database, database.reader() as reader:
+        found = stored_ledger.destruction(reader, identifier)
     if found is None:
         raise UserError("the ledger has no such destruction; the answer to the query names it, D-…")
     return write(identifier, found)
@@ -275,12 +266,8 @@ def _agreements(home: Path, now: datetime) -> str:
 
 
 def _store(settings: Settings) -> str:
-    database = open_store(settings.store.path)
-    try:
-        report = database.report()
-    finally:
-        database.close()
-    return f"SQLite {report.sqlite_version}, {report.verdict}"
+    with closing(open_store(settings.store.path)) as database:
+        return database.describe()
 
 
 def _disk(settings: Settings) -> str:
@@ -305,13 +292,10 @@ def _disk(settings: Settings) -> str:
 
 
 def _evidence(settings: Settings) -> str:
-    database = open_store(settings.store.path)
-    try:
+    with closing(open_store(settings.store.path)) as database:
         late = evidence_deadline.late_in(database)
         with database.reader() as reader:
             size = stored_ledger.extent(reader)[0]
-    finally:
-        database.close()
     if late:
         limit = timedelta(hours=settings.evidence.overdue_h)
         told = ", ".join(

@@ -60,9 +60,9 @@ from gateway.retention.watchdog import RetentionWatchdog
 from gateway.server.partner_connections import PartnerConnections
 from gateway.server.workers import timestamps as timestamp_client
 from gateway.server.workers.outbound import OutboundWorker
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people.person_records import StoredPeople
-from gateway.store.sqlite import Database
 from gateway.subjects.enrolment import Registry
 from gateway.subjects.gallery_source import Gallery
 from gateway.subjects.records import SubjectRecords
@@ -87,7 +87,7 @@ class Core:
 
     home: Path
     own: OwnEntry
-    database: Database
+    database: StorageEngine
     sequencer: Sequencer
     clock: Clock
     random: Random

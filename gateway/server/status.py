@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -26,11 +27,11 @@ from gateway.monitoring.expiry import Keys, Level, Told
 from gateway.server import expiry_of_folder
 from gateway.server.rpc.admin import FILE
 from gateway.store import alarms
+from gateway.store.address import is_served, open_store
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.stored_ledger import Last
 from gateway.store.people import subjects
 from gateway.store.people.subjects import Counts
-from gateway.store.sqlite import open_store
 from keys import keyset_file, strict_json
 from keys.errors import KeysError
 
@@ -39,7 +40,6 @@ T = TypeVar("T")
 ANSWERS: Final = 3.0  # seconds for the process to answer on loopback
 MOST: Final = 1 << 20  # bytes of its metrics; a busy gateway has some 100,000
 MOST_DOOR: Final = 4_096  # bytes of the file that says where it listens
-LOCKS: Final = Path("/proc/locks")  # Linux's list of held locks; elsewhere nothing is known of them
 _SERVING: Final = re.compile(
     r'^passerelle_serving\{gateway="([A-Z0-9-]{2,32})",reason="([A-Z0-9_]{0,64})"\} [01](?:\.0)?$',
     re.MULTILINE,
@@ -184,20 +184,16 @@ def look(home: Path, now: datetime) -> Status:
 
 
 def _stored(settings: Settings) -> _Stored:
-    database = open_store(settings.store.path)
-    try:
-        with database.reader() as reader:
-            return _Stored(
-                subjects.counts(reader),
-                stored_ledger.extent(reader)[0],
-                stored_ledger.last(reader),
-                stored_ledger.last(reader, EntryType.RESPONSE),
-                stored_ledger.last(reader, EntryType.START),
-                stored_ledger.last(reader, EntryType.STOP),
-                alarms.raised_since(reader),
-            )
-    finally:
-        database.close()
+    with closing(open_store(settings.store.path)) as database, database.reader() as reader:
+        return _Stored(
+            subjects.counts(reader),
+            stored_ledger.extent(reader)[0],
+            stored_ledger.last(reader),
+            stored_ledger.last(reader, EntryType.RESPONSE),
+            stored_ledger.last(reader, EntryType.START),
+            stored_ledger.last(reader, EntryType.STOP),
+            alarms.raised_since(reader),
+        )
 
 
 def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, datetime | None]:
@@ -208,7 +204,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
         if found and since and found[1] == settings.gateway.party:
             return found[2], datetime.fromtimestamp(float(since[1]), UTC)
     start, stop = stored.start, stored.stop
-    if _held(settings.store.path):
+    if is_served(settings.store.path):
         return ("SILENT" if (home / FILE).exists() else "OPEN"), None
     if start is None:
         return "NEVER_STARTED", None
@@ -230,14 +226,3 @@ def _said(home: Path) -> str | None:
             asked.close()
     except (PasserelleError, OSError, HTTPException, ValueError, KeyError, TypeError):
         return None
-
-
-def _held(store: Path) -> bool:
-    """Say whether a process holds the lock of a store, as far as this system reports it; asking takes no lock."""
-    pen = store.with_name(f"{store.name}.pen")
-    try:
-        inode = f":{pen.stat().st_ino} "
-        held = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return False
-    return any("FLOCK" in line and inode in line for line in held)

@@ -1,6 +1,6 @@
 """An effect: one statement that becomes true together with the leaves that record it, or not at all.
 
-Rooms build effects and carry them; only the sequencer applies them. A statement may name the index that a
+Services build effects and hand them on; only the sequencer applies them. A statement may name the index that a
 leaf of the same commit will take, which nobody knows before the sequencer does: it writes `LEAF`, and the
 effect says which leaf is meant.
 """

@@ -1,10 +1,10 @@
-"""One file, one connection that writes, any number that read.
+"""The engine on SQLite: one file, one connection that writes, any number that read.
 
-The writing connection is the pen. It is guarded by a lock beside the file, so that two processes never
-hold one at once, and only the sequencer asks for it; migrations borrow it while nobody serves. Readers open
-the file `mode=ro`, which can neither write nor checkpoint: in SQLite 3.7.0 to 3.51.2 two connections that
-write or checkpoint at the same moment can lose commits (sqlite.org/wal.html, the WAL-reset race), so here
-the single pen is a condition of serving, not a convenience.
+The writing connection is guarded by a lock beside the file, so that two processes never hold one at once, and
+only the sequencer asks for it; migrations borrow it while nobody serves. Readers open the file `mode=ro`, which
+can neither write nor checkpoint: in SQLite 3.7.0 to 3.51.2 two connections that write or checkpoint at the same
+moment can lose commits (sqlite.org/wal.html, the WAL-reset race), so here the single writer is a condition of
+serving, not a convenience. Whatever is SQLite's own, its words and its files, is in this module alone.
 """
 
 from __future__ import annotations
@@ -13,21 +13,31 @@ import fcntl
 import os
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from gateway.errors import InternalError, UserError
+from gateway.store.engine import INDEX_BYTES, LENGTH_BYTES, Copy, Failure, Position
 from gateway.store.schema import REVISION
 from keys import atomic_file
 
-Reader = Connection  # what `Database.reader` lends: one snapshot, which nothing can be written by
 Connect = Callable[..., sqlite3.Connection]
 
 BUSY_TIMEOUT = (
@@ -35,6 +45,13 @@ BUSY_TIMEOUT = (
 )
 READERS = 8  # connections kept open; more are opened when needed, one call uses one
 WAL = "wal"
+LOCKS: Final = Path("/proc/locks")  # Linux's list of held locks; elsewhere nothing is known of them
+
+_COPY = ".copy-"
+_SUFFIXES = ("", "-journal", "-wal", "-shm")
+
+# Errors of one statement; every other error of the driver may mean that the disk did not take the batch.
+_OF_ONE_STATEMENT = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
 
 # Pragma → (what we set, what it must read back). Most are per connection, hence set on each, in one place.
 _SHARED: Mapping[str, tuple[str, object]] = {
@@ -47,7 +64,7 @@ _SHARED: Mapping[str, tuple[str, object]] = {
     "temp_store": ("MEMORY", 2),  # no spill of rows to a temporary file
     "trusted_schema": ("OFF", 0),
 }
-PEN_PRAGMAS: Mapping[str, tuple[str, object]] = {
+WRITER_PRAGMAS: Mapping[str, tuple[str, object]] = {
     "journal_mode": ("WAL", WAL),
     "synchronous": (
         "FULL",
@@ -82,16 +99,18 @@ class StoreReport:
     verdict: str
 
 
-class Database:
-    """A store that is at the right migration. `connect` makes the driver's connections."""
+class SqliteEngine:
+    """A store in one file, at the newest migration. `connect` makes the driver's connections."""
+
+    sole_writer = True
 
     def __init__(self, path: Path, connect: Connect = sqlite3.connect) -> None:
         self.path = path.absolute()
         self._connect = connect
         self._pragmas: dict[str, str] = {}
         self._lock: IO[bytes] | None = None
-        self._pen: Connection | None = None
-        self._pens = self._engine("rw", "BEGIN IMMEDIATE", PEN_PRAGMAS)
+        self._writer: Connection | None = None
+        self._writers = self._engine("rw", "BEGIN IMMEDIATE", WRITER_PRAGMAS)
         self._readers = self._engine("ro", "BEGIN", READER_PRAGMAS)
 
     @contextmanager
@@ -100,44 +119,66 @@ class Database:
         with self._readers.connect() as connection, connection.begin():
             yield connection
 
-    def take_pen(self) -> Connection:
+    def take_writer(self) -> Connection:
         """Return the one connection that writes; its transactions are `BEGIN IMMEDIATE`.
 
-        Raises UserError while anyone, here or in another process, holds it. `release_pen` gives it back.
+        Raises UserError while anyone, here or in another process, holds it. `release_writer` gives it back.
         """
         if self._lock is not None:
             raise UserError("this process already writes to the store")
         self._lock = _lock(self.path)
         try:
-            self._pen = self._pens.connect()
+            self._writer = self._writers.connect()
         except BaseException:
-            self.release_pen()
+            self.release_writer()
             raise
-        return self._pen
+        return self._writer
 
-    def release_pen(self, *, tidy: bool = False) -> None:
+    def release_writer(self, *, forget_traces: bool = False) -> None:
         """Close the writing connection, if it is open, and let another process have it.
 
-        tidy   first bring the WAL home and empty it, so that what was deleted is in neither file; never
-               after a failed write, whose pages the kernel may have dropped
+        forget_traces   first bring the WAL home and empty it, so that what was deleted is in neither file; never
+                        after a failed write, whose pages the kernel may have dropped
         """
-        if self._pen is not None:
-            driver = self._pen.connection.driver_connection
-            if tidy and driver is not None:
+        if self._writer is not None:
+            driver = self._writer.connection.driver_connection
+            if forget_traces and driver is not None:
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-            self._pen.close()
-            self._pen = None
-        self._pens.dispose()
+            self._writer.close()
+            self._writer = None
+        self._writers.dispose()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def empty_wal(self) -> bool:
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Keep every process from writing while the block runs; raises UserError while one does."""
+        self.take_writer()
+        try:
+            yield
+        finally:
+            self.release_writer()
+
+    def lock_head(self, writer: Connection) -> int | None:
+        """Return None: BEGIN IMMEDIATE under the writer lock leaves nobody who could move the ledger's end."""
+        del writer
+        return None
+
+    def failure(self, error: DBAPIError) -> Failure:
+        """Return what follows from an error.
+
+        Never RETRY: with one writer nothing is undone for another's sake, and after a failed write the kernel may have
+        dropped the pages, so that a second fsync would say that all is well.
+        """
+        return Failure.OF_ONE_STATEMENT if isinstance(error, _OF_ONE_STATEMENT) else Failure.FATAL
+
+    def forget_traces(self) -> bool:
         """Bring the WAL home and empty it, unless a reader stands in the way; return whether it is empty.
 
-        Only for who holds the pen. It waits for nobody: meanwhile nothing could be committed.
+        Only for who holds the writing connection. It waits for nobody: meanwhile nothing could be committed.
         """
-        driver = None if self._pen is None else self._pen.connection.driver_connection
+        driver = None if self._writer is None else self._writer.connection.driver_connection
         if driver is None:
             return False
         driver.execute("PRAGMA busy_timeout=0").close()
@@ -147,9 +188,45 @@ class Database:
             driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}").close()
         return not busy
 
+    @contextmanager
+    def copy(self) -> Iterator[Copy]:
+        """Lend a copy of the store, beside it, as one reader sees it; it is gone afterwards.
+
+        One read transaction: in WAL mode it stops nobody from writing, and sees no commit by half. Raises
+        InternalError where the copy is not complete, and what the disk raises.
+        """
+        self.sweep_copies()
+        folder = self.path.parent
+        with _scratch(folder) as database, _scratch(folder) as keys:
+            try:
+                with (
+                    closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as source,
+                    closing(sqlite3.connect(database)) as target,
+                ):
+                    source.backup(target)
+                    (found,) = target.execute("PRAGMA quick_check").fetchone()
+                    if found == "ok":
+                        with keys.open("wb") as file:
+                            _part(target, file)
+            except sqlite3.Error as fault:
+                raise InternalError(f"the store at {self.path} cannot be copied: {fault}") from None
+            if found != "ok":
+                raise InternalError(f"the copy of {self.path} is damaged: {found}")
+            yield Copy(database, keys)
+
+    def sweep_copies(self) -> int:
+        """Remove copies that a killed process left beside the store; return how many."""
+        gone = 0
+        for path in filter(Path.is_file, self.path.parent.glob(f"{_COPY}*.db")):
+            with suppress(OSError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its maker lives
+                _remove(path)
+                gone += 1
+        return gone
+
     def close(self) -> None:
         """Close every connection."""
-        self.release_pen()
+        self.release_writer()
         self._readers.dispose()
 
     def revision(self) -> str | None:
@@ -159,16 +236,20 @@ class Database:
                 return None
             return reader.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
+    def describe(self) -> str:
+        """Return which SQLite it is, and whether it can lose commits."""
+        report = self.report()
+        return f"SQLite {report.sqlite_version}, {report.verdict}"
+
     def report(self) -> StoreReport:
         """Return what is in force, read back from the database, not from this program's intentions."""
         served = False
-        if self._pen is None:
+        if self._writer is None:
             try:
-                self.take_pen()
+                with self.stopped():
+                    pass
             except UserError:
                 served = True
-            else:
-                self.release_pen()
         affected = wal_reset_affected(sqlite3.sqlite_version_info)
         with self.reader() as reader:
             pragmas = _read_back(reader, READER_PRAGMAS) if served else self._pragmas
@@ -220,14 +301,10 @@ class Database:
         return engine
 
 
-def open_store(path: Path, *, create: bool = False, connect: Connect = sqlite3.connect) -> Database:
-    """Open the store at `path`, at the newest migration.
-
-    create   make it where it is missing: the file 0600 in a folder 0700. Without it a missing or emptied
-             file is refused, because a fresh ledger in place of an old one is a loss to report, not to mend
-
-    Raises UserError for what an operator can put right, InternalError where the database is not as it must be.
-    """
+def open_file(
+    path: Path, *, create: bool = False, connect: Connect = sqlite3.connect
+) -> SqliteEngine:
+    """Open the store at `path` as `address.open_store` does; what is made is a file 0600 in a folder 0700."""
     if create:
         _create(path)
     if not path.is_file():
@@ -237,7 +314,7 @@ def open_store(path: Path, *, create: bool = False, connect: Connect = sqlite3.c
     fresh = path.stat().st_size == 0
     if fresh and not create:
         raise UserError(f"the store at {path} is empty; restore it from a backup")
-    database = Database(path, connect)
+    database = SqliteEngine(path, connect)
     try:
         revision = None if fresh else database.revision()
         if revision is None and not create:
@@ -301,10 +378,23 @@ def _create(path: Path) -> None:
     atomic_file.flush_folder(path.parent)  # the name is durable only when its folder is
 
 
+def is_locked(path: Path) -> bool:
+    """Say whether a process holds the writer lock of a store, as far as this system lists it; asking takes no lock."""
+    try:
+        inode = f":{_lock_file(path).stat().st_ino} "
+        held = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any("FLOCK" in line and inode in line for line in held)
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".pen")
+
+
 def _lock(path: Path) -> IO[bytes]:
     """Take the writer lock; the system drops it when its process dies."""
-    name = path.with_name(path.name + ".pen")
-    handle = os.fdopen(os.open(name, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
+    handle = os.fdopen(os.open(_lock_file(path), os.O_CREAT | os.O_RDWR, 0o600), "r+b")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -313,7 +403,7 @@ def _lock(path: Path) -> IO[bytes]:
     return handle
 
 
-def _migrate(database: Database) -> None:
+def _migrate(database: SqliteEngine) -> None:
     """Bring the file to the newest migration, in one transaction, while nobody else writes."""
     from alembic import command  # heavy, and needed once in a store's life
     from alembic.config import Config
@@ -322,12 +412,50 @@ def _migrate(database: Database) -> None:
     config = Config()
     folder = str(Path(__file__).with_name("migrations"))
     config.set_main_option("script_location", folder.replace("%", "%%"))
-    pen = database.take_pen()
+    writer = database.take_writer()
     try:
-        with pen.begin():
-            config.attributes["connection"] = pen
+        with writer.begin():
+            config.attributes["connection"] = writer
             command.upgrade(config, "head")
     except CommandError as error:
         raise UserError(f"{database.path} was made by a newer release; install that one") from error
     finally:
-        database.release_pen()
+        database.release_writer()
+
+
+def _part(target: sqlite3.Connection, file: IO[bytes]) -> None:
+    """Move the keys to details out of a copy into a file, and leave no trace of them in the copy; end every lease."""
+    target.execute("PRAGMA secure_delete=ON").close()
+    for index, sealed in target.execute("SELECT idx, sealed_dek FROM detail_keys ORDER BY idx"):
+        file.write(index.to_bytes(INDEX_BYTES, "big") + len(sealed).to_bytes(LENGTH_BYTES, "big"))
+        file.write(sealed)
+    target.execute("DELETE FROM detail_keys")
+    target.execute(
+        "DELETE FROM leases"
+    )  # they are of processes that live, and a restored gateway is none of them
+    target.commit()
+    target.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Lend an empty file that `sweep_copies` leaves alone while this process lives."""
+    handle, name = tempfile.mkstemp(prefix=_COPY, suffix=".db", dir=folder)  # mode 0600
+    path = Path(name)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # another kind of lock than SQLite's own
+        yield path
+    finally:
+        _remove(path)
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    for suffix in _SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@compiles(Position, "sqlite")
+def _instr(element: Position, compiler: SQLCompiler, **words: object) -> str:
+    whole, part = element.clauses
+    return f"instr({compiler.process(whole, **words)}, {compiler.process(part, **words)})"

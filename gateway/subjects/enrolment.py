@@ -17,10 +17,10 @@ from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import codec_of
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import person_records as people
 from gateway.store.people import subjects
-from gateway.store.sqlite import Database
 from gateway.subjects.record_row import changed
 from keys.data_encryption import DataRing
 
@@ -77,7 +77,7 @@ class Registry:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         data_key: DataRing,
         clock: Callable[[], datetime],

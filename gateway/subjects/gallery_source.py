@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from gateway.domain.messages import Modality
 from gateway.matching.engine import Batch
+from gateway.store.engine import StorageEngine
 from gateway.store.people import subjects
-from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing
 
 
 class Gallery:
     """The Source that engines load from: records opened one batch at a time."""
 
-    def __init__(self, database: Database, data_key: DataRing) -> None:
+    def __init__(self, database: StorageEngine, data_key: DataRing) -> None:
         self._database = database
         self._data_key = data_key
 

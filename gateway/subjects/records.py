@@ -22,10 +22,10 @@ from gateway.ledger.entry import Leaf
 from gateway.matching.engine import Change
 from gateway.matching.served_galleries import ServedGalleries
 from gateway.operations import registry
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.store.people import person_records, subjects
 from gateway.store.retention import holds
-from gateway.store.sqlite import Database
 from gateway.subjects import record_row
 from gateway.subjects.demographic_groups import groups_of
 from gateway.subjects.record_row import BadRow
@@ -49,7 +49,7 @@ class SubjectRecords:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         sequencer: Sequencer,
         data_key: DataRing,
         clock: Callable[[], datetime],

@@ -27,6 +27,7 @@ SEQUENCER = "only services append to the ledger"
 WHOLE = "nobody but the life cycle takes the whole gateway"
 NO_GRPC = "gRPC is met only by the server, the client and the exercises"
 SQL = "SQL is met only in the store"
+DATABASE = "one module meets the concrete database"
 AUDITOR = "the auditor's tools need no gateway: an index of their own, and what was handed over"
 EXERCISES = "what a ministry installs needs no exercises"
 CIRCLES = "no circle, not even of types"
@@ -80,6 +81,8 @@ TRESPASSES = (
     (TUF, "keys.keyset", "import securesystemslib"),
     (SQL, "gateway.exchange.query", "import sqlalchemy"),
     (SQL, "gateway.cli.main", "import alembic"),
+    (DATABASE, "gateway.server.application", "import gateway.store.sqlite"),
+    (DATABASE, "gateway.store.ledger.sequencer", "import gateway.store.sqlite"),
 )
 
 

@@ -255,7 +255,7 @@ def _furnish(  # noqa: PLR0917 - what a folder is made of
 ) -> tuple[list[str], str]:
     from gateway import config
     from gateway.keymanagement.bundle_renewal import bundle_of
-    from gateway.store.sqlite import open_store
+    from gateway.store.address import open_store
     from gateway.trust.bundle import fingerprint
     from keys.custody import FileCustody
     from keys.keyset import Keyset

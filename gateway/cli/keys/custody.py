@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -84,15 +84,12 @@ def recover(
     from gateway import config
     from gateway.keymanagement import custody as room
     from gateway.server.application import Gateway
-    from gateway.store.sqlite import open_store
+    from gateway.store.address import open_store
 
     passphrase = functools.cache(passphrase_of(home, passphrase_file))
     settings = config.load(home)
-    database = open_store(settings.store.path)
-    try:
+    with closing(open_store(settings.store.path)) as database:
         when = room.recover(settings, database, passphrase)
-    finally:
-        database.close()
     with Gateway.open(home, passphrase) as gateway:
         room.recovered(gateway.keys.active, when)
     output.emit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -24,11 +24,12 @@ from gateway.ledger.exchange_facts import operation_facts
 from gateway.ledger.proof import Expected, LogIdentity
 from gateway.ledger.signed_note import KeyType, VerifierKey, cosign
 from gateway.ledger.verify import Report
+from gateway.store.address import open_store
 from gateway.store.effects import Effect
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger, verification, witness_evidence
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import detail_keys
-from gateway.store.sqlite import Database, open_store
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
 from keys.signatures import LogKey, WitnessKey
 
@@ -104,13 +105,10 @@ def make(folder: Path, seed: int = 0) -> Specimen:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Database]:
+def opened(path: Path) -> Iterator[StorageEngine]:
     """Lend the store at `path`."""
-    database = open_store(path)
-    try:
+    with closing(open_store(path)) as database:
         yield database
-    finally:
-        database.close()
 
 
 def verify(path: Path, specimen: Specimen, *, keys: bool) -> Report:

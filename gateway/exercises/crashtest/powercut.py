@@ -43,7 +43,7 @@ from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import checkpoints, values
-from gateway.store.sqlite import Database, open_store
+from gateway.store.sqlite import SqliteEngine, open_file
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
 
@@ -131,7 +131,7 @@ class PowerCuts:
     def _write(self, disk: Disk, chance: random.Random) -> Seen:
         """Do (1) and (2)."""
         checkpoint = chance.choice((8, 24, 1000))
-        database = Database(
+        database = SqliteEngine(
             self._folder / "passerelle.db",
             lambda *_, **__: Connection(  # type: ignore[arg-type]  # as much of one as is used
                 STORE, disk.vfs, weak=self._weak, checkpoint=checkpoint
@@ -150,7 +150,7 @@ class PowerCuts:
                     list(callers.map(lambda number: _commit(sequencer, seen, number), together))
                     if chance.random() < 0.1:
                         with suppress(AuditUnavailable):
-                            sequencer.tidy()
+                            sequencer.forget_traces()
             disk.freeze()
         finally:
             with suppress(sqlite3.Error):  # it would tidy up, without power
@@ -172,7 +172,7 @@ class PowerCuts:
             told.broken += 1
             told.first = told.first or f"{name}: {fault}"
 
-    def _lost(self, database: Database, seen: Seen) -> int:
+    def _lost(self, database: SqliteEngine, seen: Seen) -> int:
         """Return how many acknowledged leaves are not there; raises InternalError where what is there is not whole."""
         with database.reader() as reader:
             if (found := reader.exec_driver_sql("PRAGMA integrity_check").scalar()) != "ok":
@@ -206,7 +206,7 @@ class PowerCuts:
             raise InternalError(str(report.findings[0]))
         return gone
 
-    def _goes_on(self, database: Database) -> None:
+    def _goes_on(self, database: SqliteEngine) -> None:
         sequencer = self._sequencer(database)
         sequencer.start()
         try:
@@ -216,7 +216,7 @@ class PowerCuts:
         finally:
             sequencer.close()
 
-    def _sequencer(self, database: Database) -> Sequencer:
+    def _sequencer(self, database: SqliteEngine) -> Sequencer:
         return Sequencer(
             database,
             FixedKeys([self._log_key], SealingKey(self._auditor.public)),
@@ -226,7 +226,7 @@ class PowerCuts:
         )
 
     @contextmanager
-    def _opened(self, image: dict[str, bytes]) -> Iterator[Database]:
+    def _opened(self, image: dict[str, bytes]) -> Iterator[SqliteEngine]:
         """Lend a store made of an image, as the platform's SQLite opens it."""
         folder = Path(tempfile.mkdtemp(prefix="found-", dir=self._folder))
         try:
@@ -235,7 +235,7 @@ class PowerCuts:
                 file = path.with_name(path.name + name.removeprefix(STORE))
                 file.write_bytes(content)
                 file.chmod(0o600)
-            database = open_store(path)
+            database = open_file(path)
             try:
                 yield database
             finally:
@@ -317,8 +317,8 @@ def _leaf(number: int) -> Leaf:
 def _empty_store(folder: Path) -> bytes:
     """Return the bytes of a store at the newest migration; its file stays, for the lock beside it."""
     path = folder / "passerelle.db"
-    database = open_store(path, create=True)
-    database.take_pen()
-    database.release_pen(tidy=True)
+    database = open_file(path, create=True)
+    database.take_writer()
+    database.release_writer(forget_traces=True)
     database.close()
     return path.read_bytes()

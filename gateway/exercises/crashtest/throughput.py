@@ -33,7 +33,7 @@ from gateway.ledger.proof import Expected, LogIdentity, verify_receipt
 from gateway.store.ledger import stored_ledger, verification
 from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Observer, Sequencer, peaks_of
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
-from gateway.store.sqlite import PEN_PRAGMAS, open_store
+from gateway.store.sqlite import WRITER_PRAGMAS, open_file
 from gateway.store.times import milliseconds, moment
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
@@ -71,8 +71,8 @@ def fill(path: Path, entries: int, progress: Callable[[float], None]) -> None:
     sealed = {
         leaf.frame.type: seal_detail(leaf.frame, leaf.detail or {}, auditor) for leaf in exchange(1)
     }
-    database = open_store(path, create=True)
-    pen = database.take_pen()
+    database = open_file(path, create=True)
+    writer = database.take_writer()
     peaks: dict[tuple[int, int], bytes] = {}
     size, frames = 0, _frames()
     for number in itertools.count():
@@ -81,11 +81,11 @@ def fill(path: Path, entries: int, progress: Callable[[float], None]) -> None:
         sheet = Batch(milliseconds(START + timedelta(seconds=number)), size, dict(peaks))
         for frame in itertools.islice(frames, GROUP - GROUP % 3):
             _add(sheet, frame, sealed[frame.type])
-        with pen.begin():
-            _put(pen, sheet, log, key)
+        with writer.begin():
+            _put(writer, sheet, log, key)
         size, peaks = sheet.size, {at: sheet.peaks[at] for at in peaks_of(sheet.size)}
         progress(len(sheet.leaves))
-    database.release_pen(tidy=True)
+    database.release_writer(forget_traces=True)
     database.close()
 
 
@@ -119,7 +119,7 @@ def write(folder: Path, seconds: float, *, group: int, callers: int = CALLERS) -
     """Have callers commit entries with sealed details for so long; `group` 1 flushes for each of them."""
     key, auditor = LogKey.from_seed(SEED), SealingKey(OpeningKey.from_seed(SEED[:32]).public)
     took: list[float] = []
-    database = open_store(folder / f"written-{group}.db", create=True)
+    database = open_file(folder / f"written-{group}.db", create=True)
     ticks = itertools.count()
     sequencer = Sequencer(
         database,
@@ -154,7 +154,7 @@ def plain_rows(folder: Path, seconds: float) -> float:
     """Return how many rows a second a plain table takes, each flushed alone: no tree, no signature, no seal."""
     with closing(sqlite3.connect(folder / "plain.db", isolation_level=None)) as table:
         for name in ("journal_mode", "synchronous"):
-            table.execute(f"PRAGMA {name}={PEN_PRAGMAS[name][0]}").close()
+            table.execute(f"PRAGMA {name}={WRITER_PRAGMAS[name][0]}").close()
         table.execute("CREATE TABLE log (idx INTEGER PRIMARY KEY, entry BLOB)")
         entry, done, began = bytes(KIB), 0, time.perf_counter()
         while (elapsed := time.perf_counter() - began) < seconds or not done:
@@ -166,7 +166,7 @@ def plain_rows(folder: Path, seconds: float) -> float:
 def receipt(path: Path) -> tuple[float, int]:
     """Return how long verifying a receipt for the first answer takes, in milliseconds, and its bytes."""
     log = LogIdentity.from_log_key(ORIGIN, LogKey.from_seed(SEED))
-    database = open_store(path)
+    database = open_file(path)
     with database.reader() as reader:
         size, _ = stored_ledger.extent(reader)
         found = stored_ledger.receipt(reader, 2, size)
@@ -190,25 +190,25 @@ def _add(sheet: Batch, frame: Frame, sealed: SealedDetail) -> None:
     sheet.add(frame, leaf, sealed)
 
 
-def _put(pen: Connection, sheet: Batch, log: LogIdentity, key: LogKey) -> None:
+def _put(writer: Connection, sheet: Batch, log: LogIdentity, key: LogKey) -> None:
     for table, rows in (
         (leaves, sheet.leaves),
         (nodes, sheet.nodes),
         (details, sheet.details),
         (detail_keys, sheet.detail_keys),
     ):
-        pen.execute(insert(table), rows)
+        writer.execute(insert(table), rows)
     root = merkle.root_at(sheet.size, sheet.get)
     said = signed_note.Checkpoint(log.origin, sheet.size, root)
     signed = signed_note.sign_checkpoint(said, key, moment(sheet.time_ms))
     row = {"size": sheet.size, "root": root, "time_ms": sheet.time_ms, "note": signed}
-    pen.execute(insert(checkpoints).values(row))
+    writer.execute(insert(checkpoints).values(row))
 
 
 def _verify(path: Path, pipe: Pipe) -> None:
     """In a process of its own: verify, and say what it took."""
     log = LogIdentity.from_log_key(ORIGIN, LogKey.from_seed(SEED))
-    database = open_store(path)
+    database = open_file(path)
     began = time.perf_counter()
     report = verification.verify(database, log)
     took = time.perf_counter() - began

@@ -8,6 +8,7 @@ ledger whose end was cut off would still verify by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from gateway.exercises.demo.parties import Party
 from gateway.ledger import entry
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.verify import verify_log
+from gateway.store.address import open_store
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
-from gateway.store.sqlite import Database, open_store
 from gateway.trust.bundle import PartyBundle
 from keys.custody import FileCustody
 from keys.envelope import OpeningKey
@@ -45,19 +47,16 @@ def examine(party: Party, checkpoint: Path) -> Findings:
     custody = FileCustody.open(party.home / "auditor" / "kek.json", party.auditor_passphrase())
     key = Keyset.load(party.home / "auditor" / "keyset.json", custody).audit_opening()
     log = PartyBundle.parse((party.home / "party.json").read_bytes()).log
-    database = open_store(config.load(party.home).store.path)
-    try:
+    with closing(open_store(config.load(party.home).store.path)) as database:
         kept = checkpoint.read_bytes()
         size = log.open(kept).size
         notes = _with(kept, size, stored_ledger.iter_checkpoints(database), log)
         report = verify_log(stored_ledger.iter_leaves(database), notes, log)
         found, masked = _searches(database, key)
         return Findings(found, masked, report.ok)
-    finally:
-        database.close()
 
 
-def _searches(database: Database, key: OpeningKey) -> tuple[dict[str, str], frozenset[str]]:
+def _searches(database: StorageEngine, key: OpeningKey) -> tuple[dict[str, str], frozenset[str]]:
     """Return whom each query found, by transaction number, and which were not shown, as the sealed details say."""
     leaves = list(stored_ledger.iter_leaves(database))
     found, masked = {}, set()

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -32,8 +32,8 @@ from gateway.exercises.load_client import ASKED_IMPRESSION, SEEDS_FROM, question
 from gateway.exercises.subprocess_cli import Server
 from gateway.law.toml_reader import MOST
 from gateway.ledger.entry import EntryType, decode
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger as ledger
-from gateway.store.sqlite import open_store
 from gateway.trust.partners import Directory, fingerprint
 
 DESCRIPTORS = (
@@ -239,13 +239,12 @@ class Stage:
 
     def ledger(self) -> tuple[int, EntryType]:
         """Return how many entries the gateway's ledger has, and the type of the last."""
-        database = open_store(config.load(self.can.home).store.path)
-        try:
-            with database.reader() as reader:
-                size, _ = ledger.extent(reader)
-                return size, decode(ledger.leaf(reader, size - 1)).type
-        finally:
-            database.close()
+        with (
+            closing(open_store(config.load(self.can.home).store.path)) as database,
+            database.reader() as reader,
+        ):
+            size, _ = ledger.extent(reader)
+            return size, decode(ledger.leaf(reader, size - 1)).type
 
     def holding(self) -> Holding:
         """Return what the gateway holds now."""

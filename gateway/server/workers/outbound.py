@@ -30,7 +30,7 @@ from gateway.outbound.query_sender import QuerySender
 from gateway.server.partner_connections import PartnerConnections
 from gateway.server.workers.partner_threads import PartnerThreads
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.sqlite import Database
+from gateway.store.engine import StorageEngine
 from gateway.trust.partners import Directory
 from gateway.watchdog import Watchdog
 
@@ -62,7 +62,7 @@ class OutboundWorker:
     def __init__(
         self,
         *,
-        database: Database,
+        database: StorageEngine,
         directory: Directory,
         connections: PartnerConnections,
         context: SenderContext,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,9 @@ from gateway.errors import PasserelleError, UserError
 from gateway.ledger.tiles import new_since
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, Publisher
+from gateway.store.address import open_store
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
-from gateway.store.sqlite import Database, open_store
 from gateway.trust.partners import own_bundle
 from gateway.watchdog import Watchdog
 
@@ -161,13 +162,10 @@ def count(home: Path) -> int:
 
 
 @contextmanager
-def _opened(home: Path) -> Iterator[tuple[Path, Database]]:
+def _opened(home: Path) -> Iterator[tuple[Path, StorageEngine]]:
     settings = config.load(home)
-    database = open_store(settings.store.path)
-    try:
+    with closing(open_store(settings.store.path)) as database:
         yield settings.evidence.tiles, database
-    finally:
-        database.close()
 
 
 def _reason(fault: BaseException) -> str:

@@ -13,8 +13,8 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, exists, insert, literal, select, update
 
 from gateway.store.effects import Effect
+from gateway.store.engine import StorageEngine
 from gateway.store.schema import sightings
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
 
 
@@ -52,7 +52,7 @@ def see(partner: str, version: int, now: datetime) -> tuple[Effect, ...]:
 class Sightings:
     """What is seen while the gateway serves; for several threads. The database is asked once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: StorageEngine) -> None:
         self._database = database
         self._known: dict[str, int] | None = None
         self._lock = threading.Lock()

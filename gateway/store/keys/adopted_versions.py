@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, exists, insert, literal, select, update
 
 from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
@@ -74,8 +74,10 @@ def keep_text(name: str, text: bytes) -> Effect:
     A file may be overwritten; what was adopted has to be had as long as it is in force. Its digest is what is
     believed, so the text needs no entry.
     """
-    row = insert(values).values(key=_TEXT + name, value=text.decode())
-    return Effect(row.prefix_with("OR IGNORE"))
+    key = _TEXT + name
+    absent = ~exists().where(values.c.key == key)
+    row = select(literal(key), literal(text.decode())).where(absent)
+    return Effect(insert(values).from_select(["key", "value"], row))
 
 
 def adopt(

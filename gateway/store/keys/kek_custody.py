@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from gateway.store.effects import Effect
 from gateway.store.schema import values
@@ -21,5 +21,5 @@ def since(connection: Connection) -> datetime | None:
 
 def changed(now: datetime) -> tuple[Effect, ...]:
     """Return what notes that it was changed."""
-    row = insert(values).prefix_with("OR REPLACE")
-    return (Effect(row.values(key=_KEY, value=str(milliseconds(now))), rows=1),)
+    row = insert(values).values(key=_KEY, value=str(milliseconds(now)))
+    return Effect(delete(values).where(values.c.key == _KEY)), Effect(row, rows=1)

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, func, select
 
 from gateway.domain.messages import Direction
 from gateway.ledger.entry import EntryType, Frame, decode
+from gateway.store.engine import Position, StorageEngine
 from gateway.store.schema import leaves
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 
 STRIDE = 20_000  # leaves looked through in one snapshot: ten megabytes, some tens of milliseconds
@@ -48,7 +48,7 @@ class Affected:
 
 
 def iter_affected(
-    database: Database, kid: bytes, since: datetime, *, after: int = -1
+    database: StorageEngine, kid: bytes, since: datetime, *, after: int = -1
 ) -> Iterator[Affected]:
     """Yield every entry since a moment of a message that `kid` signed or that was sealed to it, in order.
 
@@ -62,7 +62,7 @@ def iter_affected(
             .where(
                 leaves.c.idx >= first,
                 leaves.c.idx < min(first + STRIDE, stop),
-                func.instr(leaves.c.leaf, kid) > 0,
+                Position(leaves.c.leaf, kid) > 0,
             )
             .order_by(leaves.c.idx)
         )

@@ -20,9 +20,9 @@ from gateway.ledger.entry import Frame, open_detail
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.verify import MAX_FINDINGS, Finding, Place, Severity, read_leaf
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.stored_ledger import PAGE
 from gateway.store.schema import checkpoints, cosignatures, detail_keys, details, leaves, nodes
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from keys.envelope import OpeningRing
 
@@ -35,7 +35,7 @@ Witnesses: TypeAlias = Mapping[str, Sequence[signed_note.VerifierKey]]
 class Rows:
     """One reading of the first `size` leaves with all that is beside them; `findings` grows meanwhile."""
 
-    def __init__(self, database: Database, size: int, ring: OpeningRing | None = None) -> None:
+    def __init__(self, database: StorageEngine, size: int, ring: OpeningRing | None = None) -> None:
         """Prepare; `ring` opens every sealed key to a detail, without it their lengths alone are checked."""
         self._database, self._size, self._ring = database, size, ring
         self.findings: list[Finding] = []

@@ -1,17 +1,19 @@
-"""The pen: one thread, one writing connection, and the only code that appends to the ledger.
+"""The sequencer: one thread, one writing connection, and the only code that appends to the ledger.
 
 A commit is leaves and effects that become durable together. Its life:
 
 (1) the caller's thread seals the details and queues the commit;
 (2) the sequencer takes up to 64 commits, or what came within 5 ms of the first;
-(3) in one BEGIN IMMEDIATE, each commit in a savepoint of its own: effects in their order, then its leaves
-    take the next indices. A commit whose effect does not apply is rolled back alone and takes none;
+(3) in one transaction that has the ledger's end for itself, and looks where that is if another process may have moved
+    it, each commit in a savepoint of its own: effects in their order, then its leaves take the next indices. A commit
+    whose effect does not apply is rolled back alone and takes none;
 (4) the root, both signatures of every pair in use, the checkpoint row, COMMIT: one flush for all of them;
 (5) only now do callers learn anything, refusals included: what was read inside the batch is as durable as
     the batch. A checkpoint whose COMMIT failed is discarded unseen.
 
-After a failed write nothing is retried: the kernel may have dropped the pages, and a second fsync would say
-that all is well. Every caller gets AuditUnavailable from then on, and `Observer.failed` lets the gateway exit.
+A batch that the database says it undid whole is done again. After any other failed write nothing is: the kernel may
+have dropped the pages, and a second fsync would say that all is well. Every caller gets AuditUnavailable from then
+on, and `Observer.failed` lets the gateway exit.
 """
 
 from __future__ import annotations
@@ -26,14 +28,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from sqlalchemy import Connection, insert
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.messages import Receipt
 from gateway.errors import AuditUnavailable, InternalError, PasserelleError
@@ -41,9 +36,9 @@ from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import Frame, Leaf, SealedDetail, encode, seal_detail
 from gateway.ledger.proof import LogIdentity
 from gateway.store.effects import Effect, EffectRefused
+from gateway.store.engine import Failure, StorageEngine
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
 from gateway.watchdog import Watchdog
 from keys.envelope import SealingKey
@@ -53,15 +48,13 @@ __all__ = ["GROUP", "WAIT", "Batch", "Committed", "Effect", "Leaf", "Sequencer",
 
 GROUP = 64  # commits; one flush serves them all, beyond this latency grows and throughput does not
 WAIT = 0.005  # seconds; about one flush, so a lone query waits at most twice what the disk takes
+ATTEMPTS = 3  # to commit a batch that the database undoes for another process's sake
 CLOCK_TOLERANCE = 2000  # milliseconds that the clock may be behind the last leaf (ledger.md 10)
 
 # Made once: SQLAlchemy works out anew of each statement whether it compiled its like before.
 _LEAVES, _NODES, _DETAILS, _DETAIL_KEYS, _CHECKPOINT = map(
     insert, (leaves, nodes, details, detail_keys, checkpoints)
 )
-
-# Errors of one statement; every other error of the driver may mean that the disk did not take the batch.
-_OF_ONE_STATEMENT = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +72,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A queued commit and the caller who waits for it; `tidy` asks for an empty WAL after it."""
+    """A queued commit and the caller who waits for it; `forget_traces` asks that nothing deleted is left after it."""
 
     entries: tuple[tuple[Frame, SealedDetail | None], ...] = ()
     effects: tuple[Effect, ...] = ()
-    tidy: bool = False
+    forget_traces: bool = False
     answer: Future[Committed] = field(default_factory=Future)
 
 
@@ -177,7 +170,7 @@ class Sequencer:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         keys: LedgerKeys,
         log_identity: LogIdentity,
         clock: Callable[[], datetime],
@@ -187,7 +180,7 @@ class Sequencer:
         observer: Observer | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
-        """Prepare a sequencer; `start` takes the pen.
+        """Prepare a sequencer; `start` takes the writer lock.
 
         log_identity   what verifies the tail at the start
         observer       who is told of failures and batches
@@ -200,7 +193,7 @@ class Sequencer:
         self._busy: float | None = None
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
-        self._open = self._failed = self._tidied = False
+        self._open = self._failed = self._forgotten = False
         self._company = True  # whether the batch before held more than one commit, as far as known
         self._head = stored_ledger.Head(0, 0, None)
         self._peaks: dict[tuple[int, int], bytes] = {}
@@ -225,20 +218,19 @@ class Sequencer:
         """Take the writer lock, verify the ledger's tail, and begin.
 
         Raises InternalError, naming the index, where the tail is broken or another log's, or the clock is more
-        than two seconds behind it; UserError where another process holds the pen.
+        than two seconds behind it; UserError where another process holds the writer lock.
         """
-        pen = self._database.take_pen()
+        writer = self._database.take_writer()
         try:
-            with pen.begin():
-                self._head = stored_ledger.check_tail(pen, self._log)
-                self._peaks = {at: stored_ledger.node(pen)(*at) for at in peaks_of(self._head.size)}
+            with writer.begin():
+                self._take_up(writer, 0)
             self._now_ms()
         except BaseException:
-            self._database.release_pen()
+            self._database.release_writer()
             raise
         self._open = True
         self._thread = threading.Thread(
-            target=self._run, args=(pen,), name="sequencer", daemon=True
+            target=self._run, args=(writer,), name="sequencer", daemon=True
         )
         self._thread.start()
 
@@ -254,7 +246,7 @@ class Sequencer:
             self._open = False
             self._queue.put(None)
         thread.join()
-        self._database.release_pen(tidy=not self._failed)
+        self._database.release_writer(forget_traces=not self._failed)
 
     def commit(self, leaves: Sequence[Leaf], effects: Sequence[Effect] = ()) -> Committed:
         """Make leaves and effects durable together; return their places.
@@ -271,13 +263,13 @@ class Sequencer:
         )
         return self._submit(_Pending(entries, tuple(effects)))
 
-    def tidy(self) -> bool:
-        """Bring what is committed home and empty the WAL, so that what was erased is in neither file.
+    def forget_traces(self) -> bool:
+        """Remove what was deleted from the disk, so that it is in no file and in no journal.
 
-        Return whether it is empty; a reader that looked at that moment is in the way, and later is soon enough.
+        Return whether nothing of it is left; a reader that looked at that moment is in the way, and later is soon enough.
         """
-        self._submit(_Pending(tidy=True))
-        return self._tidied
+        self._submit(_Pending(forget_traces=True))
+        return self._forgotten
 
     def _submit(self, pending: _Pending) -> Committed:
         with self._gate:
@@ -325,15 +317,21 @@ class Sequencer:
 
     # On the sequencer's thread --------------------------------------------------------------------
 
-    def _run(self, pen: Connection) -> None:
+    def _run(self, writer: Connection) -> None:
         batch: list[_Pending] = []
         try:
             while batch := self._gather():
                 self._busy = time.monotonic()
-                self._write(pen, batch)
+                self._write_until_taken(writer, batch)
                 self._busy = None
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             self._fail(error, batch)
+
+    def _take_up(self, writer: Connection, known: int) -> None:
+        """Go on from where the ledger ends, once what follows the first `known` leaves was verified, whoever wrote it."""
+        self._head = stored_ledger.check_tail(writer, self._log, known)
+        node = stored_ledger.node(writer)
+        self._peaks = {at: node(*at) for at in peaks_of(self._head.size)}
 
     def _gather(self) -> list[_Pending]:
         """Return the next batch; empty when the sequencer is closed and its queue is drained.
@@ -357,20 +355,34 @@ class Sequencer:
         self._company = len(batch) > 1
         return batch
 
-    def _write(self, pen: Connection, batch: Sequence[_Pending]) -> None:
+    def _write_until_taken(self, writer: Connection, batch: Sequence[_Pending]) -> None:
+        """Commit a batch, again where the database undid all of it for another process's sake; nobody was told yet."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                self._write(writer, batch)
+            except DBAPIError as error:
+                if not left or self._database.failure(error) is not Failure.RETRY:
+                    raise
+            else:
+                return
+
+    def _write(self, writer: Connection, batch: Sequence[_Pending]) -> None:
         """Commit a batch; raises whatever keeps it from being durable."""
-        sheet = Batch(self._now_ms(), self._head.size, dict(self._peaks))
-        with pen.begin() as transaction:
-            results = [self._admit(pen, pending, sheet) for pending in batch]
-            signed = self._put(pen, sheet) if sheet.leaves else None
+        with writer.begin() as transaction:
+            size = self._database.lock_head(writer)
+            if size is not None and size != self._head.size:
+                self._take_up(writer, self._head.size)
+            sheet = Batch(self._now_ms(), self._head.size, dict(self._peaks))
+            results = [self._admit(writer, pending, sheet) for pending in batch]
+            signed = self._put(writer, sheet) if sheet.leaves else None
             began = time.monotonic()
             transaction.commit()
             seconds = time.monotonic() - began
         if signed is not None:
             self._head = stored_ledger.Head(sheet.size, sheet.time_ms, signed)
             self._peaks = {at: sheet.peaks[at] for at in peaks_of(sheet.size)}
-        if any(pending.tidy for pending in batch):
-            self._tidied = self._database.empty_wal()
+        if any(pending.forget_traces for pending in batch):
+            self._forgotten = self._database.forget_traces()
         stamp = moment(sheet.time_ms)
         for pending, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
@@ -382,22 +394,22 @@ class Sequencer:
         self._observer.committed(len(sheet.leaves), seconds)
 
     def _admit(
-        self, pen: Connection, pending: _Pending, sheet: Batch
+        self, writer: Connection, pending: _Pending, sheet: Batch
     ) -> tuple[int, tuple[bytes, ...]] | Exception:
         """Apply one commit in its savepoint: first index and leaf hashes, or the error for its caller."""
         first = sheet.size
         indices = range(first, first + len(pending.entries))
         try:
-            with pen.begin_nested():
+            with writer.begin_nested():
                 for effect in pending.effects:
-                    effect.apply(pen, indices)
+                    effect.apply(writer, indices)
                 encoded = sheet.encoded(pending.entries)
         except EffectRefused as refused:
-            return _explained(pen, refused.effect)
+            return _explained(writer, refused.effect)
         except PasserelleError as fault:
             return fault
         except DBAPIError as error:
-            if not isinstance(error, _OF_ONE_STATEMENT):
+            if self._database.failure(error) is not Failure.OF_ONE_STATEMENT:
                 raise
             return _fault(error)
         except Exception as error:  # noqa: BLE001 - a defect in one commit is not the others' loss
@@ -405,22 +417,22 @@ class Sequencer:
         parts = zip(pending.entries, encoded, strict=True)
         return first, tuple(sheet.add(frame, leaf, detail) for (frame, detail), leaf in parts)
 
-    def _put(self, pen: Connection, sheet: Batch) -> bytes:
+    def _put(self, writer: Connection, sheet: Batch) -> bytes:
         """Write the rows of a batch and its checkpoint; return the signed note, which nobody has seen."""
-        pen.execute(_LEAVES, sheet.leaves)
+        writer.execute(_LEAVES, sheet.leaves)
         for statement, rows in (
             (_NODES, sheet.nodes),
             (_DETAILS, sheet.details),
             (_DETAIL_KEYS, sheet.detail_keys),
         ):
             if rows:
-                pen.execute(statement, rows)
+                writer.execute(statement, rows)
         root = merkle.root_at(sheet.size, sheet.get)
         checkpoint = signed_note.Checkpoint(self._log.origin, sheet.size, root)
         primary, *others = self._keys.log_keys()
         signed = signed_note.sign_checkpoint(checkpoint, primary, moment(sheet.time_ms), others)
         newest = {"size": sheet.size, "root": root, "time_ms": sheet.time_ms, "note": signed}
-        pen.execute(_CHECKPOINT, newest)
+        writer.execute(_CHECKPOINT, newest)
         return signed
 
     def _fail(self, error: BaseException, batch: Sequence[_Pending]) -> None:
@@ -451,10 +463,10 @@ class Sequencer:
         return max(now, last)
 
 
-def _explained(pen: Connection, effect: Effect) -> Exception:
+def _explained(writer: Connection, effect: Effect) -> Exception:
     """Return what an effect's builder says; a defect of the builder is an InternalError, a failing disk is everyone's."""
     try:
-        return effect.explain(pen)
+        return effect.explain(writer)
     except DBAPIError:
         raise
     except Exception as error:  # noqa: BLE001 - see above

@@ -20,8 +20,8 @@ from gateway.ledger.archive import Held
 from gateway.ledger.entry import EntryType, MalformedEntry, decode
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.tiles import TilePath, hash_tile
+from gateway.store.engine import Position, StorageEngine
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
 
 PAGE = (
@@ -138,7 +138,7 @@ def destruction(connection: Connection, identifier: str) -> Receipt | None:
     """Return leaf and proof of the DESTRUCTION of an identifier; None where there is none."""
     wanted = select(leaves.c.idx, leaves.c.leaf).where(
         leaves.c.type == int(EntryType.DESTRUCTION),
-        func.instr(leaves.c.leaf, identifier.encode()) > 0,
+        Position(leaves.c.leaf, identifier.encode()) > 0,
     )
     for row in connection.execute(wanted):
         if decode(row.leaf).subject_reference == identifier:
@@ -219,7 +219,9 @@ def checkpoint(connection: Connection, size: int | None = None) -> bytes | None:
     return connection.execute(wanted).scalar()
 
 
-def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+def iter_leaves(
+    database: StorageEngine, start: int = 0, stop: int | None = None
+) -> Iterator[bytes]:
     """Yield stored leaves by index, as bytes; raises InternalError at a gap. `stop` is exclusive."""
     index = start
     while stop is None or index < stop:
@@ -238,7 +240,7 @@ def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> 
             return
 
 
-def iter_held(database: Database, start: int, stop: int) -> Iterator[Held]:
+def iter_held(database: StorageEngine, start: int, stop: int) -> Iterator[Held]:
     """Yield entries with their details, as an auditor holds them; raises InternalError at a gap. `stop` is exclusive."""
     for index in range(start, stop, PAGE):
         with database.reader() as reader:
@@ -285,7 +287,7 @@ def peaks(connection: Connection, size: int) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def iter_checkpoints(database: Database, start: int = 0) -> Iterator[bytes]:
+def iter_checkpoints(database: StorageEngine, start: int = 0) -> Iterator[bytes]:
     """Yield every signed note over `start` leaves or more, the smallest tree first."""
     last = start - 1
     while True:
@@ -299,7 +301,7 @@ def iter_checkpoints(database: Database, start: int = 0) -> Iterator[bytes]:
         last = rows[-1].size
 
 
-def iter_details(database: Database) -> Iterator[StoredDetail]:
+def iter_details(database: StorageEngine) -> Iterator[StoredDetail]:
     """Yield every stored detail by index, with its sealed key where that still exists."""
     last = -1
     joined = details.outerjoin(detail_keys, details.c.idx == detail_keys.c.idx)
@@ -324,8 +326,10 @@ def keyed(connection: Connection, size: int) -> Callable[[int], bool]:
     return lambda index: bool(bits[index >> 3] >> (index & 7) & 1)
 
 
-def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
+def check_tail(connection: Connection, log: proof.LogIdentity, known: int = 0) -> Head:
     """Return where the ledger ends, once its end was verified.
+
+    known   how many leaves the caller has verified or written; then all that follow are re-hashed, and no other
 
     (1) Both log keys signed the last checkpoint, and it says what its row says.
     (2) Indices run without a gap up to its size, and not beyond.
@@ -344,11 +348,15 @@ def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
             raise InternalError(f"the checkpoint of size {size} does not hold: {fault}") from fault
         if (signed.size, signed.root) != (size, row.root):
             raise InternalError(f"the checkpoint of size {size} is not what its row says")
-    stored = connection.execute(select(func.count(), func.max(leaves.c.idx)).select_from(leaves))
-    count, last = stored.one()
-    if (count, -1 if last is None else last) != (size, size - 1):  # (2)
-        raise InternalError(f"the ledger has {count} leaves, the last {last}; {size} were signed")
-    time_ms = _check_leaves(connection, max(0, size - TAIL), size)  # (3)
+    beyond = select(func.count(), func.max(leaves.c.idx)).select_from(leaves)
+    if known:
+        beyond = beyond.where(leaves.c.idx >= known)
+    count, last = connection.execute(beyond).one()
+    if (known + count, known - 1 if last is None else last) != (size, size - 1):  # (2)
+        raise InternalError(
+            f"the ledger has {known + count} leaves, the last {last}; {size} were signed"
+        )
+    time_ms = _check_leaves(connection, known or max(0, size - TAIL), size)  # (3)
     if row is None:
         return Head(0, 0, None)
     if merkle.root_at(size, node(connection)) != row.root:  # (4)

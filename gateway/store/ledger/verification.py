@@ -14,16 +14,16 @@ from gateway.ledger import signed_note
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.verify import Finding, Place, Report, Severity, verify_log
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger import row_check, stored_ledger
 from gateway.store.schema import leaves
-from gateway.store.sqlite import Database
 from keys.envelope import OpeningRing
 
 _GAP = re.compile(r"no leaf (\d+)")
 
 
 def verify(
-    database: Database,
+    database: StorageEngine,
     log: LogIdentity,
     *,
     keys: bool = True,
@@ -56,7 +56,7 @@ def verify(
 class _Reading:
     """The rows of one ledger up to one moment, each read once, in order."""
 
-    def __init__(self, database: Database, beside: row_check.Rows, largest: int) -> None:
+    def __init__(self, database: StorageEngine, beside: row_check.Rows, largest: int) -> None:
         self._database, self._beside = database, beside
         self._largest = largest
         self._details = stored_ledger.iter_details(database)

@@ -21,8 +21,8 @@ from sqlalchemy import Connection, func, select, update
 from gateway.domain.person import IMAGES, TEXT, Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
+from gateway.store.engine import StorageEngine
 from gateway.store.schema import subjects
-from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
 from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
@@ -41,7 +41,7 @@ class StoredPeople:
 
     def __init__(
         self,
-        database: Database,
+        database: StorageEngine,
         data_key: DataRing,
         random: Callable[[int], int] = secrets.randbits,
     ) -> None:

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.errors import InternalError, PasserelleError, UserError
 from gateway.store.effects import Effect, says
+from gateway.store.engine import StorageEngine
 from gateway.store.schema import decisions, hit_references, holds, samples, subjects
-from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
@@ -196,7 +196,7 @@ def counts(connection: Connection) -> Counts:
 
 
 def iter_records(
-    database: Database, data_key: DataRing, modality: Modality, shard: int = 0, of: int = 1
+    database: StorageEngine, data_key: DataRing, modality: Modality, shard: int = 0, of: int = 1
 ) -> Iterator[tuple[Placed, ...]]:
     """Yield everyone of a shard with samples of a modality, in batches, in the order of their numbers, opened.
 

@@ -25,8 +25,8 @@ from gateway.domain.messages import Outcome
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
 from gateway.server.listener import interceptor, listeners
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger
-from gateway.store.sqlite import open_store
 from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset
@@ -274,7 +274,7 @@ with Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
         print(json.dumps([where.exchange, where.admin, where.health, where.metrics]), flush=True)
         if how == "sequencer":
             gateway.sequencer._write = stand
-            threading.Thread(target=gateway.sequencer.tidy, daemon=True).start()
+            threading.Thread(target=gateway.sequencer.forget_traces, daemon=True).start()
     code = serving.run(ready)
 sys.exit(code)
 """

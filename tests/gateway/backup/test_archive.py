@@ -19,9 +19,9 @@ from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.server.restore import restore
-from gateway.store import snapshot
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger
-from gateway.store.sqlite import open_store
+from gateway.store.sqlite import SqliteEngine
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import OpeningKey, SealingKey
@@ -254,7 +254,7 @@ def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
 def test_a_store_that_is_not_whole_is_not_backed_up(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database at all" * 1000)
 
-    with pytest.raises(InternalError, match="copied"), snapshot.snapshot(tmp_path / "x.db"):
+    with pytest.raises(InternalError, match="copied"), SqliteEngine(tmp_path / "x.db").copy():
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 

@@ -6,6 +6,7 @@ key, whose loss is the shredding, and a marked fact, which must not have been an
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.server.local_source import Stored
 from gateway.server.restore import restore
-from gateway.store import snapshot
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import detail_keys, details
 from gateway.trust.partners import own_bundle
@@ -318,9 +319,11 @@ def test_copies_that_a_killed_backup_left_behind_are_removed(gateway: Gateway) -
 
 def test_a_copy_that_is_being_made_is_left_alone(gateway: Gateway) -> None:
     mark(gateway)
-    path = gateway.settings.store.path
 
-    with snapshot.snapshot(path) as copy:
-        assert snapshot.sweep(path.parent) == 0
+    with (
+        gateway.database.copy() as copy,
+        closing(open_store(gateway.settings.store.path)) as beside,
+    ):
+        assert beside.sweep_copies() == 0
         assert copy.database.is_file()
         assert copy.keys.stat().st_size

@@ -17,7 +17,7 @@ from gateway.keymanagement import custody_setting
 from gateway.ledger.entry import EntryType
 from gateway.server import self_check
 from gateway.server.application import Gateway
-from gateway.store.sqlite import open_store
+from gateway.store.address import open_store
 from keys import custody_rewrap
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, KeyState

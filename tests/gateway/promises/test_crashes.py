@@ -17,8 +17,8 @@ from gateway.config import load
 from gateway.domain.messages import Outcome
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger
-from gateway.store.sqlite import open_store
 from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset

@@ -25,9 +25,9 @@ from gateway.ledger.proof import Expected, verify_receipt
 from gateway.server import application, self_check
 from gateway.server.application import Gateway
 from gateway.server.restore import restore
+from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
-from gateway.store.sqlite import open_store
 from gateway.trust.partners import own_bundle
 from keys.envelope import OpeningKey
 from keys.keyset import KeyKind, KeyState

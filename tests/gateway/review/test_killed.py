@@ -31,7 +31,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def armed():
-    commit, tidy = Sequencer.commit, Sequencer.tidy
+    commit, tidy = Sequencer.commit, Sequencer.forget_traces
 
     def killing(self, leaves, effects=()):
         if when == "before":
@@ -42,7 +42,7 @@ def armed():
         return done
 
     Sequencer.commit = killing
-    Sequencer.tidy = lambda self: (tidy(self), die())
+    Sequencer.forget_traces = lambda self: (tidy(self), die())
 
 with rooms.Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
     officer = Officer("P-7", frozenset({Role.EXAMINER}))

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy.dialects import postgresql
 
 from gateway.domain.messages import (
     Direction,
@@ -40,8 +42,9 @@ from gateway.store.exchange.transactions import (
     transaction,
     usage,
 )
+from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Committed, Observer, Sequencer
-from gateway.store.sqlite import Database, open_store
+from gateway.store.sqlite import SqliteEngine, open_file
 from gateway.watchdog import Watchdog
 from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, SealingKey
@@ -67,6 +70,27 @@ class Clock:
         self.now += timedelta(**by)
 
 
+class SharedEngine(SqliteEngine):
+    """SQLite without the writer lock: several processes write to it in turn, as to a database server.
+
+    `BEGIN IMMEDIATE` has the ledger's end for one transaction. For tests alone: such writers can lose commits where the
+    power goes (`SqliteEngine`).
+    """
+
+    sole_writer = False
+
+    def take_writer(self) -> Connection:
+        self._writer = self._writers.connect()
+        return self._writer
+
+    def lock_head(self, writer: Connection) -> int | None:
+        return stored_ledger.extent(writer)[1]
+
+
+# Every engine that the tests of the store run on: what opens one, makes it where it is missing, and connects.
+ENGINES = (pytest.param(open_file, id="sqlite"),)
+
+
 @dataclass
 class Kept(Observer):
     """Keeps what a sequencer tells of its work."""
@@ -89,6 +113,7 @@ class Desk:
     log_key: LogKey
     auditor: OpeningKey
     data_key: DataKey
+    opener: Callable[..., SqliteEngine] = open_file
     clock: Clock = field(default_factory=Clock)
     fatal: list[BaseException] = field(default_factory=list)
     commits: list[tuple[int, float]] = field(default_factory=list)
@@ -98,12 +123,21 @@ class Desk:
     def log(self) -> LogIdentity:
         return LogIdentity.from_log_key(ORIGIN, self.log_key)
 
-    def database(self, connect: Callable[..., sqlite3.Connection] = sqlite3.connect) -> Database:
-        database = open_store(self.path, create=True, connect=connect)
+    def database(
+        self, connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+    ) -> SqliteEngine:
+        database = self.opener(self.path, create=True, connect=connect)
         self._open.append(database.close)
         return database
 
-    def sequencer(self, database: Database | None = None, **settings: float) -> Sequencer:
+    def shared(self) -> SharedEngine:
+        """Open the store once more, as one of several processes that write to it."""
+        self.database().close()
+        database = SharedEngine(self.path)
+        self._open.append(database.close)
+        return database
+
+    def sequencer(self, database: SqliteEngine | None = None, **settings: float) -> Sequencer:
         sequencer = Sequencer(
             database or self.database(),
             FixedKeys([self.log_key], SealingKey(self.auditor.public)),
@@ -186,9 +220,12 @@ def desk_of(log_key: LogKey, auditor: OpeningKey) -> Callable[[Path], Desk]:
     return lambda folder: Desk(folder / "store" / "passerelle.db", log_key, auditor, data_key)
 
 
-@pytest.fixture
-def desk(tmp_path: Path, desk_of: Callable[[Path], Desk]) -> Iterator[Desk]:
+@pytest.fixture(params=ENGINES)
+def desk(
+    tmp_path: Path, desk_of: Callable[[Path], Desk], request: pytest.FixtureRequest
+) -> Iterator[Desk]:
     desk = desk_of(tmp_path)
+    desk.opener = request.param
     yield desk
     desk.close()
 
@@ -255,6 +292,28 @@ class Counterpart:
     def reply(self, number: str = "AUS-0001") -> Reply | None:
         with self.sequencer._database.reader() as reader:
             return stored_reply(reader, "AUS", number, self.desk.clock())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def other_dialect() -> Iterator[None]:
+    """Every statement of ours that a test of the store executes is one that PostgreSQL can be asked too."""
+    seen: dict[str, str] = {}
+
+    def compiled(*told: Any) -> None:
+        statement, context = told[2], told[4]
+        if statement in seen or context.compiled is None:
+            return  # what is handed to the driver as text is the engine's own, and no other engine's
+        seen[statement] = ""
+        try:
+            named = {} if context.isddl else {"column_keys": context.compiled.column_keys}
+            context.compiled.statement.compile(dialect=postgresql.dialect(), **named)
+        except Exception as fault:  # noqa: BLE001 - said at the end, with the statement
+            seen[statement] = f"{type(fault).__name__}: {fault}"
+
+    event.listen(Engine, "before_cursor_execute", compiled)
+    yield
+    event.remove(Engine, "before_cursor_execute", compiled)
+    assert {statement: fault for statement, fault in seen.items() if fault} == {}
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import conftest
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.tiles import Tiles
 from gateway.ledger_ops.tile_publisher import Publisher, files_in
-from gateway.store.sqlite import open_store
+from gateway.store.address import open_store
 from keys.signatures import LogKey
 
 LOG = LogIdentity.from_log_key(conftest.ORIGIN, LogKey.from_seed(bytes(range(64))))

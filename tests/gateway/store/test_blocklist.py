@@ -15,10 +15,10 @@ from gateway.errors import AuditUnavailable, UserError
 from gateway.keymanagement.blocklist import Blocklist
 from gateway.ledger.entry import EntryType, decode
 from gateway.store import change_feed
+from gateway.store.engine import StorageEngine
 from gateway.store.keys import blocklist
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import changes
-from gateway.store.sqlite import Database
 
 if TYPE_CHECKING:
     from gateway.store.ledger.sequencer import Sequencer
@@ -31,7 +31,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from gateway.keymanagement.blocklist import Blocklist
-from gateway.store.sqlite import open_store
+from gateway.store.address import open_store
 beside = Blocklist(open_store(Path(sys.argv[1])), None)
 for _ in sys.stdin:
     print(*sorted(kid.hex() for kid in beside.of("AUS")), flush=True)
@@ -41,7 +41,7 @@ for _ in sys.stdin:
 class Here:
     """The blocklist of a process that writes."""
 
-    def __init__(self, desk: Desk, database: Database, sequencer: Sequencer) -> None:
+    def __init__(self, desk: Desk, database: StorageEngine, sequencer: Sequencer) -> None:
         self.desk, self.sequencer = desk, sequencer
         self.blocklist = Blocklist(database, sequencer)
 
@@ -54,12 +54,12 @@ class Here:
 
 
 @pytest.fixture
-def database(desk: Desk) -> Database:
+def database(desk: Desk) -> StorageEngine:
     return desk.database()
 
 
 @pytest.fixture
-def here(desk: Desk, database: Database) -> Here:
+def here(desk: Desk, database: StorageEngine) -> Here:
     return Here(desk, database, desk.sequencer(database))
 
 
@@ -151,7 +151,7 @@ def test_a_refusal_that_the_ledger_did_not_take_holds_here(here: Here, beside: B
 
 
 def test_a_store_that_cannot_be_read_believes_no_key(
-    here: Here, database: Database, monkeypatch: pytest.MonkeyPatch
+    here: Here, database: StorageEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read before is not what holds now."""
     here.refuse()
@@ -176,7 +176,9 @@ def test_the_keys_are_read_again_only_where_the_feed_moved(
     assert here.blocklist.of("AUS") == {STOLEN}
 
 
-def test_changes_are_numbered_in_their_order_and_none_goes(here: Here, database: Database) -> None:
+def test_changes_are_numbered_in_their_order_and_none_goes(
+    here: Here, database: StorageEngine
+) -> None:
     here.refuse()
     here.refuse(OTHER)
     assert not here.refuse()  # no change, no number

@@ -16,13 +16,14 @@ from gateway.domain.correction import CorrectionKind
 from gateway.domain.messages import Direction, Outcome, Purpose
 from gateway.errors import InternalError
 from gateway.law.retention_policy import RetentionClass
+from gateway.store.address import open_store
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.retention import due_data
 from gateway.store.schema import asked, correction_papers, filed_notices
 from gateway.store.schema import corrections as rows
-from gateway.store.sqlite import Database, open_store
+from gateway.store.sqlite import SqliteEngine
 from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
@@ -45,16 +46,16 @@ def one(desk: Desk, identifier: bytes = bytes(16)) -> Correction:
     )
 
 
-def of_revision(path: Path, revision: str) -> Database:
+def of_revision(path: Path, revision: str) -> SqliteEngine:
     """Make a store as a release of that revision left it."""
     path.parent.mkdir(mode=0o700)
     path.touch(mode=0o600)
-    database = Database(path)
+    database = SqliteEngine(path)
     config = Config()
     config.set_main_option("script_location", str(Path(gateway.store.__path__[0]) / "migrations"))
-    pen = database.take_pen()
-    with pen.begin():
-        config.attributes["connection"] = pen
+    writer = database.take_writer()
+    with writer.begin():
+        config.attributes["connection"] = writer
         command.upgrade(config, revision)
     return database
 
@@ -65,8 +66,8 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: De
     papers = corrections.Papers(b"a notice with a photograph", b"a letter", 5)
     sealed = corrections.seal(desk.data_key, correction, papers)
     database = of_revision(desk.path, "0004")
-    pen = database._pen
-    assert pen is not None
+    writer = database._writer
+    assert writer is not None
     old = {
         "id": correction.id,
         "partner": "AUS",
@@ -81,10 +82,10 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: De
         "attempts": 0,
         "open_index": 0,
     }
-    with pen.begin():
-        pen.execute(insert(rows).values(**old))
-        pen.execute(insert(rows).values(**{**old, "id": b"1" * 16, "state": 2, "sealed": None}))
-        pen.execute(
+    with writer.begin():
+        writer.execute(insert(rows).values(**old))
+        writer.execute(insert(rows).values(**{**old, "id": b"1" * 16, "state": 2, "sealed": None}))
+        writer.execute(
             text(
                 "INSERT INTO asked (partner, number, message_id, purpose, agreement, version, case_reference,"
                 " state, ask_ms, asked_index) VALUES ('AUS', 'CAN-0001', x'00', 1, 'au', 1, 'C-1', 4, 1, 0)"

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 import gateway.store
 from gateway.errors import InternalError, UserError
 from gateway.store.schema import REVISION, metadata, values
-from gateway.store.sqlite import PEN_PRAGMAS, open_store, wal_reset_affected
+from gateway.store.sqlite import WRITER_PRAGMAS, open_file, wal_reset_affected
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -42,12 +42,12 @@ def test_a_store_that_others_may_read_is_refused(desk: Desk) -> None:
     desk.path.chmod(0o640)
 
     with pytest.raises(UserError, match="chmod 600"):
-        open_store(desk.path)
+        open_file(desk.path)
 
 
 def test_a_missing_store_is_not_made_by_accident(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no store"):
-        open_store(tmp_path / "store.db")
+        open_file(tmp_path / "store.db")
 
     assert not (tmp_path / "store.db").exists()
 
@@ -58,7 +58,7 @@ def test_an_emptied_store_is_reported_and_not_replaced(desk: Desk) -> None:
         each.write_bytes(b"")
 
     with pytest.raises(UserError, match="empty"):
-        open_store(desk.path)
+        open_file(desk.path)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: bytes) -> N
     path.chmod(0o600)
 
     with pytest.raises((InternalError, UserError)):
-        open_store(path)
+        open_file(path)
 
 
 def test_a_database_without_our_tables_is_refused(tmp_path: Path) -> None:
@@ -82,16 +82,16 @@ def test_a_database_without_our_tables_is_refused(tmp_path: Path) -> None:
     path.chmod(0o600)
 
     with pytest.raises(UserError, match="not a store of ours"):
-        open_store(path)
+        open_file(path)
 
 
-def test_the_pragmas_are_in_force_on_the_pen(desk: Desk) -> None:
+def test_the_pragmas_are_in_force_on_the_writing_connection(desk: Desk) -> None:
     database = desk.database()
-    pen = database.take_pen()
+    writer = database.take_writer()
 
-    found = {name: pen.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PEN_PRAGMAS}
+    found = {name: writer.exec_driver_sql(f"PRAGMA {name}").scalar() for name in WRITER_PRAGMAS}
 
-    assert found == {name: wanted for name, (_, wanted) in PEN_PRAGMAS.items()}
+    assert found == {name: wanted for name, (_, wanted) in WRITER_PRAGMAS.items()}
     assert found["synchronous"] == 2
     assert found["journal_mode"] == "wal"
 
@@ -113,15 +113,15 @@ def test_a_pragma_that_does_not_hold_is_a_fault(desk: Desk) -> None:
         made.append(sqlite3.connect(*a, factory=Deaf, **k))
         return made[-1]
 
-    database = open_store(desk.path, connect=connect)
+    database = open_file(desk.path, connect=connect)
 
     with pytest.raises(InternalError, match="synchronous"):
-        database.take_pen()
+        database.take_writer()
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         made[-1].execute("SELECT 1")
     database.close()
-    open_store(desk.path).close()  # the lock was given back
+    open_file(desk.path).close()  # the lock was given back
 
 
 def test_readers_cannot_write(desk: Desk) -> None:
@@ -137,12 +137,12 @@ def test_readers_cannot_write(desk: Desk) -> None:
 
 def test_a_reader_sees_one_snapshot(desk: Desk) -> None:
     database = desk.database()
-    pen = database.take_pen()
+    writer = database.take_writer()
 
     with database.reader() as reader:
         before = reader.execute(select(values)).all()
-        with pen.begin():
-            pen.execute(insert(values).values(key="k", value="v"))
+        with writer.begin():
+            writer.execute(insert(values).values(key="k", value="v"))
         during = reader.execute(select(values)).all()
     with database.reader() as reader:
         after = reader.execute(select(values)).all()
@@ -151,38 +151,38 @@ def test_a_reader_sees_one_snapshot(desk: Desk) -> None:
     assert [tuple(row) for row in after] == [("k", "v")]
 
 
-def test_the_pen_begins_immediately(desk: Desk) -> None:
+def test_the_writer_begins_immediately(desk: Desk) -> None:
     """A deferred BEGIN could find at its first write that somebody else wrote (SQLITE_BUSY_SNAPSHOT)."""
-    pen = desk.database().take_pen()
+    writer = desk.database().take_writer()
     other = sqlite3.connect(desk.path, isolation_level=None, timeout=0)
 
-    with pen.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+    with writer.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
 
     other.close()
 
 
-def test_two_pens_are_never_held(desk: Desk) -> None:
+def test_two_writers_are_never_held(desk: Desk) -> None:
     first = desk.database()
     second = desk.database()
-    first.take_pen()
+    first.take_writer()
 
     with pytest.raises(UserError, match="already writes"):
-        first.take_pen()
+        first.take_writer()
     with pytest.raises(UserError, match="another process"):
-        second.take_pen()
+        second.take_writer()
 
-    first.release_pen()
-    second.take_pen()
+    first.release_writer()
+    second.take_writer()
 
 
-def test_another_process_cannot_take_the_pen(desk: Desk) -> None:
+def test_another_process_cannot_take_the_writer(desk: Desk) -> None:
     database = desk.database()
-    database.take_pen()
+    database.take_writer()
     program = (
         "import sys; from pathlib import Path; from gateway.errors import UserError\n"
-        "from gateway.store.sqlite import open_store\n"
-        "try: open_store(Path(sys.argv[1])).take_pen()\n"
+        "from gateway.store.address import open_store\n"
+        "try: open_store(Path(sys.argv[1])).take_writer()\n"
         "except UserError: sys.exit(7)\n"
     )
 
@@ -230,20 +230,20 @@ def test_the_newest_migration_is_the_one_we_expect() -> None:
 
 def test_a_store_of_a_newer_release_is_refused(desk: Desk) -> None:
     database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    writer = database.take_writer()
+    with writer.begin():
+        writer.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
 
     with pytest.raises(UserError, match="newer release"):
-        open_store(desk.path)
+        open_file(desk.path)
 
 
 def test_opening_twice_changes_nothing(desk: Desk) -> None:
     desk.database().close()
     before = desk.path.read_bytes()
 
-    open_store(desk.path, create=True).close()
+    open_file(desk.path, create=True).close()
 
     assert desk.path.read_bytes() == before
 
@@ -252,7 +252,7 @@ def test_the_report_reads_back_what_is_in_force(desk: Desk) -> None:
     database = desk.database()
 
     idle = database.report()
-    database.take_pen()
+    database.take_writer()
     writing = database.report()
     beside = desk.database().report()
 

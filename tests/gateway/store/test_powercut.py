@@ -18,7 +18,7 @@ from gateway.exercises.crashtest import powercut  # noqa: E402
 from gateway.exercises.crashtest.driver import Connection  # noqa: E402
 from gateway.exercises.crashtest.powercut import STORE, PowerCuts, Seen  # noqa: E402
 from gateway.exercises.crashtest.vfs import SECTOR, Cut, Disk, Stored  # noqa: E402
-from gateway.store.sqlite import Database  # noqa: E402
+from gateway.store.sqlite import SqliteEngine  # noqa: E402
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_whichever_write_or_flush_fails_nothing_more_is_answered_and_nothing_is_
     disk = Disk(f"failing-{at}-{fault.__name__}")
     disk.files[STORE] = Stored(bytearray(cuts._empty), bytearray(cuts._empty))
     fatal: list[BaseException] = []
-    database = Database(
+    database = SqliteEngine(
         folder / "passerelle.db",
         lambda *_, **__: Connection(STORE, disk.vfs, checkpoint=8),  # type: ignore[arg-type]
     )
@@ -94,7 +94,7 @@ def test_a_flush_that_fails_stops_the_pen(folder: Path) -> None:
     cuts = PowerCuts(folder)
     disk = Disk("one-flush")
     disk.files[STORE] = Stored(bytearray(cuts._empty), bytearray(cuts._empty))
-    database = Database(
+    database = SqliteEngine(
         folder / "passerelle.db",
         lambda *_, **__: Connection(STORE, disk.vfs),  # type: ignore[arg-type]
     )

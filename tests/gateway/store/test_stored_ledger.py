@@ -93,10 +93,10 @@ def test_a_row_edited_after_signing_does_not_start(desk: Desk, statement: str, n
         sequencer.commit([desk.leaf(message=number)])
     desk.close()
     database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.exec_driver_sql(statement)
-    database.release_pen()
+    writer = database.take_writer()
+    with writer.begin():
+        writer.exec_driver_sql(statement)
+    database.release_writer()
 
     with pytest.raises(InternalError, match=named):
         desk.sequencer(database)
@@ -122,10 +122,10 @@ def test_a_subtree_edited_before_the_tail_breaks_the_root(
         sequencer.commit([desk.leaf(message=number)])
     desk.close()
     database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.exec_driver_sql("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3")
-    database.release_pen()
+    writer = database.take_writer()
+    with writer.begin():
+        writer.exec_driver_sql("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3")
+    database.release_writer()
 
     with pytest.raises(InternalError, match="first 10 leaves do not give the signed root"):
         desk.sequencer(database)
@@ -199,9 +199,9 @@ def test_a_gap_is_reported_while_reading(desk: Desk) -> None:
         sequencer.commit([desk.leaf(message=number)])
     desk.close()
     database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.execute(leaves.delete().where(leaves.c.idx == 1))
+    writer = database.take_writer()
+    with writer.begin():
+        writer.execute(leaves.delete().where(leaves.c.idx == 1))
 
     with pytest.raises(InternalError, match="no leaf 1"):
         list(stored_ledger.iter_leaves(database))

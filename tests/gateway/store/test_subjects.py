@@ -131,11 +131,11 @@ def test_a_sample_put_in_another_place_does_not_open(desk: Desk, change: dict[st
     )
     desk.close()
     database = desk.database()
-    pen = database.take_pen()
+    writer = database.take_writer()
     if "subject_id" in change:
         change = {"subject_id": bob.subject}
-    with pen.begin():
-        pen.execute(update(samples).where(samples.c.subject_id == ann.subject).values(**change))
+    with writer.begin():
+        writer.execute(update(samples).where(samples.c.subject_id == ann.subject).values(**change))
 
     with pytest.raises(InternalError, match="does not open"):
         list(iter_records(database, desk.data_key, Modality.FINGER))

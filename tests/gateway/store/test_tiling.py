@@ -21,9 +21,9 @@ from gateway.ledger.tiles import Tiles
 from gateway.ledger.verify import Finding, Severity
 from gateway.ledger_ops import published_check, tile_publisher
 from gateway.ledger_ops.tile_publisher import Publisher, files_in
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import leaves
-from gateway.store.sqlite import Database
 from keys.signatures import LogKey
 from tests.patience import PATIENCE
 
@@ -39,7 +39,7 @@ class House:
 
     def __init__(self, desk: Desk, folder: Path) -> None:
         self.desk, self.folder = desk, folder
-        self.database: Database = desk.database()
+        self.database: StorageEngine = desk.database()
         self.sequencer: Sequencer = desk.sequencer(self.database)
 
     def grow(self, to: int) -> None:
@@ -270,10 +270,10 @@ def test_attack_a_changed_row_is_not_published(gateway: House, desk: Desk) -> No
     gateway.grow(10)
     desk.close()
     gateway.database = desk.database()
-    pen = gateway.database.take_pen()
-    with pen.begin():
-        pen.execute(update(leaves).where(leaves.c.idx == 7).values(leaf=bytes(512)))
-    gateway.database.release_pen()
+    writer = gateway.database.take_writer()
+    with writer.begin():
+        writer.execute(update(leaves).where(leaves.c.idx == 7).values(leaf=bytes(512)))
+    gateway.database.release_writer()
 
     with pytest.raises(InternalError, match="leaf 7"):
         gateway.publisher().publish()

@@ -69,10 +69,10 @@ def test_the_database_keeps_to_the_table_too(counter: Counterpart, state: State,
     counter.begin(head)
     desk.close()
     database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.execute(transactions.update().values(state=int(state)))
-    database.release_pen()
+    writer = database.take_writer()
+    with writer.begin():
+        writer.execute(transactions.update().values(state=int(state)))
+    database.release_writer()
     counter.sequencer = desk.sequencer(database)
     desk.clock.move(minutes=20)
 

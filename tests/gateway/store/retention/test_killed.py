@@ -29,7 +29,7 @@ from gateway.ledger.proof import LogIdentity
 from gateway.law.agreement import AgreementsInForce
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.retention import erasure as retention
-from gateway.store.sqlite import open_store
+from gateway.store.sqlite import open_file
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.watchdog import Watchdog
 from keys.envelope import OpeningKey, SealingKey
@@ -52,7 +52,7 @@ def connect(*args, **kwargs):
     return connection
 
 retention.BATCH = 2
-database = open_store(Path(sys.argv[1]), connect=connect)
+database = open_file(Path(sys.argv[1]), connect=connect)
 key = LogKey.from_seed(bytes(range(64)))
 log = LogIdentity.from_log_key("gateway.can.example/exchange-log", key)
 auditor = SealingKey(OpeningKey.from_seed(bytes(32)).public)

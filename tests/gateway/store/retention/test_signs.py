@@ -55,7 +55,7 @@ def test_a_run_that_fails_leaves_the_lock_to_the_next(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(erasure.snapshot, "sweep", lambda _: 1 / 0)
+        broken.setattr(keeper.desk._database, "sweep_copies", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             keeper.run()
 
