@@ -42,6 +42,7 @@ from gateway.server.services import (
     SubjectServices,
 )
 from gateway.store.address import open_store
+from gateway.store.leases import Leases
 from gateway.store.ledger.sequencer import Observer, Sequencer
 from gateway.store.times import utc_now
 from gateway.trust.partners import OwnEntry
@@ -202,7 +203,8 @@ def _open_ledger(  # noqa: PLR0917 - the ledger is opened with these
     watchdog.also("sequencer", lambda: sequencer.busy)
     sequencer.start()
     closing.callback(sequencer.close)
-    return Core(home, own, database, sequencer, clock, secrets.token_bytes, watchdog)
+    leases = Leases(database, sequencer, clock, owner=secrets.token_hex(16))
+    return Core(home, own, database, sequencer, clock, secrets.token_bytes, watchdog, leases)
 
 
 def _record_restoration(core: Core) -> bool:
@@ -258,6 +260,7 @@ def _build(
         clock=core.clock,
         random=core.random,
         watchdog=core.watchdog,
+        leases=core.leases,
         settings=settings,
         keys=keys,
         active_agreements=active_agreements,

@@ -88,7 +88,8 @@ class Serving:
         self.monitoring = MonitoringListeners(gateway.settings.health, gateway.party, gateway.clock)
         self._tile_worker = build_tile_worker(gateway)
         self._timestamp_worker = TimestampWorker(
-            gateway.evidence.timestamps, gateway.evidence.cancellation, gateway.watchdog
+            *(gateway.evidence.timestamps, gateway.evidence.cancellation),
+            *(gateway.watchdog, gateway.leases),
         )
         self._quota_alerts = QuotaAlerts(
             gateway.database,
@@ -97,7 +98,7 @@ class Serving:
             gateway.clock,
         )
         self._clock_monitor = ClockMonitor(gateway.sequencer, gateway.clock)
-        self._jobs = Jobs(self._periodic_jobs(), self._alarms)
+        self._jobs = Jobs(self._periodic_jobs(), self._alarms, gateway.leases)
         self._job_thread = JobThread(self.run_jobs, gateway.watchdog)
 
     # Start
@@ -106,7 +107,7 @@ class Serving:
         """Load, record the start, open the listeners; raises UserError when a port is taken."""
         gateway, settings = self._gateway, self._gateway.settings
         demand_current(gateway.keyset, gateway.clock())
-        Jobs(self._due_at_start(), self._alarms).run()
+        Jobs(self._due_at_start(), self._alarms, gateway.leases).run()
         timing = self._load_gallery()
         self._identity.begin(gateway.keyset)
         gateway.keys.active.follow(self._identity.follow)
@@ -280,12 +281,15 @@ class Serving:
             "stamper": self._timestamp_worker.stop,
             "rounds": self._job_thread.stop,
         }
-        for name in process.in_parallel(process.GRACE + STOPPING, parts):
+        late = process.in_parallel(process.GRACE + STOPPING, parts)
+        for name in late:
             _log.error("thread_left_behind", state=name)
         self._guard.stop()
         self._refused.flush()
         self._gateway.record(EntryType.STOP)
         self._tile_worker.finish()
+        if not late:  # what was left behind may still be at a job, whose lease ends by itself
+            self._gateway.leases.release()
         _log.info("stopped", entries=self._gateway.sequencer.size)
 
 
@@ -359,4 +363,7 @@ def build_tile_worker(gateway: Gateway) -> TileWorker:
     """Return what publishes the ledger's tiles as files."""
     own = gateway.own
     publisher = Publisher(gateway.settings.evidence.tiles, gateway.database, lambda: own.log)
-    return TileWorker(publisher, gateway.evidence.deadline, gateway.clock, gateway.watchdog)
+    return TileWorker(
+        *(publisher, gateway.evidence.deadline, gateway.clock),
+        *(gateway.watchdog, gateway.leases),
+    )

@@ -61,6 +61,7 @@ from gateway.server.partner_connections import PartnerConnections
 from gateway.server.workers import timestamps as timestamp_client
 from gateway.server.workers.outbound import OutboundWorker
 from gateway.store.engine import StorageEngine
+from gateway.store.leases import Leases
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people.person_records import StoredPeople
 from gateway.subjects.enrolment import Registry
@@ -83,6 +84,7 @@ class Core:
     own        our public entry, as the home directory has it now
     clock      whole milliseconds, UTC; random(n): n octets nobody can guess
     watchdog   hears from each thread that it goes on
+    leases     say which of the periodic jobs are this process's
     """
 
     home: Path
@@ -92,6 +94,7 @@ class Core:
     clock: Clock
     random: Random
     watchdog: Watchdog
+    leases: Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +279,7 @@ def build_outbound(  # noqa: PLR0917 - whatever leaves passes all of these
         ),
         files=files,
         watchdog=core.watchdog,
+        leases=core.leases,
         random=core.random,
     )
     return OutboundServices(permissions, worker)

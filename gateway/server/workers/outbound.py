@@ -31,6 +31,7 @@ from gateway.server.partner_connections import PartnerConnections
 from gateway.server.workers.partner_threads import PartnerThreads
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.engine import StorageEngine
+from gateway.store.leases import Leases
 from gateway.trust.partners import Directory
 from gateway.watchdog import Watchdog
 
@@ -68,10 +69,11 @@ class OutboundWorker:
         context: SenderContext,
         files: Files,
         watchdog: Watchdog,
+        leases: Leases,
         random: Callable[[int], bytes],
     ) -> None:
         self._database, self._directory, self._files = database, directory, files
-        self._connections, self._watchdog = connections, watchdog
+        self._connections, self._watchdog, self._leases = connections, watchdog, leases
         self._setbacks = context.setbacks
         self._notices = CorrectionSender(context)
         self._outbound = QuerySender(context, random)
@@ -181,6 +183,8 @@ class OutboundWorker:
         with self._watchdog.watching("outgoing"):
             while not self._watchdog.rest(self._stop, EVERY):
                 try:
+                    if not self._leases.holds("outbound"):
+                        continue
                     self._settle()
                     now = time.monotonic()
                     for partner in self._waiting():
@@ -193,6 +197,8 @@ class OutboundWorker:
         with self._watchdog.watching("directories"):
             while not self._watchdog.rest(self._stop, READING):
                 try:
+                    if not self._leases.holds("directories"):
+                        continue
                     followed = self._followed()
                     for partner in followed:
                         reading.offer(partner)

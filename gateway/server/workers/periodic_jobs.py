@@ -1,7 +1,8 @@
 """The periodic jobs of a gateway that serves: a table, in the order in which a round runs them.
 
 Each runs alone: what one raises is logged by its name and counted, and all the others run. A job that fails in
-several rounds in a row is an ALARM until a round of it succeeds.
+several rounds in a row is an ALARM until a round of it succeeds. Where several processes work over one store, each job
+is done by the one that has its lease, but for those by which a process looks after itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from gateway import telemetry
 from gateway.monitoring.alarms import LatchedAlarms
+from gateway.store.leases import Leases
 from gateway.watchdog import Watchdog
 
 Job = tuple[str, Callable[[], object]]  # name, what it does in one round
@@ -22,6 +24,11 @@ STOPPING: Final = (
 )
 PERSISTS: Final = 3  # failures in a row that are an ALARM: a minute and a half, no passing trouble
 PREFIX: Final = "JOB/"  # of the alarms' names
+
+# Every process does these: they look after its own keys in memory, workers, listeners, agreements and counts.
+OF_EACH_PROCESS: Final = frozenset(
+    {"own_keys", "tiles", "readiness", "listeners", "agreements", "refusals"}
+)
 
 _log = telemetry.logger("jobs")
 
@@ -63,8 +70,8 @@ class JobThread:
 class Jobs:
     """Runs a table of jobs, round by round; for one thread."""
 
-    def __init__(self, table: Sequence[Job], alarms: LatchedAlarms) -> None:
-        self._table, self._alarms = tuple(table), alarms
+    def __init__(self, table: Sequence[Job], alarms: LatchedAlarms, leases: Leases) -> None:
+        self._table, self._alarms, self._leases = tuple(table), alarms, leases
         self._failed: dict[str, int] = {}  # in a row, by name
         self._looked: set[str] = set()  # whose alarm of an earlier process was ended, if it stood
 
@@ -74,7 +81,7 @@ class Jobs:
         return tuple(name for name, _ in self._table)
 
     def run(self, alive: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
-        """Run every job once; return the names of those that failed.
+        """Run every job once that is this process's to do; return the names of those that failed.
 
         alive   is called with each job's name before it begins, and once more with an empty name at the end: whoever
                 watches that the round goes on knows from it where the round is
@@ -83,6 +90,8 @@ class Jobs:
         for name, work in self._table:
             alive(name)
             try:
+                if name not in OF_EACH_PROCESS and not self._leases.holds(name):
+                    continue  # whoever has the lease does it, and says how it goes
                 work()
             except Exception as fault:  # noqa: BLE001 - the other jobs run all the same
                 failed.append(name)

@@ -21,6 +21,7 @@ from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, Publisher
 from gateway.store.address import open_store
 from gateway.store.engine import StorageEngine
+from gateway.store.leases import Leases
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
 from gateway.watchdog import Watchdog
@@ -51,9 +52,10 @@ class TileWorker:
         deadline: EvidenceDeadline,
         clock: Callable[[], datetime],
         watchdog: Watchdog,
+        leases: Leases,
     ) -> None:
         self._publisher, self._deadline, self._clock = publisher, deadline, clock
-        self._watchdog = watchdog
+        self._watchdog, self._leases = watchdog, leases
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._fine = time.monotonic()  # no step of the clock looks like a file that is late
@@ -100,7 +102,10 @@ class TileWorker:
 
     def _publish(self) -> None:
         try:
-            self._publisher.publish(stopped=self._stop.is_set, progress=self._still_going)
+            if self._leases.holds(
+                "publisher"
+            ):  # else whoever has the lease publishes, and is late or not
+                self._publisher.publish(stopped=self._stop.is_set, progress=self._still_going)
         except AnotherPublishes:
             pass  # our work is being done; where it never ends, that is silence
         except (PasserelleError, OSError) as fault:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gateway import telemetry
 from gateway.ledger import timestamp
 from gateway.ledger_ops.timestamps import Timestamps
+from gateway.store.leases import Leases
 from gateway.watchdog import Watchdog
 
 EVERY: Final = 30.0  # seconds between two looks whether a stamp is due
@@ -74,10 +75,15 @@ class TimestampWorker:
     """Walks until it is stopped."""
 
     def __init__(
-        self, timestamps: Timestamps, cancellation: Cancellation, watchdog: Watchdog
+        self,
+        timestamps: Timestamps,
+        cancellation: Cancellation,
+        watchdog: Watchdog,
+        leases: Leases,
     ) -> None:
-        """Prepare; `cutter` ends the question under way."""
+        """Prepare; `cancellation` ends the question under way."""
         self._timestamps, self._cancellation, self._watchdog = timestamps, cancellation, watchdog
+        self._leases = leases
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -106,7 +112,8 @@ class TimestampWorker:
         with self._watchdog.watching("stamper", RESOLVES):
             while True:
                 try:
-                    self._timestamps.round(self._stop.is_set)
+                    if self._leases.holds("stamper"):
+                        self._timestamps.round(self._stop.is_set)
                 except Exception as error:  # noqa: BLE001 - the next look comes all the same
                     _log.error("stamping_failed", kind=type(error).__name__)
                 if self._watchdog.rest(self._stop, EVERY):

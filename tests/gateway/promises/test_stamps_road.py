@@ -107,7 +107,12 @@ def test_a_stop_cuts_a_question_that_is_under_way() -> None:
             assert stopping()
 
     road, cancellation = Road(silent), Cancellation()
-    stamper = TimestampWorker(Stamps(), cancellation, Watchdog(60.0))  # type: ignore[arg-type]
+
+    class Held:
+        def holds(self, _: str) -> bool:
+            return True
+
+    stamper = TimestampWorker(Stamps(), cancellation, Watchdog(60.0), Held())  # type: ignore[arg-type]
     try:
         stamper.start()
         assert asked.wait(30)

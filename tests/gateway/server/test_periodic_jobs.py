@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import pytest
 
 from gateway.isolated_loop import each
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.workers.periodic_jobs import PERSISTS, Jobs
+from gateway.server.workers.periodic_jobs import OF_EACH_PROCESS, PERSISTS, Jobs
+from gateway.server.workers.timestamps import TimestampWorker
 from gateway.store.ledger import stored_ledger
 from gateway.telemetry import exposition
 
@@ -114,6 +117,90 @@ def test_a_round_says_before_each_job_that_it_is_alive(shared_pair: Any) -> None
     assert heard == ["clock", *NAMES, ""]
 
 
+class Held:
+    """The leases of a process that has those of some jobs; `asked` is of which it was asked."""
+
+    def __init__(self, jobs: frozenset[str] = frozenset()) -> None:
+        self.jobs = jobs
+        self.asked: list[str] = []
+
+    def holds(self, job: str) -> bool:
+        self.asked.append(job)
+        return job in self.jobs
+
+
+def test_a_process_without_leases_looks_after_itself_alone(
+    shared_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, leases, ran = shared_pair.serving._jobs, Held(), []
+    monkeypatch.setattr(jobs, "_leases", leases)
+    mended = breaking(jobs, "", ran)
+    try:
+        shared_pair.serving.run_jobs()
+    finally:
+        mended()
+
+    assert set(ran) == OF_EACH_PROCESS
+    assert set(leases.asked) == set(NAMES) - OF_EACH_PROCESS
+
+
+class Once:
+    """A watchdog under which a loop goes round once."""
+
+    rounds = 0
+
+    @contextmanager
+    def watching(self, *_: object) -> Iterator[None]:
+        yield
+
+    def rest(self, *_: object) -> bool:
+        self.rounds += 1
+        return self.rounds > 1
+
+
+@pytest.mark.parametrize(
+    ("loop", "job"), [("_dispatch", "outbound"), ("_dispatch_readings", "directories")]
+)
+def test_nothing_leaves_for_partners_from_a_process_without_the_lease(
+    shared_pair: Any, loop: str, job: str
+) -> None:
+    worker = copy(shared_pair.gateway.outbound.worker)
+    worker._watchdog, worker._leases = Once(), Held()
+    worker._database = worker._directory = None  # what it would look at first
+
+    getattr(worker, loop)(None)
+
+    assert worker._leases.asked == [job]
+
+
+def test_no_file_of_the_ledger_is_published_by_a_process_without_the_lease(
+    shared_pair: Any,
+) -> None:
+    worker = copy(shared_pair.serving._tile_worker)
+    worker._leases, worker._publisher, worker._fine = Held(), None, 0.0
+
+    worker.step()
+
+    assert worker._leases.asked == ["publisher"]
+    assert not worker._fault
+    assert worker._fine  # nor is it this process that is late
+
+
+def test_no_stamp_is_asked_for_by_a_process_without_the_lease() -> None:
+    leases, asked = Held(), []
+
+    class Stamps:
+        round = asked.append
+
+    worker = TimestampWorker(Stamps(), None, Once(), leases)  # type: ignore[arg-type]
+    worker._run()
+    assert (set(leases.asked), asked) == ({"stamper"}, [])
+    leases.jobs = frozenset({"stamper"})
+    worker._run()
+
+    assert asked
+
+
 def test_an_alarm_that_cannot_be_recorded_stops_no_job() -> None:
     class Deaf:
         def begin(self, *_: str) -> None:
@@ -126,7 +213,8 @@ def test_an_alarm_that_cannot_be_recorded_stops_no_job() -> None:
     def fails() -> None:
         raise Unforeseen
 
-    jobs = Jobs((("one", fails), ("two", lambda: ran.append("two"))), Deaf())  # type: ignore[arg-type]
+    table = (("one", fails), ("two", lambda: ran.append("two")))
+    jobs = Jobs(table, Deaf(), Held(frozenset({"one", "two"})))  # type: ignore[arg-type]
     for _ in range(PERSISTS):
         assert jobs.run() == ("one",)
 
