@@ -78,7 +78,7 @@ def read_folder(
         peer=_believed(home, PartyBundle.parse(user_files.named(bundle, MAX_BUNDLE)), refused),
         witness=home / WITNESS / f"{peer}.checkpoint",
         keep=Directory(
-            parties, party, barred=lambda _: refused, rule=_rule(settings)
+            parties, party, blocked=lambda: {peer: refused}, rule=_rule(settings)
         ).update_bundle,
         proxy=_proxy(settings),
     )

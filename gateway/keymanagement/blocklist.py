@@ -34,12 +34,19 @@ class Blocklist:
         self._unrecorded: frozenset[tuple[str, bytes]] = frozenset()
 
     def of(self, party: str) -> frozenset[bytes]:
-        """Return what is refused of a party: key ids, pins of leaves and of authorities.
+        """Return what is refused of a party, as `by_party` has it."""
+        return self.by_party().get(party, frozenset())
+
+    def by_party(self) -> Refused:
+        """Return what is refused now, by party: key ids, pins of leaves and of authorities.
 
         Raises what the store raises where it cannot be read: who cannot look believes no key.
         """
-        held = self._held().get(party, frozenset())
-        return held | {kid for of, kid in self._unrecorded if of == party}
+        unrecorded = self._unrecorded  # first: what leaves it meanwhile is in the store already
+        refused = dict(self._held())
+        for party, kid in unrecorded:
+            refused[party] = refused.get(party, frozenset()) | {kid}
+        return refused
 
     def refuse(self, party: str, kid: bytes, leaf: Leaf, *, now: datetime, actor: str) -> bool:
         """Refuse a key from now on; return whether that is new. Raises what the ledger raises."""
@@ -66,10 +73,6 @@ class Blocklist:
             at, refused = self._copy
             if newest == at:
                 return refused
-            held = blocklist.list_blocked(reader)
-        refused = {
-            party: frozenset(one.kid for one in held if one.party == party)
-            for party in {one.party for one in held}
-        }
+            refused = blocklist.blocked_by_party(reader)
         self._copy = newest, refused
         return refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from gateway.store.keys import adopted_versions, blocklist, kek_custody
 from gateway.store.people import staff
 from gateway.trust.configured import directory_of
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
-from gateway.trust.partners import Barred, own_bundle
+from gateway.trust.partners import own_bundle
 from keys.errors import KeysError
 
 
@@ -37,7 +37,9 @@ def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...
         lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
         lambda: expiry.of_staff(_members(settings), now),
         lambda: expiry.of_agreements(agreements(home, now).agreements, now),
-        lambda: expiry.of_partners(directory_of(settings, barred=refused(settings)).parties()),
+        lambda: expiry.of_partners(
+            directory_of(settings, None, lambda: _blocked(settings)).parties()
+        ),
         lambda: of_files(DirectoryFiles(home / FOLDER), party),
     ]
     things: list[Expiring] = []
@@ -66,11 +68,15 @@ def agreements(home: Path, now: datetime) -> Vetted:
     return vetted(folder, lambda kid: own.signing_key(kid, now), adopted, kept, own.party)
 
 
-def refused(settings: Settings) -> Barred:
+def refused(settings: Settings) -> Callable[[str], frozenset[bytes]]:
     """Return what this gateway refuses of a partner's keys, as its store has it now."""
+    blocked = _blocked(settings)
+    return lambda party: blocked.get(party, frozenset())
+
+
+def _blocked(settings: Settings) -> Mapping[str, frozenset[bytes]]:
     with _reading(settings) as reader:
-        held = blocklist.list_blocked(reader)
-    return lambda party: frozenset(one.kid for one in held if one.party == party)
+        return blocklist.blocked_by_party(reader)
 
 
 def _kek_since(settings: Settings) -> datetime | None:

@@ -174,7 +174,7 @@ def build_directory(
     party = settings.gateway.party
     blocklist = Blocklist(core.database, core.sequencer)
     register = PartnerRegister(core.database, core.sequencer, party, core.clock)
-    partners = directory_of(settings, register, blocklist.of)
+    partners = directory_of(settings, register, blocklist.by_party)
     publication = DirectoryPublication(core.home, party, keyset, partners, agreements, core.clock)
     return DirectoryServices(partners, blocklist, publication)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.config import Settings
 from gateway.trust.endpoints import Rule
-from gateway.trust.partners import Barred, Directory, Register
+from gateway.trust.partners import Blocked, Directory, Register
 
 
 def rule_of(settings: Settings) -> Rule:
@@ -19,13 +19,13 @@ def rule_of(settings: Settings) -> Rule:
 def directory_of(
     settings: Settings,
     register: Register | None = None,
-    barred: Barred = lambda _: frozenset(),
+    blocked: Blocked = dict,
 ) -> Directory:
     """Return the directory that settings name, under their rule for endpoints.
 
     register   who writes down what comes into force; None where nothing is written
-    barred     by party: the keys of it that our operators refuse
+    blocked    by party: the keys of it that our operators refuse
     """
     return Directory(
-        settings.directory.folder, settings.gateway.party, register, barred, rule_of(settings)
+        settings.directory.folder, settings.gateway.party, register, blocked, rule_of(settings)
     )

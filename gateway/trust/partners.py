@@ -16,7 +16,7 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -140,14 +140,18 @@ class Register(Protocol):
         ...
 
 
-Barred = Callable[[str], frozenset[bytes]]  # of a party: key ids and pins that are refused
+_NOTHING: frozenset[bytes] = frozenset()
+
+Blocked = Callable[
+    [], Mapping[str, frozenset[bytes]]
+]  # by party: key ids and pins that are refused now
 
 
 class Directory:
     """The partners of the party `own`, as the folder has them at each call; for several threads.
 
     Under a `register` nothing changes unrecorded: while it cannot record, what was in force stays. What is
-    `barred` is asked on each call, so that a refusal counts from the next one on.
+    `blocked` is asked on each call, so that a refusal counts from the next one on.
     """
 
     def __init__(
@@ -155,7 +159,7 @@ class Directory:
         folder: Path,
         own: str,
         register: Register | None = None,
-        barred: Barred = lambda _: frozenset(),
+        blocked: Blocked = dict,
         rule: endpoints.Rule | None = None,
     ) -> None:
         """Read the folder; `rule` says which endpoints of newer entries we connect to, None as on one machine."""
@@ -163,7 +167,7 @@ class Directory:
         self._folder = folder
         self._own = own
         self._register = register
-        self._barred = barred
+        self._blocked = blocked
         self._lock = threading.Lock()
         self._snapshot = _Snapshot()
         self._recorded = False
@@ -177,7 +181,8 @@ class Directory:
 
     def parties(self) -> tuple[PartyBundle, ...]:
         """Return all partners in order of their ids."""
-        return tuple(without(one, self._barred(one.party)) for one in self.stated())
+        blocked = self._blocked()
+        return tuple(without(one, blocked.get(one.party, _NOTHING)) for one in self.stated())
 
     def stated(self) -> tuple[PartyBundle, ...]:
         """Return all partners in order of their ids, as they state themselves: also what we refuse of them."""
@@ -187,7 +192,7 @@ class Directory:
     def party(self, party: str) -> PartyBundle:
         """Return the bundle of a partner, or raise `UnknownParty`."""
         try:
-            bundle = without(self._current().bundles[party], self._barred(party))
+            bundle = without(self._current().bundles[party], self._refused(party))
         except KeyError:
             raise UnknownParty(f"no bundle of that party in {self._folder.name}/") from None
         if not bundle.tls_ca_pem:
@@ -200,7 +205,7 @@ class Directory:
         party = snapshot.pins.get(pin)
         if party is None:
             return None
-        bundle = without(snapshot.bundles[party], self._barred(party))
+        bundle = without(snapshot.bundles[party], self._refused(party))
         return bundle if pin in bundle.tls_pins and bundle.tls_ca_pem else None
 
     def authorities(self) -> bytes:
@@ -212,7 +217,7 @@ class Directory:
         bundle = self._current().bundles.get(party)
         if bundle is None or not bundle.names(kid):
             raise UnknownKey("no such signing key of that party")
-        if kid in self._barred(party):
+        if kid in self._refused(party):
             raise KeyNotUsable("this signing key is refused here")
         key = bundle.signing_key(kid, at)
         if key is None:
@@ -274,6 +279,9 @@ class Directory:
             self._put_aside(bundle.party, octets)
             raise EntryWaits(self._told(bundle, why))
         return self._follow(bundle, octets)
+
+    def _refused(self, party: str) -> frozenset[bytes]:
+        return self._blocked().get(party, _NOTHING)
 
     def _objection(self, known: PartyBundle, newer: PartyBundle) -> str:
         return dropped(known, newer) or self._rule.objection(newer.endpoints)

@@ -13,7 +13,7 @@ from gateway.store import change_feed
 from gateway.store.change_feed import Change
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
-from gateway.store.times import milliseconds, moment
+from gateway.store.times import milliseconds
 
 _PREFIX = "bar/"
 
@@ -32,12 +32,14 @@ class BlockedKey:
     actor: str
 
 
-def list_blocked(connection: Connection) -> list[BlockedKey]:
-    """Return everything that is refused."""
-    wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
-    return [
-        _blocked(row.key, row.value) for row in connection.execute(wanted.order_by(values.c.key))
-    ]
+def blocked_by_party(connection: Connection) -> dict[str, frozenset[bytes]]:
+    """Return what is refused, by party: key ids, pins of leaves and of authorities."""
+    wanted = select(values.c.key).where(values.c.key.startswith(_PREFIX, autoescape=True))
+    refused: dict[str, frozenset[bytes]] = {}
+    for key in connection.execute(wanted).scalars():
+        party, kid = key.removeprefix(_PREFIX).split("/")
+        refused[party] = refused.get(party, frozenset()) | {bytes.fromhex(kid)}
+    return refused
 
 
 def block(new: BlockedKey) -> tuple[Effect, ...]:
@@ -57,9 +59,3 @@ def unblock(party: str, kid: bytes) -> tuple[Effect, ...]:
 
 def _key(party: str, kid: bytes) -> str:
     return f"{_PREFIX}{party}/{kid.hex()}"
-
-
-def _blocked(key: str, value: str) -> BlockedKey:
-    party, kid = key.removeprefix(_PREFIX).split("/")
-    held = json.loads(value)
-    return BlockedKey(party, bytes.fromhex(kid), moment(held["time_ms"]), str(held["actor"]))

@@ -171,7 +171,7 @@ def test_the_keys_are_read_again_only_where_the_feed_moved(
 ) -> None:
     here.refuse()
     here.blocklist.of("AUS")
-    monkeypatch.delattr(blocklist, "list_blocked")
+    monkeypatch.delattr(blocklist, "blocked_by_party")
 
     assert here.blocklist.of("AUS") == {STOLEN}
 
