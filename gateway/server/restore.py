@@ -108,10 +108,10 @@ def _keyed(file: Path, key: OpeningKey, manifest: Manifest, draft: Path, *, with
     with closing(open_store(config.load(draft).store.path)) as store:
         with store.reader() as reader:
             missing = stored_keys.all_missing(reader)
-        if not missing:
-            return (
-                True  # nothing is sealed in it, or it was made when backups had these keys inside
-            )
+        if (
+            not missing
+        ):  # nothing is sealed in it, or it was made when backups had these keys inside
+            return True
         if without:
             return False
         if not apart.is_file():

@@ -67,6 +67,30 @@ def test_a_partner_is_known_by_name_pin_and_keys(directory: Directory, aus: Part
     assert directory.faults == ()
 
 
+def test_what_is_refused_is_read_once_for_all_partners_and_anew_each_time(
+    folder: Path, aus: Party
+) -> None:
+    """Whoever opens connections without end makes us read the store once for each, not once for each partner."""
+    asked: list[dict[str, frozenset[bytes]]] = []
+    refused: dict[str, frozenset[bytes]] = {}
+
+    def blocked() -> dict[str, frozenset[bytes]]:
+        asked.append(refused)
+        return refused
+
+    directory = Directory(folder, own="CAN", blocked=blocked)
+    for party, bundle in (("AUS", aus.bundle), ("NZL", replace(aus.bundle, party="NZL"))):
+        put(folder, f"{party}.json", bundle.to_bytes())
+    asked.clear()
+
+    directory.authorities()
+    assert len(asked) == 1
+
+    refused["AUS"] = frozenset({aus.signing.key_id})
+    with pytest.raises(KeyNotUsable, match="refused here"):
+        directory.signing_key("AUS", aus.signing.key_id, NOW)
+
+
 def test_a_stranger_is_not_known(directory: Directory, aus: Party) -> None:
     trust(directory, aus.bundle)
 
