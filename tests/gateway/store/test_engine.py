@@ -18,12 +18,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 import gateway.store
 from gateway.errors import AuditUnavailable, UserError
-from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, decode
 from gateway.store.address import open_store
 from gateway.store.effects import Effect
 from gateway.store.engine import Failure, Position
 from gateway.store.ledger import stored_ledger, verification
-from gateway.store.ledger.sequencer import Leaf
 from gateway.store.schema import leases, leaves, metadata, values
 
 if TYPE_CHECKING:

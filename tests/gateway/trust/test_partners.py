@@ -68,7 +68,7 @@ def test_a_partner_is_known_by_name_pin_and_keys(directory: Directory, aus: Part
 
 
 def test_what_is_refused_is_read_once_for_all_partners_and_anew_each_time(
-    folder: Path, aus: Party
+    folder: Path, aus: Party, nzl: Party
 ) -> None:
     """Whoever opens connections without end makes us read the store once for each, not once for each partner."""
     asked: list[dict[str, frozenset[bytes]]] = []
@@ -79,11 +79,11 @@ def test_what_is_refused_is_read_once_for_all_partners_and_anew_each_time(
         return refused
 
     directory = Directory(folder, own="CAN", blocked=blocked)
-    for party, bundle in (("AUS", aus.bundle), ("NZL", replace(aus.bundle, party="NZL"))):
-        put(folder, f"{party}.json", bundle.to_bytes())
+    for one in (aus, nzl):
+        trust(directory, one.bundle)
     asked.clear()
 
-    directory.authorities()
+    assert directory.authorities() == aus.bundle.tls_ca_pem + nzl.bundle.tls_ca_pem
     assert len(asked) == 1
 
     refused["AUS"] = frozenset({aus.signing.key_id})
