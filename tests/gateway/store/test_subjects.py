@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType
+from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
 from gateway.store.people.subjects import (
@@ -31,7 +32,6 @@ from gateway.store.people.subjects import (
     samples_of,
 )
 from gateway.store.schema import samples
-from gateway.store.sqlite import Database
 from keys.pae import pae
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def test_each_modality_is_loaded_and_counted_alone(desk: Desk) -> None:
 
 
 def as_first_sealed(
-    desk: Desk, database: Database, subject: int, sample: Sample, **other: object
+    desk: Desk, database: StorageEngine, subject: int, sample: Sample, **other: object
 ) -> None:
     """Have a row be what releases wrote that knew only fingers, but for what is named."""
     kind = int(sample.format)
