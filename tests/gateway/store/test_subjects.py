@@ -288,10 +288,10 @@ def as_first_sealed(
     old = pae(
         b"passerelle/1/sample", subject.to_bytes(8, "big"), bytes([sample.position]), bytes([kind])
     )
-    pen = database.take_pen()
-    with pen.begin():
+    writer = database.take_writer()
+    with writer.begin():
         row = update(samples).where(samples.c.position == sample.position)
-        pen.execute(row.values(label=1, sealed=desk.data_key.seal(sample.data, old), **other))
+        writer.execute(row.values(label=1, sealed=desk.data_key.seal(sample.data, old), **other))
 
 
 def test_what_was_sealed_when_there_were_only_fingers_still_opens(desk: Desk) -> None:
@@ -321,9 +321,9 @@ def test_a_modality_that_no_release_of_ours_wrote_is_named(desk: Desk) -> None:
     enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
     desk.close()
     database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.execute(update(samples).values(modality=9))
+    writer = database.take_writer()
+    with writer.begin():
+        writer.execute(update(samples).values(modality=9))
 
     with database.reader() as reader, pytest.raises(InternalError, match="modality"):
         counts(reader)
