@@ -89,11 +89,9 @@ def in_force(file: Path, uri: str, at: Callable[[str], Path]) -> str:
     return f"{SCHEME_FILE}:{path}"
 
 
-def prepare(
-    file: Path, keyset: Keyset, custody: Custody, plan: Plan, tell: Callable[[int, int], None]
-) -> Keyset:
+def prepare(file: Path, keyset: Keyset, custody: Custody, plan: Plan) -> Keyset:
     """Do (1) to (3) and return the keyset as it will be. Raises CustodyFault where anything differs."""
-    new, draft = keyset.rewrapped(custody, tell), next_of(file)
+    new, draft = keyset.rewrapped(custody), next_of(file)
     atomic_file.replace(draft, new.sealed())  # (1)
     _compare(draft, keyset, custody)  # (2)
     journal = {

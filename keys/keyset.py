@@ -9,7 +9,7 @@ states with the ledger's key events (keys 2.6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -128,8 +128,8 @@ class Keyset:
     def _content(self) -> KeyFile:
         return KeyFile(self.owner, self.party, self.hosts, self.records)
 
-    def rewrapped(self, custody: Custody, tell: Callable[[int, int], None]) -> Keyset:
-        """Return the same keys, each seed wrapped by another custody; `tell` is called with how many of how many."""
+    def rewrapped(self, custody: Custody) -> Keyset:
+        """Return the same keys, each seed wrapped by another custody."""
         keys: list[tuple[KeyRecord, Live | None]] = []
         for record in self.records:
             moved = record
@@ -137,7 +137,6 @@ class Keyset:
                 seed = self._custody.unwrap(record.wrapped, record.seed_aad())
                 moved = replace(record, wrapped=custody.wrap(seed, record.seed_aad()))
             keys.append((moved, self._live[record.kid]))
-            tell(len(keys), len(self.records))
         return Keyset(self.owner, self.party, self.hosts, custody, keys)
 
     @property

@@ -43,13 +43,11 @@ PROOF_BYTES = (
     signatures.SIGNATURE_BYTES + 64
 )  # the composite signature, then r and s of ECDSA P-256
 MAX_REQUEST = 1 << 15  # bytes; a request has about 11,000
-CHALLENGE_BYTES = 32
 
 _SEALED = frozenset({"format", "person", "token", "public", "approving", "sealed"})
 _REQUESTED = frozenset({"format", "person", "public", "approving", "proof"})
 _SEED_LABEL = b"passerelle/1/officer"
 _REQUEST_LABEL = REQUEST_FORMAT.encode("ascii")
-_CHALLENGE_LABEL = b"passerelle/1/officer-challenge"
 _PERSON = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _SCALAR = 32  # bytes of r and of s
 _PRIVATE_NAMES = frozenset({FILE, "asked.json"})  # the second is of formats before 3
@@ -235,11 +233,6 @@ def demand_signed(public: bytes, signature: bytes, text: bytes) -> None:
         p256(public).verify(encode_dss_signature(r, s), text, ec.ECDSA(hashes.SHA256()))
     except (InvalidSignature, CertificateFault):
         raise SignatureRefused from None
-
-
-def challenge(nonce: bytes) -> bytes:
-    """Return what an officer's TLS key signs to show, at a gateway that is opened from inside, that it is there."""
-    return pae(_CHALLENGE_LABEL, nonce)
 
 
 _ANEW = "make new keys with `passerelle staff request`, and have them added"

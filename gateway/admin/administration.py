@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.admin.approvals import Approvals
 from gateway.admin.operation import Answer, NotAllowed, Officer, OperationRegistry
 from gateway.admin.staff import Staff
-from keys.officer_keys import CHALLENGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +17,6 @@ class Administration:
     staff: Staff
     approvals: Approvals
     operations: OperationRegistry
-    random: Callable[[int], bytes]
-
-    def admit(self, certificate: bytes, shows: Callable[[bytes], bytes]) -> Officer:
-        """Return who bears a certificate and its key, as `Staff.present`; the challenge is drawn here."""
-        return self.staff.present(certificate, shows, self.random(CHALLENGE_BYTES))
 
     def perform(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
         """Do one operation for an officer; what the roles do not allow is recorded before it is refused."""

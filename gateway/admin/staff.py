@@ -43,11 +43,6 @@ from keys.officer_certificate import badge, issue_badge, read_badge
 CUSTODY = Officer(
     "custody", frozenset({Role.OPERATOR}), custodial=True
 )  # whoever holds the keys' passphrase
-# All that CUSTODY may do: let people in and out, and see.
-FOUNDING = frozenset(
-    each.declaration.name for each in (Add, End, Suspend, Resume) if each.declaration.founds
-)
-CUSTODIAL = FOUNDING | {"staff.list", "keys.list", "keys.show"}
 ENOUGH = 2  # operators who can do all of it by themselves
 DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that operations were denied
 
@@ -118,19 +113,6 @@ class Staff:
         ):
             raise StaffUnknown
         return Officer(held.person, frozenset(ROLES[name] for name in held.roles))
-
-    def present(self, certificate: bytes, shows: Callable[[bytes], bytes], nonce: bytes) -> Officer:
-        """Return who bears a certificate whose key is there too: `shows` signs the challenge of this nonce.
-
-        For whoever opens a stopped gateway; at the listener TLS has asked the same. Raises StaffUnknown.
-        """
-        found = self.officer(certificate)
-        try:
-            public = certificates.public_of(certificate)
-            officers.demand_signed(public, shows(nonce), officers.challenge(nonce))
-        except (CertificateFault, SignatureRefused):
-            raise StaffUnknown from None
-        return found
 
     def asked(self, officer: Officer, operation: str) -> None:
         """Record that somebody of ours asks for an operation, and as which of us."""

@@ -1,8 +1,7 @@
-"""How commands of our own people reach the gateway: by its admin listener, or, while it is closed, from inside.
+"""How commands of our own people reach the gateway: by its admin listener, which opens for one command where it is stopped.
 
-Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
-inside, to a challenge of the office. `perform` is the same operation with the same answer. Only making and ending officers
-can be done without a certificate, while the gateway is stopped, by whoever holds its keys' passphrase.
+An officer's certificate says who acts, and TLS that the officer's key is theirs. Only making and ending officers, and
+looking, can be done without one, while the gateway is stopped, by whoever holds its keys' passphrase.
 
 What takes two persons is proposed under the officer's signature, and done when another has approved it.
 """
@@ -143,12 +142,14 @@ def open_session(
     shown = credential_of(officer) if isinstance(officer, Path) else officer
     address = _address(home)
     if address is None:
-        with _inside(home, shown, passphrase or passphrase_of(home, None), custody) as do:
+        with _opened(home, shown, passphrase or passphrase_of(home, None), custody) as do:
             yield do
         return
     if shown is None:
         raise UserError("the gateway is open, and its listener asks who you are: give --as FOLDER")
-    with _outside(home, address, shown) as do:
+    place, authority = address
+    roots = shown.authority + (authority or _own_authorities(home))
+    with _asking(place, roots, shown.chain, shown.key_pem) as do:
         yield do
 
 
@@ -171,12 +172,12 @@ def secret_of(folder: Path, *, new: bool = False) -> Callable[[], bytes]:
 
 
 @contextmanager
-def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
+def _asking(address: str, authorities: bytes, chain: bytes, key_pem: bytes) -> Iterator[Perform]:
+    """Have operations done by the admin listener at an address; all but it is PEM."""
     from gateway.client.admin import AdminClient
     from gateway.client.errors import Refused
-    from gateway.trust.partners import own_bundle
 
-    with AdminClient(address, shown, own_bundle(home).tls_ca_pem) as client:
+    with AdminClient(address, authorities, chain=chain, key_pem=key_pem) as client:
 
         def do(name: str, values: Mapping[str, object]) -> dict[str, object]:
             try:
@@ -188,41 +189,28 @@ def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
 
 
 @contextmanager
-def _inside(
+def _opened(
     home: Path, shown: Credential | None, passphrase: Callable[[], bytes], custody: bool
 ) -> Iterator[Perform]:
-    from gateway.admin.operation import NotAllowed, TwoPersons
-    from gateway.admin.staff import CUSTODIAL, CUSTODY, FOUNDING
-    from gateway.errors import StaffUnknown
-    from gateway.server.application import Gateway
-    from gateway.wire import json_values
+    """Open a stopped gateway for maintenance, and have operations done there."""
+    from gateway.cli import maintenance
+    from gateway.operations.founding import CUSTODIAL, FOUNDING
 
-    with Gateway.open(home, passphrase) as gateway:
+    with maintenance.opened(home, passphrase) as found:
+        if shown is not None:
+            with _asking(found.address, found.authority, shown.chain, shown.key_pem) as do:
+                yield do
+            return
+        with _asking(found.address, found.authority, found.chain, found.key_pem) as ask:
 
-        def do(name: str, values: Mapping[str, object]) -> dict[str, object]:
-            if shown is None and name not in CUSTODIAL:
-                raise UserError(_NOBODY)
-            if shown is None and not custody and name in FOUNDING:
-                raise UserError(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
-            try:
-                officer = (
-                    CUSTODY if shown is None else gateway.admin.admit(shown.chain, shown.shows)
-                )
-                return json_values.read(
-                    json_values.write(
-                        gateway.admin.attend(
-                            officer, name, json_values.read(json_values.write(values))
-                        )
-                    )
-                )
-            except StaffUnknown:
-                raise No(_UNKNOWN) from None
-            except NotAllowed as fault:
-                raise No(str(fault)) from None
-            except TwoPersons as fault:
-                raise TwoNeeded(str(fault)) from None
+            def founding(name: str, values: Mapping[str, object]) -> dict[str, object]:
+                if name not in CUSTODIAL:
+                    raise UserError(_NOBODY)
+                if not custody and name in FOUNDING:
+                    raise UserError(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
+                return ask(name, values)
 
-        yield do
+            yield founding
 
 
 _UNKNOWN = (
@@ -244,13 +232,23 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
     return refused
 
 
-def _address(home: Path) -> str | None:
-    """Return where the gateway's listener is, if anybody answers there; a crash leaves the file behind."""
+def _own_authorities(home: Path) -> bytes:
+    """Return the authorities of a home folder's own gateway: its leaf may be issued by another than the officer's."""
+    from gateway.trust.partners import own_bundle
+
+    return own_bundle(home).tls_ca_pem
+
+
+def _address(home: Path) -> tuple[str, bytes] | None:
+    """Return where the gateway's listener is, if anybody answers there; a crash leaves the file behind.
+
+    With it the authority that a gateway under maintenance has made for itself, PEM; b"" for one that serves.
+    """
     try:
         written = json.loads((home / DOOR).read_text(encoding="utf-8"))
         address = str(written["admin"])
         host, _, port = address.rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
+        return address, str(written.get("authority", "")).encode("ascii")
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return address

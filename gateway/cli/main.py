@@ -104,7 +104,12 @@ def _init(app: typer.Typer) -> None:
 def _serve(app: typer.Typer) -> None:
     from gateway.cli.home import serve
 
-    app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(serve.serve)
+    app.command(
+        epilog=example(
+            "passerelle serve can --passphrase-file can.pass",
+            "passerelle serve can --maintenance   # for what has to be set right first",
+        )
+    )(serve.serve)
 
 
 @listed(

@@ -268,7 +268,7 @@ class GuardedGroup(TyperGroup):
         except KeyboardInterrupt:
             _fail(ctx, "Interrupted", "interrupted", Code.INTERRUPTED, {})
         except (PasserelleError, KeysError) as fault:
-            _fail(ctx, type(fault).__name__, str(fault), _code_of(fault), _facts_of(fault))
+            _fail(ctx, _kind_of(fault), str(fault), _code_of(fault), _facts_of(fault))
         except Exception as fault:
             if _is_typers(fault):
                 _reword(fault)
@@ -364,6 +364,11 @@ def _fail(
         _write(manner(context), {"ok": False, "error": error})
     typer.echo(f"passerelle: {' '.join(text.split())}", err=True)
     raise typer.Exit(int(code))
+
+
+def _kind_of(fault: Exception) -> str:
+    """Return the name of an error, also of one that another process met."""
+    return str(getattr(fault, "kind", "")) or type(fault).__name__
 
 
 def _code_of(fault: Exception) -> Code:

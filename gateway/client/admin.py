@@ -12,7 +12,6 @@ from typing import Self
 import grpc
 
 from gateway.client.channel import explain, open_channel
-from gateway.client.officer_credential import Credential
 from gateway.v1 import admin_pb2, admin_pb2_grpc
 from gateway.wire import json_values
 from keys.certificates import authorities_in
@@ -23,15 +22,10 @@ DEADLINE = 55.0  # seconds; the gateway lets an act take sixty
 class AdminClient:
     """A connection to the admin listener. Use as a context manager."""
 
-    def __init__(self, address: str, credential: Credential, authorities: bytes = b"") -> None:
-        """Connect; `authorities` are those that the gateway has beside the one that issued the officer certificate, PEM."""
-        known = (*authorities_in(credential.authority), *authorities_in(authorities))
-        self._channel = open_channel(
-            address,
-            roots=b"".join(dict.fromkeys(known)),
-            private_key=credential.key_pem,
-            chain=credential.chain,
-        )
+    def __init__(self, address: str, authorities: bytes, *, chain: bytes, key_pem: bytes) -> None:
+        """Connect; all but the address is PEM: whom to trust, and what the officer shows."""
+        roots = b"".join(dict.fromkeys(authorities_in(authorities)))
+        self._channel = open_channel(address, roots=roots, private_key=key_pem, chain=chain)
         self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
 
     def perform(self, act: str, values: Mapping[str, object]) -> dict[str, object]:

@@ -54,10 +54,6 @@ class Credential:
         """Return the signature below the answer to another's proposal."""
         return self._keys.approving.sign(text, signatures.APPROVAL)
 
-    def shows(self, nonce: bytes) -> bytes:
-        """Return the TLS key's signature over a gateway's challenge: 64 bytes."""
-        return officer_keys.signed(self._keys.tls, officer_keys.challenge(nonce))
-
     def bearer(self, now: datetime) -> OfficerCertificate:
         """Return who the certificate says that it is; raises UserError where it is out of date or not whole."""
         try:

@@ -206,9 +206,7 @@ class ActiveKeyset:
                 self._directory.carry(own)
             return own
 
-    def rewrap(
-        self, custody: Custody, plan: rewrap.Plan, *, facts: Facts, tell: Callable[[int, int], None]
-    ) -> None:
+    def rewrap(self, custody: Custody, plan: rewrap.Plan, *, facts: Facts) -> None:
         """Bring all seeds under another custody; the keys stay what they are (keys.custody_rewrap, 1 to 6).
 
         Raises what the new custody or the disk raises, with the old one in force; UserError where a change waits to
@@ -218,7 +216,7 @@ class ActiveKeyset:
             self._demand_whole()
             if not self._sequencer.healthy:
                 raise AuditUnavailable
-            keyset = rewrap.prepare(self._file, self.current, custody, plan, tell)
+            keyset = rewrap.prepare(self._file, self.current, custody, plan)
             self.note(events.custody_change(plan.to, "BEGUN", facts))
             self._torn = True  # whatever stops us from here on, the next opening finishes it
             rewrap.commit(self._file)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,6 @@ from keys.errors import DamagedFile, KeysError
 from keys.keyset import Keyset
 
 LONGEST_SECRET = 1024  # bytes of a passphrase or PIN file
-
-# Who watches a re-wrap in this thread: how many seeds of how many are done.
-watcher: ContextVar[Callable[[int, int], None]] = ContextVar("watcher", default=lambda _, __: None)
 
 
 class CustodyOperations:
@@ -61,7 +57,7 @@ class CustodyOperations:
         made = self._make(uri, Path(request.passphrase_file))
         plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
         facts = {"reason": request.reason, **officer.facts}
-        self._active_keyset.rewrap(made, plan, facts=facts, tell=watcher.get())
+        self._active_keyset.rewrap(made, plan, facts=facts)
         return {
             "custody": self._active_keyset.current.custody.describe(),
             "setting": uri,

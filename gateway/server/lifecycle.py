@@ -37,7 +37,7 @@ from gateway.server.listener.tls_identity import TlsIdentity
 from gateway.server.monitoring_listeners import MonitoringListeners
 from gateway.server.process import Addresses
 from gateway.server.readiness import ExchangeReadiness, Readiness
-from gateway.server.rpc.admin import AdminListener
+from gateway.server.rpc.admin import AdminListener, PassphraseHolder
 from gateway.server.self_check import demand_current
 from gateway.server.workers.periodic_jobs import Job, Jobs, JobThread
 from gateway.server.workers.tiles import TileWorker
@@ -346,7 +346,12 @@ def build_readiness(
     )
 
 
-def build_admin_listener(gateway: Gateway, takes_calls: Readiness, guard: Guard) -> AdminListener:
+def build_admin_listener(
+    gateway: Gateway,
+    takes_calls: Readiness,
+    guard: Guard,
+    holder: PassphraseHolder | None = None,
+) -> AdminListener:
     """Return the listener of our own people, which can be started with or without the exchange."""
     return AdminListener(
         gateway.home,
@@ -356,6 +361,7 @@ def build_admin_listener(gateway: Gateway, takes_calls: Readiness, guard: Guard)
         gateway.watchdog,
         takes_calls,
         guard,
+        holder,
     )
 
 

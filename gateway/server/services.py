@@ -316,7 +316,7 @@ def build_admin(
         party, operations, staff, database, sequencer, core.own, clock, core.random
     )
     operations.add((*staff.handlers(), *approvals.handlers()))
-    return Administration(staff, approvals, operations, core.random)
+    return Administration(staff, approvals, operations)
 
 
 def list_operations(  # noqa: PLR0917 - one line of the table for each

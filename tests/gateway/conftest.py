@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 
 from gateway.admin.operation import Officer
 from gateway.agreements.signatures import signature
-from gateway.cli import admin_session
+from gateway.cli import admin_session, maintenance
 from gateway.cli.admin import staff
 from gateway.cli.home.init import NewHome, found
 from gateway.client import Partner, Refused
@@ -46,6 +46,8 @@ from gateway.ledger.entry import EntryType, Leaf, decode
 from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Addresses, Serving
+from gateway.server.listener import listeners
+from gateway.server.maintenance import Maintenance
 from gateway.store.exchange import seen_versions
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer
@@ -76,6 +78,35 @@ AT_ONCE = 4  # pieces of heavy work at the same time, on whatever machine
 # Officers' folders of tests are sealed under one passphrase, which costs next to nothing; test_officer has the real cost.
 CHEAP = Argon2Cost(8, 1, 1)
 OFFICERS = b"the officers' own"
+
+
+@contextmanager
+def _opened_here(home: Path, passphrase: Callable[[], bytes]) -> Iterator[maintenance.Opened]:
+    """Open a stopped gateway for a command in this process, which has loaded already what a process of its own would.
+
+    `maintenance_process` is for tests of that process.
+    """
+    with Gateway.open(home, passphrase) as gateway:
+        service = Maintenance(gateway, private=True)
+        near = listeners.near(gateway.settings.admin.listen)
+        custodian = service.custodian
+        try:
+            yield maintenance.Opened(
+                f"{near}:{service.start().admin}",
+                *(service.authority, custodian.chain, custodian.key_pem),
+            )
+        finally:
+            service.stop()
+
+
+_in_a_process = maintenance.opened
+maintenance.opened = _opened_here
+
+
+@pytest.fixture
+def maintenance_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands at a stopped gateway open it as they do for people: in a process of its own."""
+    monkeypatch.setattr(maintenance, "opened", _in_a_process)
 
 
 def secret() -> bytes:

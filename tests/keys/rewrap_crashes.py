@@ -90,7 +90,7 @@ def run(home: Path) -> None:
         keyset = Keyset.load(file, open_custody(uri(home), lambda: OLD))
         new = FileCustody.create(custody_rewrap.next_of(place), NEW, CHEAP)
         plan = custody_rewrap.Plan("file:kek.json", beside=True)
-        custody_rewrap.prepare(file, keyset, new, plan, lambda *_: None)
+        custody_rewrap.prepare(file, keyset, new, plan)
         custody_rewrap.commit(file)
     custody_rewrap.settle(file, place)
     custody_rewrap.clear(file)

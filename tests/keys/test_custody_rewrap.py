@@ -26,14 +26,10 @@ CRASHES = Path(__file__).with_name("rewrap_crashes.py")
 LEAST_POINTS = 200  # issue 5
 
 
-def told(_: int, __: int) -> None:
-    pass
-
-
 @pytest.fixture
 def home(tmp_path: Path, gateway: Keyset, cheap: Argon2Cost) -> Path:
     custody = FileCustody.create(tmp_path / "kek.json", OLD, cheap)
-    gateway.rewrapped(custody, told).save(tmp_path / "keyset.json")
+    gateway.rewrapped(custody).save(tmp_path / "keyset.json")
     return tmp_path
 
 
@@ -50,12 +46,10 @@ def successor(home: Path, cheap: Argon2Cost) -> Custody:
 def test_every_seed_is_under_the_new_key_and_nothing_else_changed(
     home: Path, cheap: Argon2Cost
 ) -> None:
-    before, heard = opened(home, OLD), list[tuple[int, int]]()
+    before = opened(home, OLD)
     file = home / "keyset.json"
 
-    new = custody_rewrap.prepare(
-        file, before, successor(home, cheap), BESIDE, lambda *count: heard.append(count)
-    )
+    new = custody_rewrap.prepare(file, before, successor(home, cheap), BESIDE)
     custody_rewrap.commit(file)
     custody_rewrap.settle(file, home / "kek.json")
     custody_rewrap.clear(file)
@@ -66,7 +60,6 @@ def test_every_seed_is_under_the_new_key_and_nothing_else_changed(
     assert {r.wrapped for r in after.records if r.wrapped}.isdisjoint(
         r.wrapped for r in before.records
     )
-    assert heard == [(n, len(before.records)) for n in range(1, len(before.records) + 1)]
     assert sorted(path.name for path in home.iterdir()) == [
         "kek.json",
         "keyset.json",
@@ -79,7 +72,7 @@ def test_every_seed_is_under_the_new_key_and_nothing_else_changed(
 def test_the_last_good_version_is_not_left_under_the_old_key(home: Path, cheap: Argon2Cost) -> None:
     """Who has the old passphrase and the old copy would otherwise still have every seed."""
     file = home / "keyset.json"
-    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE)
     custody_rewrap.commit(file)
     custody_rewrap.settle(file, home / "kek.json")
 
@@ -90,7 +83,7 @@ def test_until_the_rename_the_old_key_is_in_force_and_a_new_run_begins_again(
     home: Path, cheap: Argon2Cost
 ) -> None:
     file, before = home / "keyset.json", (home / "keyset.json").read_bytes()
-    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE)
 
     assert file.read_bytes() == before
     opened(home, OLD)
@@ -99,7 +92,7 @@ def test_until_the_rename_the_old_key_is_in_force_and_a_new_run_begins_again(
 
     custody_rewrap.clear(file)
     custody_rewrap.next_of(home / "kek.json").unlink()
-    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE)
     custody_rewrap.commit(file)
     opened(home, NEW)
 
@@ -108,7 +101,7 @@ def test_after_the_rename_the_journal_says_so_without_a_passphrase(
     home: Path, cheap: Argon2Cost
 ) -> None:
     file = home / "keyset.json"
-    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE)
     custody_rewrap.commit(file)
 
     assert custody_rewrap.pending(file) == custody_rewrap.Pending(BESIDE, done=True)
@@ -143,7 +136,7 @@ def test_a_key_that_does_not_keep_what_it_wraps_stops_it_before_the_switch(
 
     for spoil in (lambda secret: bytes(len(secret)), lambda secret: secret[:-1]):
         with pytest.raises((DamagedFile, CustodyFault)):
-            custody_rewrap.prepare(file, opened(home, OLD), Forgetful(spoil), BESIDE, told)
+            custody_rewrap.prepare(file, opened(home, OLD), Forgetful(spoil), BESIDE)
     assert file.read_bytes() == before
     assert custody_rewrap.pending(file) is None
     opened(home, OLD)
@@ -167,7 +160,7 @@ def test_a_full_disk_at_any_write_leaves_the_old_state(
     while allowed < 2:
         writes = 0
         with pytest.raises(OSError, match="No space"):
-            custody_rewrap.prepare(file, keyset, custody, BESIDE, told)
+            custody_rewrap.prepare(file, keyset, custody, BESIDE)
         assert file.read_bytes() == before
         opened(home, OLD)
         assert not [path for path in home.iterdir() if path.name.startswith(".")]
@@ -176,7 +169,7 @@ def test_a_full_disk_at_any_write_leaves_the_old_state(
 
 def test_a_damaged_journal_is_told_and_not_guessed_at(home: Path, cheap: Argon2Cost) -> None:
     file = home / "keyset.json"
-    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE)
     journal = home / custody_rewrap.JOURNAL
     content = journal.read_bytes()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import admin_session, output
-from gateway.cli.keys.custody import watched
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code
 from gateway.errors import UserError
@@ -59,9 +58,8 @@ def approve(
     with call.session(shown) as do:
         found = do(proposals.Show.declaration.name, call.values)
         output.confirm("\n".join(_lines(found)), "Approve, and have it done now?", yes=yes)
-        with watched():
-            signed = {**call.values, "signature": _answer(shown, found, "APPROVE")}
-            done = do(call.operation.declaration.name, signed)
+        signed = {**call.values, "signature": _answer(shown, found, "APPROVE")}
+        done = do(call.operation.declaration.name, signed)
     call.emit(done, f"done  {found['id']}  {found['action']}")
 
 

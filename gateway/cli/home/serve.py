@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 def serve(
     context: typer.Context,
     home: Home,
+    maintenance: Annotated[
+        bool,
+        typer.Option(
+            "--maintenance",
+            help="Open the admin listener alone: officers can act, no partner is answered, nothing is sent or due.",
+        ),
+    ] = False,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
@@ -30,6 +37,7 @@ def serve(
     del as_json
     from gateway.server.application import Gateway
     from gateway.server.lifecycle import Serving
+    from gateway.server.maintenance import Maintenance
 
     def ready(addresses: Addresses) -> None:
         document = {
@@ -46,8 +54,13 @@ def serve(
         )
         output.emit(context, document, shown)
 
+    def maintained(addresses: Addresses) -> None:
+        document = {"ok": True, "party": gateway.party, "admin": addresses.admin}
+        shown = f"{gateway.party} is under maintenance  admin :{addresses.admin}  → Ctrl-C ends it"
+        output.emit(context, document, shown)
+
     with Gateway.open(home, passphrase_of(home, passphrase_file)) as gateway:
-        code = Serving(gateway).run(ready)
+        code = Maintenance(gateway).run(maintained) if maintenance else Serving(gateway).run(ready)
     if code:
         raise typer.Exit(code)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -39,32 +38,9 @@ def rewrap(
         ),
     ],
 ) -> None:
-    """Have the seeds wrapped anew, and show how far it is."""
-    with watched():
-        found = call.perform(passphrase_file=str(new_passphrase_file.absolute()))
+    """Have the seeds wrapped anew."""
+    found = call.perform(passphrase_file=str(new_passphrase_file.absolute()))
     call.emit(found, f"custody  {found['custody']}")
-
-
-@contextmanager
-def watched() -> Iterator[None]:
-    """Show a bar on stderr while seeds are wrapped in this process: where an approval does it at a closed gateway."""
-    from gateway.keymanagement.custody import watcher
-
-    with ExitStack() as stack:
-        shown: list[tuple[Callable[[float], None], int]] = []
-
-        def watch(done: int, total: int) -> None:
-            if not shown:
-                shown.append((stack.enter_context(output.bar("wrapping seeds", total)), 0))
-            advance, before = shown.pop()
-            advance(done - before)
-            shown.append((advance, done))
-
-        token = watcher.set(watch)
-        try:
-            yield
-        finally:
-            watcher.reset(token)
 
 
 def recover(

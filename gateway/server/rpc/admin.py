@@ -1,7 +1,7 @@
 """The admin listener, for our own people alone: officer certificates of our own authority, one table of operations.
 
     certificate -> officer    on every call, by the staff table, never from the message
-    act, arguments -> answer  through `Administration.attend`, as a command does it while the gateway is closed
+    act, arguments -> answer  through `Administration.attend`
 
 A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
 and is no officer certificate. While the listener is open its address is in a file of the folder, mode 0600.
@@ -20,8 +20,8 @@ import grpc
 
 from gateway import telemetry
 from gateway.admin.administration import Administration
-from gateway.admin.operation import NotAllowed, TwoPersons
-from gateway.admin.staff import Staff
+from gateway.admin.operation import NotAllowed, Officer, TwoPersons
+from gateway.admin.staff import CUSTODY, Staff
 from gateway.config import Settings
 from gateway.errors import (
     ActRefused,
@@ -30,6 +30,7 @@ from gateway.errors import (
     SecondPersonRequired,
     UserError,
 )
+from gateway.operations.founding import CUSTODIAL
 from gateway.server.listener import admission, interceptor, listeners
 from gateway.server.listener.connection_guard import Guard
 from gateway.server.listener.tls_probe import demand_tls_1_3
@@ -40,6 +41,7 @@ from gateway.watchdog import Watchdog
 from gateway.wire import json_values
 from gateway.wire.decoding import refuse_unknown
 from keys import atomic_file
+from keys.certificates import pin
 from keys.keyset import KeysetInForce
 
 _log = telemetry.logger("admin")
@@ -73,16 +75,35 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
 
 
 @dataclass(frozen=True, slots=True)
+class PassphraseHolder:
+    """By what a caller under maintenance is known to hold the keys' passphrase; both are made for one maintenance.
+
+    authority   PEM of what issued the listener's certificate and the holder's
+    pin         of the holder's certificate
+    """
+
+    authority: bytes
+    pin: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class AdminAccess:
     """Officers whose certificate our own authority issued and the staff table still has (`interceptor.Access`)."""
 
     staff: Staff
     readiness: Readiness
     guard: Guard
+    holder: PassphraseHolder | None
+
+    def officer(self, certificate: bytes) -> Officer:
+        """Return whose certificate it is; raises StaffUnknown."""
+        if self.holder is not None and pin(certificate) == self.holder.pin:
+            return CUSTODY
+        return self.staff.officer(certificate)
 
     def identify(self, certificate: bytes) -> str:
-        """Return whose officer certificate it is; raises StaffUnknown."""
-        return self.staff.officer(certificate).person
+        """Return the person whose certificate it is; raises StaffUnknown."""
+        return self.officer(certificate).person
 
     def demand_ready(self) -> None:
         """Raise the Refusal that says why the process takes no calls."""
@@ -114,16 +135,20 @@ class AdminListener:
         watchdog: Watchdog,
         readiness: Readiness,
         guard: Guard,
+        holder: PassphraseHolder | None = None,
     ) -> None:
         self._home, self._settings, self._administration = home, settings, administration
         self._keyset, self._watchdog = keyset, watchdog
-        self._access = AdminAccess(administration.staff, readiness, guard)
+        self._authority = b"" if holder is None else holder.authority
+        self._access = AdminAccess(administration.staff, readiness, guard, holder)
 
-    def start(self, identity: listeners.Shown, connections: int, beside: Mapping[str, str]) -> int:
+    def start(
+        self, identity: listeners.Shown, connections: int, beside: Mapping[str, str] | None
+    ) -> int:
         """Open the listener and say where it is; return its port. Raises UserError when the address is taken.
 
         connections   to the listener in all
-        beside        what else is written beside the address: other listeners, by name
+        beside        what else is written beside the address: other listeners, by name; None where nobody is told
         """
         settings = self._settings
         self._interceptor = interceptor.AuthInterceptor(self._access, LIMITS, name="admin")
@@ -131,7 +156,7 @@ class AdminListener:
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
-            lambda: self._keyset.current.badge_ca_pem,
+            lambda: self._keyset.current.badge_ca_pem + self._authority,
             interceptor=self._interceptor,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
@@ -142,8 +167,9 @@ class AdminListener:
         review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
-        where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
-        atomic_file.replace(self._home / FILE, json.dumps(where).encode())
+        if beside is not None:
+            where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
+            atomic_file.replace(self._home / FILE, json.dumps(where).encode())
         return port
 
     def stop(self, grace: float) -> None:
@@ -154,8 +180,10 @@ class AdminListener:
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""
-        officer = self._administration.staff.officer(interceptor.caller().certificate)
+        officer = self._access.officer(interceptor.caller().certificate)
         with _as_refusal():
+            if officer.custodial and act not in CUSTODIAL:
+                raise NotAllowed(f"{act} is for an officer: give --as FOLDER")
             return self._administration.attend(officer, act, values)
 
 

@@ -19,7 +19,7 @@ from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people.staff import Member
-from keys import officer_keys, signatures
+from keys import signatures
 from keys.certificates import SEED_BYTES, TlsKey
 from keys.officer_keys import PROOF_BYTES, OfficerKeys
 
@@ -231,31 +231,6 @@ def test_who_puts_the_operators_away_first_is_as_loud(gateway: Gateway, first: s
     add(gateway, "P-3", "operator", by=CUSTODY)
 
     assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
-
-
-def test_a_certificate_without_its_key_opens_nothing_from_inside(gateway: Gateway) -> None:
-    """Certificates are public; whoever opens the gateway's folder with another's certificate is nobody."""
-    mine, other = keys_of("P-7"), keys_of("P-8")
-    certificate = add(gateway, "P-7", "caseworker", keys=mine)
-    seen: list[bytes] = []
-
-    def replayed(nonce: bytes) -> bytes:
-        seen.append(officer_keys.signed(mine.tls, officer_keys.challenge(nonce)))
-        return seen[0]
-
-    def by_another(nonce: bytes) -> bytes:
-        return officer_keys.signed(other.tls, officer_keys.challenge(nonce))
-
-    assert gateway.admin.admit(certificate, replayed).person == "P-7"
-    for shows in (
-        replayed,
-        by_another,
-        lambda _: b"",
-        lambda _: bytes(64),
-        lambda nonce: officer_keys.signed(mine.tls, nonce),
-    ):
-        with pytest.raises(StaffUnknown):
-            gateway.admin.admit(certificate, shows)
 
 
 def test_nobody_is_added_with_a_key_that_signs_for_another(gateway: Gateway) -> None:
