@@ -19,7 +19,7 @@ OURS = {
     "gateway/exercises/drill/pressure_client.py": "the parent process",
     "gateway/exercises/steady_client.py": "the parent process",
     "gateway/admin/approvals.py": "what keys.approval read and spelt again",
-    "gateway/store/keys/blocklist.py": "rows of our own store",
+    "gateway/cli/maintenance.py": "what the process that it started says on its pipe",
     "gateway/store/people/person_records.py": "records that this program wrote and sealed",
     "gateway/store/casework/outbound_queries.py": "rows of our own store",
     "gateway/store/keys/adopted_versions.py": "rows of our own store",

@@ -338,7 +338,7 @@ def test_no_option_tells_a_wrong_value_in_its_validators_words(run: Callable[...
         (("audit", "refusals", "x", "--since", "2026-02-30"), "write YYYY-MM-DD, e.g. 2026-03-01"),
         (("status", "x", "--every", "0"), "write a number from 0.5 to 3600, e.g. 2.0"),
         (("bench", "alike", "--threads", "1.5"), "write a whole number from 1 to 64, e.g. 4"),
-        (("keys", "schedule", "x", "--every", "-1"), "write a whole number of 0 or more, e.g. 0"),
+        (("keys", "schedule", "x", "--every", "-1"), "write a whole number from 0 to 3650, e.g. 0"),
         (("audit", "explain", "x", "--only", "y"), "one of "),
         (("audit", "subject", "x", "--release", "y"), "write a whole number, e.g. 1"),
     ],
