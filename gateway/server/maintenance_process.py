@@ -13,6 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
+from gateway import telemetry
 from gateway.errors import PasserelleError
 from gateway.server.application import Gateway
 from gateway.server.listener import listeners
@@ -26,6 +27,7 @@ LENGTH_BYTES = 4  # of the passphrase's length
 def main(home: Path) -> int:
     """Open the gateway, say where it is, and wait for the end of stdin; return what the process ends with."""
     forbid_core()
+    telemetry.set_levels("error", "error")  # what was asked and refused is told by the command
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C ends the parent, and its end ends us in order

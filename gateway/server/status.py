@@ -62,6 +62,10 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "a process holds the folder and serves nobody: it starts, ends, or is another command",
             "wait, or look at that process",
         ),
+        "MAINTENANCE": (
+            "it is under maintenance: our own people can work, partners are not answered",
+            "end it, then passerelle serve DIR",
+        ),
         "SILENT": (
             "its process is there and does not say whether it serves",
             "see the end of its log; a supervisor starts it again",
@@ -198,13 +202,17 @@ def _stored(settings: Settings) -> _Stored:
 
 def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, datetime | None]:
     """Return why it does not serve, "" where it does, and since when."""
-    said = _said(home)
+    served = is_served(settings.store.path)
+    written = _written(home)
+    if served and "authority" in written:
+        return "MAINTENANCE", None
+    said = _said(written)
     if said is not None:
         found, since = _SERVING.search(said), _SINCE.search(said)
         if found and since and found[1] == settings.gateway.party:
             return found[2], datetime.fromtimestamp(float(since[1]), UTC)
     start, stop = stored.start, stored.stop
-    if is_served(settings.store.path):
+    if served:
         return ("SILENT" if (home / FILE).exists() else "OPEN"), None
     if start is None:
         return "NEVER_STARTED", None
@@ -213,10 +221,18 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
     return "ENDED", stored.newest.time if stored.newest else None
 
 
-def _said(home: Path) -> str | None:
-    """Return what the process says of itself; None where nobody answers where one said that it listens."""
+def _written(home: Path) -> Mapping[str, object]:
+    """Return what a process wrote of where it listens; empty where none did, or it cannot be read."""
     try:
         written = strict_json.read(user_files.read(home / FILE, MOST_DOOR), MOST_DOOR)
+    except (PasserelleError, OSError, ValueError):
+        return {}
+    return written if isinstance(written, dict) else {}
+
+
+def _said(written: Mapping[str, object]) -> str | None:
+    """Return what the process says of itself; None where nobody answers where one said that it listens."""
+    try:
         host, _, port = str(written["metrics"]).rpartition(":")
         asked = HTTPConnection(host, int(port), timeout=ANSWERS)  # by itself it heeds no proxy
         try:
@@ -224,5 +240,5 @@ def _said(home: Path) -> str | None:
             return asked.getresponse().read(MOST).decode()
         finally:
             asked.close()
-    except (PasserelleError, OSError, HTTPException, ValueError, KeyError, TypeError):
+    except (OSError, HTTPException, ValueError, KeyError):
         return None

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.client.errors import PartnerError
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
 from gateway.operations.founding import CUSTODIAL
+from gateway.server import status
 from gateway.server.application import Gateway
 from gateway.server.maintenance import Maintenance
 from gateway.store.ledger import stored_ledger
@@ -96,6 +98,17 @@ def test_officers_act_under_maintenance_and_it_is_no_start(
     kinds = {decode(each).type for each in stored_ledger.iter_leaves(database, 0, size)}
     assert EntryType.KEY in kinds
     assert EntryType.START not in kinds
+
+
+def test_a_gateway_under_maintenance_says_so(
+    maintained: tuple[Maintenance, str], home: Path
+) -> None:
+    del maintained
+
+    found = status.look(home, datetime.now(UTC))
+
+    assert found.why == "MAINTENANCE"
+    assert "passerelle serve" in found.told(home)[1]
 
 
 def test_nobody_acts_under_maintenance_without_a_certificate(
