@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from gateway import telemetry
@@ -38,12 +39,16 @@ def main(home: Path) -> int:
             maintenance = Maintenance(gateway, private=True)
             port = maintenance.start().admin
             near = listeners.near(gateway.settings.admin.listen)
-            _write({"address": f"{near}:{port}", **shown(maintenance)})
-            sys.stdin.buffer.read()
+            with suppress(BrokenPipeError):  # whoever asked is gone already
+                _write({"address": f"{near}:{port}", **shown(maintenance)})
+                sys.stdin.buffer.read()
             maintenance.stop()
     except (PasserelleError, KeysError) as fault:
         _write({"error": {"kind": type(fault).__name__, "message": str(fault)}})
         return 2
+    except Exception as fault:  # noqa: BLE001 - what was done is recorded; a disk may be full now
+        telemetry.logger("maintenance").error("closing_failed", kind=type(fault).__name__)
+        return 1
     return 0
 
 
