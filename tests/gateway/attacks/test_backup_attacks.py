@@ -157,7 +157,7 @@ def test_an_accepted_loss_is_recorded_and_an_alarm(
     with Gateway.open(tmp_path / "again", secret) as again:
         frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(again.database, done.entries)]
     assert [frame.type for frame in frames[:2]] == [EntryType.RESTORE, EntryType.ALARM]
-    assert frames[1].subject_reference == restored.ALARM
+    assert frames[1].subject_reference == "LEDGER_LOST"
     assert self_check.verify_ledger(tmp_path / "again").ok
 
 
