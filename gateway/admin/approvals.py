@@ -20,7 +20,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.admin.operation import (
-    REFUSED,
     Answer,
     Handler,
     NotAllowed,
@@ -33,7 +32,7 @@ from gateway.errors import UserError
 from gateway.isolated_loop import each
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
-from gateway.operations.declaration import Role
+from gateway.operations.declaration import REFUSED, Role
 from gateway.operations.proposals import (
     Approve,
     Draft,

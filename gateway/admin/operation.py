@@ -13,16 +13,11 @@ from typing import Any, Generic, TypeVar
 
 from gateway.errors import UserError
 from gateway.ledger.entry import Leaf
-from gateway.operations.declaration import ALWAYS, Request, Role
+from gateway.operations.declaration import ALWAYS, DRY_RUN, Request, Role
 from gateway.operations.forms import FLAG
 
 Answer = Mapping[str, object]
 About = tuple[str, tuple[Leaf, ...]]
-
-REFUSED = (
-    "Refused: "  # how a sentence of a plan begins that says that the operation would be refused
-)
-DRY_RUN = "dry_run"  # the argument that asks for a plan, of an operation that has one
 
 R = TypeVar("R", bound=Request)
 

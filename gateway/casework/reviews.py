@@ -25,7 +25,7 @@ from gateway.admin.personal_data_access import About, seen
 from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.domain.person import Verdict
-from gateway.errors import InternalError, UserError
+from gateway.errors import PasserelleError, UserError
 from gateway.isolated_loop import each
 from gateway.law import query_policy
 from gateway.law.review_policy import conclude
@@ -44,6 +44,7 @@ from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
 from gateway.wire import query_payload
 from keys.data_encryption import DataRing
+from keys.errors import KeysError
 
 LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
 
@@ -242,7 +243,7 @@ class Reviews:
         with self.database.reader() as reader:
             whole = reviews.case(reader, case.case) or case  # a list of cases holds no evidence
         modalities: list[Modality] = []
-        with suppress(InternalError):
+        with suppress(PasserelleError, KeysError, ValueError):
             query = query_payload.read_query(reviews.unseal(self.data_key, whole).payload)
             samples = query.probe.samples if isinstance(query.probe, Biometrics) else ()
             modalities = sorted({each.modality for each in samples}, key=lambda each: each.name)

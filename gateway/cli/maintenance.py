@@ -16,11 +16,10 @@ from pathlib import Path
 
 import typer
 
-from gateway.errors import PasserelleError
+from gateway.errors import PasserelleError, UserError
+from gateway.server import maintenance_pipe
 
-EXIT_LEDGER = 74  # of the process: the ledger could not be written, which it said on stderr
-ENDS_IN = 60.0  # seconds; what is under way is finished first
-LENGTH_BYTES = 4  # of the passphrase's length, as gateway.server.maintenance_process reads it
+ENDS_IN = 60.0  # seconds; what is under way is finished first, and the process ends itself before
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,19 @@ def opened(home: Path, passphrase: Callable[[], bytes]) -> Iterator[Opened]:
         assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018 - both are pipes
         try:
             with suppress(BrokenPipeError):  # it ended already, and its answer says why
-                child.stdin.write(len(secret).to_bytes(LENGTH_BYTES, "big") + secret)
-                child.stdin.flush()
+                maintenance_pipe.hand_over(child.stdin, secret)
             yield read(child.stdout.readline(), child)
-        except PasserelleError:
-            demand_ledger(child)
+        except PasserelleError as fault:
+            if not isinstance(fault, UserError):  # else the gateway answered, and is there
+                demand_ledger(child)
             raise
         finally:
             with suppress(BrokenPipeError):
                 child.stdin.close()
-            child.wait(ENDS_IN)
+            try:
+                child.wait(ENDS_IN)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def read(line: bytes, child: subprocess.Popen[bytes]) -> Opened:
@@ -82,5 +84,5 @@ def read(line: bytes, child: subprocess.Popen[bytes]) -> Opened:
 def demand_ledger(child: subprocess.Popen[bytes]) -> None:
     """End as the process did where it could not write the ledger, which says itself what to do."""
     with suppress(subprocess.TimeoutExpired):
-        if child.wait(1.0) == EXIT_LEDGER:
-            raise typer.Exit(EXIT_LEDGER)
+        if child.wait(1.0) == maintenance_pipe.EXIT_LEDGER:
+            raise typer.Exit(maintenance_pipe.EXIT_LEDGER)

@@ -23,14 +23,12 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As, Perform
 from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.operations.declaration import Argument, Request
+from gateway.operations.declaration import DRY_RUN, REFUSED, Argument, Request
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gateway.client.officer_credential import Credential
-
-REFUSED = "Refused: "  # how a plan begins that would not be done
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would happen and when, and do nothing.")
@@ -78,7 +76,7 @@ class Call:
         declared = self.operation.declaration
         if self.dry_run:
             with self.session() as do:
-                self._tell_plan(do(declared.name, {**values, "dry_run": True}))
+                self._tell_plan(do(declared.name, {**values, DRY_RUN: True}))
         if declared.stops:
             with self.session() as do:
                 demand_meant(do, declared.name, values, yes=self.yes)
@@ -126,7 +124,7 @@ class Call:
 
 def demand_meant(perform: Perform, name: str, values: Mapping[str, object], *, yes: bool) -> None:
     """Where nothing would be answered from then on, say so and ask whether it is meant; raises UserError for no."""
-    plan: dict[str, Any] = perform(name, {**values, "dry_run": True})
+    plan: dict[str, Any] = perform(name, {**values, DRY_RUN: True})
     if not plan["stops_answers"]:
         return
     shown = "\n".join(plan["plan"])

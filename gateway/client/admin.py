@@ -38,7 +38,7 @@ class AdminClient:
         return json_values.read(answer.answer)
 
     def __enter__(self) -> Self:
-        """Return the desk itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

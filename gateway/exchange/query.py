@@ -113,7 +113,11 @@ class SubmitQuery:
         samples = _samples(query.probe)
         engine = self._engine(samples)
         probe = engine.read(samples)
-        issued = self._numbers(request.header, query.probe, request.agreement)
+        try:
+            issued = self._numbers(request.header, query.probe, request.agreement)
+        except BaseException:  # a refusal at (12) leaves no sample behind either
+            engine.destroy(probe)
+            raise
         work = _Work(
             message=Message(header.sender, header.message_id, header.transaction_number),
             receipt=f"D-{self._context.random(16).hex()}",

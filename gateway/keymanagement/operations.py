@@ -86,7 +86,7 @@ class KeyOperations:
         """Return the state of all keys, to which an approval is bound."""
         return views.standing(self._rotation)
 
-    # KeyRotation
+    # Step by step
 
     def _generate(self, officer: Officer, request: keys.Generate) -> Answer:
         kind, reason = request.kind, request.reason

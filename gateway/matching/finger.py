@@ -94,12 +94,15 @@ class FingerEngine:
 
     def read(self, samples: Mapping[str, Sample]) -> FingerProbe:
         """Read fingers; a record that says position 0, unknown, takes the declared one."""
-        return FingerProbe(
-            [
-                (sample.position, read_declared(sample, element))
-                for element, sample in samples.items()
-            ]
-        )
+        read: list[tuple[int, Minutiae]] = []
+        try:
+            for element, sample in samples.items():
+                read.append((sample.position, read_declared(sample, element)))
+        except BaseException:  # one bad record leaves nothing of the others
+            for _, minutiae in read:
+                minutiae.destroy()
+            raise
+        return FingerProbe(read)
 
     def prepare(self, probe: Probe) -> Prepared:
         """Describe the fingers that are good enough; the others become problems."""

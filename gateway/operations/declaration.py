@@ -14,6 +14,10 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar, dataclass_trans
 from gateway.errors import UserError
 
 ALWAYS: Final = "always"  # of `two_persons`
+DRY_RUN: Final = "dry_run"  # the argument that asks for a plan, of an operation that has one
+REFUSED: Final = (
+    "Refused: "  # how a sentence of a plan begins that says that the operation would be refused
+)
 _FORM: Final = "argument"  # the key of an argument's declaration in a field's metadata
 
 
@@ -108,6 +112,7 @@ class Declaration:
     plans        whether it can say what it would do and do nothing: --dry-run
     stops        whether it may leave the gateway without answers, which a person is asked about first: --yes
     founds       whether who holds the keys' passphrase may do it while the gateway is stopped: --custody
+    sends        whether doing it sends something to others at once; a gateway under maintenance does not
     command      how it is typed after `passerelle`, e.g. keys rotate; "" where other commands use it
     examples     whole command lines, for the help
     """
@@ -118,6 +123,7 @@ class Declaration:
     plans: bool = False
     stops: bool = False
     founds: bool = False
+    sends: bool = False
     command: str = ""
     examples: tuple[str, ...] = ()
 
@@ -174,6 +180,7 @@ def operation(
     plans: bool = False,
     stops: bool = False,
     founds: bool = False,
+    sends: bool = False,
     command: str | None = None,
     examples: tuple[str, ...] = (),
 ) -> Callable[[type[R]], type[R]]:
@@ -191,6 +198,7 @@ def operation(
             two_persons=two_persons,
             plans=plans,
             stops=stops,
+            sends=sends,
             founds=founds,
             command=name.replace(".", " ") if command is None else command,
             examples=examples,

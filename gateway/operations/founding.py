@@ -1,7 +1,7 @@
 """What whoever holds the keys' passphrase may ask for without an officer certificate, while the gateway does not serve.
 
 Without it nobody could be the first operator, and nobody come back where every operator is gone. After the founding, each
-use of it is an ALARM.
+grant or end by it is an ALARM.
 """
 
 from __future__ import annotations

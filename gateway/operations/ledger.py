@@ -37,6 +37,7 @@ class ListWitnesses(Request):
 @operation(
     "ledger.stamp",
     roles=READERS,
+    sends=True,
     examples=("passerelle ledger stamp can", "passerelle ledger stamp can --json"),
 )
 class Stamp(Request):

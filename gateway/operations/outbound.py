@@ -80,6 +80,7 @@ def _partner() -> Any:  # noqa: ANN401 - as `argument`
 @operation(
     "ask",
     roles=_CASEWORKERS,
+    sends=True,
     command="outbound query",
     examples=(
         (
@@ -193,6 +194,7 @@ class Show(Paged):
 @operation(
     "asked.details",
     roles=_CASEWORKERS,
+    sends=True,
     command="outbound details",
     examples=(
         "passerelle outbound details can 20260301-0123456789abcdef0123 --field LAST_NAME --case C-17 --unit U-3",

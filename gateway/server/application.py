@@ -31,6 +31,7 @@ from gateway.ledger import events
 from gateway.ledger.entry import EntryType
 from gateway.monitoring.expiry_alerts import ExpiryAlerts
 from gateway.server import services
+from gateway.server.maintenance_pipe import EXIT_LEDGER
 from gateway.server.services import (
     CaseworkServices,
     Core,
@@ -53,7 +54,6 @@ from keys.keyset import Keyset, KeysetInForce
 from keys.keyset_upgrade import completed
 
 _NEW_KIND = "first of a kind that the keyset lacked"
-EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried
 
 
 def leave_at_once(error: BaseException) -> None:

@@ -106,6 +106,7 @@ class Serving:
     def start(self) -> Addresses:
         """Load, record the start, open the listeners; raises UserError when a port is taken."""
         gateway, settings = self._gateway, self._gateway.settings
+        self._admin.withdraw()  # what a killed process wrote would be taken for ours
         demand_current(gateway.keyset, gateway.clock())
         Jobs(self._due_at_start(), self._alarms, gateway.leases).run()
         timing = self._load_gallery()

@@ -24,12 +24,11 @@ from gateway.server.readiness import Readiness
 from gateway.server.rpc.admin import PassphraseHolder
 from keys import certificates
 from keys.certificates import TlsKey, private_key_pem
-from keys.officer_certificate import badge, issue_badge
+from keys.officer_certificate import MOST_DAYS, badge, issue_badge
 
-AUTHORITY: Final = (
-    "MAINTENANCE"  # the name of the authority; no party's, or TLS would mix the two up
-)
-DAYS: Final = 2  # that the certificates live, from a day before: TLS asks the machine's clock, not the gateway's
+# Days that the certificates live, from a day before: TLS asks the machine's clock, not the gateway's. They end with the
+# process, which may be there over a long week-end; no officer certificate lives longer.
+DAYS: Final = MOST_DAYS
 
 _log = telemetry.logger("maintenance")
 
@@ -59,7 +58,9 @@ class Maintenance:
         self._guard = Guard(gateway.watchdog)
         self._takes_calls = Readiness(gateway.sequencer)
         now, key = gateway.clock() - timedelta(days=1), TlsKey.generate()
-        self.authority = certificates.issue_ca(AUTHORITY, key, now, days=DAYS)
+        # Another name than our own authority's, or TLS would mix the two up.
+        self._name = f"{gateway.party[:20]}-MAINTENANCE"
+        self.authority = certificates.issue_ca(self._name, key, now, days=DAYS)
         self._identity = self._issued(key, now)
         own = TlsKey.generate()
         chain = issue_badge(
@@ -68,14 +69,14 @@ class Maintenance:
             days=DAYS,
         )
         self.custodian = Custodian(chain, private_key_pem(own))
-        holder = PassphraseHolder(self.authority, certificates.pin(chain))
+        holder = PassphraseHolder(self.authority, certificates.pin(chain), not private)
         self._admin = build_admin_listener(gateway, self._takes_calls, self._guard, holder)
 
     def _issued(self, authority: TlsKey, now: datetime) -> Identity:
         """Return what the listener shows, issued by the authority of this maintenance."""
         leaf = TlsKey.generate()
         chain = certificates.issue_leaf(
-            *(AUTHORITY, self.authority, authority, leaf, now),
+            *(self._name, self.authority, authority, leaf, now),
             hosts=(listeners.near(self._gateway.settings.admin.listen),),
             days=DAYS,
         )

@@ -2,7 +2,7 @@
 
 python -m gateway.server.maintenance_process HOME
 
-stdin    the length of the keys' passphrase, 4 bytes, big-endian, and the passphrase; its end asks for the end
+stdin    the keys' passphrase, as `maintenance_pipe` writes it; its end asks for the end
 stdout   one line of JSON: where the admin listener is, and what the holder of the passphrase shows there; or what is wrong
 """
 
@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from gateway import telemetry
+from gateway import telemetry, user_files
 from gateway.errors import PasserelleError
+from gateway.server import maintenance_pipe, process
 from gateway.server.application import Gateway
 from gateway.server.listener import listeners
 from gateway.server.maintenance import Maintenance
 from gateway.server.process_hardening import forbid_core
 from keys.errors import KeysError
-
-LENGTH_BYTES = 4  # of the passphrase's length
 
 
 def main(home: Path) -> int:
@@ -32,27 +32,35 @@ def main(home: Path) -> int:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C ends the parent, and its end ends us in order
-    length = int.from_bytes(sys.stdin.buffer.read(LENGTH_BYTES), "big")
-    passphrase = sys.stdin.buffer.read(length)
+    passphrase = maintenance_pipe.take(sys.stdin.buffer)
     try:
-        with Gateway.open(home, lambda: passphrase) as gateway:
-            maintenance = Maintenance(gateway, private=True)
-            port = maintenance.start().admin
-            near = listeners.near(gateway.settings.admin.listen)
-            with suppress(BrokenPipeError):  # whoever asked is gone already
-                _write({"address": f"{near}:{port}", **shown(maintenance)})
-                sys.stdin.buffer.read()
-            maintenance.stop()
+        gateway = Gateway.open(home, lambda: passphrase)
+    except (PasserelleError, KeysError, OSError) as fault:
+        return _refuse(fault)
+    try:
+        with gateway:
+            _serve(gateway)
     except (PasserelleError, KeysError) as fault:
-        _write({"error": {"kind": type(fault).__name__, "message": str(fault)}})
-        return 2
+        return _refuse(fault)
     except Exception as fault:  # noqa: BLE001 - what was done is recorded; a disk may be full now
         telemetry.logger("maintenance").error("closing_failed", kind=type(fault).__name__)
         return 1
     return 0
 
 
-def shown(maintenance: Maintenance) -> dict[str, str]:
+def _serve(gateway: Gateway) -> None:
+    """Open the listener, tell the parent, and wait until it ends; then finish, in a bounded time."""
+    maintenance = Maintenance(gateway, private=True)
+    near = listeners.near(gateway.settings.admin.listen)
+    where = {"address": f"{near}:{maintenance.start().admin}", **_shown(maintenance)}
+    with suppress(BrokenPipeError):  # whoever asked is gone already
+        _write(where)
+        sys.stdin.buffer.read()
+    process.end_at_last(process.LAST)
+    maintenance.stop()
+
+
+def _shown(maintenance: Maintenance) -> dict[str, str]:
     """Return what the holder of the passphrase trusts and shows, as text; it is written to a pipe alone."""
     custodian = maintenance.custodian
     return {
@@ -62,8 +70,15 @@ def shown(maintenance: Maintenance) -> dict[str, str]:
     }
 
 
-def _write(said: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(said) + "\n")
+def _refuse(fault: Exception) -> int:
+    """Say what is wrong in the words in which a command would; return what the process ends with."""
+    words = (user_files.told(fault) if isinstance(fault, OSError) else "") or str(fault)
+    _write({"error": {"kind": type(fault).__name__, "message": words}})
+    return 2
+
+
+def _write(document: Mapping[str, object]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 
 

@@ -84,7 +84,7 @@ def run(
         stuck: list[str] = []
         while not stuck and not asked_to_end(TICK):
             stuck = watchdog.late(time.monotonic())
-        _end_at_last(LAST_STUCK if stuck else LAST)
+        end_at_last(LAST_STUCK if stuck else LAST)
         if stuck:
             service.report_stuck(stuck)
         service.stop()
@@ -116,11 +116,11 @@ def in_parallel(seconds: float, works: Mapping[str, Callable[[], object]]) -> li
 
 def _leave() -> None:
     """End a process that was asked to while it starts: its records are complete, and it answered nobody yet."""
-    _end_at_last(LAST_STARTING)
+    end_at_last(LAST_STARTING)
     raise SystemExit(0)
 
 
-def _end_at_last(seconds: float) -> None:
+def end_at_last(seconds: float) -> None:
     """End this process when the time is up, whatever it waits for then; a thread without progress may delay its end."""
     timer = threading.Timer(seconds, os._exit, (EXIT_STUCK,))
     timer.daemon = True

@@ -80,10 +80,12 @@ class PassphraseHolder:
 
     authority   PEM of what issued the listener's certificate and the holder's
     pin         of the holder's certificate
+    silent      whether what sends something to others is refused
     """
 
     authority: bytes
     pin: bytes
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class AdminListener:
         self._home, self._settings, self._administration = home, settings, administration
         self._keyset, self._watchdog = keyset, watchdog
         self._authority = b"" if holder is None else holder.authority
+        self._silent = holder is not None and holder.silent
         self._access = AdminAccess(administration.staff, readiness, guard, holder)
 
     def start(
@@ -174,8 +177,7 @@ class AdminListener:
 
     def stop(self, grace: float) -> None:
         """Take the address away, finish the acts under way, refuse new ones."""
-        with suppress(FileNotFoundError):
-            (self._home / FILE).unlink()
+        self.withdraw()
         self._interceptor.close(self._server, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
@@ -183,8 +185,19 @@ class AdminListener:
         officer = self._access.officer(interceptor.caller().certificate)
         with _as_refusal():
             if officer.custodial and act not in CUSTODIAL:
+                self._administration.staff.denied(officer, act)
                 raise NotAllowed(f"{act} is for an officer: give --as FOLDER")
+            handler = self._administration.operations.handlers.get(act)
+            if self._silent and handler is not None and handler.request.declaration.sends:
+                raise UserError(
+                    "the gateway is under maintenance and sends nothing: end that, then passerelle serve"
+                )
             return self._administration.attend(officer, act, values)
+
+    def withdraw(self) -> None:
+        """Take the address away: of this process, or of one that was killed."""
+        with suppress(FileNotFoundError):
+            (self._home / FILE).unlink()
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
+from typing import Final
 
 from sqlalchemy import Connection, exists, func, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -10,6 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from gateway.errors import InternalError
 from gateway.store.engine import StorageEngine
 from gateway.store.schema import detail_keys, details
+
+SLICE: Final = (
+    10_000  # keys in memory at a time, of about 1,200 bytes each; a year's ledger has millions
+)
 
 
 def all_missing(connection: Connection) -> bool:
@@ -24,12 +30,14 @@ def put_back(database: StorageEngine, keys: Iterable[tuple[int, bytes]]) -> int:
 
     All of them or none. Raises InternalError where one is already there, or belongs to no detail; and what `keys` raises.
     """
-    writer = database.take_writer()
+    writer, left, count = database.take_writer(), iter(keys), 0
     try:
         with writer.begin():
-            rows = [{"idx": index, "sealed_dek": sealed} for index, sealed in keys]
-            if rows:
+            while rows := [
+                {"idx": index, "sealed_dek": sealed} for index, sealed in islice(left, SLICE)
+            ]:
                 writer.execute(insert(detail_keys), rows)
+                count += len(rows)
             unknown = detail_keys.c.idx.not_in(select(details.c.idx))
             strays = select(func.count()).select_from(detail_keys).where(unknown)
             if writer.execute(strays).scalar():
@@ -38,4 +46,4 @@ def put_back(database: StorageEngine, keys: Iterable[tuple[int, bytes]]) -> int:
         raise InternalError(f"the keys to details do not fit this copy: {fault.orig}") from None
     finally:
         database.release_writer(forget_traces=True)
-    return len(rows)
+    return count

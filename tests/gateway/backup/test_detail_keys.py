@@ -31,6 +31,7 @@ from gateway.server.application import Gateway
 from gateway.server.local_source import Stored
 from gateway.server.restore import restore
 from gateway.store.address import open_store
+from gateway.store.ledger import detail_keys as stored_keys
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import detail_keys, details
 from gateway.trust.partners import own_bundle
@@ -170,6 +171,27 @@ def test_a_backup_has_no_key_to_a_detail_even_while_the_detail_lives(
     assert holding(opened, ciphertext[:64])  # the ledger is in it, ciphertexts too
     assert holding(opened, *pieces(sealed)) == []
     assert not list(gateway.settings.store.path.parent.glob(".copy-*"))
+
+
+def test_all_keys_come_back_however_many_are_held_at_a_time(
+    take: Callable[[Path], Path],
+    gateway: Gateway,
+    tmp_path: Path,
+    secret: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mark(gateway)
+    wanted = select(detail_keys.c.idx).order_by(detail_keys.c.idx)
+    file = take(tmp_path / "can.backup")
+    with gateway.database.reader() as reader:
+        kept = reader.execute(wanted).scalars().all()
+    monkeypatch.setattr(stored_keys, "SLICE", 2)
+
+    restore(file, tmp_path / "again", RECOVERY, secret)
+
+    with Gateway.open(tmp_path / "again", secret) as again, again.database.reader() as reader:
+        assert reader.execute(wanted).scalars().all()[: len(kept)] == kept
+    assert len(kept) > 2 * 2
 
 
 def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(

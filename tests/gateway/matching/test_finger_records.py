@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.domain.messages import Biometrics, Modality, Query, RecordFormat, Sample
 from gateway.errors import ElementsInconsistent, RecordUnparseable
+from gateway.matching import finger
 from gateway.matching.engine import UnreadableSample
-from gateway.matching.finger import FingerCodec, read_declared
+from gateway.matching.finger import FingerCodec, FingerEngine, read_declared
 from gateway.wire import query_payload
 from matcher.finger import record_ansi_nist, record_fmr, synthetic
 
@@ -116,3 +118,18 @@ def test_a_record_of_two_fingers_or_of_another_is_not_stated() -> None:
     for record, position in ((two, 2), (synthetic.record(FINGER, 2), 3)):
         with pytest.raises(UnreadableSample):
             stated(record, position, "test")
+
+
+def test_one_bad_record_leaves_nothing_of_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+    monkeypatch.setattr(
+        finger, "read_declared", lambda *which: read.append(read_declared(*which)) or read[-1]
+    )
+    good = sample(RecordFormat.ISO_19794_2_2005)
+    bad = replace(good, data=b"no record")
+
+    with pytest.raises(RecordUnparseable):
+        FingerEngine().read({"a": good, "b": bad})
+
+    assert len(read) == 1
+    assert not read[0].xy.any()

@@ -6,7 +6,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,7 +16,7 @@ from gateway.admin.operation import NotAllowed, Officer
 from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import Ground, Scope, Withholding
-from gateway.errors import AuditUnavailable, InternalError, UserError
+from gateway.errors import AuditUnavailable, InternalError, RecordUnparseable, UserError
 from gateway.law.query_policy import Settled
 from gateway.ledger.entry import EntryType
 from gateway.operations.declaration import Role
@@ -22,6 +24,7 @@ from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import CaseState
+from keys.errors import DamagedFile
 from tests.pages import demand_pages
 
 
@@ -203,14 +206,23 @@ def test_a_case_out_of_time_is_abandoned_and_never_a_no_match(
     assert self_check.verify_ledger(bench.gateway.home).ok
 
 
-@pytest.mark.parametrize("opens", [True, False])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        InternalError("altered"),
+        RecordUnparseable(element="x"),
+        DamagedFile(Path("x"), "altered"),
+        ValueError(),
+    ],
+)
 def test_the_entry_of_an_expired_case_names_what_was_destroyed_where_that_can_be_read(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, opens: bool
+    bench: Any, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
 ) -> None:
     """A case whose evidence was altered ends in time all the same, and claims nothing of it."""
     case = bench.pending()
-    if not opens:
-        monkeypatch.setattr(reviews, "unseal", _altered)
+    if fault is not None:
+        monkeypatch.setattr(reviews, "unseal", Mock(side_effect=fault))
     committed: list[Any] = []
     commit = bench.gateway.sequencer.commit
     monkeypatch.setattr(
@@ -224,12 +236,8 @@ def test_the_entry_of_an_expired_case_names_what_was_destroyed_where_that_can_be
 
     (gone,) = [leaf for leaf in committed if leaf.frame.type is EntryType.DESTRUCTION]
     assert gone.detail["destroyed"] == "sealed query, and the key to it"
-    assert gone.detail.get("modality") == ("FINGER" if opens else None)
+    assert gone.detail.get("modality") == ("FINGER" if fault is None else None)
     assert bench.case(case.case).state is CaseState.EXPIRED
-
-
-def _altered(*_: object) -> None:
-    raise InternalError("the evidence of a case does not open: erased, altered or moved")
 
 
 # Attacks ----------------------------------------------------------------------------------------

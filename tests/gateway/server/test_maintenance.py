@@ -6,15 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli import maintenance
-from gateway.cli.admin_session import open_session, perform, secret_of
-from gateway.client import officer_credential
+from gateway.cli.admin_session import open_session, perform
 from gateway.client.admin import AdminClient
 from gateway.client.errors import PartnerError
 from gateway.errors import UserError
@@ -24,6 +23,10 @@ from gateway.server import status
 from gateway.server.application import Gateway
 from gateway.server.maintenance import Maintenance
 from gateway.store.ledger import stored_ledger
+from keys import certificates
+from keys.certificates import TlsKey, private_key_pem
+from keys.errors import KeysError
+from keys.officer_certificate import badge, issue_badge
 
 MODULE = "gateway.server.maintenance_process"
 
@@ -54,6 +57,15 @@ def test_a_command_opens_a_stopped_gateway_in_a_process_that_ends_with_it(
     assert not (home / "door.json").exists()
     with Gateway.open(home, secret):  # the writer lock is free again
         pass
+
+
+def test_what_a_killed_maintenance_wrote_is_not_taken_for_a_gateway_that_starts(
+    homes: tuple[Path, Path], serve: Any
+) -> None:
+    (homes[0] / "door.json").write_text(json.dumps({"admin": "127.0.0.1:1", "authority": "x"}))
+
+    with serve(*homes) as pair:
+        assert status.look(pair.home, datetime.now(UTC)).serving
 
 
 @pytest.mark.usefixtures("maintenance_process")
@@ -119,19 +131,49 @@ def test_nobody_acts_under_maintenance_without_a_certificate(
         perform(home, "staff.list", {})
 
 
-def test_a_certificate_without_its_key_opens_nothing(
-    maintained: tuple[Maintenance, str], tmp_path: Path
+def test_a_certificate_of_another_issuer_opens_nothing(
+    maintained: tuple[Maintenance, str],
 ) -> None:
-    """Certificates are public; whoever comes with another's, and a key of their own, is nobody."""
+    """Whoever names an officer in a certificate of their own, by an authority of the same name, is nobody."""
     service, address = maintained
-    mine = officer_credential.read(tmp_path / "p7", secret_of(tmp_path / "p7"))
-    other = officer_credential.read(tmp_path / "p1", secret_of(tmp_path / "p1"))
+    issuer, own, now = TlsKey.generate(), TlsKey.generate(), datetime.now(UTC)
+    named = certificates.parsed(service.authority).subject.rfc4514_string().split("=")[-1]
+    authority = certificates.issue_ca("CAN-MAINTENANCE", issuer, now)
+    assert certificates.parsed(authority).subject.rfc4514_string().split("=")[-1] == named
+    chain = issue_badge(badge("P-1", ["operator"]), authority, issuer, own.public, now)
 
     with (
-        AdminClient(address, service.authority, chain=other.chain, key_pem=mine.key_pem) as client,
+        AdminClient(
+            address, service.authority, chain=chain, key_pem=private_key_pem(own)
+        ) as client,
         pytest.raises(PartnerError),
     ):
         client.perform("staff.list", {})
+
+
+def test_nothing_is_sent_under_maintenance(
+    maintained: tuple[Maintenance, str], home: Path, tmp_path: Path
+) -> None:
+    del maintained
+    with pytest.raises(UserError, match="sends nothing"):
+        perform(home, "ask", {"partner": "AUS"}, officer=tmp_path / "p7")
+    with pytest.raises(UserError, match="sends nothing"):
+        perform(home, "ledger.stamp", {}, officer=tmp_path / "p1")
+
+
+def test_a_maintenance_lasts_over_a_long_week_end(maintained: tuple[Maintenance, str]) -> None:
+    ends = certificates.validity(maintained[0].authority)[1]
+
+    assert ends - datetime.now(UTC) > timedelta(days=14)
+
+
+@pytest.mark.usefixtures("maintenance_process")
+def test_a_process_that_finds_no_store_says_so_in_the_systems_words(
+    home: Path, secret: Any, tmp_path: Path
+) -> None:
+    (home / "keys" / "keyset.json").unlink()
+    with pytest.raises((maintenance.OpeningFailed, KeysError), match=r"keyset\.json"):
+        perform(home, "keys.list", {}, officer=tmp_path / "p1", passphrase=secret)
 
 
 def test_the_holder_of_the_passphrase_founds_and_looks_and_does_nothing_else(
