@@ -308,9 +308,10 @@ class Approvals:
     def _open(self, identifier: str) -> Kept:
         kept = self._kept(identifier)
         if kept.state is not State.OPEN:
-            raise UserError(
-                f"this proposal is {kept.state.value}, and is used once; propose it anew"
+            again = (
+                "" if kept.state is State.EXECUTED else "; propose it anew where it is still wanted"
             )
+            raise UserError(f"this proposal is {kept.state.value}, and is used once{again}")
         return kept
 
     def _moved(

@@ -116,7 +116,7 @@ class Call:
     def _tell_plan(self, plan: Mapping[str, Any]) -> None:
         refused = any(sentence.startswith(REFUSED) for sentence in plan["plan"])
         lines = [*plan["plan"]]
-        if plan["two_persons"]:
+        if plan["two_persons"] and not refused:
             lines.append("It takes two persons: without --dry-run this proposes it.")
         self.emit(plan, *lines, code=Code.NO if refused else Code.DONE)
         raise typer.Exit(0)

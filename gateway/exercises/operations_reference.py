@@ -23,7 +23,9 @@ HEAD: Final = """\
 Made of `gateway/operations` by `make operations`; a test says whether it is current. Do not edit it here.
 
 What our own people may ask of the gateway. One of the roles in the third column is enough. Each request is recorded with
-the name of the person before it is done. Where an operation takes two persons, the command proposes it, and another
+the name of the person before it is done. While the gateway is stopped, whoever holds the passphrase of its keys can use
+`staff list`, `keys list` and `keys show` without an officer certificate, and, with `--custody`, `staff add` and `staff end`;
+the recorded name is then `custody`. Where an operation takes two persons, the command proposes it, and another
 person with one of the same roles approves it: `passerelle proposals approve`. With `--dry-run` a command says what it
 would do, and does nothing. `passerelle COMMAND --help` shows the options and an example of each command. An operation
 without a command of its own is part of other commands.

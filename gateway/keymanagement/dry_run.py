@@ -210,7 +210,7 @@ def _successor(rotation: KeyRotation, record: KeyRecord) -> Sentences:
     if rest or record.kind not in ANNOUNCED:
         return ()
     return (
-        "Partners would know no other: a successor is made with it, PREACTIVE; two persons promote it.",
+        "Partners would know no other: a successor is made with it, PREACTIVE. It takes over once all partners were seen to know it; two persons can promote it before.",
     )
 
 

@@ -41,7 +41,7 @@ class KeyOperations:
         return (
             Handler(request=keys.List, do=self._list),
             Handler(request=keys.Show, do=self._show),
-            self._handler(keys.Generate, self._generate, dry_run.generate),
+            self._handler(keys.Generate, self._generate, dry_run.generate, check=_check_kind),
             self._handler(keys.Publish, self._publish, dry_run.publish),
             self._handler(
                 keys.Promote, self._promote, dry_run.promote, two=lambda request: request.override
@@ -52,7 +52,7 @@ class KeyOperations:
             self._handler(keys.Revoke, self._revoke, dry_run.revoke, stops=self._silences),
             self._handler(keys.Destroy, self._destroy, dry_run.destroy, two=self._not_spent),
             self._handler(keys.Cancel, self._cancel, dry_run.cancel),
-            self._handler(keys.Rotate, self._rotate, dry_run.rotate),
+            self._handler(keys.Rotate, self._rotate, dry_run.rotate, check=_check_kind),
             self._handler(keys.Schedule, self._schedule, dry_run.schedule, check=_check_schedule),
         )
 
@@ -264,6 +264,12 @@ class KeyOperations:
             return self._named(key)
         except UserError:
             return None
+
+
+def _check_kind(officer: Officer, request: keys.Generate | keys.Rotate) -> None:
+    """Raise UserError for a kind whose keys are made elsewhere, also to whoever asks what would be done."""
+    del officer
+    transitions.demand_ours(request.kind)
 
 
 def _check_schedule(officer: Officer, request: keys.Schedule) -> None:

@@ -84,6 +84,15 @@ def silences(keyset: Keyset, record: KeyRecord) -> bool:
     return record.kind in NEEDED and sole(keyset, record)
 
 
+def demand_ours(kind: KeyKind) -> None:
+    """Raise UserError for a kind whose keys are made elsewhere."""
+    if kind is KeyKind.AUDIT:
+        raise UserError(
+            "an AUDIT key is the auditor's: they make the next by passerelle audit renew, and two operators take over its"
+            " public half by passerelle keys set-auditor-key DIR FILE"
+        )
+
+
 def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> Decide:
     """Make a key of a kind, PREACTIVE; one at a time, so that two operators do not rotate side by side.
 
@@ -91,11 +100,7 @@ def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> D
     """
 
     def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
-        if kind is KeyKind.AUDIT:
-            raise UserError(
-                "an AUDIT key is the auditor's: they make the next by passerelle audit renew, and two operators take over its"
-                " public half by passerelle keys set-auditor-key DIR FILE"
-            )
+        demand_ours(kind)
         already = coming(keyset, kind)
         if already is not None and join:
             return keyset, ()

@@ -62,7 +62,7 @@ class HoldOperations:
         )
         with self._database.reader() as reader:
             if not holds.known(reader, kind, reference):
-                raise UserError(f"there is no such {kind.value} here; look at how it is written")
+                raise UserError(f"there is no such {kind.value} here; check the spelling")
             subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
         verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
         leaf = _leaf(verb, one, request.reason, {"actor": officer.person}, subject)
@@ -90,8 +90,8 @@ class HoldOperations:
     def _plan(self, request: Release) -> tuple[str, ...]:
         found = self._standing(request.hold)
         return tuple(
-            f"What {one.kind.value} {one.reference} keeps is erased again when it is due:"
-            f" the hold of {one.placed:%Y-%m-%d} by {one.placed_by}, {one.reason}."
+            f"What the hold {one.id} on {f'{one.kind.value} {one.reference}'.rstrip()} kept is erased when it is due:"
+            f" placed {one.placed:%Y-%m-%d} by {one.placed_by}, {one.reason}."
             for one in found
         )
 

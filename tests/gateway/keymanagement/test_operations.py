@@ -377,3 +377,10 @@ def test_the_state_that_an_approval_is_bound_to_changes_with_every_key(
     desk.do("keys.generate", kind="KEM")
 
     assert act.state() != before
+
+
+@pytest.mark.parametrize("verb", ["keys.generate", "keys.rotate"])
+def test_a_dry_run_refuses_the_kind_that_the_act_refuses(desk: Any, verb: str) -> None:
+    for more in ({}, {"dry_run": True}):
+        with pytest.raises(UserError, match="the auditor's"):
+            desk.do(verb, kind="AUDIT", **more)
