@@ -11,8 +11,11 @@ import importlib
 import multiprocessing
 import os
 import resource
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import reduction
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -68,8 +71,33 @@ def start(
     process = _CONTEXT.Process(
         target=_run, args=(program, tuple(words), passed, dict(environment), descriptors)
     )
-    process.start()
+    with _undisturbed():
+        process.start()
     return process
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Have SIGINT and SIGTERM wait until the block ends.
+
+    The fork server of Python 3.11 ends, and with it what it knows of every process, where somebody connects to it and is
+    gone before the rest came: a process that it forked could then not be ended any more.
+    """
+    if threading.current_thread() is not threading.main_thread():  # none but it hears signals
+        yield
+        return
+    came: list[int] = []
+    before = {
+        each: signal.signal(each, lambda number, _: came.append(number))
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def end(process: BaseProcess, seconds: float) -> int:

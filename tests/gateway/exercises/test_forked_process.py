@@ -80,3 +80,28 @@ def test_one_that_does_not_end_is_killed() -> None:
 def test_what_it_is_forked_from_has_imported_what_there_is(module: str) -> None:
     """The fork server passes over a module that was renamed, and every command would import it again."""
     assert importlib.util.find_spec(module) is not None
+
+
+def test_a_signal_waits_until_a_program_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off while it asks for a process, we would take the fork server with us, and leave what it forked behind."""
+    order: list[str] = []
+    real = type(forked_process._CONTEXT.Process()).start
+
+    def start(process: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        real(process)
+        order.append("started")
+
+    monkeypatch.setattr(forked_process._CONTEXT.Process, "start", start)
+    before = signal.signal(signal.SIGTERM, lambda *_: order.append("heard"))
+    try:
+        with Path(os.devnull).open("r+b") as nothing:
+            number = nothing.fileno()
+            process = forked_process.start(
+                f"{HERE}:program", streams=(number, number, number), environment={}
+            )
+        assert forked_process.end(process, PATIENCE) == 3
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert order == ["started", "heard"]
