@@ -6,6 +6,7 @@ pipeline's commit makes it true together with the entries that record it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,6 +50,16 @@ class Request:
     partner_version: int
 
 
+class Perishable(ABC):
+    """What `perform` needs of a request and must not outlive it; destroyed too where it is never performed."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def destroy(self) -> None:
+        """Overwrite it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """What an operation learned from a request that it accepts.
@@ -64,6 +75,11 @@ class Admitted:
     facts: Mapping[str, str]
     work: object = field(repr=False)
     claims: transactions.Claims | None = None
+
+    def discard(self) -> None:
+        """Destroy what it holds: it will not be performed."""
+        if isinstance(self.work, Perishable):
+            self.work.destroy()
 
 
 @dataclass(frozen=True, slots=True)

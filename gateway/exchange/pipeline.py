@@ -161,25 +161,40 @@ class Pipeline:
                 header.sender
             )  # no legal quota bounds these, and each is two entries
         admitted = self._admit(call, header, transcript)  # (9)–(13)
-        call.stages.mark("admit")
-        if row is None:
-            if _patience(call) <= 0:
-                raise DeadlineTooShort
-            # (14) The turn is left where the disk begins to be waited for, and others may work.
-            leaf_hash = self._record.request(admitted, turn.leave)
-            call.stages.mark("record_request")
-            turn.enter()  # from here on the call is carried to its end, however long that takes
-            call.stages.mark("turn")
-        else:  # a crash stood between 14 and 20: the same REQUEST leaf serves
+        try:
+            call.stages.mark("admit")
+            leaf_hash = self._requested(call, admitted, row, turn)  # (14)
+        except BaseException:  # a quota, say: what was opened goes, though nothing was searched
+            admitted.discard()
+            raise
+        return self._conclude(call, admitted, leaf_hash, turn)
+
+    def _requested(
+        self, call: Call, admitted: Admitted, row: transactions.ReplayRow | None, turn: Turn
+    ) -> bytes:
+        """(14): return the hash of the REQUEST leaf, recorded now or before a crash."""
+        if row is not None:  # a crash stood between 14 and 20: the same REQUEST leaf serves
             leaf_hash = self._services.sequencer.leaf_hash(row.request_index)
             call.stages.mark("record_request")
-        return self._conclude(call, admitted, leaf_hash, turn)
+            return leaf_hash
+        if _patience(call) <= 0:
+            raise DeadlineTooShort
+        # The turn is left where the disk begins to be waited for, and others may work.
+        leaf_hash = self._record.request(admitted, turn.leave)
+        call.stages.mark("record_request")
+        turn.enter()  # from here on the call is carried to its end, however long that takes
+        call.stages.mark("turn")
+        return leaf_hash
 
     def _admit(self, call: Call, header: Header, transcript: bytes) -> Admitted:
         """(9) to (13); the opened payload lives in this frame alone."""
         request, payload = self._open(call, header, transcript)
         admitted = self._operations[call.operation].admit(request, payload, self._services.clock())
-        _demand_key(admitted.reply_key)
+        try:
+            _demand_key(admitted.reply_key)
+        except BaseException:
+            admitted.discard()
+            raise
         return admitted
 
     def _conclude(self, call: Call, admitted: Admitted, leaf_hash: bytes, turn: Turn) -> Reply:

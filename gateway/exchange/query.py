@@ -37,7 +37,7 @@ from gateway.errors import (
 from gateway.exchange import hit_details, review_opening
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Candidate, Decision, join_facts, settled
-from gateway.exchange.operation import Admitted, Conclusion, Request, Unfinished
+from gateway.exchange.operation import Admitted, Conclusion, Perishable, Request, Unfinished
 from gateway.law.agreement import Agreement
 from gateway.law.query_policy import Permit, may_answer
 from gateway.law.quota_policy import poor_allowance
@@ -65,7 +65,7 @@ SEARCH_LIMIT = 10  # candidates kept of a search; one decides, the rest are for 
 
 
 @dataclass(slots=True)
-class _Work:
+class _Work(Perishable):
     """What a query needs after its first commit; its samples are gone when the search is over.
 
     message, receipt   whose they are, and what the entry that says so is called
@@ -85,6 +85,11 @@ class _Work:
     issued: Issued | None
     wanted: DetailsRequest | None
     kept: bytes = field(repr=False)
+
+    def destroy(self) -> None:
+        """Overwrite the samples that were read."""
+        self.engine.destroy(self.probe)
+        self.kept = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.client import Refused
 from gateway.domain.messages import Modality
+from gateway.errors import QuotaExceeded
 from gateway.ledger import destruction_receipt
 from gateway.ledger.entry import decode, open_detail
 from gateway.server import self_check
@@ -72,6 +75,36 @@ def test_prints_and_templates_are_empty_when_the_answer_leaves(
     pair.partner().query(people.samples(seed), **people.matter())
 
     assert len(made) == 4
+    assert not any(array.any() for array in made)
+
+
+def test_prints_are_empty_too_where_a_query_is_refused_once_they_were_read(
+    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number used twice is refused at step 12, a spent quota at step 14: after the records were opened."""
+    made: list[Any] = []
+    engine = pair.serving.engines.by_modality[Modality.FINGER]
+    read = engine.read
+
+    def keeping(samples: Any) -> Any:
+        probe = read(samples)
+        made.extend(minutiae.xy for _, minutiae in probe.minutiae)
+        return probe
+
+    monkeypatch.setattr(engine, "read", keeping)
+    partner, matter = pair.partner(), people.matter()
+    matter["transaction_number"] = "20260301-0123456789abcdef0123"
+    partner.query(people.samples(1), **matter)
+    with pytest.raises(Refused) as refused:
+        partner.query(people.samples(1), **matter)
+    assert refused.value.reason == "TRANSACTION_REUSED"
+
+    monkeypatch.setattr(pair.serving.pipeline._record, "request", Mock(side_effect=QuotaExceeded()))
+    with pytest.raises(Refused) as refused:
+        partner.query(people.samples(1), **people.matter())
+
+    assert refused.value.reason == "QUOTA_EXCEEDED"
+    assert len(made) == 3 * 2
     assert not any(array.any() for array in made)
 
 
