@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
@@ -14,6 +13,7 @@ from pkgutil import iter_modules
 from typing import Final
 
 from gateway import operations
+from gateway.exercises import reference_page
 from gateway.operations.declaration import ALWAYS, Request, Role
 
 PLACE: Final = Path("docs/operations.md")
@@ -87,17 +87,5 @@ def _row(operation: type[Request]) -> tuple[str, ...]:
     )
 
 
-def main() -> int:
-    """Write the document, or with `--check` say whether it is current."""
-    current = PLACE.read_text(encoding="utf-8") if PLACE.is_file() else ""
-    if "--check" in sys.argv[1:]:
-        if current != render():
-            sys.stderr.write(f"{PLACE} is not current: run `make operations`\n")
-            return 1
-        return 0
-    PLACE.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(reference_page.keep(PLACE, render(), "make operations"))

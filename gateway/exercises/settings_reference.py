@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway import config
+from gateway.exercises import reference_page
 
 PLACE: Final = Path("docs/settings.md")
 HEAD: Final = """\
@@ -148,17 +148,5 @@ def _above(lines: list[str], at: int) -> Iterator[str]:
         at -= 1
 
 
-def main() -> int:
-    """Write the document, or with `--check` say whether it is current."""
-    current = PLACE.read_text(encoding="utf-8") if PLACE.is_file() else ""
-    if "--check" in sys.argv[1:]:
-        if current != render():
-            sys.stderr.write(f"{PLACE} is not current: run `make settings`\n")
-            return 1
-        return 0
-    PLACE.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(reference_page.keep(PLACE, render(), "make settings"))

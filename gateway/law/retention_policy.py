@@ -57,7 +57,7 @@ TWO_YEARS = timedelta(days=730)
 
 RULES: Mapping[RetentionClass, Rule] = MappingProxyType(
     {
-        # "Immediately after completion of the search": no hold can keep them. Five minutes are ten rounds of the caretaker.
+        # "Immediately after completion of the search": no hold can keep them. Five minutes are ten rounds of the periodic jobs.
         RetentionClass.PROBE: Rule(_NOW, timedelta(minutes=5), "IRPR 315.43(2)", bound=False),
         RetentionClass.REPLY: Rule(
             _NOW, _SOON, "24 hours for redelivery, stamped on each (protocol 8)"
