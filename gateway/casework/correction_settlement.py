@@ -64,11 +64,11 @@ class _Done:
     leaves: tuple[Leaf, ...] = ()
 
 
-def use_of(errand: OutboundQuery) -> Use:
+def use_of(query: OutboundQuery) -> Use:
     """Return what the record says of the use of an answer."""
-    if errand.used is not None:
+    if query.used is not None:
         return Use.RECORDED
-    seen = errand.state is OutboundState.SHOWN
+    seen = query.state is OutboundState.SHOWN
     return Use.UNKNOWN if seen else Use.NONE
 
 
@@ -106,14 +106,14 @@ def settle(files: Files, correction: Correction, word: Word | None) -> Correctio
     Raises InProgress where what it is about was touched meanwhile.
     """
     with files.database.reader() as reader:
-        errand = outbound_queries.find(reader, correction.partner, correction.number)
-    if errand is None:
+        query = outbound_queries.find(reader, correction.partner, correction.number)
+    if query is None:
         # A query of the partner's own: its prints went with the search, and what led on from it goes now. Of a query of
         # ours whose row has reached its end nothing is left that could be inaccurate.
         gone = disclosures.withdrawn(correction.partner, correction.number, files.clock())
         done = _Done(CorrectionOutcome.DESTROYED, (gone,))
     else:
-        use = use_of(errand)
+        use = use_of(query)
         if use is not Use.UNKNOWN:
             word = None  # the record decides, whatever anybody says
         elif word is None:
@@ -122,43 +122,43 @@ def settle(files: Files, correction: Correction, word: Word | None) -> Correctio
             use = Use.RECORDED if word.used_in else Use.NONE
         with files.database.reader() as reader:
             papers = corrections.papers_of(reader, files.data_key, correction)
-        done = _duty(files, errand, (correction, wire.read_notice(papers.notice)), use, word)
+        done = _duty(files, query, (correction, wire.read_notice(papers.notice)), use, word)
     _commit(files, correction, done, word)
     return done.outcome
 
 
 def _duty(
     files: Files,
-    errand: OutboundQuery,
+    query: OutboundQuery,
     told: tuple[Correction, CorrectionNotice],
     use: Use,
     word: Word | None,
 ) -> _Done:
     notice = told[1]
-    folder = unfolded(outbound_queries.folder_of(files.data_key, errand))
+    folder = unfolded(outbound_queries.folder_of(files.data_key, query))
     if use is Use.RECORDED:
-        return _noted(files, errand, told, folder, word)
+        return _noted(files, query, told, folder, word)
     left = correction_amendment.without(folder, notice)
     replaced = correction_amendment.right_already(left, notice)
     outcome = correction_policy.outcome(use, replaced=replaced)
     if outcome is None:
         raise InternalError("a duty without an outcome was settled")
-    gone = errand.sealed is None or errand.state is OutboundState.DESTROYED
+    gone = query.sealed is None or query.state is OutboundState.DESTROYED
     if not gone and (notice.kind is CorrectionKind.WRONG_PERSON or left == StoredAnswer()):
         return _Done(
             outcome,
-            (outbound_queries.moved(errand, OutboundAct.DESTROY, sealed=None, outcome=None),),
+            (outbound_queries.moved(query, OutboundAct.DESTROY, sealed=None, outcome=None),),
             facts={"destroyed": "answer,details"},
         )
     if gone or left == folder:
         return _Done(outcome)  # nothing of it is here
-    sealed = outbound_queries.seal(files.data_key, errand.partner, errand.number, left)
-    return _Done(outcome, (outbound_queries.kept(errand, sealed),), facts={"destroyed": "details"})
+    sealed = outbound_queries.seal(files.data_key, query.partner, query.number, left)
+    return _Done(outcome, (outbound_queries.kept(query, sealed),), facts={"destroyed": "details"})
 
 
 def _noted(
     files: Files,
-    errand: OutboundQuery,
+    query: OutboundQuery,
     told: tuple[Correction, CorrectionNotice],
     folder: StoredAnswer,
     word: Word | None,
@@ -166,29 +166,29 @@ def _noted(
     """Keep what was used, the right values beside it, and a note (315.27(3)); beside nothing there is only the note."""
     correction, notice = told
     note, now = f"N-{files.random(8).hex()}", files.clock()
-    kept = None if errand.sealed is None else correction_amendment.about(codes_in(folder), notice)
+    kept = None if query.sealed is None else correction_amendment.about(codes_in(folder), notice)
     filed: tuple[Effect, ...] = ()
     if kept is not None:
         payload = wire.kept_bytes(kept)
         filed = (corrections.filed(files.data_key, correction, payload, now),)
-    if errand.used is not None:
+    if query.used is not None:
         return _Done(
             CorrectionOutcome.USED_NOTE_TO_FILE,
-            (outbound_queries.unmoved(errand), *filed),
+            (outbound_queries.unmoved(query), *filed),
             note,
-            {"used_in": errand.used_in},
+            {"used_in": query.used_in},
         )
     if word is None:
         raise InternalError("a use that nobody recorded was settled")
     used = outbound_queries.moved(
-        errand, OutboundAct.USE, used_ms=milliseconds(now), used_in=word.used_in
+        query, OutboundAct.USE, used_ms=milliseconds(now), used_in=word.used_in
     )
     return _Done(
         CorrectionOutcome.USED_NOTE_TO_FILE,
         (used, *filed),
         note,
         {"used_in": word.used_in},
-        (exchange_events.use(errand, word.person, word.used_in, word.reason),),
+        (exchange_events.use(query, word.person, word.used_in, word.reason),),
     )
 
 

@@ -82,16 +82,14 @@ def denials(files: Files, shown: Sequence[OutboundQuery]) -> list[dict[str, str]
     ]
 
 
-def _told(
-    errand: OutboundQuery, folder: StoredAnswer, cite: Callable[[str], str]
-) -> dict[str, str]:
+def _told(query: OutboundQuery, folder: StoredAnswer, cite: Callable[[str], str]) -> dict[str, str]:
     reason = folder.reason
-    rule = ground_of(reason, Direction.OUTBOUND, *errand.agreement)
-    means = errors.meaning_to_the_asker if errand.state is OutboundState.REFUSED else errors.meaning
+    rule = ground_of(reason, Direction.OUTBOUND, *query.agreement)
+    means = errors.meaning_to_the_asker if query.state is OutboundState.REFUSED else errors.meaning
     known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or means(reason)
-    auditor = f"An auditor can: passerelle audit explain, with {errand.number}."
+    auditor = f"An auditor can: passerelle audit explain, with {query.number}."
     return {
-        "ended_by": _BY.get(errand.state, NOBODY),
+        "ended_by": _BY.get(query.state, NOBODY),
         "reason": reason,
         "element": folder.element,
         "meaning": known if reason else _UNKEPT,

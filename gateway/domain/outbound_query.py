@@ -43,7 +43,7 @@ _open = (OutboundState.ASKED, OutboundState.PENDING)
 
 # What is not drawn does not exist. Nothing is used that was never shown; what was used is never destroyed
 # for being inaccurate (IRPR 315.27(3)).
-ERRANDS: dict[tuple[OutboundState, OutboundAct], OutboundState] = {
+LIFE_CYCLE: dict[tuple[OutboundState, OutboundAct], OutboundState] = {
     **{(state, OutboundAct.PEND): OutboundState.PENDING for state in _open},
     **{(state, OutboundAct.ANSWER): OutboundState.ANSWERED for state in _open},
     **{(state, OutboundAct.REFUSE): OutboundState.REFUSED for state in _open},

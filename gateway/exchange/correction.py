@@ -107,19 +107,19 @@ class SubmitCorrection:
         """Refuse what this partner did not disclose to us under this query; none, another's, nothing: one answer."""
         with self._context.database.reader() as reader:
             number = header.transaction_reference
-            errand = outbound_queries.outline(reader, header.sender, number)
+            query = outbound_queries.outline(reader, header.sender, number)
             asked = transactions.transaction(reader, header.sender, number)
-            if errand is None and asked is not None and _of_the_query(notice):
+            if query is None and asked is not None and _of_the_query(notice):
                 return  # its own query to us: the prints were another person's, or it takes the question back
-            if errand is None or errand.state in UNANSWERED:
+            if query is None or query.state in UNANSWERED:
                 raise CorrectionUnknown
-            if errand.state not in _HELD:
+            if query.state not in _HELD:
                 raise InProgress  # its answer is still under way to us; the correction waits for it
-            if errand.outcome not in (Outcome.MATCH, None):
+            if query.outcome not in (Outcome.MATCH, None):
                 # There is nobody that it could be about. What we have erased since, we no longer know to have
                 # been a match; the partner does.
                 raise CorrectionUnknown
-            received = errand.received
+            received = query.received
             if received is None and notice.fields:
                 whole = outbound_queries.find(reader, header.sender, header.transaction_reference)
                 if whole is None or whole.sealed is None:

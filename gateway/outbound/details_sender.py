@@ -32,51 +32,51 @@ class DetailsSender:
     def __init__(self, context: SenderContext, random: Callable[[int], bytes]) -> None:
         self._context, self._random = context, random
 
-    def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
+    def seek(self, query: OutboundQuery, seeking: Seeking) -> Details:
         """Return what the partner disclosed; it is recorded, and kept sealed with the answer.
 
         Raises UserError where there is no match to ask about, or no answer came.
         """
-        folder = outbound_queries.folder_of(self._context.data_key, errand)
-        if errand.outcome is not Outcome.MATCH or errand.state not in _HELD or not folder.answer:
+        folder = outbound_queries.folder_of(self._context.data_key, query)
+        if query.outcome is not Outcome.MATCH or query.state not in _HELD or not folder.answer:
             raise UserError("there is no match under this number that details could be asked of")
         reference = query_payload.read_result(folder.answer).hit_reference
-        written = self._written(errand, seeking, reference)
+        written = self._written(query, seeking, reference)
         before = codes_in(folder)
-        asked = outbound_queries.may_receive(errand, seeking.fields, before)
+        asked = outbound_queries.may_receive(query, seeking.fields, before)
         header = written.header
-        leaf = exchange_events.details_question(errand, seeking, header, written.transcript)
+        leaf = exchange_events.details_question(query, seeking, header, written.transcript)
         self._commit(leaf, asked)
-        delivery = self._context.transports(errand.partner).carry(written.octets)
+        delivery = self._context.transports(query.partner).carry(written.octets)
         details = _told(delivery)
-        absent = set(seeking.fields) - (before if errand.received is None else errand.received)
+        absent = set(seeking.fields) - (before if query.received is None else query.received)
         if details is None or delivery.receipt is None:
             refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
-            absent -= self._came(errand)
-            heard = (outbound_queries.not_received(errand, absent),) if refused else ()
+            absent -= self._came(query)
+            heard = (outbound_queries.not_received(query, absent),) if refused else ()
             reason = delivery.reason or "UNREADABLE"
-            leaf = exchange_events.details_end(errand, header, reason, refused=refused)
+            leaf = exchange_events.details_end(query, header, reason, refused=refused)
             self._commit(leaf, *heard)
             raise UserError(_none_came(delivery))
         kept = replace(folder, details=(*folder.details, delivery.payload))
-        sealed = outbound_queries.seal(self._context.data_key, errand.partner, errand.number, kept)
+        sealed = outbound_queries.seal(self._context.data_key, query.partner, query.number, kept)
         theirs = decode(delivery.receipt.leaf)
-        leaf = exchange_events.details_answer(errand, header, theirs, details)
+        leaf = exchange_events.details_answer(query, header, theirs, details)
         came = {each.code for each in details.fields}
-        self._commit(leaf, outbound_queries.kept(errand, sealed, absent - came, came))
+        self._commit(leaf, outbound_queries.kept(query, sealed, absent - came, came))
         return details
 
-    def _came(self, errand: OutboundQuery) -> set[FieldCode]:
+    def _came(self, query: OutboundQuery) -> set[FieldCode]:
         """Return what has come by now: another request may have been answered while this one was under way."""
         with self._context.database.reader() as reader:
-            now = outbound_queries.find(reader, errand.partner, errand.number)
+            now = outbound_queries.find(reader, query.partner, query.number)
         return (
             set()
             if now is None
             else set(codes_in(outbound_queries.folder_of(self._context.data_key, now)))
         )
 
-    def _written(self, errand: OutboundQuery, seeking: Seeking, reference: bytes) -> Written:
+    def _written(self, query: OutboundQuery, seeking: Seeking, reference: bytes) -> Written:
         def payload(reply_key: bytes) -> bytes:
             return wire.details_request_bytes(
                 DetailsRequest(
@@ -91,11 +91,11 @@ class DetailsSender:
 
         about = About(
             number=f"{self._context.clock():%Y%m%d}-{self._random(10).hex()}",
-            reference=errand.number,
-            agreement=errand.agreement,
-            purpose=errand.purpose,
+            reference=query.number,
+            agreement=query.agreement,
+            purpose=query.purpose,
         )
-        transport = self._context.transports(errand.partner)
+        transport = self._context.transports(query.partner)
         written = transport.write(Operation.REQUEST_HIT_DETAILS, payload, about, 0)
         if written is None:
             raise UserError(

@@ -69,23 +69,23 @@ class QuerySender:
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
         try:
             permission, reserved = self._context.permissions.may_ask(asking, now)  # (1)
-            errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
+            query = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
         except AuditUnavailable:
             raise
         except Refusal as refusal:  # also the last of a quota that went meanwhile
             return self._stopped(asking, number, refusal, now)
-        return self.carry_on(errand)
+        return self.carry_on(query)
 
     def _stopped(
         self, asking: OutboundRequest, number: str, refusal: Refusal, now: datetime
     ) -> OutboundQuery:
         folder = StoredAnswer(reason=refusal.reason, element=refusal.metadata.get("element", ""))
-        errand = self._errand(asking, number, OutboundState.STOPPED, folder, now)
+        query = self._outbound_query(asking, number, OutboundState.STOPPED, folder, now)
         self._context.sequencer.commit(
             (exchange_events.question_stopped(asking, number, refusal),),
-            (outbound_queries.asking(errand),),
+            (outbound_queries.asking(query),),
         )
-        return errand
+        return query
 
     def _recorded(
         self,
@@ -119,13 +119,13 @@ class QuerySender:
                 "the partner's bundle holds no key that is valid now; import its new one"
             )
         folder = StoredAnswer(letter=written.octets, until=milliseconds(written.header.expire_time))
-        errand = self._errand(asking, number, OutboundState.ASKED, folder, now)
-        errand = replace(errand, message_id=written.header.message_id)
+        query = self._outbound_query(asking, number, OutboundState.ASKED, folder, now)
+        query = replace(query, message_id=written.header.message_id)
         leaf = exchange_events.question(asking, written.header, written.transcript, permission)
-        self._context.sequencer.commit((leaf,), (outbound_queries.asking(errand), *reserved))  # (3)
-        return errand
+        self._context.sequencer.commit((leaf,), (outbound_queries.asking(query), *reserved))  # (3)
+        return query
 
-    def _errand(
+    def _outbound_query(
         self,
         asking: OutboundRequest,
         number: str,
@@ -164,117 +164,117 @@ class QuerySender:
         now = self._context.clock()
         with self._context.database.reader() as reader:
             waiting = outbound_queries.unanswered(reader, partner)
-        self._context.setbacks.only(partner, "errand", {_name(errand) for errand in waiting})
-        for errand in waiting:
-            _, at = self._pauses.get((errand.partner, errand.number), (0, now))
+        self._context.setbacks.only(partner, "query", {_name(query) for query in waiting})
+        for query in waiting:
+            _, at = self._pauses.get((query.partner, query.number), (0, now))
             if not go_on():
                 break
-            if at <= now and self._context.setbacks.ready(partner, _name(errand)):
-                away = self._attended(errand, away=away) or away
+            if at <= now and self._context.setbacks.ready(partner, _name(query)):
+                away = self._attended(query, away=away) or away
         return away
 
-    def carry_on(self, errand: OutboundQuery) -> OutboundQuery:
+    def carry_on(self, query: OutboundQuery) -> OutboundQuery:
         """Send the envelope, or ask for the state; return the state of the outbound query afterwards.
 
         What fails as nobody foresaw is counted, and tried again in a round: the question is recorded by now.
         """
-        self._attended(errand, away=False)
-        return self._now_at(errand)
+        self._attended(query, away=False)
+        return self._now_at(query)
 
-    def _attended(self, errand: OutboundQuery, *, away: bool) -> bool:
+    def _attended(self, query: OutboundQuery, *, away: bool) -> bool:
         """Do what one outbound query needs; return whether its partner did not answer."""
-        key = errand.partner, errand.number
+        key = query.partner, query.number
         with self._lock:
             if key in self._carrying:
                 return False
             self._carrying.add(key)
         try:
-            silent = not away and self._carried(errand)
-            self._given_up(self._now_at(errand))
+            silent = not away and self._carried(query)
+            self._given_up(self._now_at(query))
         except UnknownParty:
-            self._pause(errand)  # its bundle is gone
-            self._given_up(self._now_at(errand))
+            self._pause(query)  # its bundle is gone
+            self._given_up(self._now_at(query))
         except InProgress:
-            self._pause(errand)  # moved on meanwhile
+            self._pause(query)  # moved on meanwhile
         except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
-            self._context.setbacks.failed(errand.partner, _name(errand), fault)
+            self._context.setbacks.failed(query.partner, _name(query), fault)
         else:
-            self._context.setbacks.settled(errand.partner, _name(errand))
+            self._context.setbacks.settled(query.partner, _name(query))
             return silent
         finally:
             with self._lock:
                 self._carrying.discard(key)
         return False
 
-    def _now_at(self, errand: OutboundQuery) -> OutboundQuery:
+    def _now_at(self, query: OutboundQuery) -> OutboundQuery:
         with self._context.database.reader() as reader:
-            return outbound_queries.find(reader, errand.partner, errand.number) or errand
+            return outbound_queries.find(reader, query.partner, query.number) or query
 
-    def _given_up(self, errand: OutboundQuery) -> None:
+    def _given_up(self, query: OutboundQuery) -> None:
         """End what nobody answered for too long: its envelope and its case are not kept for ever."""
-        waits = errand.state in (OutboundState.ASKED, OutboundState.PENDING)
-        if waits and self._context.clock() - errand.ask >= GIVEN_UP:
-            self._expired(errand, "UNANSWERED")
-            self._pauses.pop((errand.partner, errand.number), None)
+        waits = query.state in (OutboundState.ASKED, OutboundState.PENDING)
+        if waits and self._context.clock() - query.ask >= GIVEN_UP:
+            self._expired(query, "UNANSWERED")
+            self._pauses.pop((query.partner, query.number), None)
 
-    def _carried(self, errand: OutboundQuery) -> bool:
+    def _carried(self, query: OutboundQuery) -> bool:
         """Send what is to be sent; return whether nobody answered."""
-        folder = outbound_queries.folder_of(self._context.data_key, errand)
+        folder = outbound_queries.folder_of(self._context.data_key, query)
         alive = folder.letter and milliseconds(self._context.clock()) < folder.until
-        if errand.state is OutboundState.PENDING or not alive:
-            return self._state(errand)
-        delivery = self._context.transports(errand.partner).carry(folder.letter)
+        if query.state is OutboundState.PENDING or not alive:
+            return self._state(query)
+        delivery = self._context.transports(query.partner).carry(folder.letter)
         if delivery.fate is Fate.DELIVERED:
-            self._answered(errand, delivery, _result(delivery))
+            self._answered(query, delivery, _result(delivery))
         elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
-            return self._state(errand)
+            return self._state(query)
         elif delivery.fate in (Fate.REFUSED, Fate.STALE):
-            self._refused(errand, delivery)
+            self._refused(query, delivery)
         else:
-            self._doubt(errand, delivery)
+            self._doubt(query, delivery)
         return delivery.fate is Fate.AWAY
 
-    def _state(self, errand: OutboundQuery) -> bool:
+    def _state(self, query: OutboundQuery) -> bool:
         """Ask what became of it; the partner repeats what it recorded. Return whether nobody answered."""
-        transport = self._context.transports(errand.partner)
+        transport = self._context.transports(query.partner)
         written = transport.write(
             Operation.GET_QUERY_STATE,
             lambda key: query_payload.reply_key_bytes(key, Operation.GET_QUERY_STATE),
-            About(reference=errand.number),
+            About(reference=query.number),
             0,
         )
         if written is None:
-            self._pause(errand)
+            self._pause(query)
             return False
         delivery = transport.carry(written.octets)
         if delivery.fate is Fate.REFUSED and delivery.reason == _UNKNOWN:
-            self._expired(errand, "NEVER_TAKEN")
+            self._expired(query, "NEVER_TAKEN")
         elif delivery.fate is not Fate.DELIVERED:
-            self._doubt(errand, delivery)
+            self._doubt(query, delivery)
         else:
             told = _state_told(delivery)
             if told is not None and told[0] is State.ABANDONED:
-                self._expired(errand, "ABANDONED")
+                self._expired(query, "ABANDONED")
             elif told is not None and told[1] is not None:
-                self._answered(errand, delivery, told[1])
+                self._answered(query, delivery, told[1])
             else:
-                self._pause(errand)
+                self._pause(query)
         return delivery.fate is Fate.AWAY
 
-    def _answered(self, errand: OutboundQuery, delivery: Delivery, result: Result | None) -> None:
+    def _answered(self, query: OutboundQuery, delivery: Delivery, result: Result | None) -> None:
         """(5)."""
         if result is None or delivery.receipt is None:
-            self._doubt(errand, replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED"))
+            self._doubt(query, replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED"))
             return
         pending = result.outcome is Outcome.REVIEW_PENDING
-        if pending and errand.state is OutboundState.PENDING:
-            self._pause(errand)  # nothing new
+        if pending and query.state is OutboundState.PENDING:
+            self._pause(query)  # nothing new
             return
         receipt = (delivery.receipt.leaf, delivery.receipt.tlog_proof)
         folder = unfolded(StoredAnswer(answer=query_payload.result_bytes(result), receipt=receipt))
         values: dict[str, object] = {
             "sealed": outbound_queries.seal(
-                self._context.data_key, errand.partner, errand.number, folder
+                self._context.data_key, query.partner, query.number, folder
             )
         }
         if not pending:
@@ -282,45 +282,45 @@ class QuerySender:
             values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
             values |= {"received": outbound_queries.bits(codes_in(folder))}
         act = OutboundAct.PEND if pending else OutboundAct.ANSWER
-        leaf = exchange_events.answer(errand, decode(delivery.receipt.leaf), result)
+        leaf = exchange_events.answer(query, decode(delivery.receipt.leaf), result)
         self._commit(
-            leaf, outbound_queries.moved(errand, act, leaf=None if pending else 0, **values)
+            leaf, outbound_queries.moved(query, act, leaf=None if pending else 0, **values)
         )
-        self._pause(errand) if pending else self._pauses.pop((errand.partner, errand.number), None)
+        self._pause(query) if pending else self._pauses.pop((query.partner, query.number), None)
 
-    def _refused(self, errand: OutboundQuery, delivery: Delivery) -> None:
+    def _refused(self, query: OutboundQuery, delivery: Delivery) -> None:
         self._commit(
-            exchange_events.question_end(errand, delivery.reason, delivery.element, refused=True),
+            exchange_events.question_end(query, delivery.reason, delivery.element, refused=True),
             outbound_queries.moved(
-                errand,
+                query,
                 OutboundAct.REFUSE,
-                sealed=self._why(errand, delivery.reason, delivery.element),
+                sealed=self._why(query, delivery.reason, delivery.element),
                 answer_ms=milliseconds(self._context.clock()),
             ),
         )
 
-    def _expired(self, errand: OutboundQuery, reason: str) -> None:
+    def _expired(self, query: OutboundQuery, reason: str) -> None:
         self._commit(
-            exchange_events.question_end(errand, reason, refused=False),
-            outbound_queries.moved(errand, OutboundAct.EXPIRE, sealed=self._why(errand, reason)),
+            exchange_events.question_end(query, reason, refused=False),
+            outbound_queries.moved(query, OutboundAct.EXPIRE, sealed=self._why(query, reason)),
         )
 
-    def _why(self, errand: OutboundQuery, reason: str, element: str = "") -> bytes:
+    def _why(self, query: OutboundQuery, reason: str, element: str = "") -> bytes:
         """Return the folder of a query without an answer: why, and nothing of the envelope any more."""
         folder = StoredAnswer(reason=reason, element=element)
-        return outbound_queries.seal(self._context.data_key, errand.partner, errand.number, folder)
+        return outbound_queries.seal(self._context.data_key, query.partner, query.number, folder)
 
-    def _doubt(self, errand: OutboundQuery, delivery: Delivery) -> None:
+    def _doubt(self, query: OutboundQuery, delivery: Delivery) -> None:
         """Wait; an answer that is not to be believed is an alarm besides."""
-        self._pause(errand)
+        self._pause(query)
         if delivery.fate is Fate.DOUBTED:
-            leaf = exchange_events.answer_alarm(errand, delivery.reason)
+            leaf = exchange_events.answer_alarm(query, delivery.reason)
             self._context.sequencer.commit((leaf,), ())
-            self._log.error("answer_rejected", partner=errand.partner, reason=delivery.reason)
+            self._log.error("answer_rejected", partner=query.partner, reason=delivery.reason)
 
-    def _pause(self, errand: OutboundQuery) -> None:
-        key = errand.partner, errand.number
-        attempts = self._pauses.get(key, (0, errand.ask))[0] + 1
+    def _pause(self, query: OutboundQuery) -> None:
+        key = query.partner, query.number
+        attempts = self._pauses.get(key, (0, query.ask))[0] + 1
         wait = min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
         self._pauses[key] = attempts, self._context.clock() + wait
 
@@ -328,8 +328,8 @@ class QuerySender:
         self._context.sequencer.commit((leaf,), (effect,))
 
 
-def _name(errand: OutboundQuery) -> tuple[str, str]:
-    return "errand", errand.number
+def _name(query: OutboundQuery) -> tuple[str, str]:
+    return "query", query.number
 
 
 def _result(delivery: Delivery) -> Result | None:

@@ -90,9 +90,9 @@ class OutboundWorker:
         """Ask a partner; what our own law stops is returned as STOPPED."""
         return self._outbound.ask(asking)
 
-    def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
+    def seek(self, query: OutboundQuery, seeking: Seeking) -> Details:
         """Ask for details of a match."""
-        return self._seeker.seek(errand, seeking)
+        return self._seeker.seek(query, seeking)
 
     def start(self) -> None:
         """Begin to work."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from gateway.domain.messages import Outcome, Purpose
 from gateway.domain.outbound_query import (
-    ERRANDS,
+    LIFE_CYCLE,
     UNREAD,
     OutboundAct,
     OutboundQuery,
@@ -47,33 +47,33 @@ _OPEN = (int(OutboundState.ASKED), int(OutboundState.PENDING))
 def step(state: OutboundState, act: OutboundAct) -> OutboundState:
     """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
-        return ERRANDS[state, act]
+        return LIFE_CYCLE[state, act]
     except KeyError:
         raise InternalError(f"a query of ours that is {state.name} cannot {act.name}") from None
 
 
-def asking(errand: OutboundQuery) -> Effect:
+def asking(query: OutboundQuery) -> Effect:
     """Return what adds a query of ours, together with the ASKED leaf, the first of its commit."""
     row = insert(asked).values(
-        partner=errand.partner,
-        number=errand.number,
-        message_id=errand.message_id,
-        purpose=int(errand.purpose),
-        agreement=errand.agreement[0],
-        version=errand.agreement[1],
-        case_reference=errand.case,
-        state=int(errand.state),
-        sealed=errand.sealed,
-        subject_id=errand.subject,
-        ask_ms=milliseconds(errand.ask),
+        partner=query.partner,
+        number=query.number,
+        message_id=query.message_id,
+        purpose=int(query.purpose),
+        agreement=query.agreement[0],
+        version=query.agreement[1],
+        case_reference=query.case,
+        state=int(query.state),
+        sealed=query.sealed,
+        subject_id=query.subject,
+        ask_ms=milliseconds(query.ask),
         asked_index=LEAF,
-        received=None if errand.received is None else bits(errand.received),
+        received=None if query.received is None else bits(query.received),
     )
     return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
 
 
 def moved(
-    errand: OutboundQuery,
+    query: OutboundQuery,
     act: OutboundAct,
     *,
     leaf: int | None = None,
@@ -83,24 +83,24 @@ def moved(
 
     The commit raises InProgress where it was moved meanwhile.
     """
-    after = step(errand.state, act)
-    row = update(asked).where(_same(errand)).values(state=int(after), **values)
+    after = step(query.state, act)
+    row = update(asked).where(_same(query)).values(state=int(after), **values)
     return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
 
 
-def irrelevant(errand: OutboundQuery, seen: int) -> Effect:
+def irrelevant(query: OutboundQuery, seen: int) -> Effect:
     """Return what destroys an answer that was not used, if no hold was placed or released since the serial `seen`.
 
     The commit raises InProgress where either was touched meanwhile.
     """
-    after = step(errand.state, OutboundAct.DESTROY)
-    row = update(asked).where(_same(errand), holds.unmoved(seen))
+    after = step(query.state, OutboundAct.DESTROY)
+    row = update(asked).where(_same(query), holds.unmoved(seen))
     row = row.values(state=int(after), sealed=None, outcome=None)
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
 def kept(
-    errand: OutboundQuery,
+    query: OutboundQuery,
     sealed: bytes,
     absent: Collection[FieldCode] = (),
     came: Collection[FieldCode] = (),
@@ -109,34 +109,34 @@ def kept(
 
     came   what did come, whatever another request at the same time got as answer meanwhile
     """
-    row = update(asked).where(_same(errand)).values(sealed=sealed)
+    row = update(asked).where(_same(query)).values(sealed=sealed)
     if absent or came:
         known = asked.c.received.op("&")(~bits(absent))
         row = row.values(received=known.op("|")(bits(came)))
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
-def unmoved(errand: OutboundQuery) -> Effect:
+def unmoved(query: OutboundQuery) -> Effect:
     """Return what changes nothing, and lets the commit raise InProgress where the answer was touched meanwhile."""
-    row = update(asked).where(_same(errand)).values(state=int(errand.state))
+    row = update(asked).where(_same(query)).values(state=int(query.state))
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
 def may_receive(
-    errand: OutboundQuery, fields: Collection[FieldCode], before: Collection[FieldCode]
+    query: OutboundQuery, fields: Collection[FieldCode], before: Collection[FieldCode]
 ) -> Effect:
     """Return what says that fields are asked for: until its answer comes the partner may have disclosed them.
 
     before   those that are known to have come, for a row that says nothing of them
     """
     known = func.coalesce(asked.c.received, bits(before))
-    row = update(asked).where(_named(errand)).values(received=known.op("|")(bits(fields)))
+    row = update(asked).where(_named(query)).values(received=known.op("|")(bits(fields)))
     return Effect(row, rows=1)
 
 
-def not_received(errand: OutboundQuery, fields: Collection[FieldCode]) -> Effect:
+def not_received(query: OutboundQuery, fields: Collection[FieldCode]) -> Effect:
     """Return what says that fields which were asked for were not disclosed."""
-    row = update(asked).where(_named(errand))
+    row = update(asked).where(_named(query))
     return Effect(row.values(received=asked.c.received.op("&")(~bits(fields))), rows=1)
 
 
@@ -182,9 +182,9 @@ def unanswered(connection: Connection, partner: str) -> tuple[OutboundQuery, ...
 Key = tuple[int, str, str]  # where a list of what we asked goes on
 
 
-def key_of(errand: OutboundQuery) -> Key:
+def key_of(query: OutboundQuery) -> Key:
     """Return where a list that ended with this query goes on."""
-    return milliseconds(errand.ask), errand.number, errand.partner
+    return milliseconds(query.ask), query.number, query.partner
 
 
 def every(
@@ -206,13 +206,13 @@ def seal(data_key: DataRing, partner: str, number: str, folder: StoredAnswer) ->
     return data_key.seal(octets, aad(partner, number))
 
 
-def folder_of(data_key: DataRing, errand: OutboundQuery) -> StoredAnswer:
+def folder_of(data_key: DataRing, query: OutboundQuery) -> StoredAnswer:
     """Return the folder of a query; an empty one where it was erased. Raises InternalError where it was altered."""
-    if errand.sealed is None:
+    if query.sealed is None:
         return StoredAnswer()
-    _demand_whole(errand)
+    _demand_whole(query)
     try:
-        told = json.loads(data_key.open(errand.sealed, aad(errand.partner, errand.number)))
+        told = json.loads(data_key.open(query.sealed, aad(query.partner, query.number)))
     except OpenRefused:
         raise InternalError(
             "the folder of a query of ours does not open: altered or moved"
@@ -241,22 +241,22 @@ def _spelt(value: Any) -> Any:  # noqa: ANN401 - what json takes
 _OUTLINE = select(*(column for column in asked.c if column.name != "sealed"))
 
 
-def _named(errand: OutboundQuery) -> ColumnElement[bool]:
-    return and_(asked.c.partner == errand.partner, asked.c.number == errand.number)
+def _named(query: OutboundQuery) -> ColumnElement[bool]:
+    return and_(asked.c.partner == query.partner, asked.c.number == query.number)
 
 
-def _demand_whole(errand: OutboundQuery) -> None:
-    if errand.sealed == UNREAD:
+def _demand_whole(query: OutboundQuery) -> None:
+    if query.sealed == UNREAD:
         raise InternalError("a query of ours was read without its folder")
 
 
-def _same(errand: OutboundQuery) -> ColumnElement[bool]:
+def _same(query: OutboundQuery) -> ColumnElement[bool]:
     """Name the row as long as it is as it was read, with its folder."""
-    _demand_whole(errand)
+    _demand_whole(query)
     return and_(
-        _named(errand),
-        asked.c.state == int(errand.state),
-        asked.c.sealed == errand.sealed if errand.sealed else asked.c.sealed.is_(None),
+        _named(query),
+        asked.c.state == int(query.state),
+        asked.c.sealed == query.sealed if query.sealed else asked.c.sealed.is_(None),
     )
 
 

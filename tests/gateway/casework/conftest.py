@@ -101,7 +101,7 @@ class Side:
         with self.gateway.database.reader() as reader:
             return len(reader.execute(correction_papers.select()).all())
 
-    def errand(self, partner: str, number: str) -> OutboundQuery:
+    def outbound_query(self, partner: str, number: str) -> OutboundQuery:
         with self.gateway.database.reader() as reader:
             found = outbound_queries.find(reader, partner, number)
         assert found is not None
@@ -157,7 +157,7 @@ class Side:
         folder = StoredAnswer(
             answer=query_payload.result_bytes(answer), details=(details,) if details else ()
         )
-        errand = OutboundQuery(
+        outbound_query = OutboundQuery(
             partner=partner,
             number=number,
             message_id=number.encode()[:16].ljust(16, b"."),
@@ -186,7 +186,7 @@ class Side:
             entry_class=EntryClass.OTHER,
             partner_id=partner,
             direction=Direction.OUTBOUND,
-            message_id=errand.message_id,
+            message_id=outbound_query.message_id,
             transaction_number=number,
         )
         received = replace(frame, type=EntryType.ANSWER_RECEIVED, entry_class=EntryClass.ANSWERED)
@@ -197,7 +197,7 @@ class Side:
         )
         self.gateway.sequencer.commit(
             (Leaf(frame, {"case": "C-1"}), Leaf(received)),
-            (outbound_queries.asking(errand), Effect(row)),
+            (outbound_queries.asking(outbound_query), Effect(row)),
         )
 
 

@@ -151,7 +151,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
     aus.walk()
 
     assert can.corrections()[0].outcome is CorrectionOutcome.CORRECTED
-    kept = aus.errand("CAN", NUMBER)
+    kept = aus.outbound_query("CAN", NUMBER)
     (payload,) = outbound_queries.folder_of(aus.gateway.keys.data_key, kept).details
     (field,) = details_wire.read_details(payload).fields
     assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
@@ -179,7 +179,7 @@ def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_be
     can.walk()
     aus.walk()
 
-    kept = aus.errand("CAN", NUMBER)
+    kept = aus.outbound_query("CAN", NUMBER)
     (payload,) = outbound_queries.folder_of(aus.gateway.keys.data_key, kept).details
     assert [each.value for each in details_wire.read_details(payload).fields] == [b"1991-01-01"]
 

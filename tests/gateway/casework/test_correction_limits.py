@@ -94,7 +94,9 @@ def test_what_was_asked_for_and_never_came_is_corrected_and_enters_no_file(
     """The answer was lost: the partner believes that it disclosed, and owes the correction; we hold nothing of it."""
     can, _ = sides
     can.asked("AUS", NUMBER, OutboundState.USED, details=received(field(DOB, b"1990-01-01")))
-    lost = outbound_queries.may_receive(can.errand("AUS", NUMBER), {FieldCode.GENDER}, {DOB})
+    lost = outbound_queries.may_receive(
+        can.outbound_query("AUS", NUMBER), {FieldCode.GENDER}, {DOB}
+    )
     can.gateway.sequencer.commit((), (lost,))
 
     canada.correct(NUMBER, wrong(field(DOB, b"1991-01-01"), field(FieldCode.GENDER, b"F")))
@@ -258,7 +260,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     assert (
         len(
             outbound_queries.folder_of(
-                can.gateway.keys.data_key, can.errand("AUS", NUMBER)
+                can.gateway.keys.data_key, can.outbound_query("AUS", NUMBER)
             ).corrected
         )
         == 6 * old
@@ -353,8 +355,8 @@ def _commit(can: Any, effects: Sequence[Effect]) -> None:
 
 def _keep_in_folder(can: Any, payloads: tuple[bytes, ...]) -> None:
     """Keep notices as rows did before they had a place of their own."""
-    errand = can.errand("AUS", NUMBER)
-    folder: StoredAnswer = outbound_queries.folder_of(can.gateway.keys.data_key, errand)
+    outbound_query = can.outbound_query("AUS", NUMBER)
+    folder: StoredAnswer = outbound_queries.folder_of(can.gateway.keys.data_key, outbound_query)
     sealed = outbound_queries.seal(
         can.gateway.keys.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
     )

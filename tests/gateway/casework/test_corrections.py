@@ -60,7 +60,7 @@ def test_a_wrong_match_that_nobody_saw_is_destroyed_and_acknowledged(
     assert (ours.state, ours.outcome) == (CorrectionPhase.ACKNOWLEDGED, CorrectionOutcome.DESTROYED)
     assert (theirs.state, theirs.direction) == (CorrectionPhase.ACKNOWLEDGED, Direction.INBOUND)
     assert can.papers() == aus.papers() == 0
-    kept = aus.errand("CAN", matched)
+    kept = aus.outbound_query("CAN", matched)
     assert (kept.state, kept.sealed, kept.outcome) == (OutboundState.DESTROYED, None, None)
     classes = [each.entry_class for each in can.frames(EntryType.CORRECTION)]
     assert classes == [EntryClass.OTHER, EntryClass.ANSWERED]
@@ -83,7 +83,7 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     assert "R-1" in told["note_en"]
     assert "315.27(3)" in told["note_en"]
     assert "fins administratives" in told["note_fr"]
-    kept = aus.errand("CAN", matched)
+    kept = aus.outbound_query("CAN", matched)
     folder = outbound_queries.folder_of(aus.gateway.keys.data_key, kept)
     assert kept.state is OutboundState.USED
     assert folder.details == (dob(b"1990-01-01"),)
@@ -120,7 +120,7 @@ def test_what_was_seen_waits_for_a_caseworker_and_raises_an_alarm(
     aus.walk()
 
     assert can.corrections()[0].outcome is CorrectionOutcome.USED_NOTE_TO_FILE
-    assert aus.errand("CAN", matched).used_in == "R-9"
+    assert aus.outbound_query("CAN", matched).used_in == "R-9"
     assert len(aus.frames(EntryType.USE)) == 1
 
 

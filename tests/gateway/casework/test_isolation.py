@@ -226,10 +226,10 @@ def test_a_question_whose_sending_fails_unforeseen_is_kept_and_asked_again(
     outbound = can.gateway.outbound.worker._outbound
     real, failing = outbound._carried, [True]
 
-    def carried(errand: Any) -> bool:
+    def carried(outbound_query: Any) -> bool:
         if failing.pop() if failing else False:
             raise Unforeseen
-        return bool(real(errand))
+        return bool(real(outbound_query))
 
     monkeypatch.setattr(outbound, "_carried", carried)
     told = ask(1)
@@ -238,7 +238,7 @@ def test_a_question_whose_sending_fails_unforeseen_is_kept_and_asked_again(
     clock.pass_(seconds=5)
     can.walk()
 
-    assert can.errand("AUS", told["number"]).state is OutboundState.ANSWERED
+    assert can.outbound_query("AUS", told["number"]).state is OutboundState.ANSWERED
 
 
 @pytest.fixture

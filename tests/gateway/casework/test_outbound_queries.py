@@ -38,7 +38,7 @@ def test_an_answer_is_recorded_before_anyone_sees_it(sides: Any, ask: Any, peopl
     assert "outcome" not in known
     assert can.act("asked.show", number=known["number"])["outcome"] == "MATCH"
     assert can.act("asked.show", number=unknown["number"])["outcome"] == "NO_MATCH"
-    assert can.errand("AUS", known["number"]).state is OutboundState.SHOWN
+    assert can.outbound_query("AUS", known["number"]).state is OutboundState.SHOWN
     assert classes(can, EntryType.ASKED) == [EntryClass.OTHER] * 2
     assert classes(can, EntryType.ANSWER_RECEIVED) == [EntryClass.ANSWERED] * 2
     assert len(aus.frames(EntryType.RESPONSE)) == 2
@@ -185,11 +185,11 @@ def test_why_nothing_came_goes_with_the_row_and_is_no_unused_answer(
 
     clock.ahead += timedelta(days=40)
     assert can.gateway.retention.erasure.run(batches=50).erased[RetentionClass.UNUSED_RESULT] == 1
-    assert can.errand("AUS", answered).sealed is None
+    assert can.outbound_query("AUS", answered).sealed is None
     assert can.act("asked.show", number=stopped)["reason"] == "PURPOSE_NOT_PERMITTED"
     clock.ahead += timedelta(days=700)
     assert can.gateway.retention.erasure.run(batches=50).erased[RetentionClass.ASKED] == 2
-    assert _errands(can) == ()
+    assert _outbound_queries(can) == ()
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_315_26_what_an_officer_finds_irrelevant_is_destroyed_at_once(sides: Any
 
     told = can.act("asked.irrelevant", number=number, reason="of another case")
 
-    gone = can.errand("AUS", number)
+    gone = can.outbound_query("AUS", number)
     assert (told["state"], gone.sealed, gone.outcome) == ("DESTROYED", None, None)
     (entry,) = can.frames(EntryType.RETENTION)
     assert entry.subject_reference == "UNUSED_RESULT/1"
@@ -318,7 +318,7 @@ def test_315_26_what_was_used_or_is_held_is_not_destroyed(sides: Any, ask: Any) 
     with pytest.raises(UserError, match=r"hold .* keeps this answer"):
         can.act("asked.irrelevant", number=held, reason="why")
 
-    assert can.errand("AUS", held).sealed
+    assert can.outbound_query("AUS", held).sealed
     assert can.frames(EntryType.RETENTION) == []
 
 
@@ -419,14 +419,14 @@ def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
     monkeypatch.setattr(can.gateway.outbound.worker._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
-    (errand,) = _errands(can)
-    assert errand.state is OutboundState.ASKED
+    (outbound_query,) = _outbound_queries(can)
+    assert outbound_query.state is OutboundState.ASKED
     can.close()
     can.open()
 
     can.walk()
 
-    assert can.errand("AUS", errand.number).state is OutboundState.ANSWERED
+    assert can.outbound_query("AUS", outbound_query.number).state is OutboundState.ANSWERED
     searched = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
     assert len(searched) == 1
 
@@ -438,15 +438,15 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     monkeypatch.setattr(can.gateway.outbound.worker._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
-    (errand,) = _errands(can)
+    (outbound_query,) = _outbound_queries(can)
     monkeypatch.undo()
     monkeypatch.setattr("gateway.server.workers.outbound.EVERY", 3600.0)
 
     clock.pass_(minutes=7)
-    can.gateway.outbound.worker._outbound.carry_on(can.errand("AUS", errand.number))
+    can.gateway.outbound.worker._outbound.carry_on(can.outbound_query("AUS", outbound_query.number))
 
-    assert can.errand("AUS", errand.number).state is OutboundState.ANSWERED
-    assert can.act("asked.show", number=errand.number)["outcome"] == "MATCH"
+    assert can.outbound_query("AUS", outbound_query.number).state is OutboundState.ANSWERED
+    assert can.act("asked.show", number=outbound_query.number)["outcome"] == "MATCH"
     assert len(aus.frames(EntryType.DESTRUCTION)) == 1
 
 
@@ -464,7 +464,7 @@ def test_a_question_that_nobody_took_expires_and_is_no_answer(
     patience(5.0)
     can.walk()
 
-    assert can.errand("AUS", told["number"]).state is OutboundState.EXPIRED
+    assert can.outbound_query("AUS", told["number"]).state is OutboundState.EXPIRED
     shown = can.act("asked.show", number=told["number"])
     assert (shown["state"], shown["reason"]) == ("EXPIRED", "NEVER_TAKEN")
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
@@ -482,11 +482,11 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
 
     clock.pass_(minutes=50)
     can.walk()
-    assert can.errand("AUS", number).state is OutboundState.ASKED
+    assert can.outbound_query("AUS", number).state is OutboundState.ASKED
     clock.pass_(minutes=11)
     can.walk()
 
-    given_up = can.errand("AUS", number)
+    given_up = can.outbound_query("AUS", number)
     assert given_up.state is OutboundState.EXPIRED
     assert outbound_queries.folder_of(can.gateway.keys.data_key, given_up) == StoredAnswer(
         reason="UNANSWERED"
@@ -509,7 +509,7 @@ def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
     assert can.frames(EntryType.ANSWER_RECEIVED) == []
 
 
-def _errands(side: Any) -> Any:
+def _outbound_queries(side: Any) -> Any:
     with side.gateway.database.reader() as reader:
         return outbound_queries.every(reader)
 
@@ -537,7 +537,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
             told.append(letter)
             if len(told) == 1 and first == "answered":
                 denied = outbound_queries.not_received(
-                    can.errand("AUS", number), {FieldCode.DATE_OF_BIRTH}
+                    can.outbound_query("AUS", number), {FieldCode.DATE_OF_BIRTH}
                 )  # as another commits that read the row before us, and was refused
                 can.gateway.sequencer.commit((), (denied,))
                 return self._transport.carry(letter)
@@ -558,4 +558,4 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
     else:
         assert can.act("asked.details", **wanted)["fields"] == ["DATE_OF_BIRTH"]
 
-    assert FieldCode.DATE_OF_BIRTH in can.errand("AUS", number).received
+    assert FieldCode.DATE_OF_BIRTH in can.outbound_query("AUS", number).received

@@ -97,7 +97,7 @@ def test_a_question_that_nobody_took_or_that_was_refused_is_no_finding(
     patience(20.0)
     aus.open()
     can.walk()
-    assert can.errand("AUS", lost).state.name == "EXPIRED"
+    assert can.outbound_query("AUS", lost).state.name == "EXPIRED"
     pipeline = aus.serving.pipeline
     lawless = replace(
         pipeline._services, agreements=AgreementsInForce({})
@@ -126,7 +126,7 @@ def test_an_answer_that_was_lost_is_named_and_the_one_that_came_later_stands_in_
             ask(1)
     (asked,) = (each for each in told(can, "CAN", "AUS"))
     clock.pass_(minutes=7)
-    can.gateway.outbound.worker._outbound.carry_on(can.errand("AUS", asked.number))
+    can.gateway.outbound.worker._outbound.carry_on(can.outbound_query("AUS", asked.number))
 
     here, there = compared(sides)
 

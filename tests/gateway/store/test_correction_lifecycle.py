@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import ERRANDS, OutboundAct, OutboundState
+from gateway.domain.outbound_query import LIFE_CYCLE as OUTBOUND_LIFE_CYCLE
+from gateway.domain.outbound_query import OutboundAct, OutboundState
 from gateway.errors import InternalError
 from gateway.store.casework import outbound_queries
 from gateway.store.correction_lifecycle import LIFE_CYCLE, Act, CorrectionPhase, step
@@ -47,7 +48,7 @@ def test_whatever_happens_an_end_stays_an_end(direction: Direction, acts: list[A
 
 def test_only_drawn_edges_of_a_query_of_ours_exist() -> None:
     for state, act in product(OutboundState, OutboundAct):
-        if (state, act) in ERRANDS:
+        if (state, act) in OUTBOUND_LIFE_CYCLE:
             assert outbound_queries.step(state, act) in OutboundState
         else:
             with pytest.raises(InternalError):
@@ -56,8 +57,8 @@ def test_only_drawn_edges_of_a_query_of_ours_exist() -> None:
 
 def test_what_was_used_is_never_destroyed_and_what_was_not_seen_is_never_used() -> None:
     """IRPR 315.27(3); and an answer is recorded before anyone sees it (protocol 6)."""
-    assert (OutboundState.USED, OutboundAct.DESTROY) not in ERRANDS
-    assert {state for state, act in ERRANDS if act is OutboundAct.USE} == {
+    assert (OutboundState.USED, OutboundAct.DESTROY) not in OUTBOUND_LIFE_CYCLE
+    assert {state for state, act in OUTBOUND_LIFE_CYCLE if act is OutboundAct.USE} == {
         OutboundState.SHOWN,
         OutboundState.USED,
     }

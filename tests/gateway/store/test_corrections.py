@@ -99,9 +99,9 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: De
         assert corrections.papers_of(reader, desk.data_key, found) == papers
         assert reader.execute(select(rows.c.sealed)).scalars().all() == [None, None]
         assert len(reader.execute(select(correction_papers)).all()) == 1
-        errand = outbound_queries.find(reader, "AUS", NUMBER)
-    assert errand is not None
-    assert errand.received is None  # what came under it is read of its folder
+        outbound_query = outbound_queries.find(reader, "AUS", NUMBER)
+    assert outbound_query is not None
+    assert outbound_query.received is None  # what came under it is read of its folder
 
 
 def test_what_was_filed_beside_an_answer_is_erased_with_it(desk: Desk) -> None:
