@@ -38,39 +38,39 @@ class Source(Protocol):
 class ArchiveSource:
     """A bundle as a source."""
 
-    def __init__(self, volume: Archive) -> None:
-        self.volume = volume
-        self.log = log_of(volume)
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.log = log_of(archive)
 
     @property
     def first(self) -> int:
         """The index of the first entry that is here."""
-        return self.volume.manifest.first
+        return self.archive.manifest.first
 
     @property
     def size(self) -> int:
         """One more than the index of the last."""
-        return self.volume.size
+        return self.archive.size
 
     def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
         """Yield the entries from `start` up to `stop`."""
-        return self.volume.held(start, stop)
+        return self.archive.held(start, stop)
 
     def agreements(self) -> dict[str, bytes]:
         """Return the files of the agreements, by name."""
-        return self.volume.agreements()
+        return self.archive.agreements()
 
     def newest(self) -> bytes:
         """Return the last signed checkpoint."""
         found = b""
-        for note in self.volume.notes():
+        for note in self.archive.notes():
             found = note
         return found
 
 
-def log_of(volume: Archive) -> LogIdentity:
+def log_of(archive: Archive) -> LogIdentity:
     """Return the keys that must have signed a bundle's checkpoints, as it says itself.
 
     Whoever needs certainty compares the fingerprint of its party.json with what they know. Raises BundleRefused.
     """
-    return PartyBundle.parse(volume.party).log
+    return PartyBundle.parse(archive.party).log

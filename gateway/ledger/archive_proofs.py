@@ -18,16 +18,16 @@ KEPT: Final = 8  # level from which on hashes of subtrees are kept: 64 bytes for
 class Prover:
     """Proves entries of one bundle; the first proof hashes every leaf, the following ones some hundreds."""
 
-    def __init__(self, volume: Archive, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(self, archive: Archive, progress: Callable[[int], None] | None = None) -> None:
         """Prepare; `progress` is called with how many leaves were hashed so far."""
-        self._volume, self._progress = volume, progress
-        self._first, self._hashed = volume.manifest.first, 0
-        self._last = _last(volume)
+        self._archive, self._progress = archive, progress
+        self._first, self._hashed = archive.manifest.first, 0
+        self._last = _last(archive)
         self._block, self._leaves = -1, dict[int, bytes]()
         self._known: dict[tuple[int, int], bytes] = {}
         at = 0
         levels = [each for each in range(self._first.bit_length()) if self._first >> each & 1]
-        for level, peak in zip(reversed(levels), volume.frontier().peaks, strict=True):
+        for level, peak in zip(reversed(levels), archive.frontier().peaks, strict=True):
             self._known[level, at >> level] = peak
             at += 1 << level
 
@@ -36,10 +36,10 @@ class Prover:
 
         Raises ProofRefused where the bundle does not hold the entry, or no checkpoint over it.
         """
-        volume, last = self._volume, self._last
-        held = next(volume.held(index, index + 1), None) if index >= self._first else None
+        archive, last = self._archive, self._last
+        held = next(archive.held(index, index + 1), None) if index >= self._first else None
         if held is None or last is None:
-            raise ProofRefused(f"the bundle has the entries {self._first} to {volume.size - 1}")
+            raise ProofRefused(f"the bundle has the entries {self._first} to {archive.size - 1}")
         size = Checkpoint.parse(parse_note(last).text).size
         return Receipt(
             held.leaf, make_proof(index, merkle.inclusion_proof(index, size, self._get), last)
@@ -63,7 +63,7 @@ class Prover:
         block = index >> KEPT
         if block != self._block:
             start, stop = block << KEPT, (block + 1) << KEPT
-            held = self._volume.held(max(start, self._first), stop)
+            held = self._archive.held(max(start, self._first), stop)
             self._leaves = {each.index: merkle.leaf_hash(each.leaf) for each in held}
             self._block, self._hashed = block, self._hashed + len(self._leaves)
             if self._progress is not None:
@@ -74,13 +74,13 @@ class Prover:
         return found
 
 
-def prove(volume: Archive, index: int, progress: Callable[[int], None] | None = None) -> Receipt:
+def prove(archive: Archive, index: int, progress: Callable[[int], None] | None = None) -> Receipt:
     """Return the proof of one entry of a bundle, as `Prover.prove` does."""
-    return Prover(volume, progress).prove(index)
+    return Prover(archive, progress).prove(index)
 
 
-def _last(volume: Archive) -> bytes | None:
+def _last(archive: Archive) -> bytes | None:
     found = None
-    for note in volume.notes():
+    for note in archive.notes():
         found = note
     return found

@@ -24,8 +24,8 @@ from gateway.ledger.verify import Finding, Place, Report, Severity, read_leaf, v
 Progress = Callable[[int], None]
 
 
-def verify_volume(
-    volume: Archive,
+def verify_archive(
+    archive: Archive,
     log: LogIdentity,
     progress: Progress | None = None,
     *,
@@ -37,15 +37,15 @@ def verify_volume(
     roots      certificates, PEM, that time stamps must lead to; without them their signatures are not checked
     """
     try:
-        volume.check()  # (1)
-        before = volume.frontier()
+        archive.check()  # (1)
+        before = archive.frontier()
     except ArchiveRefused as refused:
-        return _unread(volume, str(refused))
-    reading = _Reading(volume, progress)
+        return _unread(archive, str(refused))
+    reading = _Reading(archive, progress)
     whole = not before.size
     report = verify_log(  # (2)
         reading.leaves(),
-        volume.notes(),
+        archive.notes(),
         log,
         reading.detail,
         reading.has_key if whole else None,  # (3)
@@ -53,16 +53,16 @@ def verify_volume(
     )
     beside = (
         *reading.gaps,
-        *_partly(volume),
-        *_of_another(volume, log),
-        *_witnessed(volume, log),  # (4)
-        *_stamps(volume, log, reading.stamps, roots),
+        *_partly(archive),
+        *_of_another(archive, log),
+        *_witnessed(archive, log),  # (4)
+        *_stamps(archive, log, reading.stamps, roots),
     )
     return replace(report, findings=(*beside, *report.findings))
 
 
-def _partly(volume: Archive) -> Iterator[Finding]:
-    first, size = volume.manifest.first, volume.size
+def _partly(archive: Archive) -> Iterator[Finding]:
+    first, size = archive.manifest.first, archive.size
     if first == size:
         yield Finding(Severity.FAULT, first, "the bundle holds no entry at all", Place.LEDGER)
     elif first:
@@ -73,49 +73,49 @@ def _partly(volume: Archive) -> Iterator[Finding]:
         yield Finding(Severity.NOTICE, first, text, Place.LEDGER)
 
 
-def _of_another(volume: Archive, log: LogIdentity) -> Iterator[Finding]:
-    if volume.manifest.origin != log.origin:
+def _of_another(archive: Archive, log: LogIdentity) -> Iterator[Finding]:
+    if archive.manifest.origin != log.origin:
         text = (
-            f"the bundle says it is of {volume.manifest.origin}, and the keys are of {log.origin}"
+            f"the bundle says it is of {archive.manifest.origin}, and the keys are of {log.origin}"
         )
-        yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
+        yield Finding(Severity.FAULT, archive.size, text, Place.LEDGER)
 
 
-def _witnessed(volume: Archive, log: LogIdentity) -> Iterator[Finding]:
+def _witnessed(archive: Archive, log: LogIdentity) -> Iterator[Finding]:
     try:
-        yield from witness_quorum.astray(volume.notes(), volume.cosignatures(), log)
+        yield from witness_quorum.astray(archive.notes(), archive.cosignatures(), log)
     except ArchiveRefused as refused:
-        yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
+        yield Finding(Severity.FAULT, archive.size, str(refused), Place.LEDGER)
 
 
 def _stamps(
-    volume: Archive, log: LogIdentity, entries: Sequence[timestamp.Entry], roots: bytes | None
+    archive: Archive, log: LogIdentity, entries: Sequence[timestamp.Entry], roots: bytes | None
 ) -> Iterator[Finding]:
     try:
-        wanted = {size for size, _ in volume.tokens()}
+        wanted = {size for size, _ in archive.tokens()}
         notes: dict[int, bytes] = {}
-        for raw in volume.notes() if wanted else ():
+        for raw in archive.notes() if wanted else ():
             with suppress(NoteRefused):
                 size = signed_note.Checkpoint.parse(signed_note.parse_note(raw).text).size
                 if size in wanted:
                     notes[size] = raw
-        partial = volume.manifest.first > 0
+        partial = archive.manifest.first > 0
         beside = timestamp.Beside(log, notes, entries, partial)
-        yield from timestamp.check_all(volume.tokens(), beside, roots)
+        yield from timestamp.check_all(archive.tokens(), beside, roots)
     except ArchiveRefused as refused:
-        yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
+        yield Finding(Severity.FAULT, archive.size, str(refused), Place.LEDGER)
 
 
-def _unread(volume: Archive, why: str) -> Report:
-    finding = Finding(Severity.FAULT, volume.manifest.first, why, Place.LEDGER)
-    return Report((finding,), volume.size, bytes(32), 0)
+def _unread(archive: Archive, why: str) -> Report:
+    finding = Finding(Severity.FAULT, archive.manifest.first, why, Place.LEDGER)
+    return Report((finding,), archive.size, bytes(32), 0)
 
 
 class _Reading:
     """The entries of a bundle, each read once, in order."""
 
-    def __init__(self, volume: Archive, progress: Progress | None) -> None:
-        self._volume = volume
+    def __init__(self, archive: Archive, progress: Progress | None) -> None:
+        self._archive = archive
         self._progress = progress
         self._at: Held | None = None
         self.gaps: list[Finding] = []
@@ -125,7 +125,7 @@ class _Reading:
         """Yield leaves; a page that cannot be read ends them and is a finding."""
         done = 0
         try:
-            for held in self._volume.held():
+            for held in self._archive.held():
                 self._at = held
                 self._look(held)
                 yield held.leaf
@@ -133,7 +133,7 @@ class _Reading:
                 if self._progress is not None and not done % 1024:
                     self._progress(done)
         except ArchiveRefused as refused:
-            index = self._volume.manifest.first + done
+            index = self._archive.manifest.first + done
             self.gaps.append(Finding(Severity.FAULT, index, str(refused)))
 
     def _look(self, held: Held) -> None:

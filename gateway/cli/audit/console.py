@@ -191,7 +191,7 @@ def _prover(room: AuditSession) -> Callable[[int], Receipt]:
     if isinstance(source, ArchiveSource):
         from gateway.ledger.archive_proofs import Prover
 
-        return Prover(source.volume).prove
+        return Prover(source.archive).prove
     from gateway.server.local_source import Stored
 
     if not isinstance(source, Stored):

@@ -113,7 +113,7 @@ def verify(asked: Asked, room: AuditSession, party: Path | None = None) -> Repor
 
         return self_check.verify_ledger(asked.where)
     from gateway.auditor.source import ArchiveSource
-    from gateway.ledger.archive_verify import verify_volume
+    from gateway.ledger.archive_verify import verify_archive
 
     source = room.source
     if not isinstance(source, ArchiveSource):
@@ -127,7 +127,7 @@ def verify(asked: Asked, room: AuditSession, party: Path | None = None) -> Repor
             advance(done - told)
             told = done
 
-        return verify_volume(source.volume, log, progress)
+        return verify_archive(source.archive, log, progress)
 
 
 def about_of(asked: Asked, room: AuditSession, party: Path | None = None) -> About:
@@ -140,7 +140,7 @@ def about_of(asked: Asked, room: AuditSession, party: Path | None = None) -> Abo
 
     source = room.source
     if isinstance(source, ArchiveSource):
-        octets = source.volume.party
+        octets = source.archive.party
     else:
         from gateway.trust.partners import own_bundle
 

@@ -236,8 +236,8 @@ def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Pa
         from gateway.auditor.source import ArchiveSource
         from gateway.ledger.archive import Archive
 
-        volume = closing.enter_context(Archive.open(asked.bundle))
-        return ArchiveSource(volume), asked.bundle.with_name(f"{asked.bundle.name}.index")
+        archive = closing.enter_context(Archive.open(asked.bundle))
+        return ArchiveSource(archive), asked.bundle.with_name(f"{asked.bundle.name}.index")
     stored = closing.enter_context(live(asked, question))
     name = stored.log.origin.replace("/", "-")
     return stored, (asked.key or Path()) / f"{name}.index"

@@ -163,17 +163,17 @@ def install(app: typer.Typer) -> None:
 class _Bundled:
     """A bundle, for the single entries of it."""
 
-    def __init__(self, volume: Archive) -> None:
-        self._volume = volume
-        self.size = volume.size
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.size = archive.size
 
     def held(self, start: int, stop: int) -> Iterator[Held]:
-        return self._volume.held(start, stop)
+        return self._archive.held(start, stop)
 
     def prove(self, index: int) -> Receipt:
         from gateway.ledger.archive_proofs import prove as proof
 
-        with output.bar("hashing", self.size - self._volume.manifest.first) as advance:
+        with output.bar("hashing", self.size - self._archive.manifest.first) as advance:
             told = 0
 
             def progress(done: int) -> None:
@@ -181,7 +181,7 @@ class _Bundled:
                 advance(done - told)
                 told = done
 
-            return proof(self._volume, index, progress)
+            return proof(self._archive, index, progress)
 
 
 def _source(asked: Asked, question: str, closing: ExitStack) -> _Bundled | Stored:

@@ -230,8 +230,8 @@ def _us(where: Path | None, bundle: Path | None) -> str:
 
     if bundle is None:
         raise UserError("name either a home folder or --bundle FILE")
-    with Archive.open(bundle) as volume:
-        return volume.manifest.party
+    with Archive.open(bundle) as archive:
+        return archive.manifest.party
 
 
 def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> None:

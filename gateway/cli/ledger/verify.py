@@ -275,16 +275,16 @@ def _verify_bundle(
     context: typer.Context, file: Path, party: Path | None, authority_roots: Path | None
 ) -> None:
     from gateway.ledger.archive import Archive
-    from gateway.ledger.archive_verify import verify_volume
+    from gateway.ledger.archive_verify import verify_archive
     from gateway.ledger.timestamp import MOST_ROOTS
     from gateway.trust.bundle import MAX_BUNDLE, PartyBundle, fingerprint
 
-    with Archive.open(file) as volume:
-        octets = volume.party if party is None else user_files.named(party, MAX_BUNDLE)
+    with Archive.open(file) as archive:
+        octets = archive.party if party is None else user_files.named(party, MAX_BUNDLE)
         log = PartyBundle.parse(octets).log
         if party is None:
             output.note(f"held against the keys in the bundle: {fingerprint(octets)}")
-        with output.bar("verifying", volume.size - volume.manifest.first) as advance:
+        with output.bar("verifying", archive.size - archive.manifest.first) as advance:
             done = 0
 
             def progress(count: int) -> None:
@@ -295,8 +295,8 @@ def _verify_bundle(
             roots = (
                 None if authority_roots is None else user_files.named(authority_roots, MOST_ROOTS)
             )
-            report = verify_volume(volume, log, progress, roots=roots)
-            first = volume.manifest.first
+            report = verify_archive(archive, log, progress, roots=roots)
+            first = archive.manifest.first
     _tell(context, report, first)
 
 

@@ -270,9 +270,9 @@ def quorum(
 
     demanded, log = Policy.parse(user_files.named(policy, MAX_POLICY)), log_of(party)
     demanded.demand(log)
-    with Archive.open(bundle) as volume:
-        size = volume.size
-        found = counting.count(volume.notes(), volume.cosignatures(), log, demanded)
+    with Archive.open(bundle) as archive:
+        size = archive.size
+        found = counting.count(archive.notes(), archive.cosignatures(), log, demanded)
     wanted = demanded.quorum != NONE
     reached = found.reached if wanted else size
     document = {

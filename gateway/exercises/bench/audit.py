@@ -150,8 +150,8 @@ def _indexed(folder: Path, auditor: Keyset, progress: Progress) -> dict[str, str
     """Make the index that the commands will find, and return what their words stand for."""
     secret = secret_of(folder / "auditor", auditor.custody.wrap, auditor.custody.unwrap)
     bundle = folder / "year.bundle"
-    with Archive.open(bundle) as volume, Index(folder / "year.bundle.index", secret) as index:
-        index.extend(ArchiveSource(volume), auditor.audit_ring(), _steps(progress))
+    with Archive.open(bundle) as archive, Index(folder / "year.bundle.index", secret) as index:
+        index.extend(ArchiveSource(archive), auditor.audit_ring(), _steps(progress))
         wanted = "SELECT number, subject FROM exchanges WHERE subject IS NOT NULL AND direction = 1"
         number, subject = index.rows(f"{wanted} ORDER BY idx DESC LIMIT 1")[0]
     return {"TXN": number, "PERSON": f"S-{subject}", "GROUPS": str(folder / "groups.csv")}

@@ -30,7 +30,7 @@ from gateway.exercises.crashtest import fixture_ledger, tamper
 from gateway.exercises.drill.tampered_files import Files, Trial, flipped, nodes_of
 from gateway.ledger import merkle, signed_note
 from gateway.ledger.archive import Archive, Held, Manifest
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.merkle import Frontier
@@ -292,6 +292,6 @@ class Tampering:
 
     def _read(self, content: bytes) -> bool:
         try:
-            return verify_volume(Archive(io.BytesIO(content)), self._ledger.log).ok
+            return verify_archive(Archive(io.BytesIO(content)), self._ledger.log).ok
         except AuditFault:
             return False

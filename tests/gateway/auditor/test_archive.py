@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.auditor.source import log_of
 from gateway.ledger.archive import Archive, ArchiveRefused, Held, Manifest
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.errors import AuditFault
 from gateway.trust.bundle import PartyBundle
@@ -40,8 +40,8 @@ app(sys.argv[1:], prog_name="passerelle")
 def verified(octets: bytes, log: Any) -> bool:
     """Return whether a file passes, as `ledger verify` would say."""
     try:
-        volume = Archive(io.BytesIO(octets))
-        return verify_volume(volume, log).ok
+        ledger_archive = Archive(io.BytesIO(octets))
+        return verify_archive(ledger_archive, log).ok
     except AuditFault:
         return False
 
@@ -80,8 +80,8 @@ def mended(octets: bytes, name: str, change: Any) -> bytes:
     """Return the bundle with one member changed and its digest mended, as a forger would."""
     out = io.BytesIO()
     source = tarfile.open(fileobj=io.BytesIO(octets))  # noqa: SIM115
-    path = Path(os.devnull).parent / "shm" / f"volume-{os.getpid()}"
-    path = path if path.parent.is_dir() else Path(f"volume-{os.getpid()}")
+    path = Path(os.devnull).parent / "shm" / f"archive-{os.getpid()}"
+    path = path if path.parent.is_dir() else Path(f"archive-{os.getpid()}")
     with Writer(path) as writer:
         for info in source.getmembers():
             if info.name in {"manifest.json", "SHA256"}:
@@ -104,7 +104,7 @@ def test_a_forger_who_mends_the_digest_fails_against_the_checkpoints(
 
     assert verified(mended(octets, "entries/00000000", bytes), log)
     forged = mended(octets, "entries/00000000", spoil)
-    report = verify_volume(Archive(io.BytesIO(forged)), log)
+    report = verify_archive(Archive(io.BytesIO(forged)), log)
 
     assert not report.ok
     assert min(finding.index for finding in report.findings) == 0
@@ -188,5 +188,5 @@ def test_a_bundle_is_verified_where_nothing_is_installed(archive: Any) -> None:
 
 
 def test_the_keys_in_a_bundle_are_its_own_word(archive: Any) -> None:
-    with Archive.open(archive.bundle) as volume:
-        assert log_of(volume).origin == volume.manifest.origin
+    with Archive.open(archive.bundle) as ledger_archive:
+        assert log_of(ledger_archive).origin == ledger_archive.manifest.origin

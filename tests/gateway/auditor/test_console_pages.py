@@ -343,7 +343,7 @@ def test_markup_in_a_word_stays_text(inside: Visitor) -> None:
 
 def test_an_auditor_lists_what_was_looked_at(hall: ConsoleContext, archive: Any) -> None:
     hall.record("console: entry 7")
-    bundle = Path(hall.source.volume._file.name)  # type: ignore[attr-defined]
+    bundle = Path(hall.source.archive._file.name)  # type: ignore[attr-defined]
     words = ["audit", "views", "--bundle", str(bundle), *archive.as_auditor, "--json"]
 
     result = CliRunner().invoke(passerelle, words, prog_name="passerelle")

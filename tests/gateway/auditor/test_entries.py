@@ -15,7 +15,7 @@ from gateway.cli.main import app
 from gateway.ledger import archive_proofs, merkle
 from gateway.ledger.archive import Archive
 from gateway.ledger.archive_proofs import Prover, prove
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.errors import ProofRefused
 from gateway.ledger.proof import parse_proof
@@ -49,9 +49,11 @@ def demand_proof(text: bytes, leaf: bytes, index: int, log: Any) -> None:
 
 
 def test_an_entry_is_shown_sealed_and_opened(archive: Any) -> None:
-    with Archive.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as ledger_archive:
         index = next(
-            held.index for held in volume.held() if decode(held.leaf).type is EntryType.REQUEST
+            held.index
+            for held in ledger_archive.held()
+            if decode(held.leaf).type is EntryType.REQUEST
         )
 
     code, told = run("ledger", "show", index, "--bundle", archive.bundle)
@@ -64,10 +66,10 @@ def test_an_entry_is_shown_sealed_and_opened(archive: Any) -> None:
 
 
 def test_every_entry_of_a_bundle_is_provable(archive: Any) -> None:
-    with Archive.open(archive.bundle) as volume:
-        log = log_of(volume)
-        for held in volume.held():
-            receipt = prove(volume, held.index)
+    with Archive.open(archive.bundle) as ledger_archive:
+        log = log_of(ledger_archive)
+        for held in ledger_archive.held():
+            receipt = prove(ledger_archive, held.index)
             demand_proof(receipt.tlog_proof, held.leaf, held.index, log)
 
 
@@ -82,9 +84,9 @@ def test_what_one_prover_keeps_between_proofs_changes_none(
         since = decode(list(stored.held())[part].leaf).time
         stored.export(tmp_path / "b", since=since, reason="a test", now=datetime.now(UTC))
 
-    with Archive.open(tmp_path / "b") as volume:
-        prover, log = Prover(volume), log_of(volume)
-        indices = [held.index for held in volume.held()]
+    with Archive.open(tmp_path / "b") as ledger_archive:
+        prover, log = Prover(ledger_archive), log_of(ledger_archive)
+        indices = [held.index for held in ledger_archive.held()]
         for index in (*indices, *reversed(indices)):
             receipt = prover.prove(index)
             demand_proof(receipt.tlog_proof, receipt.leaf, index, log)
@@ -100,8 +102,8 @@ def test_an_entry_of_which_nothing_can_be_read_is_no_part_of_an_export(
     finally:
         odd.unlink()
 
-    with Archive.open(tmp_path / "b") as volume:
-        assert "ZZZ" not in volume.partners()
+    with Archive.open(tmp_path / "b") as ledger_archive:
+        assert "ZZZ" not in ledger_archive.partners()
 
 
 def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> None:
@@ -110,8 +112,8 @@ def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> Non
     code, _ = run("ledger", "prove", archive.home, "3", "-o", out, "--leaf", leaf, *live(archive))
 
     assert code == 0
-    with Archive.open(archive.bundle) as volume:
-        demand_proof(out.read_bytes(), leaf.read_bytes(), 3, log_of(volume))
+    with Archive.open(archive.bundle) as ledger_archive:
+        demand_proof(out.read_bytes(), leaf.read_bytes(), 3, log_of(ledger_archive))
     assert out.read_text().startswith("c2sp.org/tlog-proof@v1\n")
 
 
@@ -121,16 +123,16 @@ def test_a_bundle_of_the_end_alone_is_whole_and_provable(archive: Any, tmp_path:
         since = times[len(times) // 2] + timedelta(milliseconds=1)
         made = stored.export(tmp_path / "end", since=since, reason="a test", now=datetime.now(UTC))
 
-    with Archive.open(tmp_path / "end") as volume:
-        log = log_of(volume)
-        report = verify_volume(volume, log)
+    with Archive.open(tmp_path / "end") as ledger_archive:
+        log = log_of(ledger_archive)
+        report = verify_archive(ledger_archive, log)
         assert 0 < made.first < made.size
         assert report.ok, report.findings
-        for held in volume.held():
-            receipt = prove(volume, held.index)
+        for held in ledger_archive.held():
+            receipt = prove(ledger_archive, held.index)
             demand_proof(receipt.tlog_proof, held.leaf, held.index, log)
         with pytest.raises(ProofRefused, match="has the entries"):
-            prove(volume, made.first - 1)
+            prove(ledger_archive, made.first - 1)
 
 
 def test_the_last_entries_are_shown(archive: Any) -> None:

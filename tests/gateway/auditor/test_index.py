@@ -12,15 +12,15 @@ import pytest
 from gateway.auditor.index import Index, IndexRefused
 from gateway.auditor.source import ArchiveSource
 from gateway.ledger.archive import Archive
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.sealed_entries import take
 
 
 @pytest.fixture(scope="module")
 def source(archive: Any) -> Iterator[ArchiveSource]:
-    with Archive.open(archive.bundle) as volume:
-        yield ArchiveSource(volume)
+    with Archive.open(archive.bundle) as ledger_archive:
+        yield ArchiveSource(ledger_archive)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def index(source: ArchiveSource, archive: Any) -> Iterator[Index]:
 
 
 def test_a_bundle_of_a_true_ledger_is_whole(source: ArchiveSource) -> None:
-    report = verify_volume(source.volume, source.log)
+    report = verify_archive(source.archive, source.log)
 
     assert report.ok, report.findings
     assert report.size == source.size > 10

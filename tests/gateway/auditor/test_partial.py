@@ -12,7 +12,7 @@ import pytest
 from gateway.auditor.source import log_of
 from gateway.errors import UserError
 from gateway.ledger.archive import Archive, ArchiveRefused, Held, Manifest
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.entry import decode
 from gateway.ledger.merkle import Frontier
@@ -47,9 +47,9 @@ def test_a_year_of_hourly_stamps_and_of_five_witnesses_goes_into_a_bundle(tmp_pa
         writer.tokens(tokens)
         writer.finish(Manifest("CAN", "passerelle/CAN", 0, 1, "2026-01-01T00:00:00+00:00"))
 
-    with Archive.open(tmp_path / "bundle") as volume:
-        assert list(volume.tokens()) == tokens
-        assert list(volume.cosignatures()) == list(volume.notes()) == notes
+    with Archive.open(tmp_path / "bundle") as ledger_archive:
+        assert list(ledger_archive.tokens()) == tokens
+        assert list(ledger_archive.cosignatures()) == list(ledger_archive.notes()) == notes
 
 
 @pytest.mark.parametrize("folder", ["checkpoints", "cosignatures", "tokens"])
@@ -103,13 +103,15 @@ def stored_time(stored: Stored) -> datetime:
 
 def test_rubbish_in_the_place_of_the_keys_is_found(archive: Any, tmp_path: Path) -> None:
     """Details that nobody can open any more would pass as if nothing had been destroyed."""
-    with Archive.open(archive.bundle) as volume:
-        manifest, log = volume.manifest, log_of(volume)
-        held = [replace(each, sealed_dek=each.sealed_dek and b"x") for each in volume.held()]
+    with Archive.open(archive.bundle) as ledger_archive:
+        manifest, log = ledger_archive.manifest, log_of(ledger_archive)
+        held = [
+            replace(each, sealed_dek=each.sealed_dek and b"x") for each in ledger_archive.held()
+        ]
     rewritten(archive, tmp_path / "spoilt", manifest, held)
 
-    with Archive.open(tmp_path / "spoilt") as volume:
-        report = verify_volume(volume, log)
+    with Archive.open(tmp_path / "spoilt") as ledger_archive:
+        report = verify_archive(ledger_archive, log)
 
     faults = {each.index for each in report.findings if each.severity is Severity.FAULT}
     assert faults == {each.index for each in held if each.sealed_dek}

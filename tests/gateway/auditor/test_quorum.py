@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from gateway.ledger import merkle, signed_note, witness_quorum
 from gateway.ledger.archive import Archive
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
@@ -101,9 +101,9 @@ def rebound(archive: Any, file: Path, said: list[bytes]) -> None:
 def test_a_bundle_says_up_to_where_it_was_witnessed(archive: Any, tmp_path: Path) -> None:
     party = archive.home / "party.json"
     (tmp_path / "policy").write_text(f"{lines()}group one any oneA twoB\nquorum one\n")
-    with Archive.open(archive.bundle) as volume:
-        newest = list(volume.notes())[-1]
-        size = volume.size
+    with Archive.open(archive.bundle) as ledger_archive:
+        newest = list(ledger_archive.notes())[-1]
+        size = ledger_archive.size
     rebound(archive, tmp_path / "cosigned.bundle", [by("oneA", newest)])
     words = ["--policy", str(tmp_path / "policy"), "--party", str(party), "--json"]
 
@@ -137,11 +137,11 @@ def test_a_bundle_whose_witnesses_speak_of_another_ledger_is_not_whole(
     file = tmp_path / "stray.bundle"
 
     rebound(archive, file, [by("oneA", NOTES[0])])
-    with Archive.open(file) as volume:
-        report = verify_volume(volume, log)
+    with Archive.open(file) as ledger_archive:
+        report = verify_archive(ledger_archive, log)
     assert not report.ok
     assert [finding.text for finding in report.findings] == [
         "a cosigned note is no checkpoint under both keys of this ledger"
     ]
-    with Archive.open(archive.bundle) as volume:
-        assert verify_volume(volume, log).ok
+    with Archive.open(archive.bundle) as ledger_archive:
+        assert verify_archive(ledger_archive, log).ok

@@ -365,8 +365,8 @@ def test_without_a_key_there_is_no_pack() -> None:
 
 
 def test_a_gateway_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) -> None:
-    with Archive.open(archive.bundle) as volume, Index.passing() as index:
-        index.extend(ArchiveSource(volume), archive.ring)
+    with Archive.open(archive.bundle) as ledger_archive, Index.passing() as index:
+        index.extend(ArchiveSource(ledger_archive), archive.ring)
         wanted = "SELECT subject FROM exchanges WHERE number = ?"
         found = int(index.rows(wanted, (archive.matched,))[0][0])
     with Stored(archive.home) as stored, stored._database.reader() as reader:

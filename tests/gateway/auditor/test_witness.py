@@ -328,9 +328,9 @@ def test_a_witness_by_its_commands(
 
     words, line = commissioner
     party = archive.home / "party.json"
-    with Archive.open(archive.bundle) as volume:
-        history = [held.leaf for held in volume.held()]
-        size = PartyBundle.parse(party.read_bytes()).log.open(list(volume.notes())[-1]).size
+    with Archive.open(archive.bundle) as ledger_archive:
+        history = [held.leaf for held in ledger_archive.held()]
+        size = PartyBundle.parse(party.read_bytes()).log.open(list(ledger_archive.notes())[-1]).size
     with Gateway.open(archive.home, secret) as gateway:
         log = gateway.keyset.log()
     assert isinstance(log, LogKey)

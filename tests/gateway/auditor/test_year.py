@@ -18,7 +18,7 @@ from gateway.cli.main import app
 from gateway.exercises.bench import synthetic_year
 from gateway.exercises.bench.synthetic_events import BEGINS, Life, subjects
 from gateway.ledger.archive import Archive
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.entry import decode
 from keys.custody import Argon2Cost, FileCustody
 from keys.envelope import OpeningRing
@@ -58,8 +58,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     key = ["--key", str(root / "auditor"), "--key-passphrase-file", str(root / "pass")]
     options = ["--bundle", str(root / "year.bundle"), *key]
     ring = auditor.audit_ring()
-    with Archive.open(root / "year.bundle") as volume, Index.passing() as index:
-        index.extend(ArchiveSource(volume), ring)
+    with Archive.open(root / "year.bundle") as ledger_archive, Index.passing() as index:
+        index.extend(ArchiveSource(ledger_archive), ring)
         wanted = (
             "SELECT number, subject FROM exchanges WHERE true_outcome = 'MATCH' AND operation <> ''"
         )
@@ -74,8 +74,8 @@ def run(*words: object) -> tuple[int, Any]:
 
 
 def test_an_invented_year_is_a_whole_ledger(told: Told) -> None:
-    with Archive.open(told.bundle) as volume:
-        report = verify_volume(volume, ArchiveSource(volume).log)
+    with Archive.open(told.bundle) as ledger_archive:
+        report = verify_archive(ledger_archive, ArchiveSource(ledger_archive).log)
 
     assert report.ok, report.findings
     assert report.findings == ()
@@ -90,9 +90,11 @@ def test_the_same_seed_tells_of_the_same_year() -> None:
 
 
 def test_what_was_shredded_in_the_year_is_in_no_index(told: Told) -> None:
-    with Archive.open(told.bundle) as volume, Index.passing() as index:
-        index.extend(ArchiveSource(volume), told.ring)
-        gone = [held.index for held in volume.held() if held.ciphertext and not held.sealed_dek]
+    with Archive.open(told.bundle) as ledger_archive, Index.passing() as index:
+        index.extend(ArchiveSource(ledger_archive), told.ring)
+        gone = [
+            held.index for held in ledger_archive.held() if held.ciphertext and not held.sealed_dek
+        ]
         kept = {row[0] for row in index.rows("SELECT idx FROM details")}
 
     assert gone
@@ -168,8 +170,8 @@ def test_what_is_asked_wrongly_is_refused_with_its_remedy(told: Told, words: tup
 
 
 def test_leaves_of_the_year_name_nobody(told: Told) -> None:
-    with Archive.open(told.bundle) as volume:
-        frames = [decode(held.leaf) for held in volume.held()]
+    with Archive.open(told.bundle) as ledger_archive:
+        frames = [decode(held.leaf) for held in ledger_archive.held()]
 
     assert not any(frame.subject_reference.startswith("S-") for frame in frames)
 

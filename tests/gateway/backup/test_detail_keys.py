@@ -20,7 +20,7 @@ from gateway.errors import UserError
 from gateway.law.agreement import AgreementsInForce
 from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.archive import Archive
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.crypto_shredding import read_left_behind
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, commitment_of, decode
 from gateway.ledger.verify import Severity
@@ -290,9 +290,9 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
     monkeypatch.setattr(stored_ledger, "held_within", during)
     bind(gateway, tmp_path / "bundle")
 
-    with Archive.open(tmp_path / "bundle") as volume:
-        assert verify_volume(volume, own_bundle(gateway.home).log).ok
-        held = {each.index: each.sealed_dek for each in volume.held()}
+    with Archive.open(tmp_path / "bundle") as ledger_archive:
+        assert verify_archive(ledger_archive, own_bundle(gateway.home).log).ok
+        held = {each.index: each.sealed_dek for each in ledger_archive.held()}
     assert all(held[index] for index in indices)
     with gateway.database.reader() as reader:
         assert not reader.execute(select(detail_keys).where(detail_keys.c.idx == indices[-1])).all()

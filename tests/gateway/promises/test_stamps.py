@@ -28,7 +28,7 @@ from gateway.cli.main import app
 from gateway.errors import EvidenceOverdue, UserError
 from gateway.ledger import timestamp
 from gateway.ledger.archive import Archive
-from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.timestamp import StampRefused
 from gateway.ledger.verify import Finding, Severity
@@ -201,12 +201,12 @@ def test_stamps_travel_in_a_bundle(gateway: Any, tsa: Tsa, tmp_path: Path) -> No
     with Stored(gateway.home) as stored:
         stored.export(tmp_path / "bundle", since=None, reason="a test", now=datetime.now(UTC))
 
-    with Archive.open(tmp_path / "bundle") as volume:
-        log = log_of(volume)
-        assert verify_volume(volume, log, roots=pem(tsa.root[1])).ok
-        other = verify_volume(volume, log, roots=pem(certificate("another root")[1]))
+    with Archive.open(tmp_path / "bundle") as ledger_archive:
+        log = log_of(ledger_archive)
+        assert verify_archive(ledger_archive, log, roots=pem(tsa.root[1])).ok
+        other = verify_archive(ledger_archive, log, roots=pem(certificate("another root")[1]))
         assert not other.ok
-        unchecked = verify_volume(volume, log)
+        unchecked = verify_archive(ledger_archive, log)
         assert unchecked.ok
         assert any("not checked" in finding.text for finding in unchecked.findings)
 
