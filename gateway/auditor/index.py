@@ -168,7 +168,7 @@ class Index:
             raise IndexRefused("an index is read, not written") from None
 
     def told(self, where: str, parameters: Iterable[Value] = ()) -> Iterator[Told]:
-        """Yield entries as a story takes them, in order; `where` is a condition on the table `entries`."""
+        """Yield entries as a history takes them, in order; `where` is a condition on the table `entries`."""
         joined = "entries LEFT JOIN details USING (idx)"
         wanted = f"SELECT entries.idx, leaf, facts FROM {joined} WHERE {where} ORDER BY entries.idx"
         for index, leaf, facts in self.each(wanted, parameters):

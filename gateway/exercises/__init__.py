@@ -2,5 +2,5 @@
 
 Knows: scratch gateways of their own.
 Must not know: a real gateway.
-Start reading at: `demo/story.py`.
+Start reading at: `demo/scenario.py`.
 """

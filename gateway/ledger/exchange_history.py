@@ -2,7 +2,7 @@
 
 The questions are those of law.md section 9, 1 to 7. Frames are open to anybody who holds the ledger; what
 only the auditor may know comes from details that the auditor's key opened. What is sealed, or was
-shredded, is said to be so: a story never fills a gap.
+shredded, is said to be so: a history never fills a gap.
 
 An exchange is a partner's question to us, or ours to a partner; both are told as fully. What only the other side's
 ledger knows, such as the threshold of its search, is said to stand there.
@@ -80,7 +80,7 @@ def tell(
     *,
     opened: bool = True,
 ) -> ExchangeHistory:
-    """Return the story of a partner's transaction.
+    """Return the history of a partner's transaction.
 
     entries   those of the transaction and of what followed it, and the KEY entries of the keys it used
     opened    whether the auditor's key was given; without it details are sealed, which is no finding

@@ -78,7 +78,7 @@ _BOUND = (
 
 
 class _Place(Enum):
-    """How far a story has come."""
+    """How far a correction or a query of ours has come."""
 
     OPENED = auto()  # outbound correction; query of ours
     TOLD = auto()  # inbound correction
@@ -120,12 +120,12 @@ class FollowUpRules:
     _asked: dict[PartnerNumber, _Place] = field(default_factory=dict)
 
     def concerns(self, frame: Frame) -> bool:
-        """Return whether an entry is one of these stories."""
+        """Return whether an entry is one of these histories."""
         ours = frame.type is EntryType.ABANDONED and frame.direction is _OUT
         return ours or frame.type in _TOLD or frame.type in _ASKED
 
     def read(self, frame: Frame) -> Iterator[str]:
-        """Yield what is wrong with an entry of these stories, in plain words."""
+        """Yield what is wrong with an entry of these histories, in plain words."""
         edge = _EDGES.get((frame.type, frame.direction or _IN, frame.entry_class))
         if edge is None:
             yield f"a {frame.type.name} of a direction and class that do not go together"
@@ -136,11 +136,11 @@ class FollowUpRules:
             return
         before, after = edge
         if frame.type in _TOLD:
-            # Who tells whom: a notice and the acknowledgement that comes back are of one story.
+            # Who tells whom: a notice and the acknowledgement that comes back are of one history.
             outbound = (frame.type is EntryType.CORRECTION) == (frame.direction is _OUT)
-            story = key, outbound
-            at = self._corrections.get(story)
-            self._corrections[story] = after
+            about = key, outbound
+            at = self._corrections.get(about)
+            self._corrections[about] = after
         else:
             at = self._asked.get(key)
             self._asked[key] = after

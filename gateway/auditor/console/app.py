@@ -202,7 +202,7 @@ class _Pages:
         )
 
     async def exchange(self, request: Request) -> Response:
-        """Show the story of one exchange."""
+        """Show the history of one exchange."""
         number = _text(request.path_params["number"])
         partner = _text(request.query_params.get("partner", ""))
         self._hall.record(f"console: exchange {number} {partner}".rstrip())
@@ -217,7 +217,7 @@ class _Pages:
             request,
             "exchange.html",
             say("Exchange {number}", number=number),
-            story=self._story(number, partner or partners[0]),
+            history=self._history(number, partner or partners[0]),
         )
 
     async def entry(self, request: Request) -> Response:
@@ -307,7 +307,7 @@ class _Pages:
     def _speak(self, request: Request, text: Message) -> str:
         return Language(self._spoken(request))(text)
 
-    def _story(self, number: str, partner: str) -> ExchangeHistory:
+    def _history(self, number: str, partner: str) -> ExchangeHistory:
         told = self._hall.index.of_transaction(number, partner)
         return tell(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
 

@@ -77,16 +77,16 @@ def _gathered(told: Iterable[Told]) -> Iterable[_Correction]:
         frame, when = each.frame, round(each.frame.time.timestamp() * 1000)
         notice = frame.type is EntryType.CORRECTION
         outbound = notice == (frame.direction is Direction.OUTBOUND)
-        story = frame.partner_id, frame.transaction_number, outbound
+        exchange = frame.partner_id, frame.transaction_number, outbound
         opening = notice and frame.entry_class is not EntryClass.ANSWERED
-        one = found.get(story)
+        one = found.get(exchange)
         if one is None:
             if not opening:
                 continue  # the bundle begins after it was opened
             one = _Correction(
                 frame.partner_id, frame.transaction_number, outbound, each.index, when
             )
-            found[story] = one
+            found[exchange] = one
         one.facts |= {**(each.facts or {})}
         if frame.entry_class is EntryClass.ANSWERED and one.delivered is None:
             one.delivered = when

@@ -82,7 +82,7 @@ def explain(
         raise UserError("name either a home folder or --bundle FILE")
     if where is None or key is not None:
         asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
-        story = _from_index(asked, number, partner)
+        history = _from_index(asked, number, partner)
     else:
         # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
         if not reason:
@@ -94,14 +94,14 @@ def explain(
             officer=officer,
             passphrase=passphrase_of(where, passphrase_file),
         )
-        story = _from_gateway(where, read, number)
+        history = _from_gateway(where, read, number)
     questions = list(Question) if only is None else [only]
     words = output.language(context)
     output.emit(
         context,
-        _document(story, questions, words),
-        *_lines(story, questions, words),
-        code=Code.NO if story.findings else Code.DONE,
+        _document(history, questions, words),
+        *_lines(history, questions, words),
+        code=Code.NO if history.findings else Code.DONE,
     )
 
 
@@ -197,12 +197,12 @@ def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
 
 
 def _document(
-    story: ExchangeHistory, questions: list[Question], words: Language
+    history: ExchangeHistory, questions: list[Question], words: Language
 ) -> dict[str, object]:
     return {
-        "ok": not story.findings,
-        "transaction": story.number,
-        "partner": story.partner,
+        "ok": not history.findings,
+        "transaction": history.number,
+        "partner": history.partner,
         "answers": {
             question.value: [
                 {
@@ -211,23 +211,23 @@ def _document(
                     "leaf": line.leaf,
                     "paragraph": line.paragraph,
                 }
-                for line in story.answers[question]
+                for line in history.answers[question]
             ]
             for question in questions
         },
-        "findings": [words(finding) for finding in story.findings],
+        "findings": [words(finding) for finding in history.findings],
     }
 
 
-def _lines(story: ExchangeHistory, questions: list[Question], words: Language) -> Iterator[str]:
-    if story.partner:
+def _lines(history: ExchangeHistory, questions: list[Question], words: Language) -> Iterator[str]:
+    if history.partner:
         yield words(
-            say("transaction {number} of {partner}", number=story.number, partner=story.partner)
+            say("transaction {number} of {partner}", number=history.number, partner=history.partner)
         )
     else:
-        yield words(say("transaction {number} of nobody", number=story.number))
+        yield words(say("transaction {number} of nobody", number=history.number))
     for question in questions:
-        lines = story.answers[question]
+        lines = history.answers[question]
         name = words(Message(question.value, context="question"))
         if not lines and len(questions) == 1:
             yield words(say("nothing is recorded of this ({question})", question=name))
@@ -240,5 +240,5 @@ def _lines(story: ExchangeHistory, questions: list[Question], words: Language) -
             cited = f"   [{citing(words, line.paragraph)}]" if line.paragraph else ""
             leaf = words(say("leaf {leaf}", leaf=line.leaf))
             yield f"  {label:<{width}}  {words(line.value)}{cited}   {leaf}"
-    for finding in story.findings:
+    for finding in history.findings:
         yield found(words, finding)

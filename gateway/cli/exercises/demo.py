@@ -42,7 +42,7 @@ def demo(
     from rich.console import Console
 
     from gateway.exercises.demo.output import DemoOutput
-    from gateway.exercises.demo.story import demonstrate
+    from gateway.exercises.demo.scenario import demonstrate
 
     _end_in_order()
     telling = DemoOutput(Console(stderr=manner(context).as_json))

@@ -2,5 +2,5 @@
 
 Knows: two invented parties and invented people.
 Must not know: real people.
-Start reading at: `story.py`.
+Start reading at: `scenario.py`.
 """

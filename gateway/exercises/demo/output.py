@@ -34,7 +34,7 @@ class DemoOutput:
             console.width = max(console.width, NARROWEST)
 
     def chapter(self, title: str) -> None:
-        """Begin a part of the story."""
+        """Begin a part of the demonstration."""
         self.console.print(f"\n[bold]{title}[/bold]", highlight=False)
 
     def fact(self, noun: str, text: str) -> None:

@@ -74,7 +74,7 @@ def test_a_flipped_byte_is_found(archive: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["", "file:"])
-def test_the_story_of_a_transaction_out_of_a_bundle(archive: Any, scheme: str) -> None:
+def test_the_history_of_a_transaction_out_of_a_bundle(archive: Any, scheme: str) -> None:
     _, folder, *passphrase = archive.as_auditor
     key = ("--key", f"{scheme}{folder}", *passphrase)
     code, told = run("audit", "explain", archive.matched, "--bundle", archive.bundle, *key)
@@ -85,7 +85,7 @@ def test_the_story_of_a_transaction_out_of_a_bundle(archive: Any, scheme: str) -
     assert (archive.bundle.parent / "whole.bundle.index").exists()
 
 
-def test_a_bundle_and_a_gateway_tell_the_same_story(archive: Any) -> None:
+def test_a_bundle_and_a_gateway_show_the_same_history(archive: Any) -> None:
     live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass")
     words = ("--reason", "a test", *live, *archive.as_auditor)
 

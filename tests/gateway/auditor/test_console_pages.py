@@ -259,7 +259,7 @@ def test_what_cannot_be_recorded_is_not_shown(
     assert inside.ask("/entry/3").status == 503
 
 
-def test_the_story_of_an_exchange_leads_to_its_proofs(inside: Visitor, archive: Any) -> None:
+def test_the_history_of_an_exchange_leads_to_its_proofs(inside: Visitor, archive: Any) -> None:
     answer = inside.ask(f"/exchange/{archive.matched}?partner=AUS")
 
     assert answer.status == 200

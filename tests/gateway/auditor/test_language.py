@@ -228,7 +228,7 @@ def test_a_finding_is_told_in_the_language_in_json_too(archive: Any) -> None:
     assert "demandez au registraire" in told
 
 
-def test_the_story_of_an_exchange_is_told_in_french(archive: Any) -> None:
+def test_the_history_of_an_exchange_is_shown_in_french(archive: Any) -> None:
     code, told = ask(archive, "explain", archive.matched, "--language", "fr")
 
     assert code == 0

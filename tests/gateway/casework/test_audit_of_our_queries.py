@@ -43,8 +43,8 @@ def told(side: Any, number: str) -> ExchangeHistory:
         return tell(index.of_transaction(number, "AUS"), number, "AUS", cite)
 
 
-def said(story: ExchangeHistory, question: Question) -> dict[str, str]:
-    return {line.label: line.value for line in story.answers[question]}
+def said(history: ExchangeHistory, question: Question) -> dict[str, str]:
+    return {line.label: line.value for line in history.answers[question]}
 
 
 def test_our_own_question_is_told_in_full_and_is_in_the_pack_of_the_person(
@@ -59,17 +59,19 @@ def test_our_own_question_is_told_in_full_and_is_in_the_pack_of_the_person(
     can.act("asked.details", number=number, fields=fields, case="C-17", unit="U-3")
     can.act("use.record", number=number, used_in="R-1")
 
-    story = told(can, number)
+    history = told(can, number)
 
-    assert story.findings == ()
-    who, purpose = said(story, Question.WHO), said(story, Question.PURPOSE)
+    assert history.findings == ()
+    who, purpose = said(history, Question.WHO), said(history, Question.PURPOSE)
     assert (who["we asked"], who["our officer"], who["unit"]) == ("AUS", "P-7", "U-3")
     assert (purpose["purpose"], purpose["case"]) == ("VISA_PERMIT_BENEFIT", "C-17")
-    assert said(story, Question.CONTENT)["outcome told to us"] == "MATCH"
-    assert any(line.paragraph == "IRPR 315.4(1)(a)" for line in story.answers[Question.DECISION])
-    assert said(story, Question.DECISION)["answered by AUS"] == "MATCH"
-    assert said(story, Question.DESTRUCTION)["receipt of AUS for its destruction"].startswith("D-")
-    after = said(story, Question.AFTERWARDS)
+    assert said(history, Question.CONTENT)["outcome told to us"] == "MATCH"
+    assert any(line.paragraph == "IRPR 315.4(1)(a)" for line in history.answers[Question.DECISION])
+    assert said(history, Question.DECISION)["answered by AUS"] == "MATCH"
+    assert said(history, Question.DESTRUCTION)["receipt of AUS for its destruction"].startswith(
+        "D-"
+    )
+    after = said(history, Question.AFTERWARDS)
     assert {"use", "audit read", "asked", "answer received"} <= after.keys()
     assert (after["used in"], after["fields"]) == ("R-1", "DATE_OF_BIRTH")
 
@@ -106,14 +108,14 @@ def test_a_question_that_our_law_stopped_is_told_with_the_paragraph_that_stopped
         (row,) = refusals(index, Period(), cite).documents()
 
     assert row["transaction"] == number
-    story = told(can, number)
+    history = told(can, number)
 
     assert (row["what"], row["reason"], row["paragraph"]) == ("stopped", reason, paragraph)
-    stopped = story.answers[Question.DECISION][0]
+    stopped = history.answers[Question.DECISION][0]
     assert (stopped.value, stopped.paragraph) == (reason, paragraph)
-    assert said(story, Question.WHO)["we asked"] == "AUS; nothing was sent"
-    assert said(story, Question.WHO)["our officer"] == "P-7"
-    assert story.findings == ()
+    assert said(history, Question.WHO)["we asked"] == "AUS; nothing was sent"
+    assert said(history, Question.WHO)["our officer"] == "P-7"
+    assert history.findings == ()
 
 
 def test_a_partner_is_told_less_and_the_auditor_all_of_it(sides: Any, ask: Any) -> None:

@@ -16,7 +16,7 @@ from gateway.exercises.demo import attacks
 from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.people import Person
 from gateway.exercises.demo.queries import Asked, percentile
-from gateway.exercises.demo.story import Demo, Verified
+from gateway.exercises.demo.scenario import Demo, Verified
 from gateway.exercises.demo.summary import MISSED_ALLOWED, summarise
 from gateway.exercises.scratch_folder import Scratch
 

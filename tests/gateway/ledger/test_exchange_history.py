@@ -1,4 +1,4 @@
-"""The story of an exchange: what is recorded is told, what is sealed is said to be, what is missing is found."""
+"""The history of an exchange: what is recorded is told, what is sealed is said to be, what is missing is found."""
 
 from __future__ import annotations
 
@@ -77,28 +77,28 @@ KEYED = Told(
 WHOLE = (KEYED, REQUEST, DESTRUCTION, RESPONSE)
 
 
-def values(story: ExchangeHistory, question: Question) -> list[str]:
-    return [line.value for line in story.answers[question]]
+def values(history: ExchangeHistory, question: Question) -> list[str]:
+    return [line.value for line in history.answers[question]]
 
 
 def test_each_question_is_answered_from_its_entries() -> None:
-    story = tell(WHOLE, NUMBER, PARTNER, {"au@1:answer.purposes.CITIZENSHIP": "IRPR X"}.get)  # type: ignore[arg-type]
+    history = tell(WHOLE, NUMBER, PARTNER, {"au@1:answer.purposes.CITIZENSHIP": "IRPR X"}.get)  # type: ignore[arg-type]
 
-    assert values(story, Question.WHO)[:1] == ["AUS"]
-    assert "U-2" in values(story, Question.WHO)
-    assert values(story, Question.PURPOSE)[:2] == ["CITIZENSHIP", "C-7"]
-    assert "2,7" in values(story, Question.CONTENT)
-    assert "5.2" in values(story, Question.CALIBRATION)
-    assert KEY.hex() in values(story, Question.KEYS)
-    assert any("ACTIVE" in value for value in values(story, Question.KEYS))
-    assert any("D-1" in value for value in values(story, Question.DESTRUCTION))
-    assert story.findings == ()
+    assert values(history, Question.WHO)[:1] == ["AUS"]
+    assert "U-2" in values(history, Question.WHO)
+    assert values(history, Question.PURPOSE)[:2] == ["CITIZENSHIP", "C-7"]
+    assert "2,7" in values(history, Question.CONTENT)
+    assert "5.2" in values(history, Question.CALIBRATION)
+    assert KEY.hex() in values(history, Question.KEYS)
+    assert any("ACTIVE" in value for value in values(history, Question.KEYS))
+    assert any("D-1" in value for value in values(history, Question.DESTRUCTION))
+    assert history.findings == ()
 
 
 def test_a_masked_match_is_told_with_its_rule_to_whom_holds_the_key() -> None:
-    story = tell(WHOLE, NUMBER, PARTNER, lambda rule: f"paragraph of {rule}")
+    history = tell(WHOLE, NUMBER, PARTNER, lambda rule: f"paragraph of {rule}")
 
-    decided = {line.label: line for line in story.answers[Question.DECISION]}
+    decided = {line.label: line for line in history.answers[Question.DECISION]}
     assert decided["masked"].value == "MATCH, shown as NO_MATCH"
     assert decided["status of the person found"].value == "CITIZEN"
     assert decided["decided by rule"].paragraph == "paragraph of au@1:answer.reveal.CITIZEN"
@@ -130,9 +130,9 @@ def test_how_old_a_status_was_is_told_in_plain_words(
 ) -> None:
     answered = entry(5, EntryType.RESPONSE, {**MASKED, "status_age": recorded})
 
-    story = tell((KEYED, REQUEST, DESTRUCTION, answered), NUMBER, PARTNER)
+    history = tell((KEYED, REQUEST, DESTRUCTION, answered), NUMBER, PARTNER)
 
-    told = {line.label: line.value for line in story.answers[Question.DECISION]}
+    told = {line.label: line.value for line in history.answers[Question.DECISION]}
     assert told["status last confirmed"] == said
     assert Language("fr")(told["status last confirmed"]) == en_francais
 
@@ -140,20 +140,20 @@ def test_how_old_a_status_was_is_told_in_plain_words(
 def test_without_the_key_nothing_of_the_outcome_is_told() -> None:
     sealed = [Told(each.index, each.frame, None) for each in WHOLE]
 
-    story = tell(sealed, NUMBER, PARTNER, opened=False)
+    history = tell(sealed, NUMBER, PARTNER, opened=False)
 
-    told = [line for lines in story.answers.values() for line in lines]
+    told = [line for lines in history.answers.values() for line in lines]
     assert SEALED in {line.value for line in told}
     assert not {"MATCH", "NO_MATCH", "CITIZEN"} & {line.value for line in told}
-    assert story.findings == ()
+    assert history.findings == ()
 
 
 def test_another_partner_s_transaction_of_the_same_number_is_not_mixed_in() -> None:
     other = entry(9, EntryType.REQUEST, {"case": "C-8"}, EntryClass.ACCEPTED, partner_id="NZL")
 
-    story = tell([*WHOLE, other], NUMBER, PARTNER)
+    history = tell([*WHOLE, other], NUMBER, PARTNER)
 
-    assert "C-8" not in values(story, Question.PURPOSE)
+    assert "C-8" not in values(history, Question.PURPOSE)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,10 @@ def test_what_followed_is_told_with_the_transaction() -> None:
         9, EntryType.REQUEST, {"transaction_reference": "T-9999"}, transaction_number="T-00000003"
     )
 
-    story = tell([*WHOLE, details, stranger], NUMBER, PARTNER)
+    history = tell([*WHOLE, details, stranger], NUMBER, PARTNER)
 
-    assert "LAST_NAME" in values(story, Question.AFTERWARDS)
-    assert not any("T-00000003" in value for value in values(story, Question.AFTERWARDS))
+    assert "LAST_NAME" in values(history, Question.AFTERWARDS)
+    assert not any("T-00000003" in value for value in values(history, Question.AFTERWARDS))
 
 
 OURS = {"direction": Direction.OUTBOUND, "subject_reference": "", "agreement_id": "au"}
@@ -223,19 +223,19 @@ def test_a_question_of_ours_that_nobody_ended_is_a_finding(
 ) -> None:
     more = [entry(4, then[0], {"reason": "R"}, then[1], **OURS)] if then else []
 
-    story = tell([ASKED, *more], NUMBER, PARTNER)
+    history = tell([ASKED, *more], NUMBER, PARTNER)
 
-    assert finding in " ".join(story.findings)
-    assert bool(story.findings) is bool(finding)
-    assert "P-7" in values(story, Question.WHO)
+    assert finding in " ".join(history.findings)
+    assert bool(history.findings) is bool(finding)
+    assert "P-7" in values(history, Question.WHO)
 
 
 def test_a_number_that_tells_nothing_is_never_a_bare_header() -> None:
-    story = tell(
+    history = tell(
         [entry(5, EntryType.TIMESTAMP, None, detail_commitment=bytes(32))], NUMBER, PARTNER
     )
 
-    assert story.findings == (
+    assert history.findings == (
         "no entry of this number tells of a question: there are TIMESTAMP alone",
     )
 
@@ -243,18 +243,18 @@ def test_a_number_that_tells_nothing_is_never_a_bare_header() -> None:
 def test_the_number_of_a_correction_tells_the_correction() -> None:
     facts = {"transaction_reference": "T-9999", "correction_kind": "WRONG_VALUE", "actor": "P-7"}
 
-    story = tell([entry(5, EntryType.CORRECTION, facts)], NUMBER, PARTNER)
+    history = tell([entry(5, EntryType.CORRECTION, facts)], NUMBER, PARTNER)
 
-    assert {"WRONG_VALUE", "P-7"} <= set(values(story, Question.AFTERWARDS))
+    assert {"WRONG_VALUE", "P-7"} <= set(values(history, Question.AFTERWARDS))
 
 
 def test_a_message_that_came_again_is_asked_once() -> None:
     copy = entry(2, EntryType.REFUSAL, {"reason": "ENVELOPE_REJECTED"}, EntryClass.DENIED)
 
-    story = tell([copy, *WHOLE], NUMBER, PARTNER)
+    history = tell([copy, *WHOLE], NUMBER, PARTNER)
 
-    assert [line.label for line in story.answers[Question.WHO]].count("asked by") == 1
-    assert "ENVELOPE_REJECTED" in values(story, Question.DECISION)
+    assert [line.label for line in history.answers[Question.WHO]].count("asked by") == 1
+    assert "ENVELOPE_REJECTED" in values(history, Question.DECISION)
 
 
 def test_what_is_handed_is_taken() -> None:

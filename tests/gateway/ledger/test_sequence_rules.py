@@ -1,4 +1,4 @@
-"""What must follow what, told from frames; each test a story of one exchange."""
+"""What must follow what, told from frames; each test the history of one exchange."""
 
 from __future__ import annotations
 

@@ -43,13 +43,13 @@ def frame(said: Said, partner: str = "AUS", number: str = "N-000001") -> Frame:
     )
 
 
-def faults(*story: Said) -> list[str]:
+def faults(*history: Said) -> list[str]:
     sequels = FollowUpRules()
-    return [fault for said in story for fault in sequels.read(frame(said))]
+    return [fault for said in history for fault in sequels.read(frame(said))]
 
 
 @pytest.mark.parametrize(
-    "story",
+    "history",
     [
         (NOTICE, SENT, THEIRS),
         (NOTICE, SENT, SENT, THEIRS),
@@ -65,12 +65,12 @@ def faults(*story: Said) -> list[str]:
         (STOPPED,),
     ],
 )
-def test_a_lawful_story_has_no_fault(story: tuple[Said, ...]) -> None:
-    assert faults(*story) == []
+def test_a_lawful_history_has_no_fault(history: tuple[Said, ...]) -> None:
+    assert faults(*history) == []
 
 
 @pytest.mark.parametrize(
-    "story",
+    "history",
     [
         (THEIRS,),  # an acknowledgement of what we never sent
         (NOTICE, THEIRS, THEIRS),  # a replayed acknowledgement
@@ -88,8 +88,8 @@ def test_a_lawful_story_has_no_fault(story: tuple[Said, ...]) -> None:
         (HEARD, THEIRS),  # a partner's acknowledgement of its own notice
     ],
 )
-def test_an_unlawful_story_is_a_finding(story: tuple[Said, ...]) -> None:
-    assert len(faults(*story)) == 1
+def test_an_unlawful_history_is_a_finding(history: tuple[Said, ...]) -> None:
+    assert len(faults(*history)) == 1
 
 
 def test_every_direction_and_class_that_is_not_drawn_is_a_finding() -> None:
@@ -99,7 +99,7 @@ def test_every_direction_and_class_that_is_not_drawn_is_a_finding() -> None:
         assert bool(told) == (said not in _EDGES or None not in _EDGES[said][0])
 
 
-def test_stories_of_other_partners_and_numbers_are_other_stories() -> None:
+def test_histories_of_other_partners_and_numbers_are_other_histories() -> None:
     sequels = FollowUpRules()
     assert not list(sequels.read(frame(ASKED)))
 

@@ -41,11 +41,11 @@ def test_a_transaction_is_read_and_told_and_the_reading_is_recorded_first(
     )
 
     told = take(read["entries"], audit_key(shared_pair))
-    story = tell(told, answer.transaction_number, str(read["partner"]))
-    assert story.findings == ()
-    assert [line.value for line in story.answers[Question.PURPOSE]][:1] == ["VISA_PERMIT_BENEFIT"]
-    assert story.answers[Question.DESTRUCTION]
-    assert any("ACTIVE" in line.value for line in story.answers[Question.KEYS])
+    history = tell(told, answer.transaction_number, str(read["partner"]))
+    assert history.findings == ()
+    assert [line.value for line in history.answers[Question.PURPOSE]][:1] == ["VISA_PERMIT_BENEFIT"]
+    assert history.answers[Question.DESTRUCTION]
+    assert any("ACTIVE" in line.value for line in history.answers[Question.KEYS])
     again = desk(shared_pair).perform(
         AUDITOR, "audit.queries", {"since": "2026-01-01T00:00:00+00:00", "reason": "case 7"}
     )

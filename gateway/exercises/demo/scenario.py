@@ -50,7 +50,7 @@ _OPERATORS = parties.FIRST, parties.SECOND  # what is dangerous takes two
 
 @dataclass(slots=True)
 class Demo:
-    """One run of the story in a scratch folder."""
+    """One run of the demonstration in a scratch folder."""
 
     scratch: Scratch
     telling: DemoOutput
