@@ -9,7 +9,7 @@
 (6) the ledger only grew since what we saw last                                        → gateway.client.checkpoint_memory
 (7) the seal opens with our reply key; commitment and padding are right
 
-Nothing is opened before all else holds. The payload's own grammar is the caller's next step.
+Nothing is opened before all else holds. The payload's own form is the caller's next step.
 """
 
 from __future__ import annotations

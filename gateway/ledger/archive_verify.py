@@ -2,7 +2,7 @@
 
 (1) The file has the form in which we write it, and its bytes give the digest at its end.
 (2) What `gateway.ledger.verify` demands of a ledger holds from the first entry that is here: leaves, details,
-    grammar, signatures of both log keys, and the root of every checkpoint.
+    sequence, signatures of both log keys, and the root of every checkpoint.
 (3) Where the bundle begins at the first entry of the ledger, every key to a detail that is gone was shredded by an
     entry that says so. Where it begins later, a checkpoint of the size before the first entry fixes what lies before.
 (4) What others said is of this ledger: witnesses of its checkpoints, and a time stamp authority.

@@ -1,4 +1,4 @@
-"""The grammar of entries: what must follow what, told from the frames alone, in three parts.
+"""The order that entries must have: what must follow what, seen in the frames alone, in three parts.
 
 Exchanges, and the reviews in them (`SequenceRules`):
 
@@ -185,7 +185,7 @@ class _Review:
 
 @dataclass(slots=True)
 class SequenceRules:
-    """The state of the grammar after some entries; feed it every frame, in order."""
+    """The state of the rules after some entries; feed it every frame, in order."""
 
     _sequels: FollowUpRules = field(default_factory=FollowUpRules)
     _known: dict[Key, _Exchange] = field(default_factory=dict)

@@ -111,7 +111,7 @@ def verify_log(
                      each leaf that parses, in order of index
     has_key          where given, every key to a detail that is gone must have been shredded; of the same
                      moment as the leaves. A backup, which has no keys, is verified without
-    before           the tree before the first of `leaves`, where that is not index 0. What the grammar then finds
+    before           the tree before the first of `leaves`, where that is not index 0. What the sequence rules then find
                      may be explained by leaves that are not here: it is a notice, and no fault
 
     Steps:
@@ -119,7 +119,7 @@ def verify_log(
     (2) Every leaf parses strictly.
     (3) Time never falls.
     (4) Every commitment is that of the ciphertext beside the leaf.
-    (5) The entries follow their grammar: each REQUEST once and closed once, each answered query with
+    (5) The entries follow the sequence rules: each REQUEST once and closed once, each answered query with
         the destruction of its prints; what is held, refused or alarmed is ended once, after it began;
         and RETENTION entries account for every key that is gone.
     (6) Both of the log's keys have signed every checkpoint, and sizes never fall.
@@ -127,18 +127,18 @@ def verify_log(
         checkpoints lie on one chain.
     (8) The last checkpoint covers the last leaf: what nobody signed is no entry.
     """
-    walk = _Walk(log, sealed_details, has_key, iter(checkpoints), before or Frontier())
-    walk.partial = bool(walk.frontier.size)
-    walk.catch_up()
+    reading = _Reading(log, sealed_details, has_key, iter(checkpoints), before or Frontier())
+    reading.partial = bool(reading.frontier.size)
+    reading.catch_up()
     for leaf in leaves:
-        walk.leaf(leaf)
-        walk.catch_up()
-    walk.beyond()
-    return walk.report()
+        reading.leaf(leaf)
+        reading.catch_up()
+    reading.beyond()
+    return reading.report()
 
 
 @dataclass(slots=True)
-class _Walk:
+class _Reading:
     """One reading of a ledger, and all that it remembers."""
 
     log: LogIdentity
@@ -146,7 +146,7 @@ class _Walk:
     has_key: HasKey | None
     checkpoints: Iterator[bytes]
     frontier: Frontier = field(default_factory=Frontier)
-    grammar: SequenceRules = field(default_factory=SequenceRules)
+    rules: SequenceRules = field(default_factory=SequenceRules)
     orders: AdminRules = field(default_factory=AdminRules)
     shreds: Shreds = field(default_factory=Shreds)
     findings: list[Finding] = field(default_factory=list)
@@ -172,7 +172,7 @@ class _Walk:
             self._fault(index, "the leaf is older than the one before it")
         self.time = max(self.time, frame.time)
         self._detail(index, frame)  # (4)
-        for text in (*self.grammar.read(index, frame), *self.orders.read(frame)):  # (5)
+        for text in (*self.rules.read(index, frame), *self.orders.read(frame)):  # (5)
             self._broken(index, text)
         self._shred(index, frame)
 
@@ -196,9 +196,9 @@ class _Walk:
         size, covered = self.frontier.size, self.agreed.size if self.agreed else 0
         if not size and not self.notes:  # (1)
             self._fault(0, "there is nothing to verify", Place.LEDGER)
-        for index, text in self.grammar.commit():
+        for index, text in self.rules.commit():
             self._broken(index, text)
-        for index, under_way, text in self.grammar.end(self.time):
+        for index, under_way, text in self.rules.end(self.time):
             self._broken(index, text, under_way=under_way)
         if self.has_key is not None:
             for index, text in self.shreds.end():
@@ -227,7 +227,7 @@ class _Walk:
     def _compare(self, checkpoint: Checkpoint) -> None:
         """Hold a checkpoint against the leaves, as many as it covers; step (7)."""
         self.least = checkpoint.size
-        for index, text in self.grammar.commit():
+        for index, text in self.rules.commit():
             self._broken(index, text)
         if checkpoint.root == self.frontier.root():
             self.agreed, self.diverged = checkpoint, False
@@ -265,7 +265,7 @@ class _Walk:
             self.shreds.erased(told)
 
     def _broken(self, index: int, text: str, *, under_way: bool = False) -> None:
-        """Take note of what breaks the grammar; leaves that are not here may explain it."""
+        """Take note of what breaks the sequence rules; leaves that are not here may explain it."""
         explained = under_way or self.partial
         self._find(Finding(Severity.NOTICE if explained else Severity.FAULT, index, text))
 

@@ -22,7 +22,7 @@ from gateway.ledger.crypto_shredding import CLASS_OF, Erased
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.retention import due_data, holds
-from gateway.store.retention.data_classes import SHELVES
+from gateway.store.retention.data_classes import DATA_CLASSES
 from gateway.store.retention.due_data import Item, Key, Moved
 from gateway.store.retention.holds import Hold
 from gateway.watchdog import Watchdog
@@ -101,7 +101,9 @@ class Retention:
         try:
             done = Run()
             try:
-                each(SHELVES, lambda kept: self._clear(kept, done, actor, batches), "retention")
+                each(
+                    DATA_CLASSES, lambda kept: self._clear(kept, done, actor, batches), "retention"
+                )
             finally:
                 self._tidied(done)
             done.tidy = self._traces is None
@@ -118,13 +120,13 @@ class Retention:
 
     def survey(self) -> tuple[DueItems, ...]:
         """Return what each data class holds now."""
-        return tuple(self._surveyed(kept) for kept in SHELVES)
+        return tuple(self._surveyed(kept) for kept in DATA_CLASSES)
 
     def late(self) -> dict[RetentionClass, int]:
         """Return what is overdue beyond its grace and not held, by class: the first page of each."""
         now = self._clock()
         found: dict[RetentionClass, int] = {}
-        for kept in SHELVES:
+        for kept in DATA_CLASSES:
             pages = self._pages(kept, now - RULES[kept].grace)
             late = next((len(page.free) for page in pages if page.free), 0)
             if late:

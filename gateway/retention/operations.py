@@ -26,13 +26,13 @@ class RetentionOperations:
 
     def _status(self, officer: Officer, request: Status) -> Answer:
         del officer, request
-        shelves = [_told(one) for one in self._retention.survey()]
+        classes = [_told(one) for one in self._retention.survey()]
         beside = self._retention.late_traces()
-        shelves += [
+        classes += [
             _row(kept, due=beside.get(kept, 0), late=beside.get(kept, 0))
             for kept in (RetentionClass.PROBE, RetentionClass.TRACE)
         ]
-        return {"classes": shelves, "overdue": [row["class"] for row in shelves if row["late"]]}
+        return {"classes": classes, "overdue": [row["class"] for row in classes if row["late"]]}
 
     def _run(self, officer: Officer, request: Run) -> Answer:
         done = self._retention.run(actor=officer.person, batches=request.batches)

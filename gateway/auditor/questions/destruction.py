@@ -2,7 +2,7 @@
 
 IRPR 315.43(2): immediately after the search, whatever was found. So each answered query has its destruction not
 later than its answer; one that waits for an examiner, when the last verdict is given, or when nobody gave one in a
-day (`audit.grammar`).
+day (`gateway.ledger.sequence_rules`).
 """
 
 from __future__ import annotations

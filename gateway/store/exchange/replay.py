@@ -134,7 +134,7 @@ def orphans(connection: Connection, now: datetime) -> tuple[Orphan, ...]:
 def first_sight(header: Header, transcript: bytes, now: datetime) -> Effect:
     """Claim the message id; the REQUEST leaf comes first in the commit.
 
-    However short a life the sender states, the id stays taken for as long as the grammar of entries allows
+    However short a life the sender states, the id stays taken for as long as the sequence rules allow
     it no second REQUEST, counted from the leaf, which is stamped later than `now`.
     """
     over = max(header.expire_time + REPLAY_MARGIN, now + REPLAY_WINDOW + LEAF_DELAY)

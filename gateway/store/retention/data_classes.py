@@ -133,7 +133,7 @@ def _unfinished(table: Table) -> ColumnElement[bool]:
 
 
 # PROBE is watched and not erased here: prints live in memory, or with a review, and end with it. TRACE is no row.
-SHELVES: Mapping[RetentionClass, DataClass] = MappingProxyType(
+DATA_CLASSES: Mapping[RetentionClass, DataClass] = MappingProxyType(
     {
         RetentionClass.REPLY: DataClass(
             table=replay,

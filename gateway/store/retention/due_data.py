@@ -15,7 +15,7 @@ from gateway.ledger.entry import decode
 from gateway.store.effects import Effect, says
 from gateway.store.exchange.replay import ReplayState
 from gateway.store.exchange.transactions import open_finding
-from gateway.store.retention.data_classes import SHELVES
+from gateway.store.retention.data_classes import DATA_CLASSES
 from gateway.store.retention.holds import Named, unmoved
 from gateway.store.schema import disclosures, hit_references, leaves, replay, reviews, transactions
 from gateway.store.times import milliseconds, moment
@@ -46,7 +46,7 @@ def cutoffs(
     """Return until which measure of its data class things are due, by partner; "" for all others."""
     partners = ("", *schedule.partners(kept))
     until = {each: milliseconds(now - schedule.period(kept, each)) for each in partners}
-    if SHELVES[kept].measure is None:
+    if DATA_CLASSES[kept].measure is None:
         return until
     last = {moment: last_leaf(connection, moment) for moment in set(until.values())}
     return {each: last[moment] for each, moment in until.items()}
@@ -79,17 +79,17 @@ def due(
     most: int,
 ) -> list[Item]:
     """Return what is due of a class, in the order of keys, beyond `after`; at most so many."""
-    shelf = SHELVES[kept]
-    wanted = shelf.rows(until).order_by(*shelf.key).limit(most)
+    data_class = DATA_CLASSES[kept]
+    wanted = data_class.rows(until).order_by(*data_class.key).limit(most)
     if after is not None:
-        wanted = wanted.where(tuple_(*shelf.key) > tuple_(*after))
-    return [_item(row, len(shelf.key)) for row in connection.execute(wanted)]
+        wanted = wanted.where(tuple_(*data_class.key) > tuple_(*after))
+    return [_item(row, len(data_class.key)) for row in connection.execute(wanted)]
 
 
 def tally(connection: Connection, kept: RetentionClass) -> int:
     """Return how many things of a class are kept."""
-    shelf = SHELVES[kept]
-    ripe = select(func.count()).select_from(shelf.table).where(shelf.ripe)
+    data_class = DATA_CLASSES[kept]
+    ripe = select(func.count()).select_from(data_class.table).where(data_class.ripe)
     return connection.execute(ripe).scalar() or 0
 
 
@@ -100,16 +100,16 @@ def erase(
 
     The commit raises Moved, and nothing of it was done, where that is no longer so.
     """
-    shelf = SHELVES[kept]
-    here = (shelf.among(one.key for one in items), shelf.due(until), unmoved(serial))
-    if shelf.emptied is None:
-        statement = delete(shelf.table).where(*here)
+    data_class = DATA_CLASSES[kept]
+    here = (data_class.among(one.key for one in items), data_class.due(until), unmoved(serial))
+    if data_class.emptied is None:
+        statement = delete(data_class.table).where(*here)
         return (Effect(statement, rows=len(items), refusal=says(Moved)),)
-    emptied = update(shelf.table).where(*here).values(dict(shelf.emptied))
+    emptied = update(data_class.table).where(*here).values(dict(data_class.emptied))
     effects = [Effect(emptied, rows=len(items), refusal=says(Moved))]
-    if shelf.along is not None:
-        same = tuple_(*(shelf.along.c[str(column.key)] for column in shelf.key))
-        effects.append(Effect(delete(shelf.along).where(same.in_([one.key for one in items]))))
+    if data_class.along is not None:
+        same = tuple_(*(data_class.along.c[str(column.key)] for column in data_class.key))
+        effects.append(Effect(delete(data_class.along).where(same.in_([one.key for one in items]))))
     return tuple(effects)
 
 

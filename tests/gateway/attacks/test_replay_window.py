@@ -1,4 +1,4 @@
-"""A partner who states short lives cannot make our ledger break its own grammar."""
+"""A partner who states short lives cannot make our ledger break its sequence rules."""
 
 from __future__ import annotations
 

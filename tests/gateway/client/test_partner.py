@@ -283,7 +283,7 @@ def test_no_receipt_no_answer(partner: Any, sample: Any, matter: Any, doors: Any
         ask(partner, sample, matter)
 
 
-def test_a_payload_that_breaks_its_grammar_is_no_answer(
+def test_a_payload_of_a_wrong_form_is_no_answer(
     partner: Any, sample: Any, matter: Any, doors: Any
 ) -> None:
     doors.gateway.payload = lambda _: b"\xff\xff\xff"

@@ -15,13 +15,13 @@ from matcher.finger import record_fmr
 
 
 def test_records_are_found_beside_any_folder_above(tmp_path: Path) -> None:
-    shelf = tmp_path / "shared" / "data" / "fingerprint"
-    shelf.mkdir(parents=True)
+    records = tmp_path / "shared" / "data" / "fingerprint"
+    records.mkdir(parents=True)
     deep = tmp_path / "repository" / "docs"
     deep.mkdir(parents=True)
 
-    assert people.find_records(deep) == shelf
-    assert people.find_records(tmp_path) == shelf
+    assert people.find_records(deep) == records
+    assert people.find_records(tmp_path) == records
 
 
 def test_records_far_above_are_somebody_elses(tmp_path: Path) -> None:

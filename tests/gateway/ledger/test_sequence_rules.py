@@ -29,7 +29,7 @@ def judged(ledger: Ledger) -> Report:
 
 
 def faults(ledger: Ledger) -> list[tuple[int, str]]:
-    """Return index and words of what was found, and that it is the grammar's alone."""
+    """Return index and words of what was found, and that only the sequence rules found it."""
     report = judged(ledger)
     assert report.last is not None
     assert report.last.size == len(ledger.leaves)
@@ -265,7 +265,7 @@ def test_an_exchange_names_its_partner_and_message(
     assert faults(empty) == [(0, "a REQUEST that does not name its partner and message")]
 
 
-def test_acts_of_the_gateway_have_no_grammar(empty: Ledger, words: Words) -> None:
+def test_acts_of_the_gateway_have_no_sequence_rules(empty: Ledger, words: Words) -> None:
     ordered = {EntryType.HOLD, EntryType.DECISION, EntryType.RETENTION}  # see test_shredding
     ordered |= {EntryType.PROPOSAL}  # likewise
     ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_grammar_review
@@ -277,31 +277,31 @@ def test_acts_of_the_gateway_have_no_grammar(empty: Ledger, words: Words) -> Non
 
 
 def test_memory_is_of_what_is_open_and_of_an_hour(words: Words) -> None:
-    grammar, now = SequenceRules(), words.now
+    rules, now = SequenceRules(), words.now
 
     for number in range(1000):
         now += timedelta(seconds=10)
         last = refusal(words, number) if number % 2 else words.response(number)
         for frame in (words.request(number, "GET_QUERY_STATE"), last):
-            assert list(grammar.read(number, replace(frame, time=now))) == []
-        assert list(grammar.commit()) == []
+            assert list(rules.read(number, replace(frame, time=now))) == []
+        assert list(rules.commit()) == []
 
-    assert not grammar._fresh
-    assert len(grammar._known) == len(grammar._ages) == CLOSING_GRACE.total_seconds() / 10
+    assert not rules._fresh
+    assert len(rules._known) == len(rules._ages) == CLOSING_GRACE.total_seconds() / 10
 
 
 def test_what_is_closed_very_late_is_forgotten_too(words: Words) -> None:
-    grammar, now = SequenceRules(), words.now
-    list(grammar.read(0, replace(words.request(), time=now)))
-    list(grammar.read(1, replace(words.own(), time=now + CLOSING_GRACE)))
-    assert len(grammar._known) == 1
+    rules, now = SequenceRules(), words.now
+    list(rules.read(0, replace(words.request(), time=now)))
+    list(rules.read(1, replace(words.own(), time=now + CLOSING_GRACE)))
+    assert len(rules._known) == 1
 
     late = now + 2 * CLOSING_GRACE
-    list(grammar.read(2, replace(words.entry(EntryType.ABANDONED, 1, OTHER), time=late)))
-    list(grammar.read(3, replace(words.own(), time=late)))
+    list(rules.read(2, replace(words.entry(EntryType.ABANDONED, 1, OTHER), time=late)))
+    list(rules.read(3, replace(words.own(), time=late)))
 
-    assert not grammar._known
-    assert not grammar._ages
+    assert not rules._known
+    assert not rules._ages
 
 
 def test_an_identifier_may_return_when_its_first_message_has_long_expired(

@@ -187,7 +187,7 @@ def test_leaves_that_nobody_signed_are_found(ledger: Ledger, words: Words) -> No
     assert report.last.size == 6
 
 
-def test_an_answer_that_nobody_signed_is_held_to_the_grammar_all_the_same(
+def test_an_answer_that_nobody_signed_is_held_to_the_sequence_rules_all_the_same(
     ledger: Ledger, words: Words
 ) -> None:
     ledger.append(words.request(7))

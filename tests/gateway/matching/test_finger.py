@@ -52,7 +52,7 @@ def search(
     return engine.search(probe, POINT, limit, deadline)
 
 
-class Shelf:
+class StoredSamples:
     """A source of batches of five."""
 
     def __init__(self, people: People) -> None:
@@ -64,7 +64,7 @@ class Shelf:
             yield [one for one in self._people[start : start + 5] if one[0] % of == shard]
 
 
-class Torn(Shelf):
+class Torn(StoredSamples):
     """A source that fails half way."""
 
     def batches(self, modality: Modality, shard: int, of: int) -> Iterator[Batch]:
@@ -80,7 +80,7 @@ def everyone() -> People:
 @pytest.fixture
 def engine(everyone: People) -> FingerEngine:
     made = FingerEngine()
-    source: Source = Shelf(everyone)
+    source: Source = StoredSamples(everyone)
     made.load(source)
     return made
 
@@ -171,12 +171,12 @@ def test_a_load_that_fails_leaves_nothing_to_search(engine: FingerEngine, everyo
     bad = [*everyone, (500, (broken,))]
 
     with pytest.raises(EngineUnavailable):
-        engine.load(Shelf(bad))
+        engine.load(StoredSamples(bad))
     assert not engine.status().loaded
     with pytest.raises(OSError, match="disk"):
         engine.load(Torn(everyone))
     assert not engine.status().loaded
-    engine.load(Shelf(everyone))
+    engine.load(StoredSamples(everyone))
     assert engine.status().size == PEOPLE
 
 

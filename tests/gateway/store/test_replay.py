@@ -130,7 +130,7 @@ LIVES = (timedelta(milliseconds=1), timedelta(seconds=5), timedelta(minutes=10))
 def test_a_short_lived_message_keeps_its_id_taken_for_the_whole_window(
     counter: Counterpart, life: timedelta
 ) -> None:
-    """Otherwise its sender could have two REQUESTs recorded that the grammar of entries forbids."""
+    """Otherwise its sender could have two REQUESTs recorded that the sequence rules forbid."""
     desk = counter.desk
     head = replace(desk.header(), expire_time=desk.clock() + life)
     counter.begin(head)

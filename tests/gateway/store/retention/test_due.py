@@ -18,7 +18,7 @@ from gateway.ledger.entry import EntryType
 from gateway.retention.erasure import BATCH
 from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.retention import due_data
-from gateway.store.retention.data_classes import SHELVES
+from gateway.store.retention.data_classes import DATA_CLASSES
 from gateway.store.schema import (
     asked,
     detail_keys,
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 MANY = 1000
 
 
-def test_every_class_but_what_is_no_row_has_a_shelf_and_every_class_a_rule() -> None:
-    assert set(SHELVES) == set(RetentionClass) - {RetentionClass.PROBE, RetentionClass.TRACE}
+def test_every_class_but_what_is_no_row_has_a_data_class_and_every_class_a_rule() -> None:
+    assert set(DATA_CLASSES) == set(RetentionClass) - {RetentionClass.PROBE, RetentionClass.TRACE}
     assert set(RULES) == set(RetentionClass)
     assert all(rule.grace > timedelta(0) and rule.ground for rule in RULES.values())
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryType
-from gateway.store.retention.data_classes import SHELVES
+from gateway.store.retention.data_classes import DATA_CLASSES
 from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def there(keeper: Keeper) -> Counter[RetentionClass]:
         return Counter(
             {
                 kept: reader.execute(
-                    select(func.count()).select_from(shelf.table).where(shelf.ripe)
+                    select(func.count()).select_from(data_class.table).where(data_class.ripe)
                 ).scalar()
-                for kept, shelf in SHELVES.items()
+                for kept, data_class in DATA_CLASSES.items()
                 if kept in CLASSES
             }
         )
