@@ -218,8 +218,8 @@ class Limits(_Section):
     # Connections to that listener on which nobody was identified yet, in all and from one IPv4 address (one /64 of
     # IPv6); beyond, the oldest is cut. A partner is identified with their first call, within a second; sixteen leave
     # room for several behind one address. Whoever raises them lets unidentified callers hold more of `connections`.
-    strangers: Annotated[int, Field(ge=4, le=8_192)] = 128
-    strangers_per_address: Annotated[int, Field(ge=2, le=8_192)] = 16
+    unidentified: Annotated[int, Field(ge=4, le=8_192)] = 128
+    unidentified_per_address: Annotated[int, Field(ge=2, le=8_192)] = 16
     # Seconds in which a connection must bring its first lawful call. A TLS handshake over a bad line takes two or three.
     # Whoever raises it lets silence last longer.
     identified_s: Annotated[float, Field(ge=2, le=300)] = 20.0

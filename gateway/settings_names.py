@@ -13,11 +13,19 @@ PREFIX: Final = "PASSERELLE_"  # of every variable of the environment that is ou
 OFFICERS_PASSPHRASE: Final = (
     f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts
 )
-OLD_SECTIONS: Final[Mapping[str, str]] = MappingProxyType({"house": "gateway"})  # until 0.1.0
+OLD_SECTIONS: Final[Mapping[str, str]] = MappingProxyType({"house": "gateway"})  # before 0.1.0
+OLD_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "limits": {
+            "strangers": "unidentified",
+            "strangers_per_address": "unidentified_per_address",
+        }
+    }
+)  # by section; before 0.1.0
 
 
 class OldName(ValueError):
-    """A section has both names, or a variable the old one; the message says what to write."""
+    """A file has both names of one thing, or a variable the old one; the message says what to write."""
 
 
 def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
@@ -25,14 +33,27 @@ def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
     for old, new in OLD_SECTIONS.items():
         if old in tree and new in tree:
             raise OldName(f"[{old}] is the old name of [{new}]; keep one of the two sections")
-    return {OLD_SECTIONS.get(name, name): value for name, value in tree.items()}
+    return {OLD_SECTIONS.get(name, name): _renamed(name, held) for name, held in tree.items()}
+
+
+def _renamed(section: str, held: Any) -> Any:  # noqa: ANN401 - what stands in a file, not yet checked
+    names = OLD_SETTINGS.get(section)
+    if not names or not isinstance(held, dict):
+        return held
+    for old, new in names.items():
+        if old in held and new in held:
+            raise OldName(
+                f"{section}.{old} is the old name of {section}.{new}; keep one of the two"
+            )
+    return {names.get(name, name): value for name, value in held.items()}
 
 
 def refuse_old_variables(names: Iterable[str]) -> None:
-    """Raise OldName for a variable of the environment that names a section as it was called before."""
+    """Raise OldName for a variable of the environment that has a section or a setting as it was called before."""
     for name in sorted(names):  # in any case, and a whole section as JSON, as settings are read
         begins, _, rest = name.upper().partition(PREFIX)
         section, mark, key = rest.partition("__")
-        new = OLD_SECTIONS.get(section.lower(), "").upper()
-        if not begins and new:
-            raise OldName(f"environment: {name} is now {PREFIX}{new}{mark}{key}; set that")
+        today = OLD_SECTIONS.get(section.lower(), section).upper()
+        setting = OLD_SETTINGS.get(section.lower(), {}).get(key.lower(), key).upper()
+        if not begins and (today, setting) != (section, key):
+            raise OldName(f"environment: {name} is now {PREFIX}{today}{mark}{setting}; set that")

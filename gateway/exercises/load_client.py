@@ -26,7 +26,7 @@ DEADLINE = 50.0  # seconds; a loaded server is slow, not wrong
 PROBED = 24  # people of the gallery that are asked about, and as many unknown people
 ASKED_IMPRESSION = ENROLLED_IMPRESSION + 1
 SEEDS_FROM = 1  # of the people of a gallery; the first are the same whatever its size
-STRANGERS_FROM = 1_000_000  # of people whom no gallery of a measurement reaches
+NEVER_ENROLLED_FROM = 1_000_000  # of people whom no gallery of a measurement reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,15 @@ class Crowd:
 def questions(people: int) -> list[tuple[Person, tuple[Sample, ...]]]:
     """Return enrolled and unknown people in turn, each with an impression that is not enrolled."""
     known = invented(range(SEEDS_FROM, SEEDS_FROM + people), (ASKED_IMPRESSION,), lambda _: True)
-    strangers = invented(
-        range(STRANGERS_FROM, STRANGERS_FROM + people), (ASKED_IMPRESSION,), lambda _: False
+    never_enrolled = invented(
+        range(NEVER_ENROLLED_FROM, NEVER_ENROLLED_FROM + people),
+        (ASKED_IMPRESSION,),
+        lambda _: False,
     )
     return [
         (person, cast.samples(person.impressions[ASKED_IMPRESSION]))
-        for pair in zip(known.people, strangers.people, strict=True)
-        for cast, person in zip((known, strangers), pair, strict=True)
+        for pair in zip(known.people, never_enrolled.people, strict=True)
+        for cast, person in zip((known, never_enrolled), pair, strict=True)
     ]
 
 

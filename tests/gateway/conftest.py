@@ -68,7 +68,7 @@ from tests.patience import CALL
 AGREEMENT = ("au", 1)
 POSITIONS = (2, 7)  # right and left index
 ENROLLED = range(1, 6)  # seeds of people in the gallery
-STRANGER = 99  # seed of somebody who is not
+UNKNOWN = 99  # seed of somebody who is not
 EXTRACTOR = "synthetic-1"
 # A gateway that is told its floor need not measure it at each of some hundreds of starts; test_alike has it measured.
 FLOOR = "[exchange]\nquantum_floor_ms = 50"
@@ -400,7 +400,7 @@ def call(letter: SignedEnvelope, caller: str = "AUS") -> Call:
 class People:
     """The synthetic people of these tests, and what a lawful query about them says."""
 
-    stranger = STRANGER
+    unknown = UNKNOWN
     positions = POSITIONS
     refused = Refused
     call = staticmethod(call)

@@ -115,14 +115,14 @@ def test_a_listener_on_a_network_leaves_health_on_loopback(
     [
         "connections = 7",
         "connections = 100000",
-        "strangers = 0",
-        "strangers_per_address = 1",
+        "unidentified = 0",
+        "unidentified_per_address = 1",
         "identified_s = 1000",
         "connections_per_partner = 1",
         "watchdog_s = 600",
     ],
 )
-def test_a_limit_on_strangers_cannot_be_set_out_of_reach(home: Path, text: str) -> None:
+def test_a_limit_on_unidentified_callers_cannot_be_set_out_of_reach(home: Path, text: str) -> None:
     add(home, f"\n[limits]\n{text}\n")
     assert refused(home).startswith(f"limits.{text.split(' = ', maxsplit=1)[0]}")
 
@@ -409,12 +409,32 @@ def test_a_section_under_its_old_name_is_read(tmp_path: Path) -> None:
         config.load(tmp_path)
 
 
+def test_a_setting_under_its_old_name_is_read(tmp_path: Path) -> None:
+    file = tmp_path / config.FILE
+    file.write_text(
+        '[gateway]\nparty = "CAN"\n[limits]\nstrangers = 64\nstrangers_per_address = 8\n'
+    )
+    limits = config.load(tmp_path).limits
+    assert (limits.unidentified, limits.unidentified_per_address) == (64, 8)
+
+    file.write_text('[gateway]\nparty = "CAN"\n[limits]\nstrangers = 64\nunidentified = 64\n')
+    with pytest.raises(
+        UserError, match=r"limits\.strangers is the old name of limits\.unidentified"
+    ):
+        config.load(tmp_path)
+
+    file.write_text('limits = 64\n[gateway]\nparty = "CAN"\n')
+    with pytest.raises(UserError, match="limits"):
+        config.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("old", "value", "new"),
     [
         ("PASSERELLE_HOUSE__PARTY", "AUS", "PASSERELLE_GATEWAY__PARTY"),
         ("passerelle_house__party", "AUS", "PASSERELLE_GATEWAY__PARTY"),
         ("PASSERELLE_HOUSE", '{"party": "AUS"}', "PASSERELLE_GATEWAY;"),
+        ("PASSERELLE_LIMITS__STRANGERS", "64", "PASSERELLE_LIMITS__UNIDENTIFIED;"),
     ],
 )
 def test_a_variable_under_its_old_name_is_told_the_new_one(

@@ -122,7 +122,7 @@ def test_seeds_of_another_length_make_no_key_and_fresh_keys_differ() -> None:
     assert TlsKey.generate().key_id != TlsKey.generate().key_id
 
 
-def test_an_authority_and_a_stranger_s_key_issue_nothing() -> None:
+def test_an_authority_and_an_unknown_key_issue_nothing() -> None:
     with pytest.raises(CertificateFault, match="belong together"):
         issue_leaf("CAN", CA, LEAF_KEY, LEAF_KEY, NOW, hosts=HOSTS)
 

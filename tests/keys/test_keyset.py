@@ -165,10 +165,10 @@ def test_an_edit_with_a_fitting_checksum_is_refused(
 def test_a_keyset_of_another_custody_is_refused_with_the_remedy(
     saved: Path, tmp_path: Path, cheap: Argon2Cost
 ) -> None:
-    stranger = FileCustody.create(tmp_path / "other.json", b"correct horse", cheap)
+    unknown = FileCustody.create(tmp_path / "other.json", b"correct horse", cheap)
 
     with pytest.raises(DamagedFile, match="name the custody that belongs to it"):
-        Keyset.load(saved, stranger)
+        Keyset.load(saved, unknown)
 
 
 def test_an_absent_keyset_is_refused_with_the_remedy(tmp_path: Path, custody: FileCustody) -> None:

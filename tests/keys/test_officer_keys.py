@@ -105,8 +105,8 @@ def test_only_who_holds_both_keys_makes_a_request_that_counts() -> None:
 
 
 def test_a_proof_by_one_of_the_two_keys_is_none() -> None:
-    mine, stranger = new(), new()
-    claimed = replace(mine.request(), approving=stranger.approving.public, proof=b"")
+    mine, unknown = new(), new()
+    claimed = replace(mine.request(), approving=unknown.approving.public, proof=b"")
     content = claimed.content()
 
     ecdsa = officer_keys.signed(mine.tls, content)

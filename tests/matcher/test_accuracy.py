@@ -42,9 +42,7 @@ def test_a_sensor_that_no_weight_has_seen_is_matched(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("extractor", ["secugen", "fingerjet"])
-def test_two_real_fingers_find_their_person_and_strangers_nobody(
-    shared: Path, extractor: str
-) -> None:
+def test_two_real_fingers_find_their_person_and_others_nobody(shared: Path, extractor: str) -> None:
     people: list[list[list[Minutiae]]] = []
     for sensor in ("DB1", "DB2"):
         one = records(shared, extractor, sensor)

@@ -37,7 +37,7 @@ def test_a_finger_turned_and_shifted_matches_as_well_as_itself() -> None:
     assert same == MOST_RATIO
 
 
-def test_mates_and_strangers_lie_apart() -> None:
+def test_mates_and_nonmates_lie_apart() -> None:
     probe = impression(1, 1)
 
     found = ratio(probe, impression(1, 2), *(impression(seed, 2) for seed in range(2, 20)))
@@ -68,7 +68,7 @@ def test_either_finger_may_be_the_probe() -> None:
         assert ratio(one, other)[0] == pytest.approx(ratio(other, one)[0], abs=3)
 
 
-def test_mirrored_fingers_are_strangers() -> None:
+def test_mirrored_fingers_are_nonmates() -> None:
     whole = synthetic.impression(synthetic.person(4), 1, 1)
     mirrored = Minutiae(
         np.column_stack([whole.width - 1 - whole.xy[:, 0], whole.xy[:, 1]]),

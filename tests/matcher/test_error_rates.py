@@ -45,7 +45,7 @@ def test_equal_scores_say_nothing() -> None:
     assert verification(np.ones(3), np.ones(5)).eer == pytest.approx(0.5)
 
 
-def test_a_miss_is_a_low_mate_or_a_better_stranger() -> None:
+def test_a_miss_is_a_low_mate_or_a_better_nonmate() -> None:
     mate = np.array([5.0, 5.0, 1.0, 5.0])
     other = np.array([0.0, 6.0, 0.0, 4.9])
 

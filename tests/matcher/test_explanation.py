@@ -60,7 +60,7 @@ def test_turn_and_shift_are_those_of_the_images() -> None:
     assert found.shift == pytest.approx((150, 200), abs=2)
 
 
-def test_strangers_share_little() -> None:
+def test_nonmates_share_little() -> None:
     found = explain(finger(1, 1), finger(2, 1))
 
     assert found.llr < 1

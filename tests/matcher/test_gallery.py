@@ -41,7 +41,7 @@ def gallery(people: dict[int, list[tuple[int, Minutiae]]]) -> Gallery:
     return made
 
 
-def test_other_impressions_find_their_person_and_strangers_nobody(gallery: Gallery) -> None:
+def test_other_impressions_find_their_person_and_others_nobody(gallery: Gallery) -> None:
     level = calibration.threshold(1e-4, len(gallery), len(POSITIONS)).score
 
     for seed in range(0, 60, 3):

@@ -205,7 +205,7 @@ def _real(folder: Path) -> Iterator[Pair]:
 
 def _preparation() -> tuple[float, float]:
     """Return the milliseconds to prepare one record, one thread, and the mean number of minutiae."""
-    crowd = [_stranger(seed) for seed in range(SAMPLED)]
+    crowd = [_unknown_finger(seed) for seed in range(SAMPLED)]
     started = time.perf_counter()
     for one in crowd:
         prepare([(POSITION, one)])
@@ -213,7 +213,7 @@ def _preparation() -> tuple[float, float]:
     return taken * 1000, float(np.mean([len(one) for one in crowd]))
 
 
-def _stranger(number: int) -> Minutiae:
+def _unknown_finger(number: int) -> Minutiae:
     """Return a usable impression of a person who is nobody's mate."""
     seed = 1_000_000 + number
     while True:
@@ -233,7 +233,7 @@ def _build(order: Order, mates: Sequence[Minutiae], advance: Advance) -> Gallery
     def enrol(start: int) -> None:
         last = min(start + BUILT_AT_ONCE, order.gallery - enrolled)
         for number in range(start, last):
-            gallery.add(len(mates) + number, [(POSITION, _stranger(number))])
+            gallery.add(len(mates) + number, [(POSITION, _unknown_finger(number))])
         advance(last - start)
 
     enrolled = len(gallery)

@@ -61,7 +61,7 @@ class Kind:
 KINDS = (
     Kind("hit", ("FOREIGN_NATIONAL", "IND"), Outcome.MATCH, range(1, 1 + PEOPLE)),
     Kind("masked", ("CITIZEN", "CAN"), Outcome.NO_MATCH, range(101, 101 + PEOPLE)),
-    Kind("stranger", None, Outcome.NO_MATCH, range(1_000_001, 1_000_001 + PEOPLE)),
+    Kind("unknown", None, Outcome.NO_MATCH, range(1_000_001, 1_000_001 + PEOPLE)),
 )
 
 
@@ -136,8 +136,8 @@ def measure(
         while True:
             rounds += 1
             heard = _asked(partner, _order(kinds, casts, queries, rounds), threads, advance)
-            masked = _compared(heard["masked"], heard["stranger"])
-            hit = _compared(heard["hit"], heard["stranger"]) if hits else None
+            masked = _compared(heard["masked"], heard["unknown"])
+            hit = _compared(heard["hit"], heard["unknown"]) if hits else None
             apart = masked.told_apart or (hit is not None and hit.told_apart)
             if rounds > 1 or not apart:
                 break
@@ -221,9 +221,9 @@ def _next(
         return next(left, None)
 
 
-def _compared(kind: _Heard, strangers: _Heard) -> Compared:
+def _compared(kind: _Heard, unknown: _Heard) -> Compared:
     try:
-        found: Difference = compare(strangers.times, kind.times)
+        found: Difference = compare(unknown.times, kind.times)
     except ValueError:
         raise UserError("too few answers to compare; ask more queries") from None
     return Compared(

@@ -38,7 +38,7 @@ INVENTED_IMPRESSIONS = 5  # of people who do not exist, the enrolled one among t
 NATIONALITY = "IND"  # ISO alpha-3; of everybody but the citizen, a third country to both parties
 CITIZENSHIP = "CAN"
 INVENTED_EXTRACTOR = "synthetic"
-STRANGERS = (2, 4)  # of five people the third and the fifth are never enrolled
+NEVER_ENROLLED = (2, 4)  # of five people the third and the fifth are never enrolled
 MAX_RECORD = 65_536  # bytes; what the gateway itself reads of a file
 
 _name = re.compile(r"(?P<finger>.+)_(?P<impression>[0-9]{1,3})\.[^.]+")
@@ -140,7 +140,7 @@ def with_citizen(cast: Cast) -> Cast:
 
 def by_turns(number: int) -> bool:
     """Return whether the person of a number is enrolled: of five, the third and the fifth never are."""
-    return number % 5 not in STRANGERS
+    return number % 5 not in NEVER_ENROLLED
 
 
 def invented(

@@ -114,11 +114,11 @@ class Demo:
             accept=(0, 1),
         )
         review.agree(can, self.scratch.folder)
-        strangers = sum(not one.enrolled for one in cast.people)
+        never_enrolled = sum(not one.enrolled for one in cast.people)
         self.telling.fact(
             "gallery", f"{done['enrolled']} records of {done['people']} people, first impressions"
         )
-        self.telling.fact("never enrolled", f"{strangers} people")
+        self.telling.fact("never enrolled", f"{never_enrolled} people")
         for bad in done["bad"]:
             self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
         return int(done["people"])

@@ -61,13 +61,13 @@ class Connection:
 class Limits:
     """What one listener bears.
 
-    strangers    connections of nobody we know, in all
+    unidentified connections of nobody we know, in all
     by_address   of these from one IPv4 address, or one IPv6 network of 64 bits
     age          seconds that such a connection may last
     by_partner   connections of one of those we know
     """
 
-    strangers: int
+    unidentified: int
     by_address: int
     age: float
     by_partner: int
@@ -82,8 +82,8 @@ def limits_of(listener: str, most: int, settings: LimitSettings) -> Limits:
     if listener != "exchange":
         return Limits(half, half, OTHERS_AGE.get(listener, settings.identified_s), half)
     return Limits(
-        min(settings.strangers, half),
-        min(settings.strangers_per_address, half),
+        min(settings.unidentified, half),
+        min(settings.unidentified_per_address, half),
         settings.identified_s,
         min(settings.connections_per_partner, half),
     )
@@ -111,16 +111,16 @@ def to_shed(
     for listener, here in by_listener.items():
         limit = limits[listener]
         known = [one for one in here if one.who]
-        strangers = sorted((one for one in here if not one.who), key=lambda one: one.since)
-        old = [one for one in strangers if now - one.since > limit.age]
+        unidentified = sorted((one for one in here if not one.who), key=lambda one: one.since)
+        old = [one for one in unidentified if now - one.since > limit.age]
         shed |= dict.fromkeys((one.key for one in old), Why.AGE)
         _beyond(
-            shed, strangers, limit.by_address, Why.ADDRESS, lambda one: origin(one.peer.address)
+            shed, unidentified, limit.by_address, Why.ADDRESS, lambda one: origin(one.peer.address)
         )
-        _beyond(shed, strangers, limit.strangers, Why.TOTAL, lambda _: "")
+        _beyond(shed, unidentified, limit.unidentified, Why.TOTAL, lambda _: "")
         known.sort(key=lambda one: one.heard)
         _beyond(shed, known, limit.by_partner, Why.PARTNER, lambda one: one.who)
-        left += [one for one in strangers if one.key not in shed]
+        left += [one for one in unidentified if one.key not in shed]
     more = max(0, excess - len(shed))
     left.sort(key=lambda one: one.since)
     return shed | dict.fromkeys((one.key for one in left[:more]), Why.DESCRIPTORS)

@@ -37,7 +37,7 @@ def leaf_shown(host: str, port: int) -> bytes | None:
 
     Raises OSError where this process had no descriptor, or nothing else, to look with.
     """
-    context = _stranger()
+    context = _unidentified_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         with (
@@ -51,7 +51,7 @@ def leaf_shown(host: str, port: int) -> bytes | None:
         return None
 
 
-def _stranger() -> ssl.SSLContext:
+def _unidentified_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # we look and leave; nothing is trusted
@@ -61,7 +61,7 @@ def _stranger() -> ssl.SSLContext:
 
 def _first_byte(host: str, port: int, version: ssl.TLSVersion) -> int:
     """Return the type of the first record that answers a ClientHello of `version`; -1 for none."""
-    context = _stranger()
+    context = _unidentified_context()
     context.minimum_version = context.maximum_version = version
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     hello = context.wrap_bio(incoming, outgoing)

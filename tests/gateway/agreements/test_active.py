@@ -91,7 +91,7 @@ ATTACKS = (
     "wrongly signed",
     "signed, then changed",
     "no signature at all",
-    "signed by a stranger",
+    "signed by an unknown key",
 )
 
 

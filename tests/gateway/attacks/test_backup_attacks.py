@@ -113,7 +113,7 @@ def test_a_backup_whose_header_names_another_key_does_not_open_by_it(
         restore(file, tmp_path / "again", other, secret)
 
 
-def test_a_gateway_sealed_by_a_stranger_has_no_keys_that_open(
+def test_a_gateway_sealed_by_another_custody_has_no_keys_that_open(
     gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """Whoever knows the public recovery key can seal a file; what is in it must still be our gateway."""

@@ -22,7 +22,7 @@ from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
 from tests.patience import CALL, PATIENCE
 
 
-class Stranger:
+class UnknownKeyset:
     """A TLS identity of somebody's own making; it has the one method of a keyset that a channel asks for."""
 
     def __init__(self, ca: bytes, ca_key: TlsKey, *, days: int = 30, ago: int = 0) -> None:
@@ -64,7 +64,7 @@ def test_plaintext_is_not_spoken(shared_pair: Any) -> None:
 
 def test_certificate_of_an_unknown_authority(shared_forger: Any) -> None:
     key = TlsKey.generate()
-    rogue = Stranger(issue_ca("AUS", key, datetime.now(UTC)), key)
+    rogue = UnknownKeyset(issue_ca("AUS", key, datetime.now(UTC)), key)
 
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.send(shared_forger.letter(), keyset=rogue, timeout=CALL)
@@ -73,7 +73,7 @@ def test_certificate_of_an_unknown_authority(shared_forger: Any) -> None:
 
 def test_certificate_that_is_not_pinned(shared_forger: Any, trusted: tuple[bytes, TlsKey]) -> None:
     """Issued by the partner's own authority, and still not the leaf that the directory pins."""
-    assert shared_forger.refused(shared_forger.letter(), keyset=Stranger(*trusted)) == (
+    assert shared_forger.refused(shared_forger.letter(), keyset=UnknownKeyset(*trusted)) == (
         "UNAUTHENTICATED",
         "CERTIFICATE_NOT_PINNED",
     )
@@ -82,7 +82,7 @@ def test_certificate_that_is_not_pinned(shared_forger: Any, trusted: tuple[bytes
 def test_expired_certificate(shared_forger: Any, trusted: tuple[bytes, TlsKey]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.send(
-            shared_forger.letter(), keyset=Stranger(*trusted, days=5, ago=6), timeout=CALL
+            shared_forger.letter(), keyset=UnknownKeyset(*trusted, days=5, ago=6), timeout=CALL
         )
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 

@@ -1,4 +1,4 @@
-"""What a partner, or a stranger with a certificate, can do to the gateway as a whole."""
+"""What a partner, or an unknown caller with a certificate, can do to the gateway as a whole."""
 
 from __future__ import annotations
 

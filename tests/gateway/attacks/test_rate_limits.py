@@ -1,4 +1,4 @@
-"""One partner at its limit, or a stranger beyond it: what they hold is bounded, and the next caller is answered."""
+"""One partner at its limit, or an unidentified caller beyond it: what they hold is bounded, and the next caller is answered."""
 
 from __future__ import annotations
 
@@ -348,7 +348,7 @@ def test_queries_too_poor_to_search_are_bounded_by_the_day_across_a_restart(
     assert seen == {"QUALITY_INSUFFICIENT": most, "QUOTA_EXCEEDED": 4}
 
 
-def test_a_stranger_beyond_its_share_is_refused_cheaply_and_a_partner_at_its_address_is_answered(
+def test_an_unidentified_caller_beyond_its_share_is_refused_cheaply_and_a_partner_at_its_address_is_answered(
     homes: Any, serve: Any, people: Any
 ) -> None:
     configure(homes[0], "unidentified_per_second = 0.001\nunidentified_burst = 3")

@@ -149,30 +149,30 @@ def test_long_metadata_reaches_no_handler_of_health(shared_pair: Any) -> None:
 
 def test_answers_that_a_stranger_does_not_read_are_few_and_hold_up_nobody(pair: Any) -> None:
     streams = range(1, 101, 2)
-    stranger = Http2(pair.addresses.health)
+    unknown = Http2(pair.addresses.health)
     try:
         for stream in streams:
-            stranger.ask(stream, message=True)
-        refused = stranger.refused(len(streams) - listeners.HEALTH_STREAMS)
+            unknown.ask(stream, message=True)
+        refused = unknown.refused(len(streams) - listeners.HEALTH_STREAMS)
 
         assert len(refused) >= len(streams) - listeners.HEALTH_STREAMS
         pair.serving.run_jobs()
         assert status(pair) == SERVING
-        pair.serving.stop()  # the stranger still reads nothing
+        pair.serving.stop()  # the caller still reads nothing
         assert last_entry(pair.home) is EntryType.STOP
         pair.serving.stop = lambda: None  # the fixture's
     finally:
-        stranger.close()
+        unknown.close()
 
 
 def test_headers_without_messages_keep_nobody_from_asking_for_health(pair: Any) -> None:
     """Each holds a thread that waits for its message; there is one for every call that may be open."""
     with ExitStack() as stack:
         for _ in range(8):
-            stranger = Http2(pair.addresses.health)
-            stack.callback(stranger.close)
+            unknown = Http2(pair.addresses.health)
+            stack.callback(unknown.close)
             for stream in (1, 3):
-                stranger.ask(stream, message=False)
+                unknown.ask(stream, message=False)
         assert status(pair) == SERVING
 
 
@@ -202,7 +202,7 @@ def silent(port: int, count: int) -> list[socket.socket]:
 def test_silent_connections_of_one_address_are_cut_down_and_partners_come_and_go(
     homes: Any, serve: Any, people: Any
 ) -> None:
-    limited(homes[0], strangers_per_address=4, connections=64)
+    limited(homes[0], unidentified_per_address=4, connections=64)
     with serve(*homes) as pair:
         known = pair.partner()
         assert known.query(people.samples(1), **people.matter()).outcome is Outcome.MATCH

@@ -104,8 +104,8 @@ def test_a_fork_that_we_signed_is_not_kept_as_ours(pair: Any, newest: bytes) -> 
 
 
 def test_a_witness_whom_nobody_knows_is_not_kept(pair: Any, newest: bytes) -> None:
-    stranger = WitnessKey.generate()
-    signed = signed_note.cosign(newest, "passerelle/USA/witness", stranger, pair.gateway.clock())
+    unknown = WitnessKey.generate()
+    signed = signed_note.cosign(newest, "passerelle/USA/witness", unknown, pair.gateway.clock())
 
     assert add(pair, signed) == "cosignature"
     assert add(pair, newest) == "cosignature"  # nobody's line at all

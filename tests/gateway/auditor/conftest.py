@@ -59,7 +59,7 @@ def archive(  # noqa: PLR0917 - fixtures
         partner = pair.partner()
         matched = partner.query(people.samples(1), **people.matter()).transaction_number
         unmatched = partner.query(
-            people.samples(people.stranger), **people.matter()
+            people.samples(people.unknown), **people.matter()
         ).transaction_number
         with pytest.raises(Refused) as caught:
             partner.query(people.samples(2), **people.matter(purpose=Purpose.DATA_ACCURACY))

@@ -141,7 +141,7 @@ def test_a_member_that_no_bundle_has_is_not_even_listed(name: str) -> None:
 
 
 @given(st.binary(max_size=4096))
-def test_bytes_of_a_stranger_are_refused(content: bytes) -> None:
+def test_bytes_of_anybody_are_refused(content: bytes) -> None:
     with pytest.raises(ArchiveRefused):
         Archive(io.BytesIO(content))
 

@@ -158,7 +158,7 @@ def test_a_statement_that_the_ledger_did_not_sign_for_is_refused(archive: Any) -
 
 
 @given(st.binary(max_size=300) | st.just(b"[" * 5000))
-def test_bytes_of_a_stranger_are_no_statement(octets: bytes) -> None:
+def test_bytes_of_anybody_are_no_statement(octets: bytes) -> None:
     with pytest.raises(StatementRefused):
         Statement.parse(octets)
 
@@ -289,6 +289,6 @@ def test_a_bundle_that_begins_or_ends_within_the_period_is_no_half_answer(
 
 
 @given(st.binary(max_size=300) | st.just(b"[" * 5000))
-def test_bytes_of_a_stranger_are_no_receipt(octets: bytes) -> None:
+def test_bytes_of_anybody_are_no_receipt(octets: bytes) -> None:
     with pytest.raises(StatementRefused):
         statement_receipt.read(octets)

@@ -32,7 +32,7 @@ def classes(side: Any, kind: EntryType) -> list[EntryClass]:
 def test_an_answer_is_recorded_before_anyone_sees_it(sides: Any, ask: Any, people: Any) -> None:
     can, aus = sides
 
-    known, unknown = ask(1), ask(people.stranger)
+    known, unknown = ask(1), ask(people.unknown)
 
     assert known["state"] == unknown["state"] == "ANSWERED"
     assert "outcome" not in known
@@ -401,7 +401,7 @@ def test_a_number_alone_asks_back_only_where_it_tells_nothing(
     """315.38: asking back would say that we know whom we hid; another partner's number is not this one's."""
     can, aus = sides
     record(aus, b"1990-01-01", kind=SubjectKind.CITIZEN)
-    hidden, unknown = ask(1)["number"], ask(people.stranger)["number"]
+    hidden, unknown = ask(1)["number"], ask(people.unknown)["number"]
     assert can.act("asked.show", number=hidden)["outcome"] == "NO_MATCH"
 
     for number in (hidden, unknown, "20260301-eeeeeeeeeeeeeeeeeeee"):

@@ -145,7 +145,7 @@ def test_a_print_is_asked_about_whatever_its_impression(
     assert "9 zero bytes" in said.err  # the file is repaired here; what leaves is a whole record
 
 
-def test_a_stranger_is_an_answer_too(
+def test_nobody_known_is_an_answer_too(
     run: Any, two: Two, passphrase: Any, tmp_path: Path, record: Any
 ) -> None:
     probe = record(tmp_path / "index.fmr", 99, impression=2)

@@ -140,7 +140,7 @@ def test_an_answer_signed_by_another_party(canada: Any, asked: Any, keysets: Any
     assert rejected(canada, asked).step == "signature"
 
 
-def test_a_stranger_who_claims_the_peers_key(canada: Any, asked: Any, keysets: Any) -> None:
+def test_another_gateway_that_claims_the_peers_key(canada: Any, asked: Any, keysets: Any) -> None:
     canada.signer = keysets["NZL"].signing()
     canada.header = lambda header: replace(header, signing_key_id=keysets["CAN"].signing().key_id)
 

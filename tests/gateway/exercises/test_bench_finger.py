@@ -1,4 +1,4 @@
-"""The bench builds what it says, counts what it says, and its strangers are like real people's records."""
+"""The bench builds what it says, counts what it says, and its invented people are like real people's records."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from gateway.exercises.scratch_folder import Scratch
 
 KNOWN = Person("P-01", "DB1 101+102", enrolled=True, impressions={1: (), 2: ()})
 OTHER = Person("P-02", "DB1 103+104", enrolled=True, impressions={1: (), 2: ()})
-STRANGER = Person("P-03", "DB1 105+106", enrolled=False, impressions={1: (), 2: ()})
+UNKNOWN = Person("P-03", "DB1 105+106", enrolled=False, impressions={1: (), 2: ()})
 WHOLE = Verified(ok=True, entries=10, hits={})
 
 
@@ -55,7 +55,7 @@ def broken(demo: Demo) -> list[str]:
 
 
 def test_right_answers_break_no_promise(demo: Demo) -> None:
-    answers = (asked(KNOWN, Outcome.MATCH), asked(STRANGER, Outcome.NO_MATCH, "N-2"))
+    answers = (asked(KNOWN, Outcome.MATCH), asked(UNKNOWN, Outcome.NO_MATCH, "N-2"))
     summary = summarise(answers, {"N-1": "P-01"})
 
     demo.judge(summary, replace(WHOLE, hits={"N-1": "P-01"}))
@@ -64,8 +64,8 @@ def test_right_answers_break_no_promise(demo: Demo) -> None:
     assert (summary.hits, summary.no_hits, summary.wrong_hits, summary.missed) == (1, 1, 0, 0)
 
 
-def test_a_hit_on_a_stranger_is_wrong(demo: Demo) -> None:
-    summary = summarise((asked(STRANGER, Outcome.MATCH),), {"N-1": "P-01"})
+def test_a_hit_on_an_unknown_person_is_wrong(demo: Demo) -> None:
+    summary = summarise((asked(UNKNOWN, Outcome.MATCH),), {"N-1": "P-01"})
 
     demo.judge(summary, WHOLE)
 
@@ -88,7 +88,7 @@ def test_a_hit_that_the_ledger_does_not_know_is_wrong() -> None:
 
 
 def test_a_question_without_an_answer_breaks_the_promise_of_receipts(demo: Demo) -> None:
-    summary = summarise((asked(STRANGER, Outcome.NO_MATCH), asked(STRANGER, None)), {})
+    summary = summarise((asked(UNKNOWN, Outcome.NO_MATCH), asked(UNKNOWN, None)), {})
 
     demo.judge(summary, WHOLE)
 
@@ -122,8 +122,8 @@ def test_a_few_mates_may_be_missed_and_more_may_not(demo: Demo) -> None:
 
 
 def test_answers_of_two_sizes_are_told_apart() -> None:
-    same = (asked(KNOWN, Outcome.MATCH), asked(STRANGER, Outcome.NO_MATCH))
-    other = (asked(KNOWN, Outcome.MATCH), asked(STRANGER, Outcome.NO_MATCH, size=8875))
+    same = (asked(KNOWN, Outcome.MATCH), asked(UNKNOWN, Outcome.NO_MATCH))
+    other = (asked(KNOWN, Outcome.MATCH), asked(UNKNOWN, Outcome.NO_MATCH, size=8875))
 
     assert attacks.alike(same, 8873).kept
     assert not attacks.alike(other, 8873).kept
@@ -154,7 +154,7 @@ def test_the_table_has_a_row_a_person_and_names_what_went_wrong() -> None:
             asked(KNOWN, Outcome.MATCH),
             asked(KNOWN, Outcome.NO_MATCH, "N-2"),
             asked(OTHER, None),
-            asked(STRANGER, Outcome.NO_MATCH, "N-3"),
+            asked(UNKNOWN, Outcome.NO_MATCH, "N-3"),
         ]
     )
 

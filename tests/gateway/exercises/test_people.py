@@ -49,7 +49,7 @@ def test_two_fingers_make_a_person_at_two_declared_positions(shelve: Any) -> Non
     assert not cast.invented
 
 
-def test_there_are_enrolled_people_and_strangers(shelve: Any) -> None:
+def test_there_are_enrolled_people_and_others(shelve: Any) -> None:
     cast = people.from_folder(shelve("acme/DB1", fingers=10))
 
     assert [one.enrolled for one in cast.people] == [True, True, False, True, False]
@@ -165,7 +165,7 @@ def test_records_without_a_file_get_one(tmp_path: Path) -> None:
     ]
 
 
-def test_the_fewest_fingers_make_a_citizen_two_who_are_known_and_a_stranger(shelve: Any) -> None:
+def test_the_fewest_fingers_make_a_citizen_two_who_are_known_and_one_unknown(shelve: Any) -> None:
     cast = people.with_citizen(people.from_folder(shelve("acme/DB1", fingers=4)))
 
     assert [(one.enrolled, one.citizen) for one in cast.people] == [

@@ -55,8 +55,8 @@ def test_a_message_that_is_refused_is_no_evidence(
 
     ahead = forger.letter(directory_version=3, signer=signer)
     assert forger.refused(ahead)[1] == "KEY_STALE"
-    stranger = forger.letter(directory_version=2, commitment=bytes(32))
-    forger.refused(stranger)
+    unknown = forger.letter(directory_version=2, commitment=bytes(32))
+    forger.refused(unknown)
 
     assert seen(pair.gateway) == {}
 

@@ -184,11 +184,11 @@ def test_what_followed_is_told_with_the_transaction() -> None:
         },
         transaction_number="T-00000002",
     )
-    stranger = entry(
+    unknown = entry(
         9, EntryType.REQUEST, {"transaction_reference": "T-9999"}, transaction_number="T-00000003"
     )
 
-    history = tell([*WHOLE, details, stranger], NUMBER, PARTNER)
+    history = tell([*WHOLE, details, unknown], NUMBER, PARTNER)
 
     assert "LAST_NAME" in values(history, Question.AFTERWARDS)
     assert not any("T-00000003" in value for value in values(history, Question.AFTERWARDS))

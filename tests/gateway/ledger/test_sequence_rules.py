@@ -216,7 +216,7 @@ def test_a_refusal_for_good_closes_and_one_for_now_does_not(empty: Ledger, words
     assert faults(empty) == [(1, "a REQUEST was never closed")]
 
 
-def test_a_refused_stranger_with_the_same_identifier_closes_nothing(
+def test_a_refused_message_with_the_same_identifier_closes_nothing(
     empty: Ledger, words: Words
 ) -> None:
     """The same message_id with other bytes is another message."""

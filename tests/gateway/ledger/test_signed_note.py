@@ -151,14 +151,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return verified
 
 
-def strangers(count: int) -> list[SignatureLine]:
-    return [SignatureLine(f"stranger-{n}", b"\0\0\0\1", bytes(8 + 2420)) for n in range(count)]
+def unknown(count: int) -> list[SignatureLine]:
+    return [SignatureLine(f"unknown-{n}", b"\0\0\0\1", bytes(8 + 2420)) for n in range(count)]
 
 
 def test_as_many_lines_as_a_note_has_room_for_are_read_and_one_more_is_not() -> None:
     note = parse_note(NOTE)
-    full = replace(note, signatures=(*note.signatures, *strangers(MAX_SIGNATURES - 2)))
-    more = replace(note, signatures=(*note.signatures, *strangers(MAX_SIGNATURES - 1)))
+    full = replace(note, signatures=(*note.signatures, *unknown(MAX_SIGNATURES - 2)))
+    more = replace(note, signatures=(*note.signatures, *unknown(MAX_SIGNATURES - 1)))
 
     assert len(full.format()) <= MAX_NOTE
     assert opened(full.format()) == CHECKPOINT
@@ -172,7 +172,7 @@ def test_lines_of_strangers_cost_nothing_and_a_known_key_is_verified_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     note = parse_note(NOTE)
-    full = replace(note, signatures=(*strangers(MAX_SIGNATURES - 2), *note.signatures))
+    full = replace(note, signatures=(*unknown(MAX_SIGNATURES - 2), *note.signatures))
     verified = counted(monkeypatch)
 
     opened(full.format())
@@ -208,7 +208,7 @@ def test_a_witness_that_cosigns_again_has_one_line() -> None:
 
 def test_a_note_without_room_is_not_cosigned_and_gets_no_line() -> None:
     note = parse_note(NOTE)
-    lines = strangers(MAX_SIGNATURES - 2)
+    lines = unknown(MAX_SIGNATURES - 2)
     full = replace(note, signatures=(*note.signatures, *lines)).format()
     last = replace(note, signatures=(*note.signatures, *lines[:-1])).format()
     witness = WitnessKey.from_seed(bytes(32))
@@ -221,11 +221,11 @@ def test_a_note_without_room_is_not_cosigned_and_gets_no_line() -> None:
         with_lines(full, [SignatureLine("w", b"\0\0\0\2", b"x")])
 
 
-def test_lines_of_strangers_are_ignored() -> None:
+def test_lines_of_unknown_keys_are_ignored() -> None:
     note = parse_note(NOTE)
-    stranger = SignatureLine("witness.example", b"\1\2\3\4", b"whatever it signs")
+    unknown = SignatureLine("witness.example", b"\1\2\3\4", b"whatever it signs")
 
-    assert opened(replace(note, signatures=(stranger, *note.signatures)).format()) == CHECKPOINT
+    assert opened(replace(note, signatures=(unknown, *note.signatures)).format()) == CHECKPOINT
 
 
 def test_the_time_of_a_lattice_line_is_signed_and_never_zero() -> None:

@@ -23,12 +23,12 @@ def test_half_a_character_is_no_evidence() -> None:
 
 
 @given(st.binary(max_size=400) | st.just(b"[" * 5000) | st.just(b'{"kept": 1}'))
-def test_bytes_of_a_stranger_are_no_evidence(octets: bytes) -> None:
+def test_bytes_of_anybody_are_no_evidence(octets: bytes) -> None:
     with pytest.raises(EvidenceRefused):
         split_view.read(octets)
 
 
 @given(st.binary(max_size=300))
-def test_bytes_of_a_stranger_are_no_stamp(octets: bytes) -> None:
+def test_bytes_of_anybody_are_no_stamp(octets: bytes) -> None:
     with pytest.raises(StampRefused):
         timestamp.check(octets, b"a checkpoint", [])

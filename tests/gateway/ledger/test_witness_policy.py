@@ -390,7 +390,7 @@ def test_a_witness_key_is_none_of_the_pair_it_is_drawn_from() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_bytes_of_a_stranger_are_a_policy_or_refused(octets: bytes) -> None:
+def test_bytes_of_anybody_are_a_policy_or_refused(octets: bytes) -> None:
     try:
         Policy.parse(octets)
     except AuditFault:

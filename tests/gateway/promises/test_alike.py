@@ -1,4 +1,4 @@
-"""A masked citizen and a stranger look alike: the same size, and no difference of time over 2,000 queries."""
+"""A masked citizen and an unknown person look alike: the same size, and no difference of time over 2,000 queries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from gateway.exercises.bench import side_channel
 
-QUERIES = 2000  # of masked people and strangers, half each
+QUERIES = 2000  # of masked and unknown people, half each
 
 
 @pytest.mark.slow

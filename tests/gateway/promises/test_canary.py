@@ -125,7 +125,7 @@ def asker(homes: Any, secret: Any) -> Any:
 
 def test_the_canary_would_be_seen(place: Place, people: Any) -> None:
     """A test that finds nothing anywhere must find it where it is."""
-    probe = people.samples(people.stranger)
+    probe = people.samples(people.unknown)
     (place.folder / "leak").write_bytes(b"x" + probe[0].data)
 
     with pytest.raises(AssertionError, match="leak"):
@@ -133,7 +133,7 @@ def test_the_canary_would_be_seen(place: Place, people: Any) -> None:
 
 
 def test_no_byte_stays_whatever_became_of_the_query(place: Place, people: Any, asker: Any) -> None:
-    hit, miss = people.samples(1, impression=9), people.samples(people.stranger, impression=9)
+    hit, miss = people.samples(1, impression=9), people.samples(people.unknown, impression=9)
     poor = [_poor(each) for each in people.samples(98, impression=9)]
     failed = people.samples(97, impression=9)
     probes = [*hit, *miss, *poor, *failed]

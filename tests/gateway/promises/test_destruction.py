@@ -34,7 +34,7 @@ def test_a_receipt_is_written_by_the_gateway_and_holds_for_its_partner(
     """IRPR 315.43(2), law.md 8 feature 1: match or not, verifiable off-line."""
     bundle = tmp_path / "CAN.json"
     bundle.write_bytes((pair.home / "party.json").read_bytes())
-    for seed in (1, people.stranger):
+    for seed in (1, people.unknown):
         answer = pair.partner().query(people.samples(seed), **people.matter())
         identifier, file = answer.result.destruction_receipt_id, tmp_path / f"{seed}.json"
 

@@ -229,10 +229,10 @@ def nothing(partner: Partner, people: People, shared_pair: Pair) -> Iterator[tup
     """Yield every way in which there is nothing to disclose, and what the asker saw."""
     answer = ask(partner, people, 1)
     other = ask(partner, people, 2)
-    stranger = ask(partner, people, people.stranger)
+    unknown = ask(partner, people, people.unknown)
     yield "guessed", details(partner, people, answer, reference=bytes(range(16)))
     yield "of another query", details(partner, people, other, reference=answer.result.hit_reference)
-    yield "no match", details(partner, people, stranger, reference=bytes(range(16)))
+    yield "no match", details(partner, people, unknown, reference=bytes(range(16)))
     unknown = replace(answer, transaction_number="20260101-00000000")
     yield "unknown query", details(partner, people, unknown)
     over = ask(partner, people, 3)

@@ -105,7 +105,7 @@ def test_a_masked_citizen_looks_like_a_stranger(
     change(pair, 1, people.status(SubjectKind.CITIZEN, "CAN", "IND"))
     case_system, key = watched
     seen = []
-    for seed in (1, people.stranger, 2):
+    for seed in (1, people.unknown, 2):
         size = pair.gateway.sequencer.size
         case_system.asked.clear()
         key.used.clear()
@@ -327,7 +327,7 @@ def test_a_person_whom_the_partner_persecutes_looks_like_a_stranger(
     persecuted = people.status(SubjectKind.CLAIMANT, "IND", persecutors=frozenset({"AUS"}))
     change(pair, 1, persecuted)
 
-    hidden, absent = ask(pair, people, 1), ask(pair, people, people.stranger)
+    hidden, absent = ask(pair, people, 1), ask(pair, people, people.unknown)
 
     assert hidden.outcome is absent.outcome is Outcome.NO_MATCH
     assert hidden.envelope_size == absent.envelope_size

@@ -45,13 +45,13 @@ def pair(homes: Any, serve: Any, people: People, agree: Any) -> Iterator[Pair]:
         yield serving
 
 
-def test_a_match_brings_its_details_and_a_stranger_the_same_size(
+def test_a_match_brings_its_details_and_an_unknown_person_the_same_size(
     pair: Pair, people: People
 ) -> None:
     partner = pair.partner()
 
     known = partner.query(people.samples(1), **people.matter(agreement=("au", 2)))
-    absent = partner.query(people.samples(people.stranger), **people.matter(agreement=("au", 2)))
+    absent = partner.query(people.samples(people.unknown), **people.matter(agreement=("au", 2)))
 
     assert (known.outcome, absent.outcome) == (Outcome.MATCH, Outcome.NO_MATCH)
     assert known.envelope_size == absent.envelope_size > SIZE_CLASSES[-1]

@@ -31,8 +31,8 @@ def ask(shared_pair: Any, people: Any) -> Any:
     return lambda seed, **other: partner.query(people.samples(seed), **people.matter(**other))
 
 
-def test_a_known_person_is_a_hit_and_a_stranger_is_not(ask: Any, people: Any) -> None:
-    known, unknown = ask(1), ask(people.stranger)
+def test_a_known_person_is_a_hit_and_an_unknown_person_is_not(ask: Any, people: Any) -> None:
+    known, unknown = ask(1), ask(people.unknown)
 
     assert known.outcome is Outcome.MATCH
     assert len(known.result.hit_reference) == 16
@@ -42,7 +42,7 @@ def test_a_known_person_is_a_hit_and_a_stranger_is_not(ask: Any, people: Any) ->
 
 def test_a_hit_and_a_no_hit_are_of_one_size(ask: Any, people: Any) -> None:
     """Protocol 9: size must not whisper the outcome; neither must the receipt but by the tree's size."""
-    known, unknown = ask(2), ask(people.stranger)
+    known, unknown = ask(2), ask(people.unknown)
 
     assert known.envelope_size == unknown.envelope_size
     assert len(known.receipt.leaf) == len(unknown.receipt.leaf)
@@ -135,7 +135,7 @@ def test_a_probe_that_decides_nothing_is_never_a_no_match(
 def test_one_good_finger_is_searched_and_the_poor_one_is_named(
     shared_pair: Any, people: Any
 ) -> None:
-    good, poor = people.samples(people.stranger)
+    good, poor = people.samples(people.unknown)
 
     answer = shared_pair.partner().query([good, people.poor(poor, 2)], **people.matter())
 
@@ -173,7 +173,7 @@ def test_many_at_once_are_all_answered_and_the_ledger_is_whole(
     shared_pair: Any, people: Any
 ) -> None:
     partner = shared_pair.partner()
-    seeds = [1, people.stranger] * 8
+    seeds = [1, people.unknown] * 8
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(
@@ -268,7 +268,7 @@ def test_an_exhausted_quota_says_when_it_renews_and_survives_a_restart(
     query = people.matter(agreement=("au", 2))
     with serve(*homes) as pair:
         pair.partner().query(people.samples(1), **query)
-        pair.partner().query(people.samples(people.stranger), **query)
+        pair.partner().query(people.samples(people.unknown), **query)
         with pytest.raises(Refused) as refused:
             pair.partner().query(people.samples(1), **query)
         assert (refused.value.code, refused.value.reason) == (
@@ -284,7 +284,7 @@ def test_an_exhausted_quota_says_when_it_renews_and_survives_a_restart(
 
 def test_no_byte_of_a_probe_stays_in_the_folder(homes: Any, people: Any, serve: Any) -> None:
     """IRPR 315.43(2): destroyed on completion; neither database nor WAL nor any other file has it."""
-    probe = people.samples(people.stranger)
+    probe = people.samples(people.unknown)
     with serve(*homes) as pair:
         pair.partner().query(probe, **people.matter())
         _demand_absent(homes[0], [sample.data[24:] for sample in probe])

@@ -132,7 +132,7 @@ def test_both_pairs_sign_while_one_ledger_key_follows_the_other(pair: Any, peopl
     new = own_bundle(pair.home)
 
     both = partner.query(people.samples(1), **people.matter())
-    miss = partner.query(people.samples(people.stranger), **people.matter())
+    miss = partner.query(people.samples(people.unknown), **people.matter())
 
     proof = parse_proof(both.receipt.tlog_proof)
     assert len(parse_note(proof.checkpoint).signatures) == 4

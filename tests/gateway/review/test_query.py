@@ -136,15 +136,15 @@ def test_details_are_had_after_the_verdict_and_never_before(reviewing: Any, peop
 def test_a_score_beyond_the_band_needs_no_examiner(reviewing: Any, people: Any) -> None:
     with reviewing() as pair:
         assert ask(pair, people, 1, (2, 7))[1].outcome is Outcome.MATCH
-        assert ask(pair, people, people.stranger)[1].outcome is Outcome.NO_MATCH
+        assert ask(pair, people, people.unknown)[1].outcome is Outcome.NO_MATCH
         assert waiting(pair) == []
 
 
 def test_a_masked_subject_never_shows_review_pending(reviewing: Any, people: Any) -> None:
-    """Law.md 3.3: a citizen in the band is answered at once, as a stranger is, and no examiner sees him."""
+    """Law.md 3.3: a citizen in the band is answered at once, as an unknown person is, and no examiner sees the case."""
     with reviewing() as pair:
         _, hidden = ask(pair, people, CITIZEN)
-        _, absent = ask(pair, people, people.stranger)
+        _, absent = ask(pair, people, people.unknown)
 
         assert hidden.outcome is absent.outcome is Outcome.NO_MATCH
         assert hidden.result.destruction_receipt_id

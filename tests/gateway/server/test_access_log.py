@@ -241,9 +241,9 @@ def test_the_level_says_which_calls_are_written(capsys: pytest.CaptureFixture[st
 def test_strangers_do_not_fill_the_log_and_a_partner_is_always_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    log, stranger = AccessLog("exchange"), errors.CertificateNotPinned()
+    log, unknown = AccessLog("exchange"), errors.CertificateNotPinned()
     for _ in range(int(BURST) + 7):
-        log.refused("SubmitQuery", "", "192.0.2.7", stranger, step=2, now=0.0, seconds=0.0)
+        log.refused("SubmitQuery", "", "192.0.2.7", unknown, step=2, now=0.0, seconds=0.0)
     assert len(lines(capsys.readouterr().err)) == BURST
 
     for _ in range(3):
@@ -251,6 +251,6 @@ def test_strangers_do_not_fill_the_log_and_a_partner_is_always_written(
         log.refused("SubmitQuery", "AUS", "192.0.2.8", invalid, step=11, now=0.0, seconds=0.0)
     assert len(lines(capsys.readouterr().err)) == 3
 
-    log.refused("SubmitQuery", "", "192.0.2.7", stranger, step=2, now=1.0, seconds=0.0)
+    log.refused("SubmitQuery", "", "192.0.2.7", unknown, step=2, now=1.0, seconds=0.0)
     (late,) = lines(capsys.readouterr().err)
     assert (late["count"], late["peer"]) == (7, "192.0.2.7")

@@ -14,7 +14,7 @@ from gateway.server.listener.connection_guard import Guard, _shut
 from gateway.server.listener.connection_limits import Limits, Why
 from gateway.watchdog import Watchdog
 
-FEW = Limits(strangers=8, by_address=4, age=1e9, by_partner=2)
+FEW = Limits(unidentified=8, by_address=4, age=1e9, by_partner=2)
 
 
 class Clock:
@@ -86,7 +86,7 @@ def test_the_oldest_of_too_many_silent_connections_are_cut_and_the_others_live(
     assert [cut(client) for client in clients] == [True, True, False, False, False, False]
 
 
-def test_whoever_was_identified_does_not_count_as_a_stranger(
+def test_whoever_was_identified_does_not_count_as_unidentified(
     guard: tuple[Guard, Clock], listening: Listening
 ) -> None:
     watched, clock = guard
@@ -104,7 +104,7 @@ def test_whoever_was_identified_does_not_count_as_a_stranger(
     assert [cut(client) for client in clients] == [True, True, False, False, False, False]
 
 
-def test_an_identified_port_that_a_stranger_has_next_is_a_strangers(
+def test_an_identified_port_that_an_unidentified_caller_has_next_is_theirs(
     guard: tuple[Guard, Clock], listening: Listening
 ) -> None:
     """What was said of a connection that has ended is said of no later one."""
@@ -155,7 +155,7 @@ from gateway.watchdog import Watchdog
 server = socket.create_server(("127.0.0.1", 0))
 port = server.getsockname()[1]
 guard = Guard(Watchdog(45.0))
-guard.protect("exchange", port, Limits(strangers=100, by_address=100, age=1e9, by_partner=2))
+guard.protect("exchange", port, Limits(unidentified=100, by_address=100, age=1e9, by_partner=2))
 guard.look()
 clients = []
 for _ in range(20):
@@ -173,7 +173,7 @@ print(len(shed), sorted(set(shed.values())), sum(one.recv(1) == b"" for one in c
 """
 
 
-def test_where_no_descriptor_is_left_strangers_are_cut_all_the_same() -> None:
+def test_where_no_descriptor_is_left_unidentified_callers_are_cut_all_the_same() -> None:
     said: Any = subprocess.run(
         [sys.executable, "-c", _NONE_LEFT],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Which connections are cut: a crowd of strangers is bounded by address and in all, and takes no partner with it."""
+"""Which connections are cut: a crowd of unidentified callers is bounded by address and in all, and takes no partner with it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gateway.server.listener.connection_limits import (
     to_shed,
 )
 
-LIMITS = {"exchange": Limits(strangers=6, by_address=3, age=20.0, by_partner=2)}
+LIMITS = {"exchange": Limits(unidentified=6, by_address=3, age=20.0, by_partner=2)}
 
 
-def stranger(key: int, address: str = "192.0.2.1", since: float = 0.0) -> Connection:
+def unidentified(key: int, address: str = "192.0.2.1", since: float = 0.0) -> Connection:
     return Connection(key, "exchange", Peer(address, key), since, since)
 
 
@@ -28,27 +28,27 @@ def partner(key: int, who: str, heard: float) -> Connection:
 
 
 def test_one_address_keeps_its_newest_connections_and_no_more() -> None:
-    crowd = [stranger(key, since=float(key)) for key in range(5)]
+    crowd = [unidentified(key, since=float(key)) for key in range(5)]
 
     assert to_shed(crowd, LIMITS, now=5.0) == {0: Why.ADDRESS, 1: Why.ADDRESS}
 
 
 def test_a_crowd_of_many_addresses_is_bounded_in_all() -> None:
-    crowd = [stranger(key, f"192.0.2.{key}", since=float(key)) for key in range(9)]
+    crowd = [unidentified(key, f"192.0.2.{key}", since=float(key)) for key in range(9)]
 
     assert to_shed(crowd, LIMITS, now=9.0) == {0: Why.TOTAL, 1: Why.TOTAL, 2: Why.TOTAL}
 
 
 def test_one_customer_of_ipv6_is_one_address() -> None:
-    crowd = [stranger(key, f"2001:db8::{key}", since=float(key)) for key in range(4)]
-    others = [stranger(10 + key, f"2001:db8:0:{key}::1") for key in range(1, 3)]
+    crowd = [unidentified(key, f"2001:db8::{key}", since=float(key)) for key in range(4)]
+    others = [unidentified(10 + key, f"2001:db8:0:{key}::1") for key in range(1, 3)]
 
     assert to_shed([*crowd, *others], LIMITS, now=5.0) == {0: Why.ADDRESS}
     assert origin("2001:db8::1") == origin("2001:db8::ffff") != origin("2001:db8:0:1::1")
 
 
 def test_whoever_does_not_say_who_they_are_is_cut_in_time_and_a_partner_is_not() -> None:
-    quiet, known = stranger(1), partner(2, "AUS", 0.0)
+    quiet, known = unidentified(1), partner(2, "AUS", 0.0)
 
     assert to_shed([quiet, known], LIMITS, now=20.0) == {}
     assert to_shed([quiet, known], LIMITS, now=20.1) == {1: Why.AGE}
@@ -62,7 +62,9 @@ def test_a_partner_with_too_many_connections_loses_the_one_longest_silent_and_no
     assert to_shed([*many, partner(4, "NZL", 0.0)], LIMITS, now=9.0) == {2: Why.PARTNER}
 
 
-def test_before_descriptors_end_strangers_are_cut_on_every_listener_the_oldest_first() -> None:
+def test_before_descriptors_end_unidentified_callers_are_cut_on_every_listener_the_oldest_first() -> (
+    None
+):
     limits = {**LIMITS, "health": LIMITS["exchange"], "metrics": LIMITS["exchange"]}
     here = [
         Connection(key, listener, Peer("127.0.0.1", key), since, since)
@@ -77,7 +79,7 @@ def test_before_descriptors_end_strangers_are_cut_on_every_listener_the_oldest_f
 
 
 def test_what_is_cut_anyway_counts_towards_the_descriptors_that_are_wanted() -> None:
-    crowd = [stranger(key, since=float(key)) for key in range(5)]
+    crowd = [unidentified(key, since=float(key)) for key in range(5)]
 
     assert set(to_shed(crowd, LIMITS, now=5.0, excess=2)) == {0, 1}
 

@@ -108,7 +108,7 @@ def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
 
 
 @pytest.mark.parametrize("how", ["not ready", "no deadline"])
-def test_a_partner_who_is_refused_at_once_is_no_stranger(how: str) -> None:
+def test_a_partner_who_is_refused_at_once_is_not_unidentified(how: str) -> None:
     identified: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
     door = AuthInterceptor(

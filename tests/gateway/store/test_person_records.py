@@ -129,7 +129,7 @@ def test_versions_follow_each_other_and_two_hands_do_not_overwrite(
 def test_a_record_in_another_persons_place_or_of_an_older_version_does_not_open(
     pen: Sequencer, desk: Desk
 ) -> None:
-    """A citizen must not become a stranger by moving a row, nor by putting an old one back."""
+    """A citizen must not become unknown by moving a row, nor by putting an old one back."""
     write(pen, desk, 10, ANN)
     with pen._database.reader() as reader:
         old = reader.execute(select(subjects.c.record).where(subjects.c.id == 10)).scalar()

@@ -91,7 +91,7 @@ def test_what_is_refused_is_read_once_for_all_partners_and_anew_each_time(
         directory.signing_key("AUS", aus.signing.key_id, NOW)
 
 
-def test_a_stranger_is_not_known(directory: Directory, aus: Party) -> None:
+def test_an_unknown_person_is_not_known(directory: Directory, aus: Party) -> None:
     trust(directory, aus.bundle)
 
     assert directory.partner_by_pin(bytes(32)) is None

@@ -160,11 +160,11 @@ def test_the_second_client_imports_nothing_of_ours() -> None:
 
 def test_a_second_client_asks_and_believes(maker: Maker, people: Any) -> None:
     known = second.fields(maker.ask("SubmitQuery", maker.query(people.samples(1))))
-    stranger = second.fields(maker.ask("SubmitQuery", maker.query(people.samples(people.stranger))))
+    unknown = second.fields(maker.ask("SubmitQuery", maker.query(people.samples(people.unknown))))
 
     assert second.OUTCOMES[known[1][0]] == "MATCH"
     assert len(known[2][0]) == 16
-    assert second.OUTCOMES[stranger[1][0]] == "NO_MATCH"
+    assert second.OUTCOMES[unknown[1][0]] == "NO_MATCH"
 
 
 def test_a_second_client_asks_what_is_accepted(maker: Maker) -> None:
@@ -195,7 +195,7 @@ def test_which_check_of_the_envelope_failed_is_said(maker: Maker, people: Any) -
     lawful = maker.query(people.samples(1))
     other = second.SigningPair(secrets.token_bytes(64))
     unsealed = replace(lawful, sealed=lawful.sealed[:-1] + bytes([lawful.sealed[-1] ^ 1]))
-    stranger = second.compose(
+    unknown = second.compose(
         lawful.values,
         second.reply_payload,
         signer=other,
@@ -204,7 +204,7 @@ def test_which_check_of_the_envelope_failed_is_said(maker: Maker, people: Any) -
     )
 
     assert maker.refused(signed(lawful, other))[1] == {"check": "SIGNATURE"}
-    assert maker.refused(stranger)[1] == {"check": "SIGNING_KEY"}
+    assert maker.refused(unknown)[1] == {"check": "SIGNING_KEY"}
     assert maker.refused(signed(unsealed, maker.signing)) == (
         "ENVELOPE_REJECTED",
         {"check": "SEAL"},

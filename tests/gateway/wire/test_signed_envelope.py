@@ -1,4 +1,4 @@
-"""Envelopes, headers and receipts of strangers: one spelling, every rule, one refusal."""
+"""Envelopes, headers and receipts of anybody: one spelling, every rule, one refusal."""
 
 from __future__ import annotations
 
