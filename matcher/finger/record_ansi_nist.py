@@ -1,4 +1,4 @@
-"""ANSI/NIST-ITL transaction files: the minutiae of their Type-9 records ⇄ templates.
+"""ANSI/NIST-ITL transaction files: the minutiae of their Type-9 records → templates.
 
 A file is a chain of logical records; Type-1 comes first and says what follows. Text records are fields
 `T.NNN:` between separators and state their length in their first field; binary records begin with theirs.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,6 @@ from matcher.finger.record import (
     check_position,
     check_quality,
     to_minutiae,
-    to_raw,
 )
 from matcher.finger.template import MOST_MINUTIAE, PPCM, MalformedRecord
 
@@ -44,7 +43,6 @@ FORMAT_TYPES = (
     515,
 )  # its finger minutiae records: plain, with private, with all extended data
 M1 = frozenset(range(126, 151))  # the fields of an INCITS 378 block
-VERSION = b"0500"  # ANSI/NIST-ITL 1-2011
 
 _field = re.compile(rb"([0-9]{1,2})\.([0-9]{1,9}):")
 _number = re.compile(rb"[0-9]{1,%d}" % MOST_DIGITS)
@@ -57,17 +55,6 @@ class DescriptiveText(MalformedRecord):
 
     def __init__(self, offset: int) -> None:
         super().__init__("a Type-2 record: descriptive text does not belong here", offset)
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a transaction says of itself: type, date YYYYMMDD, destination, origin, control number."""
-
-    kind: str
-    date: str
-    destination: str
-    origin: str
-    control: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +84,6 @@ def read(data: bytes) -> tuple[View, ...]:
     if not views:
         raise MalformedRecord("no Type-9 record", len(data))
     return views
-
-
-def write(views: Sequence[View], header: Header) -> bytes:
-    """Return a transaction file of one Type-9 record a view, of which `read` makes the same views again.
-
-    A view without a frame is written at 500 ppi. Raises ValueError for what the format cannot hold.
-    """
-    if not 1 <= len(views) <= MOST_VIEWS:
-        raise ValueError("a record holds one to ten views")
-    stated = (header.kind, header.date, header.destination, header.origin, header.control)
-    if not all(re.fullmatch(r"[ -~]{1,40}", each) for each in stated):
-        raise ValueError("a header holds printable ASCII")
-    contents = [b"1" + US + b"%d" % len(views)]
-    contents += [b"9" + US + b"%02d" % number for number in range(len(views))]
-    kind, date, destination, origin, control = (each.encode() for each in stated)
-    first = [(2, VERSION), (3, RS.join(contents)), (4, kind), (5, date), (7, destination)]
-    first += [(8, origin), (9, control), (11, b"00.00"), (12, b"00.00")]  # no images
-    parts = [_text(TRANSACTION, first)]
-    parts += [_text(MINUTIAE, _fields_of(view, number)) for number, view in enumerate(views)]
-    return b"".join(parts)
 
 
 def _contents(data: bytes) -> list[int]:
@@ -274,43 +241,3 @@ def _minutiae(fields: dict[int, Field], count: int, at: int) -> tuple[Raw, int]:
         raise MalformedRecord("minutiae out of order", offset)
     numbers = np.array(table, dtype=np.int64).reshape(-1, 6)
     return Raw(numbers[:, 1:3], numbers[:, 3], numbers[:, 4], numbers[:, 5]), offset
-
-
-def _fields_of(view: View, number: int) -> list[tuple[int, bytes]]:
-    if not 0 <= view.position <= 10 or not 0 <= view.impression <= 255:
-        raise ValueError("the format cannot hold this view")
-    sides = (int(np.ceil(view.minutiae.width)), int(np.ceil(view.minutiae.height)))
-    frame = view.frame or Frame(*sides, PPCM, PPCM)
-    raw = to_raw(view.minutiae, frame, INCITS_UNITS)
-    rows = np.column_stack([np.arange(1, len(view.minutiae) + 1), raw.xy, raw.angle])
-    rows = np.column_stack([rows, raw.kind, raw.quality])
-    scale = _scale(frame)
-    said = [(2, b"%02d" % number), (3, b"%d" % view.impression), (4, b"U")]
-    said += [(126, US.join([b"%d" % FORMAT_OWNER, b"%d" % FORMAT_TYPES[0], b"0"]))]
-    said += [(127, b"NONE" + US + b"0"), (128, b"%d" % frame.width), (129, b"%d" % frame.height)]
-    said += [(130, b"%d" % scale[0]), (131, b"%d" % scale[1]), (132, b"%d" % scale[2])]
-    said += [(133, b"0"), (134, b"%d" % view.position)]
-    said += [(135, US.join([b"%d" % (view.quality or 254), b"0", b"0"]))]
-    said += [(136, b"%d" % len(rows))]
-    if len(rows):
-        said += [(137, RS.join(US.join(b"%d" % each for each in row) for row in rows.tolist()))]
-    return said
-
-
-def _scale(frame: Frame) -> tuple[int, int, int]:
-    """Return the unit and the scales of a frame: pixels per inch where these are whole numbers."""
-    inches = tuple(each * PPI / PPCM for each in (frame.x_ppcm, frame.y_ppcm))
-    if all(abs(each - round(each)) < 1e-6 for each in inches):
-        return INCHES, round(inches[0]), round(inches[1])
-    return CENTIMETRES, round(frame.x_ppcm), round(frame.y_ppcm)
-
-
-def _text(kind: int, fields: list[tuple[int, bytes]]) -> bytes:
-    """Return a text record, its length first; the length counts its own digits."""
-    rest = b"".join(GS + b"%d.%03d:" % (kind, number) + content for number, content in fields) + FS
-    digits = 1
-    while True:
-        length = len(b"%d.001:" % kind) + digits + len(rest)
-        if len(str(length)) == digits:
-            return b"%d.001:%d" % (kind, length) + rest
-        digits = len(str(length))

@@ -47,8 +47,6 @@ __all__ = [
     "rows_of",
     "walk",
     "write",
-    "write_incits2004",
-    "write_iso2005",
 ]
 
 MAGIC = b"FMR\0"
@@ -184,16 +182,6 @@ def write(record: Record) -> bytes:
         parts.append(_WRITERS[record.format](view, record, seen[view.position]))
         seen[view.position] += 1
     return _with_header(record, b"".join(parts))
-
-
-def write_iso2005(views: Sequence[View]) -> bytes:
-    """Return the views as one ISO/IEC 19794-2:2005 record at 197 pixels per centimetre."""
-    return write(at_197(Format.ISO_19794_2_2005, views))
-
-
-def write_incits2004(views: Sequence[View]) -> bytes:
-    """Return the views as one INCITS 378-2004 record at 197 pixels per centimetre."""
-    return write(at_197(Format.INCITS_378_2004, views))
 
 
 def at_197(form: Format, views: Sequence[View]) -> Record:

@@ -20,8 +20,8 @@ sys.path.append(str(Path(__file__).parents[1] / "matcher"))
 
 from changes import CHANGES
 
-from matcher.error_rates import verification
-from matcher.finger import model_fitting
+from gateway.exercises.evaluation import model_fitting
+from gateway.exercises.evaluation.error_rates import verification
 
 SEED = 7
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from matcher.error_rates import verification
-from matcher.finger import model_fitting, record_fmr, score_fusion
+from gateway.exercises.evaluation import model_fitting
+from gateway.exercises.evaluation.error_rates import verification
+from matcher.finger import record_fmr, score_fusion
 from matcher.finger.descriptors import load_model
 
 VERSION = "fvc2002-3"
-PACKAGE = Path(model_fitting.__file__).parent
+PACKAGE = Path(score_fusion.__file__).parent
 SEED = 2002
 
 

@@ -17,9 +17,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from fit import read_sets
 
+from gateway.exercises.evaluation import model_fitting
+from gateway.exercises.evaluation.error_rates import interval, verification
 from matcher import calibration
-from matcher.error_rates import interval, verification
-from matcher.finger import model_fitting
 from matcher.finger.descriptors import default_model
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import assess, prepare

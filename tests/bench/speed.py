@@ -24,8 +24,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from fit import read_sets
 
+from gateway.exercises.evaluation.error_rates import interval
 from matcher import calibration
-from matcher.error_rates import interval
 from matcher.finger import synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import Probe, prepare

@@ -1,6 +1,6 @@
 """Make the kept corpus again: small files, one for each way that a record can be right or wrong.
 
-python tests/fuzz/corpus.py      writes tests/fuzz/corpus/{accept,refuse}-<what>.bin
+python -m tests.fuzz.corpus      writes tests/fuzz/corpus/{accept,refuse}-<what>.bin
 
 Files that a fuzzer found join by hand, under a name that says what they did; they are never made again.
 """
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from matcher.finger import record_ansi_nist, record_fmr
+from matcher.finger import record_fmr
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.template import Minutiae
+from tests import ansi_nist_writer
 
 FOLDER = Path(__file__).parent / "corpus"
-HEADER = record_ansi_nist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
+HEADER = ansi_nist_writer.Header("SRE", "20260301", "CAN", "AUS", "T-17")
 
 
 def finger(count: int = 5) -> Minutiae:
@@ -69,9 +70,9 @@ def made() -> Iterator[tuple[str, bytes]]:
     yield "refuse-iso2011-representation-of-4g", at(second, 15, ">I", 0xFFFFFFFF)
     yield "refuse-iso2011-65535-representations", at(second, 12, ">H", 0xFFFF)
     yield "refuse-iso2011-minutia-of-7", at(second, 50, ">B", 0x70)
-    transaction = record_ansi_nist.write(two, HEADER)
+    transaction = ansi_nist_writer.write(two, HEADER)
     yield "accept-type-9", transaction
-    yield "accept-type-9-empty", record_ansi_nist.write([View(0, 0, 0, finger(0))], HEADER)
+    yield "accept-type-9-empty", ansi_nist_writer.write([View(0, 0, 0, finger(0))], HEADER)
     yield "refuse-type-9-cut", transaction[:-1]
     yield "refuse-type-9-trailing", transaction + b"\x1c"
     yield "refuse-type-9-length-lie", transaction.replace(b"9.001:", b"9.001:9", 1)

@@ -139,7 +139,12 @@ def poor(sample: Sample, count: int) -> Sample:
         kind=full.kind[:count],
         quality=full.quality[:count],
     )
-    return replace(sample, data=record_fmr.write_iso2005([replace(view, minutiae=left)]))
+    return replace(
+        sample,
+        data=record_fmr.write(
+            record_fmr.at_197(record_fmr.Format.ISO_19794_2_2005, [replace(view, minutiae=left)])
+        ),
+    )
 
 
 def status(

@@ -7,8 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gateway.exercises.evaluation.det_plot import Curve, det_plot
 from gateway.exercises.evaluation.explain import explained
-from gateway.svg import Curve, Mark, det_plot, overlay
+from gateway.svg import Mark, overlay
 from matcher.finger import synthetic
 
 SVG = "{http://www.w3.org/2000/svg}"

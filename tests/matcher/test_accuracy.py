@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gateway.exercises.evaluation import model_fitting
+from gateway.exercises.evaluation.error_rates import verification
 from matcher import calibration
-from matcher.error_rates import verification
-from matcher.finger import model_fitting, record_fmr
+from matcher.finger import record_fmr
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
 from matcher.finger.template import Minutiae

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.finger import record_ansi_nist, synthetic
-from matcher.finger.record_ansi_nist import DescriptiveText, Header
+from matcher.finger.record_ansi_nist import DescriptiveText
 from matcher.finger.record_fmr import Frame, View
 from matcher.finger.template import MalformedRecord, Minutiae
+from tests import ansi_nist_writer
+from tests.ansi_nist_writer import Header
 
 HEADER = Header("SRE", "20260301", "CAN", "AUS", "T-17")
 FS, GS, RS, US = "\x1c", "\x1d", "\x1e", "\x1f"
@@ -100,7 +102,7 @@ def views(draw: st.DrawFn) -> View:
 
 @given(st.lists(views(), min_size=1, max_size=3))
 def test_what_is_written_is_read_again(given_views: list[View]) -> None:
-    data = record_ansi_nist.write(given_views, HEADER)
+    data = ansi_nist_writer.write(given_views, HEADER)
     again = record_ansi_nist.read(data)
 
     for one, other in zip(again, given_views, strict=True):
@@ -228,6 +230,6 @@ def test_a_writer_refuses_what_the_format_cannot_hold() -> None:
 
     for bad in ((), (view,) * 11, (View(11, 0, 0, view.minutiae),)):
         with pytest.raises(ValueError):
-            record_ansi_nist.write(bad, HEADER)
+            ansi_nist_writer.write(bad, HEADER)
     with pytest.raises(ValueError, match="ASCII"):
-        record_ansi_nist.write([view], Header("SRE", "2026", "C\x1dN", "AUS", "T"))
+        ansi_nist_writer.write([view], Header("SRE", "2026", "C\x1dN", "AUS", "T"))

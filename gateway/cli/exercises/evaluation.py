@@ -180,13 +180,13 @@ def _first_reason(side: Side) -> str:
 
 
 def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) -> None:
+    from gateway.exercises.evaluation.det_plot import det_plot
     from gateway.exercises.evaluation.scores import curve
-    from gateway.svg import det_plot
 
     whole = [each for each in sets if each.comparisons.complete]
     if not whole:
         raise UserError("nothing to draw: no set has mated and non-mated pairs")
-    from matcher.error_rates import pooled
+    from gateway.exercises.evaluation.error_rates import pooled
 
     curves = [curve(name, pooled([each.comparisons for each in whole]))]
     if others:

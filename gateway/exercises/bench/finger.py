@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gateway.exercises.evaluation import error_rates
 from gateway.exercises.evaluation.evaluate import load
-from matcher import error_rates
 from matcher.calibration import threshold
 from matcher.finger import synthetic
 from matcher.finger.gallery import Candidates, Gallery

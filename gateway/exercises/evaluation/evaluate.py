@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from gateway import user_files
+from gateway.exercises.evaluation import error_rates
+from gateway.exercises.evaluation.error_rates import Comparisons, Errors
 from gateway.exercises.evaluation.files import Read, Specimen, find, numbered, read
-from matcher import error_rates
-from matcher.error_rates import Comparisons, Errors
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
 from matcher.finger.template import Floats

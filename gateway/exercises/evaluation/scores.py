@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from gateway.errors import UserError
+from gateway.exercises.evaluation import error_rates
+from gateway.exercises.evaluation.det_plot import Curve
+from gateway.exercises.evaluation.error_rates import Comparisons
 from gateway.exercises.evaluation.evaluate import specimens_of
 from gateway.exercises.evaluation.files import numbered
-from gateway.svg import Curve
-from matcher import error_rates
-from matcher.error_rates import Comparisons
 
 
 def load_run(stated: str) -> tuple[str, Comparisons]:

@@ -18,7 +18,7 @@ from gateway.cli import admin_session
 from gateway.exercises.demo.parties import free_port
 from gateway.trust.bundle import PartyBundle
 from matcher.finger import record_fmr, synthetic
-from matcher.finger.record_fmr import View, write_iso2005
+from matcher.finger.record_fmr import Format, View, at_197, write
 from matcher.finger.template import Minutiae
 from tests.patience import PATIENCE
 
@@ -199,7 +199,7 @@ def test_poor_fingers_are_named_and_are_no_answer(
 ) -> None:
     """Unsearched is never NO_MATCH: the officer learns which finger to capture again."""
     view = View(0, 0, 0, Minutiae([], [], [], [], 360, 400))
-    (tmp_path / "empty.fmr").write_bytes(write_iso2005([view]))
+    (tmp_path / "empty.fmr").write_bytes(write(at_197(Format.ISO_19794_2_2005, [view])))
 
     said = ask(run, two, passphrase, "--finger", f"2={tmp_path / 'empty.fmr'}")
 

@@ -11,14 +11,15 @@ from gateway.errors import UserError
 from gateway.exercises.evaluation import evaluate
 from gateway.exercises.evaluation.files import find, numbered, read
 from gateway.exercises.evaluation.scores import curve, load_run
-from matcher.finger import record_ansi_nist, record_fmr, synthetic
+from matcher.finger import record_fmr, synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
 from matcher.finger.record_fmr import Format, View
+from tests import ansi_nist_writer
 
 FINGERS, IMPRESSIONS = 4, 3
 ARRAY = b"\x93NUMPY\1\0\x36\0" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (0,)}"
-HEADER = record_ansi_nist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
+HEADER = ansi_nist_writer.Header("SRE", "20260301", "CAN", "AUS", "T-17")
 
 
 def write(folder: Path, fingers: range, formats: tuple[str, ...]) -> None:
@@ -28,7 +29,7 @@ def write(folder: Path, fingers: range, formats: tuple[str, ...]) -> None:
             view = View(0, 0, 0, synthetic.impression(synthetic.person(number), 1, turn))
             form = formats[(number + turn) % len(formats)]
             if form == "ist":
-                data = record_ansi_nist.write([view], HEADER)
+                data = ansi_nist_writer.write([view], HEADER)
             else:
                 data = record_fmr.write(record_fmr.at_197(Format[form], [view]))
             (folder / f"{number + 101}_{turn + 1}.{form[:5].lower()}").write_bytes(data)
@@ -186,8 +187,19 @@ def test_impressions_are_numbered_as_people_count() -> None:
 
 def test_several_views_and_poor_records_are_failures(tmp_path: Path) -> None:
     view = View(0, 0, 0, synthetic.impression(synthetic.person(1), 1, 1))
-    few = View(0, 0, 0, record_fmr.read(record_fmr.write_iso2005([view])).views[0].minutiae)
-    (tmp_path / "1_1.iso").write_bytes(record_fmr.write_iso2005([view, few]))
+    few = View(
+        0,
+        0,
+        0,
+        record_fmr.read(
+            record_fmr.write(record_fmr.at_197(record_fmr.Format.ISO_19794_2_2005, [view]))
+        )
+        .views[0]
+        .minutiae,
+    )
+    (tmp_path / "1_1.iso").write_bytes(
+        record_fmr.write(record_fmr.at_197(record_fmr.Format.ISO_19794_2_2005, [view, few]))
+    )
     (tmp_path / "1_2.iso").write_bytes(bytes((1 << 20) + 1))
 
     reasons = [read(each).reason for each in find(tmp_path).specimens]

@@ -14,7 +14,8 @@ from gateway.matching import finger
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.finger import FingerCodec, FingerEngine, read_declared
 from gateway.wire import query_payload
-from matcher.finger import record_ansi_nist, record_fmr, synthetic
+from matcher.finger import record_fmr, synthetic
+from tests import ansi_nist_writer
 
 FINGER = synthetic.impression(synthetic.person(3), 2, 1)
 stated = FingerCodec().sample
@@ -51,8 +52,8 @@ def test_a_format_is_never_guessed(form: RecordFormat, other: RecordFormat) -> N
 
 def test_a_transaction_file_is_no_record_of_a_query() -> None:
     view = record_fmr.View(2, 0, 80, FINGER)
-    file = record_ansi_nist.write(
-        [view], record_ansi_nist.Header("SRE", "20260301", "CAN", "AUS", "T")
+    file = ansi_nist_writer.write(
+        [view], ansi_nist_writer.Header("SRE", "20260301", "CAN", "AUS", "T")
     )
 
     with pytest.raises(RecordUnparseable):

@@ -180,4 +180,9 @@ def _poor(sample: Sample) -> Sample:
     left = replace(
         full, xy=full.xy[:3], angle=full.angle[:3], kind=full.kind[:3], quality=full.quality[:3]
     )
-    return replace(sample, data=record_fmr.write_iso2005([replace(view, minutiae=left)]))
+    return replace(
+        sample,
+        data=record_fmr.write(
+            record_fmr.at_197(record_fmr.Format.ISO_19794_2_2005, [replace(view, minutiae=left)])
+        ),
+    )

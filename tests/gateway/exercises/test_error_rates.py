@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.error_rates import (
+from gateway.exercises.evaluation.error_rates import (
     ERRORS,
     Comparisons,
     bootstrap,
