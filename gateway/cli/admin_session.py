@@ -148,16 +148,15 @@ def open_session(
     if shown is None:
         raise UserError("the gateway is open, and its listener asks who you are: give --as FOLDER")
     place, authority = address
-    roots = shown.authority + (authority or _own_authorities(home))
-    with _asking(place, roots, shown.chain, shown.key_pem) as do:
+    with _asking(place, shown.authority + authority, shown.chain, shown.key_pem) as do:
         yield do
 
 
 def credential_of(officer: Path | None) -> Credential | None:
     """Return the credential of the officer who acts, opened with the officer's own passphrase; None for None."""
-    from gateway.client import officer_credential
+    from gateway.client.officer_credential import read
 
-    return None if officer is None else officer_credential.read(officer, secret_of(officer))
+    return None if officer is None else read(officer, secret_of(officer))
 
 
 def secret_of(folder: Path, *, new: bool = False) -> Callable[[], bytes]:
@@ -232,17 +231,10 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
     return refused
 
 
-def _own_authorities(home: Path) -> bytes:
-    """Return the authorities of a home folder's own gateway: its leaf may be issued by another than the officer's."""
-    from gateway.trust.partners import own_bundle
-
-    return own_bundle(home).tls_ca_pem
-
-
 def _address(home: Path) -> tuple[str, bytes] | None:
     """Return where the gateway's listener is, if anybody answers there; a crash leaves the file behind.
 
-    With it the authority that a gateway under maintenance has made for itself, PEM; b"" for one that serves.
+    With it the authorities of its certificate, PEM: it may be issued by another than the officer's.
     """
     try:
         written = json.loads((home / DOOR).read_text(encoding="utf-8"))

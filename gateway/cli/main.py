@@ -273,10 +273,8 @@ def _outbound(app: typer.Typer) -> None:
 
 @listed("keys", "See how our keys stand, and rotate them.")
 def _keys(app: typer.Typer) -> None:
-    from gateway.cli.keys import compromised, custody, lifecycle
+    from gateway.cli.keys import compromised, custody, lifecycle  # noqa: F401 - each adds its commands
 
-    compromised.register(lifecycle.app)
-    custody.register(lifecycle.app)
     app.add_typer(lifecycle.app, name="keys")
 
 

@@ -111,6 +111,7 @@ class Serving:
         Jobs(self._due_at_start(), self._alarms, gateway.leases).run()
         timing = self._load_gallery()
         self._identity.begin(gateway.keyset)
+        gateway.keys.active.follow(self._admin.follow)
         gateway.keys.active.follow(self._identity.follow)
         share = file_descriptors.shares(settings, file_descriptors.limit())
         ports = {"exchange": self._bind_exchange(timing, share["exchange"])}

@@ -87,7 +87,7 @@ class Maintenance:
         settings = self._gateway.settings
         connections = file_descriptors.shares(settings, file_descriptors.limit())["admin"]
         self._takes_calls.open()
-        beside = None if self._private else {"authority": self.authority.decode("ascii")}
+        beside: dict[str, str] | None = None if self._private else {}
         port = self._admin.start(lambda: self._identity, connections, beside)
         limits = connection_limits.limits_of("admin", connections, settings.limits)
         self._guard.protect("admin", port, limits)

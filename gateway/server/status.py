@@ -39,7 +39,9 @@ T = TypeVar("T")
 
 ANSWERS: Final = 3.0  # seconds for the process to answer on loopback
 MOST: Final = 1 << 20  # bytes of its metrics; a busy gateway has some 100,000
-MOST_DOOR: Final = 4_096  # bytes of the file that says where it listens
+MOST_DOOR: Final = (
+    1 << 16
+)  # bytes of the file that says where it listens; each of a few authorities has about 800
 _SERVING: Final = re.compile(
     r'^passerelle_serving\{gateway="([A-Z0-9-]{2,32})",reason="([A-Z0-9_]{0,64})"\} [01](?:\.0)?$',
     re.MULTILINE,
@@ -204,7 +206,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
     """Return why it does not serve, "" where it does, and since when."""
     served = is_served(settings.store.path)
     written = _written(home)
-    if served and "authority" in written:
+    if served and "admin" in written and "metrics" not in written:
         return "MAINTENANCE", None
     said = _said(written)
     if said is not None:

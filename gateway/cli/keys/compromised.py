@@ -14,6 +14,7 @@ import typer
 
 from gateway import calendar_bounds
 from gateway.cli import admin_session, output
+from gateway.cli.keys.lifecycle import app
 from gateway.cli.operation_command import Call, Yes, command, demand_meant
 from gateway.cli.output import Code
 from gateway.errors import PasserelleError
@@ -59,6 +60,7 @@ Csv = Annotated[
 ]
 
 
+@command(app, Compromised)
 def compromised(call: Call, *, since: Since, as_csv: Csv = False, yes: Yes = False) -> None:
     """Stop the key, list what it touched, and propose the revocation of one of ours."""
     _demand_one_form(call, as_csv)
@@ -80,6 +82,7 @@ def compromised(call: Call, *, since: Since, as_csv: Csv = False, yes: Yes = Fal
     _emit(call, stopped, lines, found["entries"], code)
 
 
+@command(app, Affected)
 def affected(call: Call, *, since: Since, as_csv: Csv = False) -> None:
     """List what the key touched."""
     _demand_one_form(call, as_csv)
@@ -91,17 +94,11 @@ def affected(call: Call, *, since: Since, as_csv: Csv = False) -> None:
     _emit(call, {"key": values["key"], "partner": "", **values}, [], rows, Code.DONE)
 
 
+@command(app, Believe)
 def unblock(call: Call) -> None:
     """Have the key believed again."""
     done = call.perform()
     call.emit(done, f"key  {done['partner']} {done['key'][:16]}  no longer refused")
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to those of the keys."""
-    command(app, Compromised)(compromised)
-    command(app, Affected)(affected)
-    command(app, Believe)(unblock)
 
 
 def _proposed(call: Call, stopped: Mapping[str, Any]) -> dict[str, object]:

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from gateway.cli import output
+from gateway.cli.keys.lifecycle import app
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 from gateway.operations.custody import Rewrap, Show
 
 
+@command(app, Show)
 def custody(call: Call) -> None:
     """Show the key above our keys."""
     found = call.perform()
@@ -27,6 +29,7 @@ def custody(call: Call) -> None:
     )
 
 
+@command(app, Rewrap)
 def rewrap(
     call: Call,
     *,
@@ -43,6 +46,7 @@ def rewrap(
     call.emit(found, f"custody  {found['custody']}")
 
 
+@app.command(epilog=example("passerelle keys recover can   # what a damaged keyset names"))
 def recover(
     context: typer.Context,
     *,
@@ -73,13 +77,4 @@ def recover(
         {"ok": True, "keyset": str(settings.keys.keyset), "newest_change": when},
         f"keyset  {settings.keys.keyset.name}.last of {when} is in force again; the ledger agrees",
         f"next    passerelle check {home}; then find out what damaged the file",
-    )
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to those of the keys."""
-    command(app, Show)(custody)
-    command(app, Rewrap)(rewrap)
-    app.command(epilog=example("passerelle keys recover can   # what a damaged keyset names"))(
-        recover
     )

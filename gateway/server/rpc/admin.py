@@ -4,7 +4,8 @@
     act, arguments -> answer  through `Administration.attend`
 
 A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
-and is no officer certificate. While the listener is open its address is in a file of the folder, mode 0600.
+and is no officer certificate. While the listener is open, a file of the folder, mode 0600, says where it is and by which
+authorities a command knows it.
 """
 
 from __future__ import annotations
@@ -42,13 +43,11 @@ from gateway.wire import json_values
 from gateway.wire.decoding import refuse_unknown
 from keys import atomic_file
 from keys.certificates import pin
-from keys.keyset import KeysetInForce
+from keys.keyset import Keyset, KeysetInForce
 
 _log = telemetry.logger("admin")
 
-FILE: Final = (
-    "door.json"  # in the party's folder while the gateway serves: {"admin": "host:port", …}
-)
+FILE: Final = "door.json"  # in the party's folder while the gateway serves: {"admin": "host:port", "authority": PEM, …}
 THREADS = (
     2  # that receive calls; acts are done in threads of their own, as many as officers have places
 )
@@ -144,6 +143,7 @@ class AdminListener:
         self._authority = b"" if holder is None else holder.authority
         self._silent = holder is not None and holder.silent
         self._access = AdminAccess(administration.staff, readiness, guard, holder)
+        self._where: dict[str, str] = {}
 
     def start(
         self, identity: listeners.Shown, connections: int, beside: Mapping[str, str] | None
@@ -172,8 +172,27 @@ class AdminListener:
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         if beside is not None:
             where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
-            atomic_file.replace(self._home / FILE, json.dumps(where).encode())
+            self._where = where | {"authority": self._authorities(self._keyset.current)}
+            self._say_where()
         return port
+
+    def follow(self, keyset: Keyset) -> None:
+        """Name the authorities of a new keyset before a leaf of theirs is shown; never raises."""
+        authority = self._authorities(keyset)
+        if authority == self._where.get("authority", authority):
+            return
+        self._where["authority"] = authority
+        try:
+            self._say_where()
+        except OSError as fault:
+            _log.error("authorities_unsaid", reason=fault.strerror)
+
+    def _authorities(self, keyset: Keyset) -> str:
+        """Return what issues the certificates that the listener shows."""
+        return (self._authority or keyset.tls_ca_pem).decode("ascii")
+
+    def _say_where(self) -> None:
+        atomic_file.replace(self._home / FILE, json.dumps(self._where).encode())
 
     def stop(self, grace: float) -> None:
         """Take the address away, finish the acts under way, refuse new ones."""
@@ -196,6 +215,7 @@ class AdminListener:
 
     def withdraw(self) -> None:
         """Take the address away: of this process, or of one that was killed."""
+        self._where = {}
         with suppress(FileNotFoundError):
             (self._home / FILE).unlink()
 

@@ -199,6 +199,7 @@ def test_the_address_is_for_our_user_alone(door: Any) -> None:
     assert json.loads(file.read_text()) == {
         "admin": f"127.0.0.1:{door.addresses.admin}",
         "metrics": f"127.0.0.1:{door.addresses.metrics}",
+        "authority": own_bundle(door.home).tls_ca_pem.decode("ascii"),
     }
 
 
