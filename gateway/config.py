@@ -29,10 +29,9 @@ from pydantic_settings import (
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
-from gateway.settings_names import PREFIX, OldName, refuse_old_variables, with_new_names
+from gateway.settings_names import FILE, PREFIX, OldName, refuse_old_variables, with_new_names
 from keys import atomic_file, custody_rewrap, strict_json
 
-FILE = "passerelle.toml"
 MAX_FILE = 65_536  # bytes; a settings file is a page
 
 Address = Annotated[

@@ -1,4 +1,4 @@
-"""Names of settings in the environment, and those that changed: a file with an old one is read as if it had the new one.
+"""Names of settings: of their file, in the environment, and of the past; a file with an old one is read as if it had the new.
 
 A file is part of a home directory and may be years old; a variable of the environment is set by somebody who can be told.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+FILE: Final = "passerelle.toml"  # in a party's folder
 PREFIX: Final = "PASSERELLE_"  # of every variable of the environment that is ours
 OFFICERS_PASSPHRASE: Final = (
     f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts

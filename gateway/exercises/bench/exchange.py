@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import user_files
-from gateway.config import FILE
 from gateway.exercises import server_metrics, subprocess_cli
 from gateway.exercises.bench import machine_speed
 from gateway.exercises.bench.machine_speed import MachineSpeed
@@ -35,6 +34,7 @@ from gateway.exercises.load_process import Askers
 from gateway.exercises.subprocess_cli import Server
 from gateway.law.agreement_library import packaged
 from gateway.law.toml_reader import MOST
+from gateway.settings_names import FILE
 
 GALLERY = 50  # people, two fingers each
 SECONDS = 10.0  # that count, under load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from copy import copy
 from typing import Any
@@ -59,6 +60,18 @@ def test_a_command_imports_none_of_the_others(loaded: Any) -> None:
     groups = {name.partition(".")[0] for name in commands(modules)}
     assert not groups & {"admin", "audit", "casework", "exercises", "home", "ledger", "subjects"}
     assert not modules & {*HEAVY, *HEAVIER} - {"rich"}
+
+
+def test_what_carries_an_officers_command_to_a_gateway_imports_no_ledger_and_no_partners() -> None:
+    code = (
+        "import sys, gateway.client.admin, gateway.client.officer_credential; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+
+    assert "gateway.wire.json_values" in modules
+    assert not {name for name in modules if name.startswith(("gateway.ledger", "gateway.domain"))}
+    assert not modules & {"gateway.trust.bundle", "gateway.trust.partners", "keys.keyset"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
