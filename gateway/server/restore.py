@@ -32,6 +32,8 @@ from keys import atomic_file, recovery
 from keys.envelope import OpeningKey
 from keys.errors import OpenRefused
 
+FOLDERS = ("parties", "agreements", "store", "witness")  # of a home; an empty one is in no backup
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -129,7 +131,7 @@ def _keyed(file: Path, key: OpeningKey, manifest: Manifest, draft: Path, *, with
 
 
 def _verified(draft: Path, *, keys: bool) -> int:
-    for folder in ("parties", "agreements", "store", "witness"):  # an empty one is in no backup
+    for folder in FOLDERS:
         with suppress(FileExistsError):
             os.mkdir(draft / folder, mode=0o700)  # noqa: PTH102 - without parents, and exactly this mode
     report = self_check.verify_ledger(draft, keys=keys, files=False)

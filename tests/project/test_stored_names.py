@@ -11,13 +11,19 @@ import importlib
 import json
 import pkgutil
 import re
+from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
 import gateway
 import keys
 from gateway.errors import Refusal
+from gateway.ledger import archive
 from gateway.ledger.entry import FACTS
+from gateway.server import restore
 from gateway.store import schema
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +33,18 @@ _begins = re.compile(r"passerelle (?:[a-z]+ )+[0-9]+")
 _file = re.compile(
     r"\.?[A-Za-z0-9_-]*\.(?:json|toml|db|key|pem|pass|pen|lock|part|next|damaged|sqlite)"
 )
+_path = re.compile(rf"(?:[a-z_:]+/)*{_file.pattern}")
+_prefix = re.compile(r"(?:[a-z-]+/)+")
+_writers = {
+    *("json.dumps", "atomic_file.encode", "atomic_file.canonical"),
+    *("archive.canonical", "canonical", "_spell", "_text"),
+}
+_Node = TypeVar("_Node", bound=ast.AST)
 _operation = re.compile(
     r"(?:agreements|asked|audit|backup|corrections|custody|decision|directory|hold|keys|ledger|proposals|registry"
     r"|retention|review|staff|use|witness)\.[a-z_]+"
 )
-_elsewhere = ("gateway.cli", "gateway.exercises", "gateway.v1", "gateway.store.migrations.")
+_elsewhere = ("gateway.cli.", "gateway.exercises.", "gateway.v1.", "gateway.store.migrations.")
 
 
 def _modules() -> list[str]:
@@ -43,6 +56,7 @@ def _modules() -> list[str]:
     return [name for name in names if not name.startswith(_elsewhere)]
 
 
+@cache
 def _sources() -> list[ast.Module]:
     files = sorted((*(ROOT / "gateway").rglob("*.py"), *(ROOT / "keys").rglob("*.py")))
     kept = [file for file in files if not {"v1", "cli", "exercises"} & set(file.parts)]
@@ -66,16 +80,75 @@ def _labels() -> list[str]:
 def _files() -> list[str]:
     """Return the names that are joined to a folder: of files and folders in a home, a backup, an archive."""
     joined = {
-        node.right.value
-        for tree in _sources()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Div)
-        and isinstance(node.right, ast.Constant)
-        and isinstance(node.right.value, str)
+        value
+        for node, names in _nodes(ast.BinOp)
+        if isinstance(node.op, ast.Div)
+        and isinstance(node.right, ast.Constant | ast.Name | ast.Attribute)
+        and isinstance(value := _value(node.right, names), str)
     }
-    named = {text for tree in _sources() for text in _texts(tree) if _file.fullmatch(text)}
-    return sorted(joined | named)
+    named = {text for tree in _sources() for text in _texts(tree) if _path.fullmatch(text)}
+    return sorted(joined | named | set(restore.FOLDERS))
+
+
+def _keys_of_values() -> list[str]:
+    """Return the keys of the table of single values, and what those with a name of their own begin with."""
+    found: set[str] = set()
+    for module, tree in _parsed():
+        if vars(module).get("values") is schema.values:
+            found |= {text for text in _texts(tree) if _prefix.fullmatch(text)}
+            found |= {text for name, text in vars(module).items() if name == "_KEY"}
+    return sorted(found)
+
+
+def _documents() -> list[list[str]]:
+    """Return the members of each JSON object that is stored, sealed, signed or exchanged, as its writer or reader has them."""
+    found = {tuple(archive.FACTS)}
+    for module, _ in _parsed():
+        sets = (one for one in vars(module).values() if isinstance(one, frozenset))
+        found |= {tuple(one) for one in sets if "format" in one}
+    for node, names in _nodes(ast.Call):
+        called = ast.unparse(node.func)
+        if called in {"atomic_file.Fields", "_Object"} and len(node.args) == 3:
+            members: Any = _value(node.args[2], names)
+            found.add(tuple(members.split() if isinstance(members, str) else members))
+    for node, _ in _nodes(ast.FunctionDef):
+        called = {ast.unparse(one.func) for one in ast.walk(node) if isinstance(one, ast.Call)}
+        if called & _writers:
+            found.add(tuple(_keys(node)))
+    return [list(one) for one in sorted({tuple(sorted(each)) for each in found if each})]
+
+
+def _keys(function: ast.AST) -> set[str]:
+    """Return the names in the dictionaries that a function spells out, and in its calls of `_text`."""
+    keys: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Dict):
+            keys |= {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_text":
+            keys |= {word.arg for word in node.keywords if word.arg}
+    return keys
+
+
+@cache
+def _parsed() -> list[tuple[ModuleType, ast.Module]]:
+    modules = [importlib.import_module(name) for name in _modules()]
+    return [(one, ast.parse(Path(str(one.__file__)).read_text("utf-8"))) for one in modules]
+
+
+def _nodes(kind: type[_Node]) -> Iterator[tuple[_Node, dict[str, Any]]]:
+    """Yield the nodes of a kind, each with the names of its module."""
+    for module, tree in _parsed():
+        for node in ast.walk(tree):
+            if isinstance(node, kind):
+                yield node, vars(module)
+
+
+def _value(node: ast.expr, names: dict[str, Any]) -> object:
+    """Return what an expression of constants is; None where it is a value of the moment."""
+    try:
+        return eval(ast.unparse(node), names)  # noqa: S307 - a line of our own sources
+    except (NameError, AttributeError):
+        return None
 
 
 def _operations() -> list[str]:
@@ -114,6 +187,8 @@ def names() -> dict[str, object]:
     return {
         "labels": _labels(),
         "files": _files(),
+        "documents": _documents(),
+        "values": _keys_of_values(),
         "operations": _operations(),
         "facts": sorted(FACTS),
         "reasons": _reasons(),

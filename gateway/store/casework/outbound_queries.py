@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import (
@@ -200,9 +199,19 @@ def every(
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
-def seal(data_key: DataRing, partner: str, number: str, folder: StoredAnswer) -> bytes:
-    """Return a folder sealed for its row, so that no other row can bear it."""
-    octets = json.dumps(_spelt(asdict(folder)), separators=(",", ":")).encode()
+def seal(data_key: DataRing, partner: str, number: str, stored: StoredAnswer) -> bytes:
+    """Return an answer sealed for its row, so that no other row can bear it."""
+    members = {
+        "letter": _base64(stored.letter),
+        "until": stored.until,
+        "answer": _base64(stored.answer),
+        "receipt": [_base64(each) for each in stored.receipt],
+        "details": [_base64(each) for each in stored.details],
+        "corrected": [_base64(each) for each in stored.corrected],
+        "reason": stored.reason,
+        "element": stored.element,
+    }
+    octets = json.dumps(members, separators=(",", ":")).encode()
     return data_key.seal(octets, aad(partner, number))
 
 
@@ -229,13 +238,8 @@ def folder_of(data_key: DataRing, query: OutboundQuery) -> StoredAnswer:
     )
 
 
-def _spelt(value: Any) -> Any:  # noqa: ANN401 - what json takes
-    """Return a value with bytes in base64."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {key: _spelt(each) for key, each in value.items()}
-    return [_spelt(each) for each in value] if isinstance(value, (list, tuple)) else value
+def _base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()
 
 
 _OUTLINE = select(*(column for column in asked.c if column.name != "sealed"))
