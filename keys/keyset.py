@@ -9,23 +9,32 @@ states with the ledger's key events (keys 2.6).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from keys import certificates, keyset_file, lifecycle
+from keys import (
+    certificates,
+    data_encryption,
+    envelope,
+    keyset_file,
+    lifecycle,
+    signatures,
+    tuf_role_key,
+)
 from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
 from keys.custody import Custody
 from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
-from keys.errors import IllegalTransition, KeyNotUsable, UnknownKey
-from keys.key_factory import Live, draw, revive
+from keys.errors import CustodyFault, DamagedFile, IllegalTransition, KeyNotUsable, UnknownKey
 from keys.key_record import KeyEvent, KeyRecord, newborn, primary, whole
 from keys.keyset_file import KeyFile
 from keys.lifecycle import TRANSITIONS, Authority, KeyKind, KeyState, Owner, step
 from keys.lifecycle_rules import demand, end
+from keys.pae import key_id
 from keys.secret import handle
 from keys.signatures import LogKey, SigningKey
 from keys.tuf_role_key import DirectoryKey
@@ -45,6 +54,21 @@ __all__ = [
 ]
 
 HOSTS = ("127.0.0.1", "localhost")  # what a leaf names when nothing else is said: this machine only
+
+Live: TypeAlias = SigningKey | OpeningKey | LogKey | TlsKey | DataKey | DirectoryKey
+
+_SEEDS: dict[KeyKind, tuple[int, Callable[[bytes], Live]]] = {
+    KeyKind.KEM: (envelope.SEED_BYTES, OpeningKey.from_seed),
+    KeyKind.SIGNING: (signatures.SEED_BYTES, SigningKey.from_seed),
+    KeyKind.LOG: (signatures.SEED_BYTES, LogKey.from_seed),
+    KeyKind.TLS_CA: (certificates.SEED_BYTES, TlsKey.from_seed),
+    KeyKind.TLS_LEAF: (certificates.SEED_BYTES, TlsKey.from_seed),
+    KeyKind.DATA: (data_encryption.SEED_BYTES, DataKey.from_seed),
+    KeyKind.DELEGATION: (tuf_role_key.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.SNAPSHOT: (tuf_role_key.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.TIMESTAMP: (tuf_role_key.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.AUDIT: (envelope.SEED_BYTES, OpeningKey.from_seed),
+}
 
 _K = TypeVar("_K", SigningKey, OpeningKey, LogKey, TlsKey, DataKey, DirectoryKey)
 
@@ -113,7 +137,7 @@ class Keyset:
         CustodyFault when it is absent or readable by others.
         """
         file = keyset_file.read(path, custody)
-        keys = [(record, revive(path, record, custody)) for record in file.records]
+        keys = [(record, _revive(path, record, custody)) for record in file.records]
         return cls(file.owner, file.party, file.hosts, custody, keys)
 
     def save(self, path: Path) -> None:
@@ -353,7 +377,7 @@ class Keyset:
     ) -> tuple[Keyset, KeyRecord]:
         if kind not in _MADE_FOR[self.owner]:
             raise IllegalTransition(f"a {kind.value} key is not made by this owner")
-        seed, live = draw(kind)
+        seed, live = _draw(kind)
         record = newborn(live, kind, state, now, reason)
         if isinstance(live, TlsKey):
             record = replace(record, certificate=self._certificate(kind, live, now))
@@ -422,3 +446,29 @@ class KeysetInForce:
     def audit_public(self) -> SealingKey:
         """Return what details are sealed to. Raises KeyNotUsable where no AUDIT key is ACTIVE."""
         return self.current.audit_public
+
+
+def _draw(kind: KeyKind) -> tuple[bytes, Live]:
+    """Return a fresh seed from the system's randomness, and its key; wrap the seed and forget it."""
+    size, from_seed = _SEEDS[kind]
+    seed = secrets.token_bytes(size)
+    return seed, from_seed(seed)
+
+
+def _revive(path: Path, record: KeyRecord, custody: Custody) -> Live | None:
+    """Return the key of a record, or None where only its public half is held.
+
+    Raises DamagedFile unless the seed unwraps under the record's own kind, state and birth and gives
+    the record's key id again.
+    """
+    if record.kid != key_id(record.public):
+        raise DamagedFile(path, "a key's id is not that of its public half")
+    if not record.wrapped:
+        return None
+    try:
+        live = _SEEDS[record.kind][1](custody.unwrap(record.wrapped, record.seed_aad()))
+    except (CustodyFault, ValueError):
+        raise DamagedFile(path, f"the seed of a {record.kind.value} key does not unwrap") from None
+    if live.key_id != record.kid:
+        raise DamagedFile(path, f"the seed of a {record.kind.value} key gives another key id")
+    return live
