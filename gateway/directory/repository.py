@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from securesystemslib.signer import Key as TufKey
 from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
@@ -33,11 +34,11 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from gateway.directory.metadata import demand_hybrid, demand_pair, parse, read_as, whole_as
 from gateway.errors import InternalError, UserError
-from gateway.trust import directory_roles
+from gateway.trust import directory_signers
 from gateway.trust.directory_files import TIMESTAMP, DirectoryFiles
 from gateway.trust.directory_signers import keeper_signer, pair_publics
+from gateway.trust.partners import hybrid
 from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind
@@ -139,12 +140,12 @@ class Repository:
             raise UserError(f"this {kind} file has ended; draft it anew")
         if isinstance(signed, Root):
             delegators = [signed] if newest == 0 else [self.root(), signed]
-            demand_hybrid(signed)
+            _demand_hybrid(signed)
         else:
             delegators = [self.root()]
             if signed.targets or signed.delegations is None:
                 raise UserError("this targets file does not delegate to the party; draft it anew")
-            demand_pair(signed.delegations, self._party)
+            _demand_pair(signed.delegations, self._party)
         for delegator in delegators:
             self._verify(delegator, kind, metadata)
         return signed
@@ -153,7 +154,7 @@ class Repository:
         """Return our pairs that a root or targets file names. Raises UserError where it names others."""
         kinds = ONLINE[1:] if isinstance(signed, Root) else ONLINE[:1]
         return tuple(
-            directory_roles.ours(keyset, kind, self._keyids(signed, kind)) for kind in kinds
+            directory_signers.ours(keyset, kind, self._keyids(signed, kind)) for kind in kinds
         )
 
     # Publishing
@@ -217,7 +218,7 @@ class Repository:
 
     def root(self) -> Root:
         """Return the newest root."""
-        return read_as(Root, self._files.latest(Root.type))
+        return _read_as(Root, self._files.latest(Root.type))
 
     def published(self) -> Mapping[str, bytes]:
         """Return what partners find at this moment: path to SHA-256; nothing where they find no complete state."""
@@ -276,7 +277,7 @@ class Repository:
             found.append((Snapshot.type, self._snapshot().signed, PAIR, PAIR))
             content = self._files.metadata(TIMESTAMP)
             if content is not None:
-                found.append((Timestamp.type, read_as(Timestamp, content), PAIR, PAIR))
+                found.append((Timestamp.type, _read_as(Timestamp, content), PAIR, PAIR))
         return tuple(
             RoleStatus(name, signed.version, _aware(signed.expires), keys, threshold)
             for name, signed, keys, threshold in found
@@ -285,12 +286,12 @@ class Repository:
     def named(self, keyset: Keyset, kind: KeyKind) -> bytes:
         """Return the id of our pair of `kind` that the directory asks for. Raises UserError where we have it not."""
         signed = self._targets_file() if kind is KeyKind.DELEGATION else self.root()
-        return directory_roles.ours(keyset, kind, self._keyids(signed, kind)).kid
+        return directory_signers.ours(keyset, kind, self._keyids(signed, kind)).kid
 
     # Inside
 
     def _targets_file(self) -> Targets:
-        return read_as(Targets, self._files.latest(Targets.type))
+        return _read_as(Targets, self._files.latest(Targets.type))
 
     def _keyids(self, signed: Root | Targets, kind: KeyKind) -> set[str]:
         if isinstance(signed, Root):
@@ -300,19 +301,19 @@ class Repository:
         return set(signed.delegations.roles[self._party].keyids)
 
     def _signers(self, keyset: Keyset, kind: KeyKind) -> tuple[Signer, ...]:
-        return directory_roles.signers(keyset, kind, self.named(keyset, kind))
+        return directory_signers.signers(keyset, kind, self.named(keyset, kind))
 
     def _name_online(self, root: Root, keyset: Keyset) -> None:
         for kind in (KeyKind.SNAPSHOT, KeyKind.TIMESTAMP):
             role = kind.value.lower()
             for keyid in list(root.roles[role].keyids):
                 root.revoke_key(keyid, role)
-            for key in pair_publics(directory_roles.following(keyset, kind).public):
+            for key in pair_publics(directory_signers.following(keyset, kind).public):
                 root.add_key(key, role)
             root.roles[role].threshold = PAIR
 
     def _targets(self, version: int, keyset: Keyset, now: datetime) -> Targets:
-        keys = pair_publics(directory_roles.following(keyset, KeyKind.DELEGATION).public)
+        keys = pair_publics(directory_signers.following(keyset, KeyKind.DELEGATION).public)
         role = DelegatedRole(
             name=self._party,
             keyids=[key.keyid for key in keys],
@@ -330,16 +331,16 @@ class Repository:
         if self._files.metadata(TIMESTAMP) is None:
             return None
         meta = self._snapshot().signed.meta[f"{self._party}.json"]
-        return read_as(Targets, self._there(f"{meta.version}.{self._party}.json"))
+        return _read_as(Targets, self._there(f"{meta.version}.{self._party}.json"))
 
     def _snapshot(self) -> Metadata[Snapshot]:
-        timestamp = read_as(Timestamp, self._there(TIMESTAMP))
+        timestamp = _read_as(Timestamp, self._there(TIMESTAMP))
         content = self._there(f"{timestamp.snapshot_meta.version}.snapshot.json")
-        return whole_as(Snapshot, content)
+        return _whole_as(Snapshot, content)
 
     def _timestamped(self) -> int:
         content = self._files.metadata(TIMESTAMP)
-        return 0 if content is None else read_as(Timestamp, content).version
+        return 0 if content is None else _read_as(Timestamp, content).version
 
     def _there(self, name: str) -> bytes:
         content = self._files.metadata(name)
@@ -358,7 +359,7 @@ class Repository:
         ):
             content = self._files.metadata(f"{version}.{self._party}.json")
             if content is not None:
-                for path, target in read_as(Targets, content).targets.items():
+                for path, target in _read_as(Targets, content).targets.items():
                     targets.add((path, bytes.fromhex(target.hashes["sha256"])))
         self._files.prune(kept, targets)
 
@@ -386,3 +387,49 @@ def _until(now: datetime, life: timedelta) -> datetime:
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse(content: bytes) -> Metadata[Any]:
+    """Return a metadata file as it reads. Raises UserError."""
+    try:
+        return Metadata.from_bytes(content)
+    except (RepositoryError, ValueError, RecursionError):
+        raise UserError("this is no metadata file of a directory; draft it anew") from None
+
+
+def _read_as(kind: type[_T], content: bytes) -> _T:
+    """Return what a file of ours says, of the role that it must have. Raises InternalError."""
+    return _whole_as(kind, content).signed
+
+
+def _whole_as(kind: type[_T], content: bytes) -> Metadata[_T]:
+    """Return a file of ours with its signatures, of the role that it must have. Raises InternalError."""
+    try:
+        metadata: Metadata[_T] = Metadata.from_bytes(content)
+    except (RepositoryError, ValueError, RecursionError):
+        raise InternalError("a metadata file is damaged; restore the folder from backup") from None
+    if not isinstance(metadata.signed, kind):
+        raise InternalError("a metadata file is of another role; restore the folder from backup")
+    return metadata
+
+
+def _demand_hybrid(root: Root) -> None:
+    """Raise UserError where Ed25519 keys alone could sign a role."""
+    for name, role in root.roles.items():
+        kinds = [root.keys[keyid].keytype for keyid in role.keyids]
+        if not hybrid(role.threshold, kinds):
+            raise UserError(f"Ed25519 keys alone could sign {name}; replace one by ML-DSA-65")
+
+
+def _demand_pair(delegations: Delegations, party: str) -> None:
+    """Raise UserError unless `delegations` are to the party alone, and ask for more than Ed25519."""
+    role = (delegations.roles or {}).get(party)
+    if role is None or len(delegations.roles or {}) != 1:
+        raise UserError("this targets file does not delegate to the party alone; draft it anew")
+    kinds = [_keytype(delegations.keys[keyid]) for keyid in role.keyids]
+    if not hybrid(role.threshold, kinds):
+        raise UserError(f"Ed25519 keys alone could sign for {party}; draft it anew")
+
+
+def _keytype(key: TufKey) -> str:
+    return str(key.keytype)

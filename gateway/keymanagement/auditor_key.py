@@ -13,7 +13,7 @@ from typing import Any
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.errors import UserError
 from gateway.keymanagement.rotation import KeyRotation
-from gateway.keymanagement.views import entry, standing
+from gateway.keymanagement.views import standing
 from gateway.operations.keys import SEALING_KEY_BYTES, Adopt
 from gateway.trust.key_names import handed_in
 from keys import strict_json
@@ -99,7 +99,7 @@ class AuditorKeyOperations:
             }
             for event in (made, *left)
         ]
-        return {"key": made.kid.hex(), "moves": moves, **entry(self._rotation)}
+        return {"key": made.kid.hex(), "moves": moves, **self._rotation.entry()}
 
     def _plan(self, request: Adopt) -> tuple[str, ...]:
         _demand_new(self._rotation.keyset, request.public)

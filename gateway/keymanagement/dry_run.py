@@ -12,7 +12,7 @@ from gateway.errors import UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.operations import keys
-from gateway.trust.directory_roles import WAYS
+from gateway.trust.directory_signers import WAYS
 from keys.key_record import KeyRecord
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
 from keys.rotation_schedule import ANNOUNCED, CryptoPeriod, ends, needs_evidence, short

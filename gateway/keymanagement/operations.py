@@ -237,7 +237,7 @@ class KeyOperations:
             }
             for event in events
         ]
-        return {"moves": moves, **views.entry(self._rotation)}
+        return {"moves": moves, **self._rotation.entry()}
 
     def _named(self, key: str) -> KeyRecord:
         return transitions.named(self._rotation.keyset, key)

@@ -26,8 +26,8 @@ from gateway.store.exchange.seen_versions import Sighting
 from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
 from gateway.store.ledger.sequencer import Effect, Sequencer
-from gateway.trust.bundle import PartyBundle
-from gateway.trust.directory_roles import WAYS
+from gateway.trust.bundle import PartyBundle, fingerprint
+from gateway.trust.directory_signers import WAYS
 from gateway.trust.partners import Directory, own_bundle
 from keys import rotation_schedule
 from keys.errors import KeysError
@@ -75,6 +75,11 @@ class KeyRotation:
     def own(self) -> PartyBundle:
         """Our own entry, as it is published."""
         return own_bundle(self._active_keyset.home)
+
+    def entry(self) -> dict[str, object]:
+        """Return the version of our own entry, and what people compare of it."""
+        own = self.own
+        return {"version": own.version, "fingerprint": fingerprint(own.to_bytes())}
 
     @property
     def directory(self) -> bool:

@@ -8,7 +8,6 @@ from datetime import datetime
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.keymanagement.transitions import keepers_sign, stopped
 from gateway.monitoring import expiry
-from gateway.trust.bundle import fingerprint
 from gateway.trust.key_names import serial
 from keys.certificates import pin
 from keys.key_record import KeyRecord
@@ -36,7 +35,7 @@ def listing(rotation: KeyRotation) -> dict[str, object]:
         "schedules": [rhythm(kind, rhythms[kind]) for kind in KeyKind if kind in rhythms],
         "next": [{"when": _time(step.when), "what": step.sentence} for step in steps],
         "silent": [_way_back(rotation, kind) for kind in stopped(rotation.keyset)],
-        **entry(rotation),
+        **rotation.entry(),
     }
 
 
@@ -59,12 +58,6 @@ def one(rotation: KeyRotation, record: KeyRecord) -> dict[str, object]:
             for party, seen in sorted(rotation.partners().items())
         ],
     }
-
-
-def entry(rotation: KeyRotation) -> dict[str, object]:
-    """Return the version of our entry, and what people compare of it."""
-    own = rotation.own
-    return {"version": own.version, "fingerprint": fingerprint(own.to_bytes())}
 
 
 def rhythm(kind: KeyKind, how: CryptoPeriod) -> dict[str, object]:

@@ -13,9 +13,9 @@ import pytest
 
 from gateway.client.directory_client import LARGEST, Absent, Trust
 from gateway.client.errors import DirectoryRefused
-from gateway.directory.metadata import add_signature
 from gateway.directory.repository import Repository
 from gateway.directory.root_holders import SEATS
+from gateway.directory.sign_draft import add_signature
 from gateway.errors import InternalError, UserError
 from gateway.keymanagement import bundle_renewal
 from gateway.trust.bundle import PartyBundle
