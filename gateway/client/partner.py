@@ -43,7 +43,7 @@ from gateway.domain.messages import (
 from gateway.domain.person import FieldCode
 from gateway.ledger.signed_note import Checkpoint
 from gateway.trust.bundle import PartyBundle
-from gateway.wire import correction_payload, query_payload, quota_payload, result_payload
+from gateway.wire import correction_payload, query_payload, quota_payload
 from gateway.wire import disclosure_payload as wire_details
 from keys.keyset import Keyset
 
@@ -188,7 +188,7 @@ class Partner:
         """Return where an earlier query of ours stands, with its recorded result once decided."""
         outgoing = self._bare(Operation.GET_QUERY_STATE, number)
         _, told = self._dialogue.ask(outgoing, deadline)
-        return read(result_payload.read_state, told.believed, number)
+        return read(query_payload.read_state, told.believed, number)
 
     def redeliver(self, number: str, *, deadline: float = DEADLINE) -> Answer:
         """Return the stored answer of an earlier query of this process, the bytes first sent.
@@ -243,7 +243,7 @@ class Partner:
         """Return what the peer accepts from us today."""
         outgoing = self._bare(Operation.GET_CAPABILITIES, "")
         _, told = self._dialogue.ask(outgoing, deadline)
-        return read(result_payload.read_capabilities, told.believed, "")
+        return read(query_payload.read_capabilities, told.believed, "")
 
     def quota(self, *, deadline: float = DEADLINE) -> tuple[QuotaState, ...]:
         """Return how much of each quota that binds us with the peer is used, and when it begins again."""
@@ -344,7 +344,7 @@ class Partner:
 
     def _answer(self, outgoing: Outgoing, told: Told, started: float) -> Answer:
         believed, number = told.believed, outgoing.question.number
-        result = read(result_payload.read_result, believed, number)
+        result = read(query_payload.read_result, believed, number)
         return Answer(
             outcome=result.outcome,
             result=result,

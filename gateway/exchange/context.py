@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from gateway.domain.messages import Modality
 from gateway.domain.person import Record
-from gateway.law.query_policy import Decided
 from gateway.matching.engine import Engine
-from gateway.store.casework import withholdings
 from gateway.store.engine import StorageEngine
 from keys.data_encryption import DataRing
 
@@ -43,8 +41,3 @@ class ExchangeContext:
     data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
-
-    def decisions(self, subject: int, partner: str) -> Sequence[Decided]:
-        """Return what officials decided to refuse a partner of a person, and did not lift."""
-        with self.database.reader() as reader:
-            return withholdings.active(reader, subject, partner)

@@ -27,7 +27,7 @@ from gateway.errors import (
     TransactionReused,
 )
 from gateway.exchange.context import ExchangeContext
-from gateway.exchange.match_decision import Decision, look
+from gateway.exchange.match_decision import Decision, decisions, look
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law.disclosure_policy import disclose
 from gateway.law.query_policy import Decided, Plan, may_disclose
@@ -147,7 +147,7 @@ def at_once(
     """Return what an agreement with one step discloses together with the match (315.39-315.41)."""
     if decision.subject is None:
         return NOTHING
-    decided = context.decisions(decision.subject, request.header.sender)
+    decided = decisions(context, decision.subject, request.header.sender)
     plan = _plan(request, work, decision.record.status, decided, now)
     return _disclosed(request.header, work.wanted, (decision.subject, decision.record), plan, now)
 

@@ -15,6 +15,7 @@ from gateway.domain.person import Record, Withholding
 from gateway.exchange.context import ExchangeContext
 from gateway.law.query_policy import Decided, Found, Permit, settle
 from gateway.ledger.exchange_facts import candidate_facts, decision_facts
+from gateway.store.casework import withholdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,13 @@ def look(
     """Return record and officials' decisions of a person, or of somebody drawn by chance in their place."""
     decoy = context.people.somebody()
     whose = decoy if subject is None else subject
-    return context.people.record(whose), context.decisions(whose, partner)
+    return context.people.record(whose), decisions(context, whose, partner)
+
+
+def decisions(context: ExchangeContext, subject: int, partner: str) -> Sequence[Decided]:
+    """Return what officials decided to refuse a partner of a person, and did not lift."""
+    with context.database.reader() as reader:
+        return withholdings.active(reader, subject, partner)
 
 
 def join_facts(facts: Mapping[str, str], more: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,7 +1,8 @@
-"""Each partner's share: tokens that refill with time, and turns at the work that fills a processor.
+"""Each partner's share: tokens that refill with time, allowances, and turns at the work that fills a processor.
 
-Both cores take the time, or nothing, from outside: `Bucket` gets `now` in seconds of any one clock, `Turns`
-only who comes and who goes. `Gate` is `Turns` with threads that wait.
+The cores take the time, or nothing, from outside: `Bucket` gets `now` in seconds of any one clock, `Turns`
+only who comes and who goes. `Gate` is `Turns` with threads that wait. What no legal quota bounds, calls about nobody
+and copies of messages, has an allowance.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
+
+from gateway.errors import RateLimited
 
 RECENT: Final = (
     64  # calls; who began one of the last so many is there still, between two of its questions
 )
 LOOK: Final = 0.25  # seconds between looks at whether a waiting caller is still there
+STANDING = 120  # calls of a partner in a minute to operations that no legal quota bounds
+# And in a day: four follow-ups to each query of the largest agreement (4,384 a day)
+STANDING_DAY = 20_000
+REMEMBERED = 1024  # messages of a partner: more than it can have in doubt at once, 100 KiB
 
 
 @dataclass(slots=True)
@@ -100,6 +108,80 @@ class Buckets:
             if len(self._buckets) < self._most and not bucket.full(now):
                 return
             del self._buckets[name]
+
+
+class Allowance:
+    """So many of something for each partner in each minute and each UTC day; forgets what is past.
+
+    Names are those of identified callers only. A restart begins the day anew: no partner can cause one.
+    """
+
+    def __init__(self, minute: int, day: int, clock: Callable[[], datetime]) -> None:
+        self._most = {"%Y-%m-%dT%H:%M": minute, "%Y-%m-%d": day}
+        self._used: dict[str, tuple[str, Counter[str]]] = {}
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def take(self, partner: str) -> bool:
+        """Use one; False where the minute's or the day's are used up."""
+        now = self._clock().astimezone(UTC)
+        with self._lock:
+            counts = []
+            for period in self._most:
+                name, used = self._used.get(period, ("", Counter()))
+                if name != (current := now.strftime(period)):
+                    name, used = self._used[period] = current, Counter()
+                counts.append((used, self._most[period]))
+            if any(used[partner] >= most for used, most in counts):
+                return False
+            for used, _ in counts:
+                used[partner] += 1
+            return True
+
+
+class RefusalStanding:
+    """The allowance of calls that are about nobody; beyond it they are RATE_LIMITED."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._allowance = Allowance(STANDING, STANDING_DAY, clock)
+
+    def take(self, partner: str) -> None:
+        """Use one; raises RateLimited."""
+        if not self._allowance.take(partner):
+            raise RateLimited
+
+
+class Copies:
+    """The allowance of copies of messages that were seen: each costs a verification and is answered or refused again.
+
+    Each partner's last `REMEMBERED` messages are known from memory, so that a copy beyond the allowance is refused
+    before it is verified, or the store read. Copies of older ones are counted once the store knows them.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], datetime]) -> None:
+        self._buckets = Buckets(rate, burst)
+        self._clock = clock
+        self._known: dict[str, OrderedDict[bytes, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, partner: str) -> None:
+        """Use one; raises RateLimited."""
+        if not self._buckets.take(partner, self._clock().timestamp()):
+            raise RateLimited
+
+    def knows(self, partner: str, message_id: bytes, transcript: bytes) -> bool:
+        """Return whether these very bytes are remembered."""
+        with self._lock:
+            return self._known.get(partner, OrderedDict()).get(message_id) == transcript
+
+    def remember(self, partner: str, message_id: bytes, transcript: bytes) -> None:
+        """Remember an authentic message, whether it is answered or refused."""
+        with self._lock:
+            known = self._known.setdefault(partner, OrderedDict())
+            known[message_id] = transcript
+            known.move_to_end(message_id)
+            if len(known) > REMEMBERED:
+                known.popitem(last=False)
 
 
 class Place:

@@ -18,8 +18,8 @@ from gateway.exchange.hit_details import RequestHitDetails
 from gateway.exchange.pipeline import Pipeline, PipelineServices
 from gateway.exchange.query import SubmitQuery
 from gateway.exchange.query_state import GetQueryState, RedeliverResult
-from gateway.exchange.rate_limits import Gate, heavy_at_once
-from gateway.exchange.refusal_counter import Copies, RefusalCounter
+from gateway.exchange.rate_limits import Copies, Gate, heavy_at_once
+from gateway.exchange.refusal_counter import RefusalCounter
 from gateway.exchange.response_timing import ResponseTiming, floor_of
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops.clock_monitor import ClockMonitor

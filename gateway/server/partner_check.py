@@ -40,7 +40,7 @@ from gateway.ledger.entry import decode
 from gateway.server import expiry_of_folder
 from gateway.server.self_check import Check
 from gateway.trust.bundle import PartyBundle
-from gateway.wire import query_payload, result_payload
+from gateway.wire import query_payload
 from keys import certificates
 
 STEPS: Final = (
@@ -221,7 +221,7 @@ def _asked(home: Path, partner: Partner) -> _Answered:
         )
         believed = partner.carry(outgoing, deadline=PATIENCE)
         after = datetime.now(UTC)
-        capabilities = read(result_payload.read_capabilities, believed, "")
+        capabilities = read(query_payload.read_capabilities, believed, "")
     except Refused as refused:
         other = ("capabilities", (), "they refuse: {refusal}")
         step, passed, text = _REFUSED.get(refused.reason, other)

@@ -1,4 +1,4 @@
-"""What is inside the seal ⇄ nouns. Readers are strict, writers write what readers read.
+"""What is inside the seal of a query and of its answer ⇄ nouns. Readers are strict, writers write what readers read.
 
 A query names its records and their hashes; the records themselves are opaque here and belong to the
 matcher. Absent is `ElementMissing`, wrong is `ElementInvalid`, two that contradict each other
@@ -14,40 +14,34 @@ from collections.abc import Iterator
 from gateway.domain.messages import (
     POSITIONS,
     Biometrics,
+    Capabilities,
     Missing,
     Modality,
     Operation,
+    Outcome,
     Presence,
     PriorTransaction,
+    Problem,
+    ProblemCode,
+    Purpose,
     Query,
+    QueryState,
     RecordFormat,
+    Result,
     Sample,
+    State,
 )
 from gateway.errors import ElementInvalid, ElementsInconsistent
 from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire.decoding import LIST, UNKNOWN_VALUE, Fields, decode, timestamp
-from gateway.wire.result_payload import (
-    capabilities_bytes,
-    read_capabilities,
-    read_result,
-    read_state,
-    result_bytes,
-    state_bytes,
+from gateway.wire.disclosure_payload import (
+    MAX_DETAILS,
+    details_message,
+    details_of,
+    withholding_message,
+    withholding_of,
 )
 from gateway.wire.signed_envelope import TRANSACTION
-
-__all__ = [
-    "capabilities_bytes",
-    "query_bytes",
-    "read_capabilities",
-    "read_query",
-    "read_reply_key",
-    "read_result",
-    "read_state",
-    "reply_key_bytes",
-    "result_bytes",
-    "state_bytes",
-]
 
 MAX_PAYLOAD = 262_140  # bytes; largest size class less its length prefix (protocol 2)
 REPLY_KEY = 1_216  # bytes; X-Wing public key (protocol 2)
@@ -57,6 +51,16 @@ MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
 MAX_EXTENT = 65_535  # pixels, or pixels per inch; records hold them in 16 bits (protocol 11)
+
+# Of answers.
+MAX_ANSWER = 4_092  # bytes; the smallest size class, which every answer without details has
+HIT_REFERENCE = 16  # bytes; random
+MAX_PROBLEMS = 13  # one for each sample that a query can hold
+MAX_LIST = 32  # entries of a list in Capabilities; there are fewer than ten of anything
+MAX_POSITION = 10
+MAX_VERSION = 2**63 - 1
+
+RECEIPT_ID = re.compile(r"[A-Za-z0-9:._-]{1,64}")
 
 PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 EXTRACTOR = re.compile(
@@ -230,4 +234,135 @@ def read_reply_key(octets: bytes, operation: Operation) -> bytes:
 def reply_key_bytes(reply_key: bytes, operation: Operation) -> bytes:
     """Return the payload of a request that carries nothing but its reply key."""
     message = _reply_key_payloads[operation](reply_kem_public_key=reply_key)
+    return message.SerializeToString(deterministic=True)
+
+
+def read_result(octets: bytes) -> Result:
+    """Return the result that `octets` spell."""
+    message = decode(exchange_pb2.QueryResult, octets, limit=MAX_DETAILS, element="payload")
+    return _result(message, "")
+
+
+def _result(message: exchange_pb2.QueryResult, path: str) -> Result:
+    fields = Fields(message, path)
+    outcome = fields.choice("outcome", Outcome)
+    hit = fields.octets("hit_reference", HIT_REFERENCE, required=outcome is Outcome.MATCH)
+    expire = fields.moment("details_expire_time")
+    if outcome is not Outcome.MATCH:
+        if hit:
+            raise fields.wrong("hit_reference")
+        if expire is not None:
+            raise fields.wrong("details_expire_time")
+        if message.HasField("details"):
+            raise fields.wrong("details")
+    if message.HasField("withholding") and outcome is not Outcome.REFUSED:
+        raise fields.wrong("withholding")
+    if len(message.problems) > MAX_PROBLEMS:
+        raise fields.wrong("problems", LIST)
+    problems = tuple(
+        _problem(problem, fields.element(f"problems[{index}]"))
+        for index, problem in enumerate(message.problems)
+    )
+    return Result(
+        outcome=outcome,
+        decide_time=fields.time("decide_time"),
+        request_leaf_hash=fields.octets("request_leaf_hash", HASH),
+        hit_reference=hit,
+        problems=problems,
+        destruction_receipt_id=fields.text("destruction_receipt_id", RECEIPT_ID, required=False),
+        details_expire_time=expire,
+        withholding=(
+            withholding_of(message.withholding, fields.element("withholding"))
+            if message.HasField("withholding")
+            else None
+        ),
+        details=(
+            details_of(message.details, fields.element("details"))
+            if message.HasField("details")
+            else None
+        ),
+    )
+
+
+def _problem(message: exchange_pb2.SampleProblem, path: str) -> Problem:
+    fields = Fields(message, path)
+    position = fields.number("position", 0, MAX_POSITION)
+    return Problem(position, fields.choice("code", ProblemCode), message.recapture)
+
+
+def result_bytes(result: Result) -> bytes:
+    """Return the payload that says `result`."""
+    return _result_message(result).SerializeToString(deterministic=True)
+
+
+def _result_message(result: Result) -> exchange_pb2.QueryResult:
+    return exchange_pb2.QueryResult(
+        outcome=exchange_pb2.Outcome.ValueType(result.outcome),
+        hit_reference=result.hit_reference,
+        problems=[
+            exchange_pb2.SampleProblem(
+                position=problem.position,
+                code=exchange_pb2.ProblemCode.ValueType(problem.code),
+                recapture=problem.recapture,
+            )
+            for problem in result.problems
+        ],
+        destruction_receipt_id=result.destruction_receipt_id,
+        request_leaf_hash=result.request_leaf_hash,
+        decide_time=timestamp(result.decide_time),
+        details_expire_time=(
+            timestamp(result.details_expire_time) if result.details_expire_time else None
+        ),
+        withholding=withholding_message(result.withholding) if result.withholding else None,
+        details=details_message(result.details) if result.details else None,
+    )
+
+
+def read_state(octets: bytes) -> QueryState:
+    """Return the state of a query that `octets` spell; a result is there when it is decided, only then."""
+    message = decode(exchange_pb2.QueryState, octets, limit=MAX_ANSWER, element="payload")
+    fields = Fields(message)
+    state = fields.choice("state", State)
+    if message.HasField("result") != (state is State.DECIDED):
+        raise fields.wrong("result") if message.HasField("result") else fields.absent("result")
+    return QueryState(state, _result(message.result, "result") if state is State.DECIDED else None)
+
+
+def state_bytes(state: QueryState) -> bytes:
+    """Return the payload that says `state`."""
+    message = exchange_pb2.QueryState(
+        state=exchange_pb2.State.ValueType(state.state),
+        result=_result_message(state.result) if state.result is not None else None,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def read_capabilities(octets: bytes) -> Capabilities:
+    """Return the capabilities that `octets` spell."""
+    message = decode(exchange_pb2.Capabilities, octets, limit=MAX_ANSWER, element="payload")
+    fields = Fields(message)
+    return Capabilities(
+        envelope_formats=fields.numbers("envelope_formats", MAX_LIST),
+        suites=fields.numbers("suites", MAX_LIST),
+        size_classes=fields.numbers("size_classes", MAX_LIST),
+        modalities=fields.choices("modalities", Modality, MAX_LIST),
+        record_formats=fields.choices("record_formats", RecordFormat, MAX_LIST),
+        purposes=fields.choices("purposes", Purpose, MAX_LIST),
+        directory_version=fields.number("directory_version", 1, MAX_VERSION),
+    )
+
+
+def capabilities_bytes(capabilities: Capabilities) -> bytes:
+    """Return the payload that says `capabilities`."""
+    message = exchange_pb2.Capabilities(
+        envelope_formats=capabilities.envelope_formats,
+        suites=capabilities.suites,
+        size_classes=capabilities.size_classes,
+        modalities=[types_pb2.Modality.ValueType(each) for each in capabilities.modalities],
+        record_formats=[
+            types_pb2.RecordFormat.ValueType(each) for each in capabilities.record_formats
+        ],
+        purposes=[types_pb2.Purpose.ValueType(each) for each in capabilities.purposes],
+        directory_version=capabilities.directory_version,
+    )
     return message.SerializeToString(deterministic=True)

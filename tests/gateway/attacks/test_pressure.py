@@ -16,7 +16,8 @@ from gateway.client import Refused
 from gateway.client.channel import open_channel
 from gateway.domain.messages import Modality, Outcome, SignedEnvelope
 from gateway.errors import EngineUnavailable
-from gateway.exchange.refusal_counter import RECORDED, STANDING
+from gateway.exchange.rate_limits import STANDING
+from gateway.exchange.refusal_counter import RECORDED
 from gateway.ledger.entry import EntryClass, EntryType, decode
 from gateway.matching.finger import FingerProbe
 from gateway.server import self_check

@@ -39,7 +39,7 @@ from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint
 from gateway.trust.bundle import BundleKey, PartyBundle
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
-from gateway.wire import query_payload, result_payload, signed_envelope
+from gateway.wire import query_payload, signed_envelope
 from keys import envelope, signatures
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import KeyKind, Keyset
@@ -204,7 +204,7 @@ def result_of(outcome: Outcome = Outcome.NO_MATCH) -> Result:
 
 def honest(asked: Header) -> bytes:
     if asked.operation is Operation.GET_CAPABILITIES:
-        return result_payload.capabilities_bytes(
+        return query_payload.capabilities_bytes(
             Capabilities(
                 envelope_formats=(1,),
                 suites=(1,),
@@ -216,8 +216,8 @@ def honest(asked: Header) -> bytes:
             )
         )
     if asked.operation is Operation.GET_QUERY_STATE:
-        return result_payload.state_bytes(QueryState(State.DECIDED, result_of()))
-    return result_payload.result_bytes(result_of())
+        return query_payload.state_bytes(QueryState(State.DECIDED, result_of()))
+    return query_payload.result_bytes(result_of())
 
 
 def bundle_of(keyset: Keyset, endpoint: str = "127.0.0.1:7443") -> PartyBundle:

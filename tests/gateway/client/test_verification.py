@@ -16,7 +16,7 @@ from gateway.client.verification import AnswerVerifier
 from gateway.domain.messages import Direction, MessageType, Operation
 from gateway.ledger.entry import EntryType
 from gateway.v1 import exchange_pb2
-from gateway.wire import result_payload, signed_envelope
+from gateway.wire import query_payload, signed_envelope
 from keys import envelope, signatures
 
 
@@ -48,7 +48,7 @@ def rejected(canada: Any, asked: Any, response: Any = None, **how: Any) -> Answe
 def test_an_honest_answer_is_believed(canada: Any, asked: Any) -> None:
     believed = judge(canada, asked.question, response_of(canada, asked))
 
-    assert result_payload.read_result(believed.payload).outcome.name == "NO_MATCH"
+    assert query_payload.read_result(believed.payload).outcome.name == "NO_MATCH"
     assert believed.index == 5
     assert believed.checkpoint.size == 6
     assert believed.size > envelope.SIZE_CLASSES[0]

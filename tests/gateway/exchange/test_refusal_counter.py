@@ -8,16 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import RateLimited
-from gateway.exchange.refusal_counter import (
-    RECORDED,
-    RECORDED_DAY,
-    REMEMBERED,
-    STANDING,
-    STANDING_DAY,
-    Allowance,
-    Copies,
-    RefusalCounter,
-)
+from gateway.exchange.rate_limits import REMEMBERED, STANDING, STANDING_DAY, Allowance, Copies
+from gateway.exchange.refusal_counter import RECORDED, RECORDED_DAY, RefusalCounter
 from gateway.ledger.entry import EntryType, decode
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger

@@ -32,7 +32,7 @@ from gateway.domain.messages import (
 from gateway.errors import Refusal
 from gateway.ledger import entry, merkle, proof, signed_note
 from gateway.trust.bundle import BundleKey, PartyBundle, fingerprint
-from gateway.wire import query_payload, result_payload, signed_envelope
+from gateway.wire import query_payload, signed_envelope
 from keys import certificates, envelope, signatures
 from keys.pae import pae
 from tests.vectors.wire import second_client
@@ -178,7 +178,7 @@ def exchange(draws: Draws) -> dict[str, Any]:
         in_reply_to=asked["transcript_hash"],
     )
     answered = letter(
-        draws, "answer", result_payload.result_bytes(result), replied, at_least=0, key="reply"
+        draws, "answer", query_payload.result_bytes(result), replied, at_least=0, key="reply"
     )
     return {
         "keys": keys(),
