@@ -146,6 +146,8 @@ def _may(act: Act) -> ColumnElement[bool]:
 # Made once: building a statement takes longer than SQLite takes to execute it.
 _NUMBER_USED = insert(transactions).values(request_index=LEAF)
 _REUSED = says(TransactionReused)
+_NOT_REVIEWED = says(InternalError, "the query of a case is not under review")
+_NOT_DECIDABLE = says(InternalError, "the query is not in a state in which it can be decided")
 _SETTLED = {
     act: update(transactions)
     .where(
@@ -367,9 +369,8 @@ def decide_reviewed(
             decide_ms=milliseconds(now),
         )
     )
-    already = says(InternalError, "the query of a case is not under review")
     hit = [] if settled.hit is None else [_reference(partner, number, settled.hit)]
-    return Effect(decided, rows=1, refusal=already), *hit
+    return Effect(decided, rows=1, refusal=_NOT_REVIEWED), *hit
 
 
 def abandon_reviewed(
@@ -461,8 +462,7 @@ def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
         "subject": settled.finding,
         "decide_ms": milliseconds(now),
     }
-    already = says(InternalError, "the query is not in a state in which it can be decided")
-    effects = [Effect(_SETTLED[act], rows=1, leaf=-1, refusal=already, values=values)]
+    effects = [Effect(_SETTLED[act], rows=1, leaf=-1, refusal=_NOT_DECIDABLE, values=values)]
     if settled.hit is not None:
         effects.append(_reference(header.sender, number, settled.hit))
     if settled.release_most is not None:

@@ -22,6 +22,7 @@ from gateway.store.times import milliseconds, moment
 from keys.keyset import KeyEvent, KeyKind, KeyState
 
 _TEXT = "agreement-text/"  # of the keys under which texts are kept
+_MEANWHILE = says(UserError, "it changed meanwhile; look again, then decide again")
 
 
 class Subject(Enum):
@@ -148,11 +149,10 @@ def _named(connection: Connection, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def _replace(key: str, new: str, before: str | None) -> Effect:
-    meanwhile = says(UserError, "it changed meanwhile; look again, then decide again")
     if before is None:
-        return Effect(insert(values).values(key=key, value=new), rows=1, refusal=meanwhile)
+        return Effect(insert(values).values(key=key, value=new), rows=1, refusal=_MEANWHILE)
     row = update(values).where(values.c.key == key, values.c.value == before).values(value=new)
-    return Effect(row, rows=1, refusal=meanwhile)
+    return Effect(row, rows=1, refusal=_MEANWHILE)
 
 
 def _adopted_text(one: Adopted) -> str:
