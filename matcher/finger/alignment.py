@@ -46,7 +46,6 @@ from matcher.finger.constants import (
 )
 from matcher.finger.descriptors import LEADING, Complexes, Finger, pack, resized, unpack
 from matcher.finger.template import Bools, Floats, Ints
-from matcher.ordering import greatest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -562,3 +561,22 @@ def _turned(sums: Floats) -> Complexes:
 def _folded(sums: Floats) -> Complexes:
     """Return the sum of end · start from such sums."""
     return _complex(sums[..., 0, 0] - sums[..., 1, 1], sums[..., 0, 1] + sums[..., 1, 0])
+
+
+def greatest(values: Floats, number: int) -> Ints:
+    """Return the places of the `number` greatest values of each row, (r, k) → (r, number), in rising order.
+
+    Among equal values the first places are taken, the same ones on every processor: `numpy.argpartition` and the
+    default `numpy.argsort` keep or order equals as its own instructions happen to. So whatever picks a few of many by
+    value picks them here, or sorts with kind="stable". number is 1 to k; no value is nan.
+    """
+    rest = values.shape[1] - number
+    places = np.argpartition(values, rest, axis=1)[:, rest:]
+    least = np.take_along_axis(values, places, axis=1).min(axis=1)
+    many = np.count_nonzero(values >= least[:, None], axis=1) > number
+    for row in np.flatnonzero(many):
+        above = np.flatnonzero(values[row] > least[row])
+        equal = np.flatnonzero(values[row] == least[row])
+        places[row] = np.concatenate([above, equal[: number - len(above)]])
+    places.sort(axis=1)
+    return places

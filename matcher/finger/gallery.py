@@ -72,7 +72,7 @@ def reckoned_by() -> str:
     """Return what scores depend on beside prints and gallery: fitted files, libraries and the processor's kernels.
 
     A sum of products is rounded in the order in which these kernels add, so that the scores of two machines may
-    differ in their last digits; which of equals are kept does not (`matcher.ordering`).
+    differ in their last digits; which of equals are kept does not (`alignment.greatest`).
     """
     built = np.show_config(mode="dicts")
     blas, simd = built["Build Dependencies"]["blas"], built["SIMD Extensions"]

@@ -20,14 +20,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from matcher.finger.alignment import Fingers, compare, support
+from matcher.finger.alignment import Fingers, compare, greatest, support
 from matcher.finger.constants import ABSENT, STRONGEST
 from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
 from matcher.finger.gallery_block import NOWHERE, Rows, fingers_of
 from matcher.finger.probe import Probe
 from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Floats, Ints
-from matcher.ordering import greatest
 
 # --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
 SHORTLIST_FINGERS = 128  # at least, of one search

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from matcher.finger import synthetic
+from matcher.finger.alignment import greatest
 from matcher.finger.gallery import Gallery, reckoned_by
 from matcher.finger.probe import prepare
 from matcher.finger.search_cascade import best_finite
-from matcher.ordering import greatest
 
 EQUALS = 24
 

@@ -76,7 +76,7 @@ TRESPASSES = (
     (LAYERS, "gateway.monitoring.expiry", "import gateway.admin.staff"),
     (EXERCISES, "gateway.cli.home.init", "import gateway.exercises.demo.scenario"),
     (CIRCLES, "gateway.trust.endpoints", "import gateway.trust.bundle"),
-    (CIRCLES, "matcher.ordering", "import matcher.finger.gallery"),
+    (CIRCLES, "matcher.finger.template", "import matcher.finger.gallery"),
     (TUF, "gateway.client.partner", "import tuf.ngclient"),
     (TUF, "keys.keyset", "import securesystemslib"),
     (SQL, "gateway.exchange.query", "import sqlalchemy"),
