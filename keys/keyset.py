@@ -23,7 +23,6 @@ from keys import (
     keyset_file,
     lifecycle,
     signatures,
-    tuf_role_key,
 )
 from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
 from keys.custody import Custody
@@ -36,8 +35,7 @@ from keys.lifecycle import TRANSITIONS, Authority, KeyKind, KeyState, Owner, ste
 from keys.lifecycle_rules import demand, end
 from keys.pae import key_id
 from keys.secret import handle
-from keys.signatures import LogKey, SigningKey
-from keys.tuf_role_key import DirectoryKey
+from keys.signatures import DirectoryKey, LogKey, SigningKey
 
 __all__ = [
     "TRANSITIONS",
@@ -64,9 +62,9 @@ _SEEDS: dict[KeyKind, tuple[int, Callable[[bytes], Live]]] = {
     KeyKind.TLS_CA: (certificates.SEED_BYTES, TlsKey.from_seed),
     KeyKind.TLS_LEAF: (certificates.SEED_BYTES, TlsKey.from_seed),
     KeyKind.DATA: (data_encryption.SEED_BYTES, DataKey.from_seed),
-    KeyKind.DELEGATION: (tuf_role_key.SEED_BYTES, DirectoryKey.from_seed),
-    KeyKind.SNAPSHOT: (tuf_role_key.SEED_BYTES, DirectoryKey.from_seed),
-    KeyKind.TIMESTAMP: (tuf_role_key.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.DELEGATION: (signatures.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.SNAPSHOT: (signatures.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.TIMESTAMP: (signatures.SEED_BYTES, DirectoryKey.from_seed),
     KeyKind.AUDIT: (envelope.SEED_BYTES, OpeningKey.from_seed),
 }
 

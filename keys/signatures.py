@@ -1,9 +1,9 @@
-"""Signatures: the composite that signs messages, the pair that signs checkpoints.
+"""Signatures: the composite that signs messages, the pairs that sign checkpoints and roles of the directory.
 
 Messages carry id-MLDSA65-Ed25519-SHA512 of draft-ietf-lamps-pq-composite-sigs: two signatures over one
 representative, both demanded, so that a break of lattices or of curves alone forges nothing. Neither
 half is ever used alone or elsewhere (lamps-wg issues 208 and 278); checkpoints therefore have a pair of
-their own, whose two lines a verifier of C2SP notes checks separately.
+their own, whose two lines a verifier of C2SP notes checks separately, and so has each role of the directory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ SEED_BYTES = (
 MLDSA_SEED_BYTES = 32  # FIPS 204 algorithm 6
 MLDSA65_PUBLIC_BYTES = 1952  # FIPS 204 table 2
 MLDSA65_SIGNATURE_BYTES = 3309  # FIPS 204 table 2
-PUBLIC_BYTES = MLDSA65_PUBLIC_BYTES + 32
+ED25519_PUBLIC_BYTES = 32  # RFC 8032
+PUBLIC_BYTES = MLDSA65_PUBLIC_BYTES + ED25519_PUBLIC_BYTES
 SIGNATURE_BYTES = MLDSA65_SIGNATURE_BYTES + 64
 
 REQUEST = b"passerelle/1/request"  # context of a request's signature
@@ -199,6 +200,47 @@ class WitnessKey:
 
     def sign(self, message: bytes) -> bytes:
         """Return the 2,420-byte signature of `message`, empty context."""
+        return self._mldsa.sign(message)
+
+
+@handle
+class DirectoryKey:
+    """The pair that signs one role of our directory, side by side: Ed25519 and ML-DSA-65.
+
+    A role asks for both signatures, so that a break of lattices or of curves alone forges nothing. They are not bound
+    to each other as in the composite: TUF counts them one by one. `public` is the Ed25519 key (32 bytes), then the
+    ML-DSA-65 key (1,952).
+    """
+
+    __slots__ = ("_ed25519", "_mldsa", "ed25519_public", "key_id", "mldsa65_public", "public")
+
+    def __init__(self, ed25519: Ed25519PrivateKey, mldsa: MLDSA65PrivateKey) -> None:
+        self._ed25519 = ed25519
+        self._mldsa = mldsa
+        self.ed25519_public: bytes = ed25519.public_key().public_bytes_raw()
+        self.mldsa65_public: bytes = mldsa.public_key().public_bytes_raw()
+        self.public: bytes = self.ed25519_public + self.mldsa65_public
+        self.key_id: bytes = key_id(self.public)
+
+    @classmethod
+    def generate(cls) -> DirectoryKey:
+        """Make a new pair from the system's randomness."""
+        return cls.from_seed(secrets.token_bytes(SEED_BYTES))
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> DirectoryKey:
+        """Make the pair of a 64-byte seed: Ed25519 seed, then ML-DSA. Raises ValueError on length."""
+        ed25519, mldsa = _halves(seed)
+        return cls(
+            Ed25519PrivateKey.from_private_bytes(ed25519), MLDSA65PrivateKey.from_seed_bytes(mldsa)
+        )
+
+    def sign_ed25519(self, message: bytes) -> bytes:
+        """Return the 64-byte Ed25519 signature of `message`."""
+        return self._ed25519.sign(message)
+
+    def sign_mldsa65(self, message: bytes) -> bytes:
+        """Return the 3,309-byte ML-DSA-65 signature of `message`, empty context."""
         return self._mldsa.sign(message)
 
 

@@ -19,7 +19,7 @@ from gateway.errors import InternalError, UserError
 from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.tuf_role_key import ED25519_PUBLIC_BYTES, DirectoryKey
+from keys.signatures import ED25519_PUBLIC_BYTES, DirectoryKey
 from keys.tuf_root_key import Algorithm, RootHolderKey
 
 _MLDSA = b"tuf\x01"  # TAP 21: domain separator and version of the ml-dsa key type

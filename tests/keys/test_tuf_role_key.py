@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 from keys.errors import KeyNotUsable, UnknownKey
 from keys.keyset import KeyKind, Keyset, KeyState
 from keys.keyset_upgrade import completed
-from keys.signatures import SigningKey
-from keys.tuf_role_key import DirectoryKey
+from keys.signatures import DirectoryKey, SigningKey
 
 SEED = bytes(range(64))
 ROLES = (KeyKind.DELEGATION, KeyKind.SNAPSHOT, KeyKind.TIMESTAMP)
