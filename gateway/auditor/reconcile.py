@@ -28,8 +28,7 @@ from typing import Final
 
 from gateway import calendar_bounds
 from gateway.ledger.errors import AuditFault, NoteRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import MAX_NOTE
+from gateway.ledger.signed_note import MAX_NOTE, LogIdentity
 from keys import strict_json
 from keys.strict_json import JsonRefused
 

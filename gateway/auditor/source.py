@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from gateway.ledger.archive import Archive, Held
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.trust.bundle import PartyBundle
 
 

@@ -20,7 +20,8 @@ from gateway.domain.messages import Receipt
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.merkle import leaf_hash, verify_inclusion
-from gateway.ledger.proof import MAX_TEXT, LogIdentity, ProofRefused, parse_proof
+from gateway.ledger.proof import MAX_TEXT, ProofRefused, parse_proof
+from gateway.ledger.signed_note import LogIdentity
 from keys import strict_json
 
 FORMAT: Final = "passerelle/1/statement-receipt"

@@ -29,8 +29,7 @@ from gateway.errors import PasserelleError, UserError
 from gateway.ledger import signed_note
 from gateway.ledger import split_view_evidence as evidence
 from gateway.ledger.errors import NoteRefused, ProofRefused, TileRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import MAX_NOTE, Checkpoint
+from gateway.ledger.signed_note import MAX_NOTE, Checkpoint, LogIdentity
 from gateway.ledger.tiles import CHECKPOINT, Tiles
 from keys import atomic_file
 from keys.signatures import WitnessKey

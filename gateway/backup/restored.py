@@ -21,8 +21,7 @@ from gateway.errors import UserError
 from gateway.ledger import events
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.merkle import root_at
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer

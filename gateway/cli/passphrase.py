@@ -13,7 +13,7 @@ from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.client import Partner
-    from gateway.ledger.proof import LogIdentity
+    from gateway.ledger.signed_note import LogIdentity
 
 DOOR = "door.json"  # gateway.server.rpc.admin writes it while the gateway serves
 

@@ -26,8 +26,7 @@ from gateway.client.errors import DeadlineExceeded, SplitView
 from gateway.errors import UserError
 from gateway.ledger import merkle, split_view_evidence
 from gateway.ledger.errors import NoteRefused, ProofRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity
 from keys import atomic_file
 
 JUDGED = 4096  # trees remembered as consistent; one needs about 100 bytes

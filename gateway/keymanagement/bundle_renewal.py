@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import KeyType, VerifierKey
+from gateway.ledger.signed_note import KeyType, LogIdentity, VerifierKey
 from gateway.trust.bundle import MAX_KEYS, Anchor, BundleKey, PartyBundle, witness_name
 from keys import certificates
 from keys.key_record import KeyRecord

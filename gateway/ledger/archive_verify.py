@@ -18,7 +18,7 @@ from gateway.ledger import signed_note, timestamp, witness_quorum
 from gateway.ledger.archive import SEALED_KEY, Archive, ArchiveRefused, Held
 from gateway.ledger.entry import MalformedEntry
 from gateway.ledger.errors import NoteRefused
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import Finding, Place, Report, Severity, read_leaf, verify_log
 
 Progress = Callable[[int], None]

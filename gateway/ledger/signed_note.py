@@ -13,7 +13,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_SIGNATURES",
     "Checkpoint",
     "KeyType",
+    "LogIdentity",
     "Note",
     "NoteRefused",
     "SignatureLine",
@@ -59,6 +61,7 @@ MOST_SECONDS: Final = 2**63 - 1  # tlog-cosignature: the latest time that a cosi
 COSIGNATURE: Final = (
     "cosignature/v1\n"  # tlog-cosignature: what an Ed25519 cosigner signs begins so
 )
+ED25519_SIZE: Final = 32  # bytes; RFC 8032
 SUBTREE: Final = b"subtree/v1\n\0"  # tlog-cosignature: the label of the structure, 12 bytes
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -177,6 +180,83 @@ class Checkpoint:
         if _SIZE.fullmatch(lines[1]) is None:
             raise NoteRefused("the checkpoint's size is not a decimal number")
         return cls(lines[0], int(lines[1]), _unb64(lines[2]))
+
+
+_PAIR: Final = (KeyType.ED25519, KeyType.MLDSA44)  # of a log's two keys, in this order
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """What must be known of a log to verify it: its name and its two verifier keys, as vkeys.
+
+    past     pairs of the same log that sign beside the current one; one pair verifies a note, both halves of it
+    stopped  pairs that left, or whose secrecy came into doubt, each with the second since 1970 after which
+             nothing that it signs is believed: what it signed before stays the log's own
+
+    Raises `NoteRefused` unless the keys are an Ed25519 and an ML-DSA-44 key that bear the name.
+    """
+
+    origin: str
+    ed25519_vkey: str = field(repr=False)
+    mldsa44_vkey: str = field(repr=False)
+    past: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    stopped: tuple[tuple[str, str, int], ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        for pair in (self.vkeys, *self.past, *(each[:2] for each in self.stopped)):
+            stated = [(key.name, key.type) for key in map(VerifierKey.parse, pair)]
+            if stated != [(self.origin, each) for each in _PAIR]:
+                raise NoteRefused(
+                    "a log has an Ed25519 key and an ML-DSA-44 key that bear its name"
+                )
+
+    @property
+    def vkeys(self) -> tuple[str, str]:
+        """Both keys, in the order that `open_checkpoint` wants them."""
+        return self.ed25519_vkey, self.mldsa44_vkey
+
+    def open(self, signed: bytes) -> Checkpoint:
+        """Return the checkpoint of a note that the current pair or one of the past has signed, or a stopped one in time.
+
+        Raises `NoteRefused` with what the current pair says of it.
+        """
+        return self.read(signed)[0]
+
+    def read(self, signed: bytes) -> tuple[Checkpoint, int]:
+        """Return what `open` does, and the second since 1970 at which that pair says it signed."""
+        try:
+            return _read(signed, self.vkeys)
+        except NoteRefused as refused:
+            for pair in self.past:
+                with suppress(NoteRefused):
+                    return _read(signed, pair)
+            for ed25519, mldsa44, until in self.stopped:
+                with suppress(NoteRefused):
+                    found = _read(signed, (ed25519, mldsa44))
+                    if found[1] <= until:
+                        return found
+            raise refused from None
+
+    @classmethod
+    def from_log_key(cls, origin: str, key: LogKey) -> LogIdentity:
+        """Return the public identity of a log that signs with `key`."""
+        return cls.from_public(origin, key.public)
+
+    @classmethod
+    def from_public(
+        cls,
+        origin: str,
+        public: bytes,
+        past: Iterable[bytes] = (),
+        stopped: Iterable[tuple[bytes, int]] = (),
+    ) -> LogIdentity:
+        """Return the identity of the public halves of pairs, each Ed25519 ‖ ML-DSA-44."""
+        return cls(
+            origin,
+            *_vkeys(origin, public),
+            tuple(_vkeys(origin, each) for each in past),
+            tuple((*_vkeys(origin, each), until) for each, until in stopped),
+        )
 
 
 def parse_note(raw: bytes) -> Note:
@@ -409,3 +489,13 @@ def _unb64(text: str) -> bytes:
     if not raw or _b64(raw) != text:
         raise NoteRefused("not base64 in its one spelling")
     return raw
+
+
+def _vkeys(origin: str, public: bytes) -> tuple[str, str]:
+    halves = public[:ED25519_SIZE], public[ED25519_SIZE:]
+    ed25519, mldsa44 = map(VerifierKey, (origin, origin), _PAIR, halves)
+    return ed25519.format(), mldsa44.format()
+
+
+def _read(signed: bytes, pair: tuple[str, str]) -> tuple[Checkpoint, int]:
+    return open_checkpoint(signed, *pair), signed_at(signed, pair[1])

@@ -19,8 +19,7 @@ from typing import Final
 
 from gateway.ledger import merkle
 from gateway.ledger.errors import AuditFault, ProofRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import MAX_NOTE, Checkpoint
+from gateway.ledger.signed_note import MAX_NOTE, Checkpoint, LogIdentity
 from keys import strict_json
 from keys.strict_json import JsonRefused
 

@@ -18,8 +18,7 @@ from cryptography import x509
 from gateway.ledger import timestamp_response
 from gateway.ledger.entry import EntryType, Frame
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import NoteRefused
+from gateway.ledger.signed_note import LogIdentity, NoteRefused
 from gateway.ledger.verify import Finding, Place, Severity
 
 if TYPE_CHECKING:

@@ -28,9 +28,8 @@ from gateway.ledger.entry import (
     decode,
 )
 from gateway.ledger.merkle import Frontier, leaf_hash
-from gateway.ledger.proof import LogIdentity
 from gateway.ledger.sequence_rules import AdminRules, SequenceRules
-from gateway.ledger.signed_note import Checkpoint, NoteRefused
+from gateway.ledger.signed_note import Checkpoint, LogIdentity, NoteRefused
 
 MAX_FINDINGS: Final = 1000  # findings kept; a ledger of another log has one for every row
 

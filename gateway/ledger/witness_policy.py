@@ -20,8 +20,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.ledger.errors import AuditFault, NoteRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey, line_of, parse_note
+from gateway.ledger.signed_note import (
+    Checkpoint,
+    KeyType,
+    LogIdentity,
+    VerifierKey,
+    line_of,
+    parse_note,
+)
 
 MAX_POLICY: Final = 262_144  # bytes; 32 logs and 32 witnesses of 1.8 KB each, their URLs, and room
 MAX_WITNESSES: Final = (

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, parse_note
+from gateway.ledger.signed_note import Checkpoint, LogIdentity, parse_note
 from gateway.ledger.verify import Finding, Place, Severity
 from gateway.ledger.witness_policy import Policy
 

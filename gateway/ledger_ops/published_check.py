@@ -9,8 +9,7 @@ from typing import Final
 from gateway.errors import InternalError
 from gateway.ledger import merkle, tiles
 from gateway.ledger.errors import AuditFault, TileRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity
 from gateway.ledger.tiles import CHECKPOINT, TilePath
 from gateway.ledger.verify import Finding, Place, Severity
 from gateway.ledger_ops.tile_publisher import LOCK, TEMPORARY, contents

@@ -26,8 +26,7 @@ from gateway import telemetry
 from gateway.errors import InternalError, UserError
 from gateway.ledger import merkle, tiles
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity
 from gateway.ledger.tiles import CHECKPOINT, TilePath, Tiles
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger

@@ -27,10 +27,10 @@ from gateway.config import Settings
 from gateway.errors import ElementInvalid, InternalError, UserError
 from gateway.ledger import events
 from gateway.ledger.errors import NoteRefused
-from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import (
     MAX_SIGNATURES,
     Checkpoint,
+    LogIdentity,
     Note,
     SignatureLine,
     VerifierKey,

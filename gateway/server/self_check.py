@@ -24,7 +24,7 @@ from gateway.keymanagement.transitions import NEEDED, stopped
 from gateway.law.query_policy import in_force
 from gateway.ledger import timestamp
 from gateway.ledger.destruction_receipt import write
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import Finding, Place, Report, Severity
 from gateway.ledger_ops import evidence_deadline, published_check
 from gateway.ledger_ops.witnesses import witnesses_of

@@ -21,8 +21,7 @@ from typing import TypeVar
 from gateway import calendar_bounds
 from gateway.errors import PasserelleError
 from gateway.ledger.errors import NoteRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import KeyType, VerifierKey
+from gateway.ledger.signed_note import KeyType, LogIdentity, VerifierKey
 from gateway.trust import endpoints
 from keys import strict_json
 from keys.certificates import authorities_in, demand_authority

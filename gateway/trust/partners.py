@@ -24,7 +24,7 @@ from typing import Final, Protocol
 
 from gateway import user_files
 from gateway.errors import PasserelleError, UserError
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.trust import endpoints
 from gateway.trust.bundle import (
     MAX_BUNDLE,

@@ -13,7 +13,8 @@ from gateway.ledger.entry import EntryType, encode
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.exchange_history import Told
 from gateway.ledger.merkle import leaf_hash, verify_inclusion
-from gateway.ledger.proof import LogIdentity, parse_proof
+from gateway.ledger.proof import parse_proof
+from gateway.ledger.signed_note import LogIdentity
 
 PAGE = 50  # rows of one page
 

@@ -21,8 +21,8 @@ from gateway.ledger.entry import EntryType, Leaf
 from gateway.ledger.entry_types import OFFICE_DETAIL
 from gateway.ledger.exchange_events import Message
 from gateway.ledger.exchange_facts import operation_facts
-from gateway.ledger.proof import Expected, LogIdentity
-from gateway.ledger.signed_note import KeyType, VerifierKey, cosign
+from gateway.ledger.proof import Expected
+from gateway.ledger.signed_note import KeyType, LogIdentity, VerifierKey, cosign
 from gateway.ledger.verify import Report
 from gateway.store.address import open_store
 from gateway.store.effects import Effect

@@ -37,7 +37,7 @@ from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.exercises.crashtest.vfs import Cut, Disk, Stored
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import verify_log
 from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger

@@ -29,7 +29,8 @@ from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.exercises.crashtest.fixture_ledger import ORIGIN, START, exchange, expected
 from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import Frame, SealedDetail, seal_detail
-from gateway.ledger.proof import Expected, LogIdentity, verify_receipt
+from gateway.ledger.proof import Expected, verify_receipt
+from gateway.ledger.signed_note import LogIdentity
 from gateway.store.ledger import stored_ledger, verification
 from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Observer, Sequencer, peaks_of
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes

@@ -16,7 +16,7 @@ from gateway import config
 from gateway.domain.messages import Outcome
 from gateway.exercises.demo.parties import Party
 from gateway.ledger import entry
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import verify_log
 from gateway.store.address import open_store
 from gateway.store.engine import StorageEngine

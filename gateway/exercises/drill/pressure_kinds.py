@@ -33,7 +33,7 @@ from gateway.exercises.demo.parties import Party
 from gateway.exercises.drill.pressure_client import Pressure
 from gateway.exercises.drill.pressure_target import DAY, LOOK, Stage
 from gateway.law.agreement_library import packaged
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.partners import own_bundle
 from keys import atomic_file

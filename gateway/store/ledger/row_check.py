@@ -18,7 +18,7 @@ from gateway.ledger import merkle, signed_note
 from gateway.ledger.archive import SEALED_KEY
 from gateway.ledger.entry import Frame, open_detail
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import MAX_FINDINGS, Finding, Place, Severity, read_leaf
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.stored_ledger import PAGE

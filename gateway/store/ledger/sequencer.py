@@ -34,7 +34,7 @@ from gateway.domain.messages import Receipt
 from gateway.errors import AuditUnavailable, InternalError, PasserelleError
 from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import Frame, Leaf, SealedDetail, encode, seal_detail
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.store.effects import Effect, EffectRefused
 from gateway.store.engine import Failure, StorageEngine
 from gateway.store.ledger import stored_ledger

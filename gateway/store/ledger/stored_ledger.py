@@ -326,7 +326,7 @@ def keyed(connection: Connection, size: int) -> Callable[[int], bool]:
     return lambda index: bool(bits[index >> 3] >> (index & 7) & 1)
 
 
-def check_tail(connection: Connection, log: proof.LogIdentity, known: int = 0) -> Head:
+def check_tail(connection: Connection, log: note.LogIdentity, known: int = 0) -> Head:
     """Return where the ledger ends, once its end was verified.
 
     known   how many leaves the caller has verified or written; then all that follow are re-hashed, and no other

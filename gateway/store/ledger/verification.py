@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from gateway.errors import InternalError
 from gateway.ledger import signed_note
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import Finding, Place, Report, Severity, verify_log
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger import row_check, stored_ledger

@@ -15,7 +15,7 @@ from gateway.ledger.archive import Held
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.ledger.entry_types import EXCHANGE_DETAIL
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from tests.gateway.auditor.year import Small, keys, query
 
 CANARY = "Canary-Green-7"

@@ -15,8 +15,7 @@ from gateway.ledger import merkle, signed_note, witness_quorum
 from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.archive_writer import Writer
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.signed_note import Checkpoint, KeyType, LogIdentity, VerifierKey
 from gateway.ledger.witness_policy import Policy
 from gateway.trust.bundle import PartyBundle
 from keys.signatures import LogKey, WitnessKey

@@ -18,8 +18,7 @@ from gateway.cli.main import app
 from gateway.errors import UserError
 from gateway.ledger import merkle, signed_note, split_view, tiles
 from gateway.ledger.entry import EntryClass, EntryType, Frame, encode
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.signed_note import Checkpoint, KeyType, LogIdentity, VerifierKey
 from gateway.ledger.split_view import EvidenceRefused, Verdict
 from gateway.trust.bundle import PartyBundle
 from keys.signatures import LogKey, WitnessKey

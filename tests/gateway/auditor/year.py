@@ -12,7 +12,7 @@ from gateway.exercises.bench.synthetic_events import BEGINS
 from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
 from gateway.ledger.archive import Held
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from keys.envelope import OpeningRing
 from keys.keyset import KeyKind, Keyset
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.trust.bundle import PartyBundle, fingerprint
 from keys.certificates import parsed
 from keys.signatures import LogKey, VerifyingKey

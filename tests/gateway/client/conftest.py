@@ -35,8 +35,7 @@ from gateway.domain.messages import (
 )
 from gateway.ledger import merkle, proof, signed_note
 from gateway.ledger.entry import EntryClass, EntryType, Frame, encode
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity
 from gateway.trust.bundle import BundleKey, PartyBundle
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 from gateway.wire import query_payload, signed_envelope

@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc
 
 from gateway.client import Partner, PartnerError, TlsTooOld
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.trust.bundle import BundleKey, PartyBundle
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import Keyset

@@ -11,8 +11,7 @@ from gateway.errors import UserError
 from gateway.keymanagement import bundle_renewal
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.errors import NoteRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity, sign_checkpoint
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger

@@ -12,8 +12,8 @@ import pytest
 from gateway.domain.messages import Direction, Receipt
 from gateway.ledger import merkle
 from gateway.ledger.entry import EntryClass, EntryType, Frame, encode, seal_detail
-from gateway.ledger.proof import LogIdentity, make_proof
-from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
+from gateway.ledger.proof import make_proof
+from gateway.ledger.signed_note import Checkpoint, LogIdentity, sign_checkpoint
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
 

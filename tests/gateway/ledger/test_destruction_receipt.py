@@ -14,7 +14,7 @@ from hypothesis.strategies import binary, text
 from gateway.ledger import destruction_receipt
 from gateway.ledger.entry import EntryClass, EntryType
 from gateway.ledger.errors import ReceiptRefused
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from keys.signatures import LogKey
 
 RECEIPT = "D-" + "5" * 32

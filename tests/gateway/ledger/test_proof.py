@@ -17,7 +17,6 @@ from gateway.ledger.entry import decode
 from gateway.ledger.proof import (
     MAX_TEXT,
     Expected,
-    LogIdentity,
     ProofRefused,
     ReceiptRefused,
     make_proof,
@@ -27,6 +26,7 @@ from gateway.ledger.proof import (
 )
 from gateway.ledger.signed_note import (
     Checkpoint,
+    LogIdentity,
     NoteRefused,
     open_checkpoint,
     parse_note,

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from gateway.ledger import signed_note as module
 from gateway.ledger.merkle import EMPTY_ROOT
-from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import (
     MAX_NOTE,
     MAX_SIGNATURES,
     Checkpoint,
     KeyType,
+    LogIdentity,
     Note,
     NoteRefused,
     SignatureLine,

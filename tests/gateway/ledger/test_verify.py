@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.ledger.entry import EntryType, encode
 from gateway.ledger.merkle import EMPTY_ROOT, leaf_hash, root
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, parse_note, sign_checkpoint
+from gateway.ledger.signed_note import Checkpoint, LogIdentity, parse_note, sign_checkpoint
 from gateway.ledger.verify import MAX_FINDINGS, Finding, Place, Report, Severity, verify_log
 from keys.signatures import LogKey
 

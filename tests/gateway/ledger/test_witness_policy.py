@@ -17,8 +17,7 @@ from gateway.errors import UserError
 from gateway.ledger import signed_note
 from gateway.ledger import witness_policy as policies
 from gateway.ledger.errors import AuditFault, NoteRefused
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.signed_note import Checkpoint, KeyType, LogIdentity, VerifierKey
 from gateway.ledger.witness_policy import (
     DEEPEST,
     MAX_GROUPS,

@@ -26,7 +26,7 @@ from gateway.domain.messages import (
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.law.agreement import AgreementsInForce
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.retention.erasure import Retention
 from gateway.store.exchange.transactions import (
     Claims,

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import conftest
 
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.tiles import Tiles
 from gateway.ledger_ops.tile_publisher import Publisher, files_in
 from gateway.store.address import open_store

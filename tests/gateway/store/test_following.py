@@ -8,8 +8,7 @@ import pytest
 
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.ledger.entry import decode, open_detail
-from gateway.ledger.proof import LogIdentity
-from gateway.ledger.signed_note import NoteRefused, open_checkpoint
+from gateway.ledger.signed_note import LogIdentity, NoteRefused, open_checkpoint
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer
 from keys.envelope import OpeningKey, SealingKey

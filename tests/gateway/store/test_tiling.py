@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import update
 
 from gateway.errors import InternalError, UserError
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.tiles import Tiles
 from gateway.ledger.verify import Finding, Severity
 from gateway.ledger_ops import published_check, tile_publisher

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.trust.bundle import BundleKey, PartyBundle
 from keys.certificates import TlsKey, issue_ca, issue_leaf, pin
 from keys.envelope import OpeningKey

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import config
 from gateway.ledger.entry import EntryType, decode
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.server import self_check
 from gateway.store.ledger import stored_ledger
 from gateway.store.times import utc_now

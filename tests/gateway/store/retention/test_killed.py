@@ -25,7 +25,7 @@ _RUN = """
 import os, signal, sqlite3, sys
 from datetime import datetime
 from pathlib import Path
-from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import LogIdentity
 from gateway.law.agreement import AgreementsInForce
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.retention import erasure as retention
