@@ -168,11 +168,12 @@ def _demand_sealed(folder: Path) -> None:
         raise UserError(
             f"{folder} holds no officer's keys; make them on your own machine with `passerelle staff request`"
         )
-    if officer_keys.format_of(folder) == officer_keys.CLEAR:
+    found = officer_keys.format_of(folder)
+    if found == officer_keys.CLEAR:
         raise UserError(
             f"the keys in {folder} lie there in clear; seal them: passerelle staff seal {folder} NEW-FOLDER"
         )
-    if officer_keys.format_of(folder) != officer_keys.FORMAT:
+    if found != officer_keys.FORMAT:
         raise UserError(
             f"{folder} was made by another version; make new keys with `passerelle staff request`"
         )

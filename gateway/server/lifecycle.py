@@ -30,7 +30,6 @@ from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
 from gateway.server import process
 from gateway.server.application import Gateway
-from gateway.server.exchange_listener import ExchangeAccess, ExchangeListener
 from gateway.server.listener import connection_limits, file_descriptors, listeners
 from gateway.server.listener.connection_guard import Guard
 from gateway.server.listener.tls_identity import TlsIdentity
@@ -38,6 +37,7 @@ from gateway.server.monitoring_listeners import MonitoringListeners
 from gateway.server.process import Addresses
 from gateway.server.readiness import ExchangeReadiness, Readiness
 from gateway.server.rpc.admin import AdminListener, PassphraseHolder
+from gateway.server.rpc.exchange import ExchangeAccess, ExchangeListener
 from gateway.server.self_check import demand_current
 from gateway.server.workers.periodic_jobs import Job, Jobs, JobThread
 from gateway.server.workers.tiles import TileWorker

@@ -20,10 +20,10 @@ from gateway.domain.messages import Outcome, Purpose
 from gateway.errors import EngineUnavailable, RateLimited, Refusal, TooManyCalls
 from gateway.law.quota_policy import poor_allowance
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.exchange_listener import ExchangeAccess
 from gateway.server.listener import interceptor
 from gateway.server.listener.admission import ADDRESSES, Admission, Limits, Unidentified
 from gateway.server.listener.connection_limits import address_of
+from gateway.server.rpc.exchange import ExchangeAccess
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
 from gateway.v1 import exchange_pb2
