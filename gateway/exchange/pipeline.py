@@ -69,7 +69,7 @@ from gateway.ledger import exchange_events
 from gateway.ledger.entry import Leaf
 from gateway.store.engine import StorageEngine
 from gateway.store.exchange import transactions
-from gateway.store.exchange.seen_versions import Sightings
+from gateway.store.keys.rotations import Sightings
 from gateway.store.ledger.sequencer import Committed, Effect, Sequencer
 from gateway.trust.partners import Directory, OwnEntry
 from gateway.wire import signed_envelope

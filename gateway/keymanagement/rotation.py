@@ -21,10 +21,8 @@ from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.monitoring import alarms
 from gateway.store.engine import StorageEngine
-from gateway.store.exchange import seen_versions
-from gateway.store.exchange.seen_versions import Sighting
 from gateway.store.keys import rotations
-from gateway.store.keys.rotations import ScheduledDestruction
+from gateway.store.keys.rotations import ScheduledDestruction, Sighting
 from gateway.store.ledger.sequencer import Effect, Sequencer
 from gateway.trust.bundle import PartyBundle, fingerprint
 from gateway.trust.directory_signers import WAYS
@@ -93,7 +91,7 @@ class KeyRotation:
     def partners(self) -> dict[str, Sighting | None]:
         """Return the active partners, and what each was last seen to use."""
         with self._database.reader() as reader:
-            seen = seen_versions.seen(reader)
+            seen = rotations.seen(reader)
         return {bundle.party: seen.get(bundle.party) for bundle in self._directory.parties()}
 
     def evidence(self) -> dict[bytes, Evidence]:

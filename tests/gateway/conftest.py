@@ -48,7 +48,7 @@ from gateway.server.application import Gateway
 from gateway.server.lifecycle import Addresses, Serving
 from gateway.server.listener import listeners
 from gateway.server.maintenance import Maintenance
-from gateway.store.exchange import seen_versions
+from gateway.store.keys import rotations
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.subjects.enrolment import Row
@@ -603,7 +603,7 @@ class KeyDesk:
     def sight(self, partner: str, version: int) -> None:
         """Have a partner be seen with a version, as the first commit of its message keeps it."""
         gateway = self._gateway
-        gateway.sequencer.commit((), seen_versions.see(partner, version, gateway.clock()))
+        gateway.sequencer.commit((), rotations.see(partner, version, gateway.clock()))
 
     def entries(self, kind: EntryType) -> int:
         leaves = stored_ledger.iter_leaves(self._gateway.database)

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from gateway.errors import UserError
-from gateway.store.exchange import seen_versions
-from gateway.store.exchange.seen_versions import Sightings
+from gateway.store.keys import rotations
+from gateway.store.keys.rotations import Sightings
 from gateway.trust.partners import own_bundle
 from keys.keyset import KeyKind, KeyState
 
 
 def seen(gateway: Any) -> dict[str, int]:
     with gateway.database.reader() as reader:
-        return {party: one.version for party, one in seen_versions.seen(reader).items()}
+        return {party: one.version for party, one in rotations.seen(reader).items()}
 
 
 def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
@@ -75,7 +75,7 @@ def test_a_sighting_is_written_once_and_never_goes_back(pair: Any) -> None:
     assert [message(version) for version in (3, 3, 2, 4, 3)] == [2, 0, 0, 2, 0]
     assert seen(gateway) == {"AUS": 4}
     assert Sightings(gateway.database).effects("AUS", 4, gateway.clock()) == ()  # after a restart
-    gateway.sequencer.commit((), seen_versions.see("AUS", 1, gateway.clock()))
+    gateway.sequencer.commit((), rotations.see("AUS", 1, gateway.clock()))
     assert seen(gateway) == {"AUS": 4}
 
 
