@@ -109,7 +109,7 @@ class Exchange(_Section):
 class Admin(_Section):
     """The listener of our own people: officers with an officer certificate of our authority."""
 
-    # host:port. Loopback on any free port; commands find it by a file in the party's folder. Whoever
+    # host:port. Loopback on any free port; commands find it by a file in the home directory. Whoever
     # changes it decides who can connect; who is accepted is decided by the officer certificates.
     listen: Address = "127.0.0.1:0"
 
@@ -127,7 +127,7 @@ class Health(_Section):
 class Keys(_Section):
     """Where the key above our keys is."""
 
-    # URI. A file in the party's folder, sealed by a passphrase. Whoever changes it can stop the gateway,
+    # URI. A file in the home directory, sealed by a passphrase. Whoever changes it can stop the gateway,
     # not read a key.
     custody: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*:.{1,1000}$")] = "file:keys/kek.json"
     # Path of our wrapped keys. Whoever can write there can stop the gateway; what is in it is sealed.
@@ -233,7 +233,7 @@ class Limits(_Section):
 
 
 class Settings(BaseSettings):
-    """All settings of one party, and where its folder is.
+    """All settings of one party, and where its home directory is.
 
     What `load` returns has absolute paths; in the file they are relative to `home`, the file's folder.
     """
@@ -261,7 +261,7 @@ class Settings(BaseSettings):
         return sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
     def at(self, path: Path | str) -> Path:
-        """Return `path` as seen from the party's folder."""
+        """Return `path` as seen from the home directory."""
         return self.home / path
 
 
@@ -300,7 +300,7 @@ def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
 
 
 def _anchored(settings: Settings) -> Settings:
-    """Return `settings` with every path seen from the party's folder."""
+    """Return `settings` with every path seen from the home directory."""
     keys, named = settings.keys, settings.keys.passphrase_file
     keyset = settings.at(keys.keyset)
     evidence = settings.evidence

@@ -223,7 +223,9 @@ def demand_two(proposal: Proposal, approver: str, found: Circumstances) -> None:
             "nobody approves their own proposal, by whichever key; ask another person",
         )
     if approver not in found.people:
-        raise ApprovalRefused("APPROVER_ROLE", "who approves needs a role that the act asks for")
+        raise ApprovalRefused(
+            "APPROVER_ROLE", "who approves needs a role that the operation asks for"
+        )
     if proposal.proposer not in found.people:
         raise ApprovalRefused(
             "PROPOSER_GONE", "who proposed this may no longer; reject it, and propose it anew"

@@ -18,7 +18,7 @@ LENGTH_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file of a backup: its name below the party's folder, its length and SHA-256."""
+    """One file of a backup: its name below the home directory, its length and SHA-256."""
 
     name: str
     size: int

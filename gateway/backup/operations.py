@@ -20,7 +20,7 @@ from keys.key_record import stamp
 
 _SEALED_FOR = (
     "Backups are sealed for this recovery key from now on; whoever has it and its passphrase can read the whole"
-    " folder of this gateway but its wrapped keys."
+    " home directory of this gateway but its wrapped keys."
 )
 
 

@@ -26,7 +26,7 @@ from gateway.store.retention import holds
 from gateway.store.times import milliseconds
 from gateway.wire import correction_payload as corrections_wire
 from gateway.wire import json_values, query_payload
-from gateway.wire.received_fields import fields_in, unfolded
+from gateway.wire.received_fields import fields_in, with_details_apart
 
 _SHOWN = (OutboundState.ANSWERED, OutboundState.SHOWN, OutboundState.USED)
 # Bytes of what a page of an answer holds. The largest item, a notice with a photograph and every text at its longest, is
@@ -93,18 +93,18 @@ class AnswerUse:
         item at least.
         """
         key = self._files.data_key
-        folder = unfolded(outbound_queries.folder_of(key, query))
+        stored = with_details_apart(outbound_queries.stored_answer_of(key, query))
         until = ""
-        if folder.answer and query.outcome is Outcome.MATCH:
-            expires = query_payload.read_result(folder.answer).details_expire_time
+        if stored.answer and query.outcome is Outcome.MATCH:
+            expires = query_payload.read_result(stored.answer).details_expire_time
             until = expires.isoformat() if expires else ""
         fields: list[dict[str, object]] = []
         corrected: list[dict[str, object]] = []
         with self._files.database.reader() as reader:
             filed = corrections.notices_filed(reader, query.partner, query.number)
             items: tuple[Field | bytes | _Filed, ...] = (
-                *fields_in(folder),
-                *folder.corrected,
+                *fields_in(stored),
+                *stored.corrected,
                 *map(_Filed, filed),
             )
             end, size = start, 0

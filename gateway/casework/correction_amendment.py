@@ -1,4 +1,4 @@
-"""What is left of received information once a notice has been heeded: a folder in, a folder out."""
+"""What is left of received information once a notice has been heeded: a stored answer in, a stored answer out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gateway.wire import disclosure_payload as wire
 from gateway.wire.received_fields import fields_in
 
 
-def without(folder: StoredAnswer, notice: CorrectionNotice) -> StoredAnswer:
-    """Return the folder without what the notice calls inaccurate; corrected values are in its place.
+def without(stored: StoredAnswer, notice: CorrectionNotice) -> StoredAnswer:
+    """Return the stored answer without what the notice calls inaccurate; corrected values are in its place.
 
     A notice that names no field speaks of the match itself: nothing is left. One of another person leaves
     nothing either, whatever it names. Notices may overtake each other: one that is older than what is held by the
@@ -21,7 +21,7 @@ def without(folder: StoredAnswer, notice: CorrectionNotice) -> StoredAnswer:
     """
     if notice.kind is CorrectionKind.WRONG_PERSON or not notice.fields:
         return StoredAnswer()
-    return replace(folder, details=tuple(_amended(each, notice) for each in folder.details))
+    return replace(stored, details=tuple(_amended(each, notice) for each in stored.details))
 
 
 def _amended(payload: bytes, notice: CorrectionNotice) -> bytes:
@@ -52,10 +52,10 @@ def about(held: Collection[FieldCode], notice: CorrectionNotice) -> CorrectionNo
     return replace(notice, kind=kind, fields=named, corrected=right)
 
 
-def right_already(folder: StoredAnswer, notice: CorrectionNotice) -> bool:
-    """Whether a folder holds, of what a notice sets right, the values of the notice or newer ones."""
+def right_already(stored: StoredAnswer, notice: CorrectionNotice) -> bool:
+    """Whether a stored answer holds, of what a notice sets right, the values of the notice or newer ones."""
     right = {each.code: each for each in notice.corrected}
-    held = [each for each in fields_in(folder) if each.code in right]
+    held = [each for each in fields_in(stored) if each.code in right]
     return bool(held) and all(
         each.value == right[each.code].value or _newer(each, right[each.code]) for each in held
     )

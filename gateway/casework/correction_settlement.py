@@ -29,7 +29,7 @@ from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.times import milliseconds
 from gateway.wire import correction_payload as wire
-from gateway.wire.received_fields import codes_in, unfolded
+from gateway.wire.received_fields import codes_in, with_details_apart
 from keys.data_encryption import DataRing
 
 
@@ -135,10 +135,10 @@ def _duty(
     word: Word | None,
 ) -> _Done:
     notice = told[1]
-    folder = unfolded(outbound_queries.folder_of(files.data_key, query))
+    stored = with_details_apart(outbound_queries.stored_answer_of(files.data_key, query))
     if use is Use.RECORDED:
-        return _noted(files, query, told, folder, word)
-    left = correction_amendment.without(folder, notice)
+        return _noted(files, query, told, stored, word)
+    left = correction_amendment.without(stored, notice)
     replaced = correction_amendment.right_already(left, notice)
     outcome = correction_policy.outcome(use, replaced=replaced)
     if outcome is None:
@@ -150,7 +150,7 @@ def _duty(
             (outbound_queries.moved(query, OutboundAct.DESTROY, sealed=None, outcome=None),),
             facts={"destroyed": "answer,details"},
         )
-    if gone or left == folder:
+    if gone or left == stored:
         return _Done(outcome)  # nothing of it is here
     sealed = outbound_queries.seal(files.data_key, query.partner, query.number, left)
     return _Done(outcome, (outbound_queries.kept(query, sealed),), facts={"destroyed": "details"})
@@ -160,13 +160,13 @@ def _noted(
     files: Files,
     query: OutboundQuery,
     told: tuple[Correction, CorrectionNotice],
-    folder: StoredAnswer,
+    stored: StoredAnswer,
     word: Word | None,
 ) -> _Done:
     """Keep what was used, the right values beside it, and a note (315.27(3)); beside nothing there is only the note."""
     correction, notice = told
     note, now = f"N-{files.random(8).hex()}", files.clock()
-    kept = None if query.sealed is None else correction_amendment.about(codes_in(folder), notice)
+    kept = None if query.sealed is None else correction_amendment.about(codes_in(stored), notice)
     filed: tuple[Effect, ...] = ()
     if kept is not None:
         payload = wire.kept_bytes(kept)

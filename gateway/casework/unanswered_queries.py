@@ -77,13 +77,13 @@ def denials(files: Files, shown: Sequence[OutboundQuery]) -> list[dict[str, str]
     return [
         {}
         if found is None
-        else _told(found, outbound_queries.folder_of(files.data_key, found), cite)
+        else _told(found, outbound_queries.stored_answer_of(files.data_key, found), cite)
         for found in (whole.get((each.partner, each.number)) for each in shown)
     ]
 
 
-def _told(query: OutboundQuery, folder: StoredAnswer, cite: Callable[[str], str]) -> dict[str, str]:
-    reason = folder.reason
+def _told(query: OutboundQuery, stored: StoredAnswer, cite: Callable[[str], str]) -> dict[str, str]:
+    reason = stored.reason
     rule = ground_of(reason, Direction.OUTBOUND, *query.agreement)
     means = errors.meaning_to_the_asker if query.state is OutboundState.REFUSED else errors.meaning
     known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or means(reason)
@@ -91,7 +91,7 @@ def _told(query: OutboundQuery, folder: StoredAnswer, cite: Callable[[str], str]
     return {
         "ended_by": _BY.get(query.state, NOBODY),
         "reason": reason,
-        "element": folder.element,
+        "element": stored.element,
         "meaning": known if reason else _UNKEPT,
         "paragraph": cite(rule) if rule else "",
         "remedy": remedy(reason) if reason else auditor,

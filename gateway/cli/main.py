@@ -87,7 +87,7 @@ def root(
 
 @listed(
     "init",
-    "Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys.",
+    "Make the home directory of a party: keys, certificates, public bundle, agreements, auditor's keys.",
 )
 def _init(app: typer.Typer) -> None:
     from gateway.cli.home import init

@@ -1,6 +1,6 @@
 """Commands that are made of the declaration of an operation: its arguments, its help, its examples.
 
-Each takes the home folder, what the operation declares, and what every command on a gateway takes: --as,
+Each takes the home directory, what the operation declares, and what every command on a gateway takes: --as,
 --passphrase-file, --json; --dry-run where the operation has a plan, --yes where it may leave the gateway without answers,
 --custody where whoever holds the keys' passphrase may do it.
 What is left to write of a command is how its answer is shown, and what it fills in by itself, from a file, say.

@@ -94,7 +94,8 @@ def language(context: typer.Context) -> Language:
 
 
 Home = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Home folder of the party, made by `passerelle init`.")
+    Path,
+    typer.Argument(metavar="DIR", help="Home directory of the party, made by `passerelle init`."),
 ]
 Json = Annotated[
     bool,

@@ -1,4 +1,4 @@
-"""What commands need to open a home folder: its passphrase, and its settings as they are in force."""
+"""What commands need to open a home directory: its passphrase, and its settings as they are in force."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOOR = "door.json"  # gateway.server.rpc.admin writes it while the gateway serve
 
 
 def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
-    """Return what fetches the passphrase of a home folder's keys.
+    """Return what fetches the passphrase of a home directory's keys.
 
     The file named on the command line wins over `keys.passphrase_file` of the settings, and both over
     asking a person. From here on the process leaves no core image: what follows opens keys. An open gateway is asked
@@ -68,7 +68,7 @@ def effective(home: Path) -> dict[str, object]:
 
 
 def partner_of(home: Path, party: str, passphrase_file: Path | None) -> Partner:
-    """Return a partner out of a home folder, less the keys that this gateway refuses; it is closed by whoever asked."""
+    """Return a partner out of a home directory, less the keys that this gateway refuses; it is closed by whoever asked."""
     from gateway import config
     from gateway.client import Partner
     from gateway.server import expiry_of_folder

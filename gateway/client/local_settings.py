@@ -1,4 +1,4 @@
-"""What the asker reads of its own home folder: three settings, its keyset, the peer's bundle.
+"""What the asker reads of its own home directory: three settings, its keyset, the peer's bundle.
 
 The settings are read with the standard library, because a partner carries this away without the gateway
 and its configuration machinery; names and precedence are those of `passerelle.toml`.
@@ -24,7 +24,7 @@ from keys.custody import open_custody
 from keys.keyset import Keyset
 
 LARGEST = 65_536  # bytes of it; what the gateway itself reads
-CUSTODY = "file:keys/kek.json"  # default of [keys] custody; relative to the home folder
+CUSTODY = "file:keys/kek.json"  # default of [keys] custody; relative to the home directory
 KEYSET = "keys/keyset.json"  # default of [keys] keyset
 LISTEN = "127.0.0.1:7443"  # default of [exchange] listen
 PARTIES = "parties"  # default of [directory] folder
@@ -49,7 +49,7 @@ class HomeDirectory:
 def read_folder(
     home: Path, peer: str, passphrase: Callable[[], bytes], refused: frozenset[bytes] = NONE
 ) -> HomeDirectory:
-    """Read a home folder that `passerelle init` made.
+    """Read a home directory that `passerelle init` made.
 
     refused   ids of the peer's keys, pins and authorities that a gateway here refuses; none of them is used
 
@@ -149,6 +149,6 @@ def _settings_list(settings: dict[str, object], section: str, name: str) -> list
 
 
 def _within(home: Path, uri: str) -> str:
-    """Return a custody URI with its path, where relative, taken from the home folder."""
+    """Return a custody URI with its path, where relative, taken from the home directory."""
     scheme, _, path = uri.partition(":")
     return f"{scheme}:{home / path}" if scheme == "file" and path else uri

@@ -152,7 +152,7 @@ def demand_outside(folder: Path) -> None:
     for above in (folder.absolute(), *folder.resolve().parents):
         if (above / settings_names.FILE).is_file():
             raise UserError(
-                f"{folder} lies in {above}, the folder of a party: keep your keys in a folder of your own, outside it"
+                f"{folder} lies in {above}, the home directory of a party: keep your keys in a folder of your own, outside it"
             )
 
 

@@ -80,7 +80,7 @@ class Partner:
         passphrase: Callable[[], bytes],
         refused: frozenset[bytes] = frozenset(),
     ) -> Self:
-        """Return a partner from a home folder: settings, keyset, parties/<peer>.json, witness/.
+        """Return a partner from a home directory: settings, keyset, parties/<peer>.json, witness/.
 
         refused   as of `read_folder`
         """

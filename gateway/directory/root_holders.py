@@ -19,7 +19,7 @@ from keys.custody import FileCustody
 from keys.keyset import Keyset
 from keys.tuf_root_key import KEK, Algorithm, make
 
-KEEPERS = "keepers"  # in the party's folder, until they are handed out
+KEEPERS = "keepers"  # in the home directory, until they are handed out
 
 _E, _M = Algorithm.ED25519, Algorithm.ML_DSA_65
 SEATS: tuple[tuple[Algorithm, Algorithm | None], ...] = (  # of the root, of the targets

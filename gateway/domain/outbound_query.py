@@ -1,4 +1,4 @@
-"""The nouns of what we ask partners: the state of an outbound query, and what its folder holds.
+"""The nouns of what we ask partners: the state of an outbound query, and what is stored of its answer.
 
 Standard library only, all frozen.
 """
@@ -60,12 +60,12 @@ LIFE_CYCLE: dict[tuple[OutboundState, OutboundAct], OutboundState] = {
 
 # Over, and no answer ever came.
 UNANSWERED = (OutboundState.REFUSED, OutboundState.EXPIRED, OutboundState.STOPPED)
-UNREAD = b""  # in the place of a folder that was not read; nothing sealed is empty
+UNREAD = b""  # in the place of a stored answer that was not read; nothing sealed is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundQuery:
-    """One query of ours as its row has it; `sealed` is its folder: None where it was erased, UNREAD in a list.
+    """One query of ours as its row has it; `sealed` is its stored answer: None where it was erased, UNREAD in a list.
 
     subject    our own client whom it is about, where the officer named one
     received   the fields that the partner may have disclosed under it: those that came, and those that we asked for

@@ -124,7 +124,9 @@ class SubmitCorrection:
                 whole = outbound_queries.find(reader, header.sender, header.transaction_reference)
                 if whole is None or whole.sealed is None:
                     return  # it was erased before we kept this record: nothing is left to be put right, or added to
-                received = codes_in(outbound_queries.folder_of(self._context.data_key, whole))
+                received = codes_in(
+                    outbound_queries.stored_answer_of(self._context.data_key, whole)
+                )
         if received is not None and not received.issuperset(notice.fields):
             raise CorrectionUnknown
 

@@ -27,10 +27,10 @@ HEAD: Final = """\
 
 Made of `gateway/config.py` by `make settings`; a test says whether it is current. Do not edit it here.
 
-The settings of a party stand in `passerelle.toml` in its folder, one section for each heading below. A variable of the
+The settings of a party stand in `passerelle.toml` in its home directory, one section for each heading below. A variable of the
 environment goes before the file: `PASSERELLE_SECTION__KEY`, such as `PASSERELLE_EXCHANGE__LISTEN`; lists are written as
 JSON. A key that does not exist refuses to start. No setting is a secret: secrets are in files that settings name.
-Relative paths begin at the party's folder. `passerelle check DIR` prints what is in force and tries what is named.
+Relative paths begin at the home directory. `passerelle check DIR` prints what is in force and tries what is named.
 """
 _WORDS: Final[dict[Any, str]] = {
     config.Address: "host:port, such as gateway.example:7443 or [::1]:7443",

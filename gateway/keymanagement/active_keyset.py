@@ -42,7 +42,7 @@ from keys.rotation_schedule import TICK
 Facts = Mapping[str, str]
 Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
 
-OWN = "party.json"  # our public entry, in the party's folder
+OWN = "party.json"  # our public entry, in the home directory
 
 
 class PublishedDirectory(Protocol):
@@ -96,7 +96,7 @@ class ActiveKeyset:
 
     @property
     def home(self) -> Path:
-        """The party's folder."""
+        """The home directory."""
         return self._home
 
     @property

@@ -21,7 +21,7 @@ _line = re.compile(r"\s*custody\s*=.*")
 
 
 def custody_of(home: Path) -> str:
-    """Return the custody as the settings write it, relative to the party's folder."""
+    """Return the custody as the settings write it, relative to the home directory."""
     named = os.environ.get(VARIABLE)
     if named is not None:
         return named

@@ -29,7 +29,7 @@ class RetentionClass(Enum):
     ASKED = "queries that we asked"
     CORRECTION = "corrections that were acknowledged"
     EXCHANGE_DETAIL = "sealed details of exchanges in the ledger"
-    OFFICE_DETAIL = "sealed details of our own acts in the ledger"
+    OFFICE_DETAIL = "sealed details of our own operations in the ledger"
     TRACE = "bytes of what was erased, in the journal of the database"
 
 

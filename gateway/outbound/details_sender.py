@@ -37,12 +37,12 @@ class DetailsSender:
 
         Raises UserError where there is no match to ask about, or no answer came.
         """
-        folder = outbound_queries.folder_of(self._context.data_key, query)
-        if query.outcome is not Outcome.MATCH or query.state not in _HELD or not folder.answer:
+        stored = outbound_queries.stored_answer_of(self._context.data_key, query)
+        if query.outcome is not Outcome.MATCH or query.state not in _HELD or not stored.answer:
             raise UserError("there is no match under this number that details could be asked of")
-        reference = query_payload.read_result(folder.answer).hit_reference
+        reference = query_payload.read_result(stored.answer).hit_reference
         written = self._written(query, seeking, reference)
-        before = codes_in(folder)
+        before = codes_in(stored)
         asked = outbound_queries.may_receive(query, seeking.fields, before)
         header = written.header
         leaf = exchange_events.details_question(query, seeking, header, written.transcript)
@@ -58,7 +58,7 @@ class DetailsSender:
             leaf = exchange_events.details_end(query, header, reason, refused=refused)
             self._commit(leaf, *heard)
             raise UserError(_none_came(delivery))
-        kept = replace(folder, details=(*folder.details, delivery.payload))
+        kept = replace(stored, details=(*stored.details, delivery.payload))
         sealed = outbound_queries.seal(self._context.data_key, query.partner, query.number, kept)
         theirs = decode(delivery.receipt.leaf)
         leaf = exchange_events.details_answer(query, header, theirs, details)
@@ -73,7 +73,7 @@ class DetailsSender:
         return (
             set()
             if now is None
-            else set(codes_in(outbound_queries.folder_of(self._context.data_key, now)))
+            else set(codes_in(outbound_queries.stored_answer_of(self._context.data_key, now)))
         )
 
     def _written(self, query: OutboundQuery, seeking: Seeking, reference: bytes) -> Written:

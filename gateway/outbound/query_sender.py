@@ -38,7 +38,7 @@ from gateway.store.effects import LEAF, Effect
 from gateway.store.times import milliseconds
 from gateway.trust.partners import UnknownParty
 from gateway.wire import query_payload
-from gateway.wire.received_fields import codes_in, unfolded
+from gateway.wire.received_fields import codes_in, with_details_apart
 from keys.envelope import SMALLEST_REQUEST_QUERY
 
 FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may be waiting
@@ -63,7 +63,7 @@ class QuerySender:
     def ask(self, asking: OutboundRequest) -> OutboundQuery:
         """Ask, and wait for the answer as long as one carrying takes; return its state then.
 
-        What our law stops is STOPPED, and its folder says why. Raises UserError where the partner cannot be written to.
+        What our law stops is STOPPED, and its stored answer says why. Raises UserError where the partner cannot be written to.
         """
         now = self._context.clock()
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
@@ -79,8 +79,8 @@ class QuerySender:
     def _stopped(
         self, asking: OutboundRequest, number: str, refusal: Refusal, now: datetime
     ) -> OutboundQuery:
-        folder = StoredAnswer(reason=refusal.reason, element=refusal.metadata.get("element", ""))
-        query = self._outbound_query(asking, number, OutboundState.STOPPED, folder, now)
+        stored = StoredAnswer(reason=refusal.reason, element=refusal.metadata.get("element", ""))
+        query = self._outbound_query(asking, number, OutboundState.STOPPED, stored, now)
         self._context.sequencer.commit(
             (exchange_events.question_stopped(asking, number, refusal),),
             (outbound_queries.asking(query),),
@@ -118,8 +118,8 @@ class QuerySender:
             raise UserError(
                 "the partner's bundle holds no key that is valid now; import its new one"
             )
-        folder = StoredAnswer(letter=written.octets, until=milliseconds(written.header.expire_time))
-        query = self._outbound_query(asking, number, OutboundState.ASKED, folder, now)
+        stored = StoredAnswer(letter=written.octets, until=milliseconds(written.header.expire_time))
+        query = self._outbound_query(asking, number, OutboundState.ASKED, stored, now)
         query = replace(query, message_id=written.header.message_id)
         leaf = exchange_events.question(asking, written.header, written.transcript, permission)
         self._context.sequencer.commit((leaf,), (outbound_queries.asking(query), *reserved))  # (3)
@@ -130,7 +130,7 @@ class QuerySender:
         asking: OutboundRequest,
         number: str,
         state: OutboundState,
-        folder: StoredAnswer,
+        stored: StoredAnswer,
         now: datetime,
     ) -> OutboundQuery:
         return OutboundQuery(
@@ -149,7 +149,7 @@ class QuerySender:
             used_in="",
             asked_index=-1,
             answered_index=None,
-            sealed=outbound_queries.seal(self._context.data_key, asking.partner, number, folder),
+            sealed=outbound_queries.seal(self._context.data_key, asking.partner, number, stored),
             received=frozenset(),
         )
 
@@ -219,11 +219,11 @@ class QuerySender:
 
     def _carried(self, query: OutboundQuery) -> bool:
         """Send what is to be sent; return whether nobody answered."""
-        folder = outbound_queries.folder_of(self._context.data_key, query)
-        alive = folder.letter and milliseconds(self._context.clock()) < folder.until
+        stored = outbound_queries.stored_answer_of(self._context.data_key, query)
+        alive = stored.letter and milliseconds(self._context.clock()) < stored.until
         if query.state is OutboundState.PENDING or not alive:
             return self._state(query)
-        delivery = self._context.transports(query.partner).carry(folder.letter)
+        delivery = self._context.transports(query.partner).carry(stored.letter)
         if delivery.fate is Fate.DELIVERED:
             self._answered(query, delivery, _result(delivery))
         elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
@@ -271,16 +271,18 @@ class QuerySender:
             self._pause(query)  # nothing new
             return
         receipt = (delivery.receipt.leaf, delivery.receipt.tlog_proof)
-        folder = unfolded(StoredAnswer(answer=query_payload.result_bytes(result), receipt=receipt))
+        stored = with_details_apart(
+            StoredAnswer(answer=query_payload.result_bytes(result), receipt=receipt)
+        )
         values: dict[str, object] = {
             "sealed": outbound_queries.seal(
-                self._context.data_key, query.partner, query.number, folder
+                self._context.data_key, query.partner, query.number, stored
             )
         }
         if not pending:
             now = milliseconds(self._context.clock())
             values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
-            values |= {"received": outbound_queries.bits(codes_in(folder))}
+            values |= {"received": outbound_queries.bits(codes_in(stored))}
         act = OutboundAct.PEND if pending else OutboundAct.ANSWER
         leaf = exchange_events.answer(query, decode(delivery.receipt.leaf), result)
         self._commit(
@@ -306,9 +308,9 @@ class QuerySender:
         )
 
     def _why(self, query: OutboundQuery, reason: str, element: str = "") -> bytes:
-        """Return the folder of a query without an answer: why, and nothing of the envelope any more."""
-        folder = StoredAnswer(reason=reason, element=element)
-        return outbound_queries.seal(self._context.data_key, query.partner, query.number, folder)
+        """Return what is stored of a query without an answer: why, and nothing of the envelope any more."""
+        stored = StoredAnswer(reason=reason, element=element)
+        return outbound_queries.seal(self._context.data_key, query.partner, query.number, stored)
 
     def _doubt(self, query: OutboundQuery, delivery: Delivery) -> None:
         """Wait; an answer that is not to be believed is an alarm besides."""

@@ -153,7 +153,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
 
 
 def _officers(settings: Settings) -> str:
-    """Raise UserError where an officer's keys lie anywhere in the party's folder, as versions before requests left them."""
+    """Raise UserError where an officer's keys lie anywhere in the home directory, as versions before requests left them."""
     found = [path for path in _kept(settings) if is_private(path)]
     if found:
         folder = found[0].parent
@@ -165,7 +165,7 @@ def _officers(settings: Settings) -> str:
 
 
 def _kept(settings: Settings) -> Iterator[Path]:
-    """Yield the files in the party's folder that people may have put there: not the store's, no tiles, none hidden."""
+    """Yield the files in the home directory that people may have put there: not the store's, no tiles, none hidden."""
     ours = {settings.evidence.tiles, settings.store.path.parent} - {settings.home}
     for folder, names, inside in os.walk(settings.home):
         names[:] = sorted(

@@ -21,7 +21,7 @@ from gateway.errors import InternalError
 from gateway.trust.bundle import Anchor
 from keys import atomic_file
 
-FOLDER = "directory"  # in the party's folder
+FOLDER = "directory"  # in the home directory
 TIMESTAMP = "timestamp.json"
 LARGEST = 262_144  # bytes of any file; the largest of ours, a root, has about 60,000
 NAME_LENGTH = 80

@@ -1,4 +1,4 @@
-"""What a folder of a query of ours holds of the person: the fields that the partner disclosed to us."""
+"""What the stored answer of a query of ours holds of the person: the fields that the partner disclosed to us."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from gateway.wire import query_payload
 from gateway.wire.disclosure_payload import details_bytes, read_details
 
 
-def unfolded(folder: StoredAnswer) -> StoredAnswer:
-    """Return the folder with details that came together with the answer where those of the second step lie.
+def with_details_apart(stored: StoredAnswer) -> StoredAnswer:
+    """Return the stored answer with details that came together with the answer where those of the second step lie.
 
     Answers are kept so since the release that added this; an older row has them inside the answer.
     """
     try:
-        result = query_payload.read_result(folder.answer) if folder.answer else None
+        result = query_payload.read_result(stored.answer) if stored.answer else None
     except Refusal:
-        return folder  # kept as it came; nothing in it is a field
+        return stored  # kept as it came; nothing in it is a field
     if result is None or result.details is None:
-        return folder
-    details = (details_bytes(result.details), *folder.details)
+        return stored
+    details = (details_bytes(result.details), *stored.details)
     return replace(
-        folder, answer=query_payload.result_bytes(replace(result, details=None)), details=details
+        stored, answer=query_payload.result_bytes(replace(result, details=None)), details=details
     )
 
 
-def fields_in(folder: StoredAnswer) -> tuple[Field, ...]:
-    """Return every datum that a folder holds, in the order in which it came."""
-    held = unfolded(folder)
+def fields_in(stored: StoredAnswer) -> tuple[Field, ...]:
+    """Return every datum that a stored answer holds, in the order in which it came."""
+    held = with_details_apart(stored)
     return tuple(each for payload in held.details for each in read_details(payload).fields)
 
 
-def codes_in(folder: StoredAnswer) -> frozenset[FieldCode]:
-    """Return of which fields a folder holds something."""
-    return frozenset(each.code for each in fields_in(folder))
+def codes_in(stored: StoredAnswer) -> frozenset[FieldCode]:
+    """Return of which fields a stored answer holds something."""
+    return frozenset(each.code for each in fields_in(stored))

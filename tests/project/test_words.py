@@ -45,6 +45,17 @@ WORDS = {
     r"keys believe": "keys unblock",
     r"keys adopt": "keys set-auditor-key",
     r"directory keeper": "directory root-key",
+    r"(?:an|the|this|each|which|own|by|its) acts?": "operation",  # an Act of Parliament has another word before it
+    r"home folders?|folders? of (?:a|the|this) (?:party|gateway)": "home directory",
+    r"(?:party|gateway)'s folder": "home directory",
+    r"folders? of (?:a |the )?(?:quer|answer)\w*": "stored answer",
+    r"letters? (?:of ours|from|to|that|is|was|leaves?)|(?:a|the|this|each) letters?(?! of)": "signed envelope",
+    r"stor(?:y|ies)": "exchange history",
+    r"grammars?": "sequence rules",
+    r"(?:a|the|this|each|ledger) volumes?(?! of)": "ledger archive",
+    r"shel(?:f|ves)|drawers?": "data class",
+    r"spared": "whose destruction is cancelled",
+    r"(?:cannot|could not) be told": "not known, not decided",
 }
 OPTIONS = {
     "--keeper": "--root-key",
@@ -153,6 +164,10 @@ def test_no_comment_of_a_proto_says_an_old_word(proto: Path) -> None:
         ("give --keeper FOLDER", "--root-key"),
         ("a KEM key turns by itself", "rotate"),
         ("run `passerelle asked show`", "outbound"),
+        ("the act waits for a second person", "operation"),
+        ("name the folder of a gateway", "home directory"),
+        ("a letter of ours is sent again", "signed envelope"),
+        ("the volume was cut off", "ledger archive"),
     ],
 )
 def test_an_old_word_is_seen(text: str, new: str) -> None:
@@ -161,3 +176,12 @@ def test_an_old_word_is_seen(text: str, new: str) -> None:
 
 def test_a_name_in_a_stored_thing_is_none() -> None:
     assert found("keepers/1, DIR/keepers, door.json, limits.strangers_per_address") == []
+
+
+def test_a_word_in_its_own_meaning_is_none() -> None:
+    assert (
+        found(
+            "letters, digits and hyphens; the volume of queries; Privacy Act; the letter of a rule"
+        )
+        == []
+    )

@@ -93,7 +93,7 @@ def check(
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="Folder of the gateway that would take it; a file of another party is refused.",
+            help="Home directory of the gateway that would take it; a file of another party is refused.",
         ),
     ] = None,
     as_json: Json = False,

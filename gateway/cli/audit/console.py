@@ -175,7 +175,7 @@ def _beside(asked: Asked, room: AuditSession) -> Callable[[str], None]:
     from gateway.auditor.console.access_log import ViewLog
 
     if asked.bundle is None:
-        raise UserError("name either a home folder or --bundle FILE")
+        raise UserError("name either a home directory or --bundle FILE")
     log: ViewLog = ViewLog(_views_of(asked.bundle), room.secret)
 
     def record(what: str) -> None:
@@ -195,7 +195,7 @@ def _prover(room: AuditSession) -> Callable[[int], Receipt]:
     from gateway.server.local_source import Stored
 
     if not isinstance(source, Stored):
-        raise UserError("a bundle is needed, or a home folder")
+        raise UserError("a bundle is needed, or a home directory")
     return source.prove
 
 

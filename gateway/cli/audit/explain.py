@@ -79,7 +79,7 @@ def explain(
     if not number:
         raise UserError("name the transaction: its number is in the answer to the query")
     if (where is None) is (bundle is None):
-        raise UserError("name either a home folder or --bundle FILE")
+        raise UserError("name either a home directory or --bundle FILE")
     if where is None or key is not None:
         asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
         history = _from_index(asked, number, partner)

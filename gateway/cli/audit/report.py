@@ -117,7 +117,7 @@ def verify(asked: Asked, room: AuditSession, party: Path | None = None) -> Repor
 
     source = room.source
     if not isinstance(source, ArchiveSource):
-        raise UserError("a bundle is needed, or a home folder")
+        raise UserError("a bundle is needed, or a home directory")
     log = source.log if party is None else log_of(party)
     with output.bar("verifying", source.size - source.first) as advance:
         told = 0
@@ -145,7 +145,7 @@ def about_of(asked: Asked, room: AuditSession, party: Path | None = None) -> Abo
         from gateway.trust.partners import own_bundle
 
         if asked.where is None:
-            raise UserError("name the home folder of the gateway")
+            raise UserError("name the home directory of the gateway")
         octets = own_bundle(asked.where).to_bytes()
     return About(
         PartyBundle.parse(octets).party,

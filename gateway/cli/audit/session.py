@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Where = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[DIR]", help="Home folder of the gateway; leave it out where --bundle is given."
+        metavar="[DIR]", help="Home directory of the gateway; leave it out where --bundle is given."
     ),
 ]
 Bundle = Annotated[
@@ -129,7 +129,7 @@ def room(asked: Asked, question: str) -> Iterator[AuditSession]:
     question   the command and what it names, as the ledger will state it: `refusals since 2026-01-01`
     """
     if (asked.where is None) is (asked.bundle is None):
-        raise UserError("name either a home folder or --bundle FILE")
+        raise UserError("name either a home directory or --bundle FILE")
     keyset = None if asked.key is None else opened(asked.key, asked.key_passphrase_file)
     with ExitStack() as closing:
         source, beside = _source(asked, question, closing)
@@ -217,7 +217,7 @@ def live(asked: Asked, question: str) -> Stored:
 
     home = asked.where
     if home is None:
-        raise UserError("name the home folder of the gateway")
+        raise UserError("name the home directory of the gateway")
     if not asked.reason:
         raise UserError("say why you read: --reason WORDS; a live gateway records it first")
     admin_session.perform(

@@ -51,7 +51,7 @@ def rotation(
 ) -> None:
     """Rotate every kind of key while partners ask; exit 0 only if nothing failed and nothing old opens.
 
-    Rotations are asked for, not awaited, by the acts that operators use; what takes two persons, an audit key and
+    Rotations are asked for, not awaited, by the operations that operators use; what takes two persons, an audit key and
     the key above the keys, is done by two names in one process. The partners read the gateway's directory every
     second, not every ten minutes, and the periodic jobs' rounds come every half second, not every 30. The
     directory's own keys are not among them: its root key holders rotate those.

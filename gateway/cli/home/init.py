@@ -1,4 +1,4 @@
-"""`passerelle init`: a party's home folder, whole or not at all.
+"""`passerelle init`: a party's home directory, whole or not at all.
 
 Everything is made in a folder beside the wanted one and renamed into place at the end, so that a crash,
 a full disk or a mistyped passphrase leaves nothing behind that looks like a gateway.
@@ -118,7 +118,7 @@ def init(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys."""
+    """Make the home directory of a party: keys, certificates, public bundle, agreements, auditor's keys."""
     del as_json
     from gateway.server.process_hardening import forbid_core
 

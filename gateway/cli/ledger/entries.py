@@ -186,7 +186,7 @@ class _Bundled:
 
 def _source(asked: Asked, question: str, closing: ExitStack) -> _Bundled | Stored:
     if (asked.where is None) is (asked.bundle is None):
-        raise UserError("name either a home folder or --bundle FILE")
+        raise UserError("name either a home directory or --bundle FILE")
     if asked.bundle is not None:
         from gateway.ledger.archive import Archive
 

@@ -69,7 +69,7 @@ def reconcile(
 
     Neither learns what the other recorded: statements hold salted digests. Each side names what the other lacks.
 
-    Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: it cannot be told.
+    Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: neither can be decided.
     """
     del as_json, language
     from gateway.auditor.reconcile import LARGEST, Part, compare, state
@@ -229,7 +229,7 @@ def _us(where: Path | None, bundle: Path | None) -> str:
     from gateway.ledger.archive import Archive
 
     if bundle is None:
-        raise UserError("name either a home folder or --bundle FILE")
+        raise UserError("name either a home directory or --bundle FILE")
     with Archive.open(bundle) as archive:
         return archive.manifest.party
 

@@ -37,7 +37,7 @@ app = typer.Typer(help="Check the ledger.", no_args_is_help=True)
 def verify(
     context: typer.Context,
     where: Annotated[
-        Path, typer.Argument(metavar="DIR|BUNDLE", help="Home folder, or an exported bundle.")
+        Path, typer.Argument(metavar="DIR|BUNDLE", help="Home directory, or an exported bundle.")
     ],
     *,
     party: Annotated[

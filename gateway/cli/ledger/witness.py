@@ -111,7 +111,7 @@ def run(
 ) -> None:
     """Look at a ledger's published files, keep its newest checkpoint, cosign it; until Ctrl-C, or once.
 
-    Exit code 0: it only grew. 1: it was rewritten, and evidence is kept. 2: it could not be told.
+    Exit code 0: it only grew. 1: it was rewritten, and evidence is kept. 2: neither could be decided.
     """
     del as_json
     from gateway.auditor.witness import HistoryRewritten, fetching
@@ -261,7 +261,7 @@ def quorum(
     First verify the bundle: passerelle ledger verify. Witnesses look at different moments; whoever cosigned a tree
     vouches for the smaller ones that it begins with.
 
-    Exit code 0: a quorum cosigned entries of the bundle. 1: none did. 2: it could not be told.
+    Exit code 0: a quorum cosigned entries of the bundle. 1: none did. 2: neither could be decided.
     """
     del as_json
     from gateway.ledger import witness_quorum as counting

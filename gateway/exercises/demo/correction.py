@@ -133,7 +133,7 @@ class Redress:
 def _run(
     party: Party, badge: Path, words: tuple[str | Path, ...], accept: tuple[int, ...]
 ) -> Mapping[str, Any]:
-    """Run a command in a party's open gateway: its home folder stands after the command's own words."""
+    """Run a command in a party's open gateway: its home directory stands after the command's own words."""
     return subprocess_cli.run(*words[:2], party.home, *words[2:], officer=badge, accept=accept)
 
 

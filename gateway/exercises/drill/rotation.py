@@ -1,7 +1,7 @@
 """A rotation of every kind of key while partners ask without pause: what operators run in staging.
 
     (1) a gateway and its partners are made from nothing; the partners begin to ask
-    (2) each kind is rotated in turn, by the acts that operators use, until the time is over: a successor is made,
+    (2) each kind is rotated in turn, by the operations that operators use, until the time is over: a successor is made,
         announced, promoted once every partner was seen to know it; its predecessor steps down. The pairs of the
         directory are promoted when its root key holders name them, with the keys in their folders
     (3) the partners stop, and say what came of their questions

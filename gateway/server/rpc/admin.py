@@ -47,7 +47,7 @@ from keys.keyset import Keyset, KeysetInForce
 
 _log = telemetry.logger("admin")
 
-FILE: Final = "door.json"  # in the party's folder while the gateway serves: {"admin": "host:port", "authority": PEM, …}
+FILE: Final = "door.json"  # in the home directory while the gateway serves: {"admin": "host:port", "authority": PEM, …}
 THREADS = (
     2  # that receive calls; acts are done in threads of their own, as many as officers have places
 )

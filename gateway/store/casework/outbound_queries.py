@@ -1,4 +1,4 @@
-"""The rows of what we asked partners, and the sealed folder of each."""
+"""The rows of what we asked partners, and what is stored of each answer, sealed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def kept(
     absent: Collection[FieldCode] = (),
     came: Collection[FieldCode] = (),
 ) -> Effect:
-    """Return what replaces the folder and moves nothing; fields in `absent` were asked for and did not come.
+    """Return what replaces the stored answer and moves nothing; fields in `absent` were asked for and did not come.
 
     came   what did come, whatever another request at the same time got as answer meanwhile
     """
@@ -152,14 +152,14 @@ def find(connection: Connection, partner: str, number: str) -> OutboundQuery | N
 
 
 def outline(connection: Connection, partner: str, number: str) -> OutboundQuery | None:
-    """Return what we asked a partner under a number, without its folder."""
+    """Return what we asked a partner under a number, without its stored answer."""
     wanted = _OUTLINE.where(asked.c.partner == partner, asked.c.number == number)
     row = connection.execute(wanted).one_or_none()
     return None if row is None else _read(row)
 
 
 def by_number(connection: Connection, number: str) -> tuple[OutboundQuery, ...]:
-    """Return what we asked under a number, of whichever partners, without folders."""
+    """Return what we asked under a number, of whichever partners, without stored answers."""
     wanted = _OUTLINE.where(asked.c.number == number).order_by(asked.c.partner)
     return tuple(_read(row) for row in connection.execute(wanted))
 
@@ -189,7 +189,7 @@ def key_of(query: OutboundQuery) -> Key:
 def every(
     connection: Connection, case: str = "", *, after: Key | None = None, limit: int = 1000
 ) -> tuple[OutboundQuery, ...]:
-    """Return what we asked, the newest first, without folders; of all cases or of one, beyond `after`."""
+    """Return what we asked, the newest first, without stored answers; of all cases or of one, beyond `after`."""
     order = asked.c.ask_ms, asked.c.number, asked.c.partner
     wanted = _OUTLINE.order_by(*(column.desc() for column in order)).limit(limit)
     if after is not None:
@@ -215,8 +215,8 @@ def seal(data_key: DataRing, partner: str, number: str, stored: StoredAnswer) ->
     return data_key.seal(octets, aad(partner, number))
 
 
-def folder_of(data_key: DataRing, query: OutboundQuery) -> StoredAnswer:
-    """Return the folder of a query; an empty one where it was erased. Raises InternalError where it was altered."""
+def stored_answer_of(data_key: DataRing, query: OutboundQuery) -> StoredAnswer:
+    """Return the stored answer of a query; an empty one where it was erased. Raises InternalError where it was altered."""
     if query.sealed is None:
         return StoredAnswer()
     _demand_whole(query)
@@ -224,7 +224,7 @@ def folder_of(data_key: DataRing, query: OutboundQuery) -> StoredAnswer:
         told = json.loads(data_key.open(query.sealed, aad(query.partner, query.number)))
     except OpenRefused:
         raise InternalError(
-            "the folder of a query of ours does not open: altered or moved"
+            "the stored answer of a query of ours does not open: altered or moved"
         ) from None
     return StoredAnswer(
         letter=base64.b64decode(told["letter"]),
@@ -251,11 +251,11 @@ def _named(query: OutboundQuery) -> ColumnElement[bool]:
 
 def _demand_whole(query: OutboundQuery) -> None:
     if query.sealed == UNREAD:
-        raise InternalError("a query of ours was read without its folder")
+        raise InternalError("a query of ours was read without its stored answer")
 
 
 def _same(query: OutboundQuery) -> ColumnElement[bool]:
-    """Name the row as long as it is as it was read, with its folder."""
+    """Name the row as long as it is as it was read, with its stored answer."""
     _demand_whole(query)
     return and_(
         _named(query),
@@ -291,5 +291,5 @@ def _codes(received: int) -> frozenset[FieldCode]:
 
 
 def aad(partner: str, number: str) -> bytes:
-    """Return what the folder of an outbound query is bound to."""
+    """Return what the stored answer of an outbound query is bound to."""
     return pae(_LABEL, partner.encode(), number.encode())

@@ -247,7 +247,7 @@ def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(
         other.propose(gateway, "hold.release", values)
     identifier = one.propose(gateway, "hold.release", values)
 
-    with pytest.raises(NotAllowed, match="a role that the act asks for"):
+    with pytest.raises(NotAllowed, match="a role that the operation asks for"):
         other.approve(gateway, identifier)
     assert state(gateway, one, identifier) == "OPEN"
     assert verbs(gateway) == ["PROPOSED", "REFUSED"]

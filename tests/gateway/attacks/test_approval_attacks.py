@@ -193,7 +193,7 @@ def test_a_replayed_approval_does_nothing_again(desk: Desk) -> None:
 def test_who_was_shown_out_or_suspended_approves_nothing(desk: Desk) -> None:
     desk.do("P-1", "staff.suspend", person="P-2", reason="lost badge")
 
-    with pytest.raises(NotAllowed, match="a role that the act asks for"):
+    with pytest.raises(NotAllowed, match="a role that the operation asks for"):
         desk.yes("P-2", desk.keys["P-2"])
     assert desk.held
 
@@ -218,7 +218,7 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
     with pytest.raises(UserError, match="approving"):
         desk.gateway.admin.perform(CUSTODY, "staff.add", without)
 
-    with pytest.raises(NotAllowed, match="a role that the act asks for"):
+    with pytest.raises(NotAllowed, match="a role that the operation asks for"):
         desk.yes("P-3", SigningKey.generate())
 
 

@@ -207,7 +207,7 @@ def test_what_belongs_elsewhere_is_in_no_backup(
 def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
     ready: Any, gateway: Gateway, own_keys: Any, tmp_path: Path
 ) -> None:
-    """Somebody put their keys into the party's folder, or a version before left them there in clear."""
+    """Somebody put their keys into the home directory, or a version before left them there in clear."""
     own_keys(gateway.home / "staff" / "p7", "P-7")
     own_keys(tmp_path / "p8", "P-8")
     sealed = (tmp_path / "p8" / "officer.json").read_bytes()

@@ -152,7 +152,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
 
     assert can.corrections()[0].outcome is CorrectionOutcome.CORRECTED
     kept = aus.outbound_query("CAN", NUMBER)
-    (payload,) = outbound_queries.folder_of(aus.gateway.keys.data_key, kept).details
+    (payload,) = outbound_queries.stored_answer_of(aus.gateway.keys.data_key, kept).details
     (field,) = details_wire.read_details(payload).fields
     assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
     assert kept.state is OutboundState.ANSWERED  # the match stands
@@ -180,7 +180,7 @@ def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_be
     aus.walk()
 
     kept = aus.outbound_query("CAN", NUMBER)
-    (payload,) = outbound_queries.folder_of(aus.gateway.keys.data_key, kept).details
+    (payload,) = outbound_queries.stored_answer_of(aus.gateway.keys.data_key, kept).details
     assert [each.value for each in details_wire.read_details(payload).fields] == [b"1991-01-01"]
 
 

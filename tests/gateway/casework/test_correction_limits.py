@@ -233,7 +233,7 @@ def test_one_correction_that_does_not_open_stops_no_other(sides: Any, canada: Pa
 def test_a_case_with_many_photographs_is_read_page_by_page(
     sides: Any, canada: Partner, old: bool
 ) -> None:
-    """Six that were kept in the folder made a case unreadable for good; now neither those nor new ones do."""
+    """Six that were kept in the stored answer made a case unreadable for good; now neither those nor new ones do."""
     can, _ = sides
     photograph = field(PHOTO, b"\xff\xd8" + bytes(190_000))
     can.asked("AUS", NUMBER, OutboundState.USED, details=received(photograph))
@@ -259,7 +259,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     assert pages > 2
     assert (
         len(
-            outbound_queries.folder_of(
+            outbound_queries.stored_answer_of(
                 can.gateway.keys.data_key, can.outbound_query("AUS", NUMBER)
             ).corrected
         )
@@ -356,9 +356,11 @@ def _commit(can: Any, effects: Sequence[Effect]) -> None:
 def _keep_in_folder(can: Any, payloads: tuple[bytes, ...]) -> None:
     """Keep notices as rows did before they had a place of their own."""
     outbound_query = can.outbound_query("AUS", NUMBER)
-    folder: StoredAnswer = outbound_queries.folder_of(can.gateway.keys.data_key, outbound_query)
+    stored: StoredAnswer = outbound_queries.stored_answer_of(
+        can.gateway.keys.data_key, outbound_query
+    )
     sealed = outbound_queries.seal(
-        can.gateway.keys.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
+        can.gateway.keys.data_key, "AUS", NUMBER, replace(stored, corrected=payloads)
     )
     row = asked.update().where(asked.c.number == NUMBER)
     can.gateway.sequencer.commit((), (Effect(row.values(sealed=sealed), rows=1),))

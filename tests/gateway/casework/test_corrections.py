@@ -84,7 +84,7 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     assert "315.27(3)" in told["note_en"]
     assert "fins administratives" in told["note_fr"]
     kept = aus.outbound_query("CAN", matched)
-    folder = outbound_queries.folder_of(aus.gateway.keys.data_key, kept)
+    folder = outbound_queries.stored_answer_of(aus.gateway.keys.data_key, kept)
     assert kept.state is OutboundState.USED
     assert folder.details == (dob(b"1990-01-01"),)
     assert folder.corrected == ()

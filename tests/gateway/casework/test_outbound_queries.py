@@ -488,7 +488,7 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
 
     given_up = can.outbound_query("AUS", number)
     assert given_up.state is OutboundState.EXPIRED
-    assert outbound_queries.folder_of(can.gateway.keys.data_key, given_up) == StoredAnswer(
+    assert outbound_queries.stored_answer_of(can.gateway.keys.data_key, given_up) == StoredAnswer(
         reason="UNANSWERED"
     )
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]

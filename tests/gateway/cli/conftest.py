@@ -1,4 +1,4 @@
-"""Home folders made by the command itself, and the command run as in a shell."""
+"""Home directories made by the command itself, and the command run as in a shell."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def founded(
 
 @pytest.fixture
 def homes(founded: dict[str, Path], tmp_path: Path) -> Iterator[dict[str, Path]]:
-    """Copies of both home folders for one test."""
+    """Copies of both home directories for one test."""
     copies = {party: tmp_path / party for party in founded}
     for party, home in founded.items():
         shutil.copytree(home, copies[party])

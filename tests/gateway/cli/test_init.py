@@ -1,4 +1,4 @@
-"""A home folder is whole or not there."""
+"""A home directory is whole or not there."""
 
 from __future__ import annotations
 

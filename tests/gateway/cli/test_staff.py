@@ -71,8 +71,8 @@ def test_keys_are_never_made_in_a_partys_folder_nor_over_others(
     over = run(*words, tmp_path / "p1")
 
     assert (inside.code, linked.code, over.code) == (2, 2, 2)
-    assert "the folder of a party" in inside.err
-    assert "the folder of a party" in linked.err
+    assert "the home directory of a party" in inside.err
+    assert "the home directory of a party" in linked.err
     assert "another folder" in over.err
     assert (tmp_path / "p1" / "officer.json").read_bytes() == before
     assert not list(homes["CAN"].rglob("kek.json.*"))
@@ -299,7 +299,7 @@ def test_keys_in_a_partys_folder_open_nothing_and_are_found_wherever_they_lie(
 
     said = run("staff", "list", home, "--as", inside, *passphrase)
     assert said.code == 2
-    assert "the folder of a party" in said.err
+    assert "the home directory of a party" in said.err
     checked = run("check", home, *passphrase, "--json")
     assert checked.code != 0
     assert f"an officer's keys lie in {inside}" in checked.out
