@@ -370,7 +370,7 @@ def dropped(held: PartyBundle, new: PartyBundle) -> str:
         if pair not in signing and pair not in ended:
             return "drops a ledger pair that we know"
         if pair not in signing and ended[pair] < held.issue_time.timestamp():
-            return "disowns what a ledger pair that we know signed before"
+            return "no longer accepts what a ledger key pair that we know signed before"
     if gone & signing:
         return "signs again with a ledger pair that was stopped"
     if gone - ended.keys() and len(after.stopped) < MAX_KEYS:
