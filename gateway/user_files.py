@@ -74,7 +74,7 @@ def why(fault: Exception) -> str:
     return known or getattr(fault, "strerror", None) or "cannot be opened"
 
 
-def told(fault: Exception) -> str:
+def fault_text(fault: Exception) -> str:
     """Return the text about a fault for a person: of one of the system's the file and what to do, else its own words."""
     if is_full(fault):
         return no_room(_place(fault))

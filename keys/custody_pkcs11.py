@@ -160,7 +160,7 @@ class _Owner:
         try:
             token = _token(self._uri, look_again=self._look_again)
             session = token.open(rw=True, user_pin=pin.decode())
-            self.serves = _says(token)
+            self.serves = _identity(token)
         except Exception as fault:  # noqa: BLE001 - reported to whoever asks first
             failed = fault
         del pin
@@ -240,7 +240,9 @@ def _owner_of(uri: TokenUri, pin: Callable[[], bytes]) -> _Owner:
     with _owners_lock:
         beside = [owner for (module, _), owner in _owners.items() if module == uri.module]
         # Which token is meant is asked of the module where it is used already: in one of its own threads.
-        serves = beside[0].do(lambda _: _says(_token(uri, look_again=False))) if beside else None
+        serves = (
+            beside[0].do(lambda _: _identity(_token(uri, look_again=False))) if beside else None
+        )
         owner = None if serves is None else _owners.get((uri.module, serves))
         if owner is None:
             owner = _Owner(uri, given, look_again=not beside)
@@ -282,7 +284,7 @@ def _token(uri: TokenUri, *, look_again: bool) -> Any:  # noqa: ANN401
     raise CustodyFault(_MEANINGS[which].format(token=uri.token))
 
 
-def _says(token: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _identity(token: Any) -> tuple[str, ...]:  # noqa: ANN401
     """Return what a token says of itself: what distinguishes it from every other of its module."""
     return tuple(str(_spoken(token)[name]) for name in sorted(OF_TOKEN))
 

@@ -29,5 +29,5 @@ class Administration:
     def attend(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
         """Do one operation for an identified officer; that it was asked is recorded first, whatever the result."""
         if name in self.operations.handlers:
-            self.staff.asked(officer, name)
+            self.staff.record_request(officer, name)
         return self.perform(officer, name, values)

@@ -114,7 +114,7 @@ class Staff:
             raise StaffUnknown
         return Officer(held.person, frozenset(ROLES[name] for name in held.roles))
 
-    def asked(self, officer: Officer, operation: str) -> None:
+    def record_request(self, officer: Officer, operation: str) -> None:
         """Record that somebody of ours asks for an operation, and as which of us."""
         roles = sorted(role.value for role in officer.roles)
         self._sequencer.commit((events.order(operation, roles, officer.facts),))
@@ -144,7 +144,7 @@ class Staff:
             approving=request.approving,
         )
         self._commit(officer, new, "GRANTED", staff.grant(new))
-        return _handed_out(new, pem, keyset, now)
+        return _with_certificate(new, pem, keyset, now)
 
     def _end(self, officer: Officer, request: End) -> Answer:
         now, live = self._clock(), self._live(request.person)
@@ -162,7 +162,7 @@ class Staff:
             raise UserError("this key is not in force: has another operator approved it?")
         days = max(1, (held.expires - now) // timedelta(days=1))
         pem = _issued(keyset, request.public, now, person=held.person, roles=held.roles, days=days)
-        return _handed_out(held, pem, keyset, now)
+        return _with_certificate(held, pem, keyset, now)
 
     def _suspend(self, officer: Officer, request: Suspend) -> Answer:
         now, live = self._clock(), self._live(request.person)
@@ -330,7 +330,7 @@ def _issued(
         raise UserError(str(fault)) from None
 
 
-def _handed_out(of: Member, pem: bytes, keyset: Keyset, now: datetime) -> Answer:
+def _with_certificate(of: Member, pem: bytes, keyset: Keyset, now: datetime) -> Answer:
     return {
         **_plain(of, now),
         "certificate": pem.decode("ascii"),

@@ -92,7 +92,7 @@ class ActiveAgreements:
     def begin(self) -> None:
         """Keep the texts of what was adopted at the opening, and say what does not count, or that all does."""
         self._keep(self._vetted_last)
-        self._tell(self._vetted_last.faults)
+        self._raise_or_clear(self._vetted_last.faults)
 
     def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
@@ -116,14 +116,14 @@ class ActiveAgreements:
                 now=self._clock(),
             )
         except UserError as fault:
-            self._tell((fault,))
+            self._raise_or_clear((fault,))
             self._refused = found
             return
         self._keep(new)
         if dict(new.agreements) != dict(self.current):
             self.in_force.current = new.agreements
             _log.info("agreements_read", count=sum(map(len, new.agreements.values())))
-        self._tell(new.faults)
+        self._raise_or_clear(new.faults)
         self._seen, self._refused = found, None
 
     def _keep(self, new: Vetted) -> None:
@@ -139,7 +139,7 @@ class ActiveAgreements:
         if effects:
             self._sequencer.commit((), effects)
 
-    def _tell(self, faults: Sequence[MalformedAgreement | UserError]) -> None:
+    def _raise_or_clear(self, faults: Sequence[MalformedAgreement | UserError]) -> None:
         """Raise the alarm for what does not count, with a line in the log for each; end it where all does."""
         for fault in faults:
             file = fault.file if isinstance(fault, MalformedAgreement) else ""

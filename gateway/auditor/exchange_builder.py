@@ -38,12 +38,14 @@ class Assembler:
             self._never_accepted(frame)
             self._begin(index, time_ms, frame, facts, closing="REFUSED" if denied else "OPEN")
         elif kind is EntryType.ANSWER_RECEIVED and frame.entry_class is EntryClass.ACCEPTED:
-            self._note(frame, {"closed_idx": index, **_told(facts)})  # they wait for an examiner
+            self._note(
+                frame, {"closed_idx": index, **_closing_columns(facts)}
+            )  # they wait for an examiner
         elif kind in {EntryType.RESPONSE, EntryType.ANSWER_RECEIVED}:
             self._close(index, time_ms, frame, facts, "REFUSED" if denied else "ANSWERED")
         elif kind is EntryType.ABANDONED:
             self._close(index, time_ms, frame, facts, "ABANDONED")
-        elif kind is EntryType.REFUSAL and (denied or says_no(facts)):
+        elif kind is EntryType.REFUSAL and (denied or is_refusal(facts)):
             self._refuse(index, time_ms, frame, facts)
         elif kind is EntryType.REVIEW:
             self._note(frame, {"reviewed_ms": time_ms})
@@ -127,7 +129,7 @@ class Assembler:
             "closed_ms": time_ms,
             "closed_idx": index,
             **dict.fromkeys(("reason", "element", "why")),  # of an attempt that was refused before
-            **_told(facts),
+            **_closing_columns(facts),
         }
         # The first answer is the exchange's; only a review that nobody ended takes one back: it said PENDING.
         given_up = closing == "ABANDONED"
@@ -155,7 +157,7 @@ class Assembler:
         return self._connection.changes() > 0
 
 
-def says_no(facts: Facts | None) -> bool:
+def is_refusal(facts: Facts | None) -> bool:
     """Return whether what ended an attempt was a no to the asker, not a fault of the gateway."""
     return (facts or {}).get("reason", "") in _NO
 
@@ -177,7 +179,7 @@ def _operation(facts: Facts | None, *, outbound: bool) -> str:
     return facts.get("operation", ours.name if outbound else "")
 
 
-def _told(facts: Facts | None) -> dict[str, object]:
+def _closing_columns(facts: Facts | None) -> dict[str, object]:
     told = _columns(facts, schema.CLOSED)
     if facts and "outcome_received" in facts:
         told["disclosed_outcome"] = facts["outcome_received"]

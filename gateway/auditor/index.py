@@ -37,7 +37,7 @@ from gateway.ledger.entry import (
     decode,
     open_detail,
 )
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 from keys.envelope import OpeningRing
 
 SECRET: Final = 32  # bytes; the key of the pages
@@ -167,24 +167,28 @@ class Index:
         except apsw.ReadOnlyError:
             raise IndexRefused("an index is read, not written") from None
 
-    def told(self, where: str, parameters: Iterable[Value] = ()) -> Iterator[Told]:
+    def entries_where(self, where: str, parameters: Iterable[Value] = ()) -> Iterator[OpenedEntry]:
         """Yield entries as a history takes them, in order; `where` is a condition on the table `entries`."""
         joined = "entries LEFT JOIN details USING (idx)"
         wanted = f"SELECT entries.idx, leaf, facts FROM {joined} WHERE {where} ORDER BY entries.idx"
         for index, leaf, facts in self.each(wanted, parameters):
-            yield Told(_int(index), _frame(leaf), None if facts is None else json.loads(str(facts)))
+            yield OpenedEntry(
+                _int(index), _frame(leaf), None if facts is None else json.loads(str(facts))
+            )
 
-    def of_transaction(self, number: str, partner: str = "") -> list[Told]:
+    def of_transaction(self, number: str, partner: str = "") -> list[OpenedEntry]:
         """Return the entries of a transaction, of what followed it, and of the keys that it used."""
         numbers = [number, *self._later(number)]
         marks = ", ".join("?" * len(numbers))
         where, values = f"number IN ({marks})", list(numbers)
         if partner:
             where, values = f"{where} AND partner = ?", [*values, partner]
-        own = list(self.told(where, values))
+        own = list(self.entries_where(where, values))
         kids = {kid.hex() for each in own for kid in _kids(each.frame) if kid}
         marks = ", ".join("?" * len(kids))
-        keys = self.told(f"type = {int(EntryType.KEY)} AND subject IN ({marks})", sorted(kids))
+        keys = self.entries_where(
+            f"type = {int(EntryType.KEY)} AND subject IN ({marks})", sorted(kids)
+        )
         return sorted({each.index: each for each in (*own, *keys)}.values(), key=lambda t: t.index)
 
     def partners_of(self, number: str) -> list[str]:

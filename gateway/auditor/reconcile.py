@@ -61,7 +61,7 @@ class Part(Enum):
     ACKNOWLEDGEMENT = "acknowledgement"
 
 
-LETTERS: Final = frozenset({Part.CORRECTION, Part.ACKNOWLEDGEMENT})
+CORRECTION_PARTS: Final = frozenset({Part.CORRECTION, Part.ACKNOWLEDGEMENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def state(
     for each in messages:
         # What is near an edge, and a message that may be sent for days, is there to be found, and is not demanded.
         inside = since + EDGE_MS <= each.time_ms < until - EDGE_MS
-        if since <= each.time_ms < until or each.part in LETTERS:
+        if since <= each.time_ms < until or each.part in CORRECTION_PARTS:
             rows[each.sure and inside].add(_row(each, us, other, salt))
     return Statement(
         us,

@@ -20,7 +20,7 @@ from gateway.ledger.entry import EntryClass, EntryType, Frame
 
 ASKING: Final = frozenset({Operation.SUBMIT_QUERY.name, Operation.REQUEST_HIT_DETAILS.name})
 STATING: Final = frozenset({Operation.GET_QUERY_STATE.name, Operation.REDELIVER_RESULT.name})
-_LETTERS: Final = {
+_CORRECTION_PARTS: Final = {
     EntryType.CORRECTION: Part.CORRECTION,
     EntryType.ACKNOWLEDGEMENT: Part.ACKNOWLEDGEMENT,
 }
@@ -33,9 +33,9 @@ def recorded(index: Index, us: str, other: str, since: int, until: int) -> list[
     """Return what we recorded between us and a partner, also a little before and after the period."""
     ledger = _Between(index, other)
     return [
-        *ledger.asked(us, since - EDGE_MS, until + EDGE_MS),
+        *ledger.queries(us, since - EDGE_MS, until + EDGE_MS),
         *ledger.answered(us, since - EDGE_MS, until + EDGE_MS),
-        *ledger.letters(us),
+        *ledger.corrections(us),
     ]
 
 
@@ -45,7 +45,7 @@ class _Between:
     def __init__(self, index: Index, other: str) -> None:
         self._index, self._other = index, other
 
-    def asked(self, us: str, since: int, until: int) -> Iterator[Message]:
+    def queries(self, us: str, since: int, until: int) -> Iterator[Message]:
         """Yield our questions and the answers that we received."""
         # An answer may come long after its question: a review takes a day.
         received = [
@@ -79,20 +79,22 @@ class _Between:
                 sure = frame.message_id in asking
                 yield _message(Part.ANSWER, us, time_ms, frame, sure=sure)
 
-    def letters(self, us: str) -> Iterator[Message]:
+    def corrections(self, us: str) -> Iterator[Message]:
         """Yield corrections and their acknowledgements of all times: one may be carried for days."""
-        for kind, part in _LETTERS.items():
+        for kind, part in _CORRECTION_PARTS.items():
             sent: dict[str, Message] = {}
             for time_ms, frame in self._entries(kind, Direction.OUTBOUND, 0):
                 arrived = frame.entry_class is EntryClass.ANSWERED
                 known = sent.get(frame.transaction_number)
                 if known is None or (arrived and not known.sure):
-                    sent[frame.transaction_number] = _letter(part, us, time_ms, frame, sure=arrived)
+                    sent[frame.transaction_number] = _correction_message(
+                        part, us, time_ms, frame, sure=arrived
+                    )
             yield from sent.values()
             came: dict[str, Message] = {}
             for time_ms, frame in self._entries(kind, Direction.INBOUND, 0):
-                letter = _letter(part, self._other, time_ms, frame, sure=True)
-                came.setdefault(letter.number, letter)
+                message = _correction_message(part, self._other, time_ms, frame, sure=True)
+                came.setdefault(message.number, message)
             yield from came.values()
 
     def _entries(
@@ -103,7 +105,7 @@ class _Between:
         if until is not None:
             said = f"{said} AND time_ms < ?"
             values.append(until)
-        for told in self._index.told(said, values):
+        for told in self._index.entries_where(said, values):
             yield round(told.frame.time.timestamp() * 1000), told.frame
 
 
@@ -121,5 +123,7 @@ def _message(part: Part, sender: str, time_ms: int, frame: Frame, *, sure: bool)
     return Message(part, sender, number, message_id, frame.transcript, time_ms, sure)
 
 
-def _letter(part: Part, sender: str, time_ms: int, frame: Frame, *, sure: bool) -> Message:
+def _correction_message(
+    part: Part, sender: str, time_ms: int, frame: Frame, *, sure: bool
+) -> Message:
     return Message(part, sender, frame.transaction_number, b"", b"", time_ms, sure)

@@ -89,6 +89,6 @@ def iso(milliseconds: object) -> str | None:
     return f"{seconds.isoformat()[:19]}Z"  # a third of what strftime takes, three times a row
 
 
-def told(column: str) -> str:
+def iso_sql(column: str) -> str:
     """Return the SQL that gives a moment as `iso` does; for questions whose rows are many."""
     return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / 1000, 'unixepoch')"

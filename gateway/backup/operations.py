@@ -13,7 +13,7 @@ from gateway.operations import backup
 from gateway.store import recovery_recipient
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
-from gateway.trust.key_names import handed_in
+from gateway.trust.key_names import id_of_new_key
 from keys.envelope import SealingKey
 from keys.errors import MalformedKey
 from keys.key_record import stamp
@@ -43,7 +43,7 @@ class BackupOperations:
                 check=_check_public,
                 state=lambda: self._held().hex(),
                 plan=lambda _: (_SEALED_FOR,),
-                about=lambda _, request: (handed_in(request.public), ()),
+                about=lambda _, request: (id_of_new_key(request.public), ()),
             ),
         )
 

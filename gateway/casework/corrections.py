@@ -79,7 +79,7 @@ class CorrectionOperations:
                 subject = subjects.find(reader, wanted.subject)
                 found = () if subject is None else propagation.of_subject(reader, key, subject)
         if wanted.number and not found:
-            return self._asked(wanted)
+            return self._queried_partners(wanted)
         if wanted.partner:
             found = tuple(each for each in found if each.partner == wanted.partner)
         concerned = tuple(each for each in found if _concerns(wanted, each))
@@ -93,7 +93,7 @@ class CorrectionOperations:
                 )
         return concerned
 
-    def _asked(self, wanted: Open) -> tuple[Recipient, ...]:
+    def _queried_partners(self, wanted: Open) -> tuple[Recipient, ...]:
         """Return whom a query of ours went to: it disclosed whose prints they are, and for what (IRPR 315.23(1))."""
         with self._files.database.reader() as reader:
             found = outbound_queries.by_number(reader, wanted.number)

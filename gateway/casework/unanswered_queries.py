@@ -77,12 +77,14 @@ def denials(files: Files, shown: Sequence[OutboundQuery]) -> list[dict[str, str]
     return [
         {}
         if found is None
-        else _told(found, outbound_queries.stored_answer_of(files.data_key, found), cite)
+        else _explained(found, outbound_queries.stored_answer_of(files.data_key, found), cite)
         for found in (whole.get((each.partner, each.number)) for each in shown)
     ]
 
 
-def _told(query: OutboundQuery, stored: StoredAnswer, cite: Callable[[str], str]) -> dict[str, str]:
+def _explained(
+    query: OutboundQuery, stored: StoredAnswer, cite: Callable[[str], str]
+) -> dict[str, str]:
     reason = stored.reason
     rule = ground_of(reason, Direction.OUTBOUND, *query.agreement)
     means = errors.meaning_to_the_asker if query.state is OutboundState.REFUSED else errors.meaning

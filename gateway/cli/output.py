@@ -281,7 +281,7 @@ class GuardedGroup(TyperGroup):
 def _systems(context: Any, fault: Exception) -> None:  # noqa: ANN401
     """Tell what the system says, with the remedy where no space was left; return where it is no fault of the system's."""
     if user_files.is_full(fault) or isinstance(fault, OSError):
-        text = user_files.told(fault) or type(fault).__name__
+        text = user_files.fault_text(fault) or type(fault).__name__
         _fail(context, type(fault).__name__, text, Code.UNKNOWN, {})
 
 

@@ -39,7 +39,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class VerifiedAnswer:
     """An answer that may be believed, and what it took."""
 
     believed: Believed

@@ -101,7 +101,7 @@ class Freshness:
         return bundle
 
 
-def asked_by(deadline: float) -> float:
+def reading_deadline(deadline: float) -> float:
     """Return the monotonic moment until which a reading may take a call's time."""
     return min(deadline, time.monotonic() + PATIENCE)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-from gateway.client.answer import Answer, Told, read
+from gateway.client.answer import Answer, VerifiedAnswer, read
 from gateway.client.checkpoint_memory import Witness
 from gateway.client.connection import Connections, dialling
 from gateway.client.details_request import DetailsMatter, Disclosed, compose_details
@@ -342,7 +342,7 @@ class Partner:
             floor=self._witness.size,
         )
 
-    def _answer(self, outgoing: Outgoing, told: Told, started: float) -> Answer:
+    def _answer(self, outgoing: Outgoing, told: VerifiedAnswer, started: float) -> Answer:
         believed, number = told.believed, outgoing.question.number
         result = read(query_payload.read_result, believed, number)
         return Answer(

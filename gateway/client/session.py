@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.client.answer import Told
+from gateway.client.answer import VerifiedAnswer
 from gateway.client.channel import Transport
 from gateway.client.checkpoint_memory import CannotProve, Witness
 from gateway.client.connection import REQUESTS, Connection, Connections, DirectorySource
 from gateway.client.errors import AnswerRejected, KeyStale, PartnerError, Refused, SplitView
-from gateway.client.freshness import Freshness, asked_by, unanswered
+from gateway.client.freshness import Freshness, reading_deadline, unanswered
 from gateway.client.request_builder import Author, Outgoing
 from gateway.client.verification import Believed, Question
 from gateway.ledger import signed_note
@@ -83,7 +83,7 @@ class Session:
         Raises a `PartnerError`: DirectoryRefused, or that nobody answered.
         """
         with self._lines.held() as line:
-            source = DirectorySource(line, self._transport, asked_by(until))
+            source = DirectorySource(line, self._transport, reading_deadline(until))
             newest = self._freshness.read(line.peer, source, wait=wait)
             if newest.version <= self.peer.version:
                 return line.peer is not self.peer
@@ -98,7 +98,7 @@ class Session:
         *,
         question: Question | None = None,
         rewritten: Callable[[Outgoing], None] = lambda _: None,
-    ) -> tuple[Outgoing, Told]:
+    ) -> tuple[Outgoing, VerifiedAnswer]:
         """Send a letter; return what was sent in the end, and what came back, judged.
 
         question   that the answer has to answer, where it is not the letter's own
@@ -197,7 +197,7 @@ class Session:
                 break
         return None
 
-    def _exchange(self, outgoing: Outgoing, question: Question, until: float) -> Told:
+    def _exchange(self, outgoing: Outgoing, question: Question, until: float) -> VerifiedAnswer:
         operation, number = outgoing.question.operation, outgoing.question.number
         with self._lines.held() as line:
             request: Any = REQUESTS[operation](
@@ -227,7 +227,7 @@ class Session:
                 if rejected.step not in _PERHAPS_NEWER or not self._newer(line, until):
                     raise
                 believed = self._lines.current.judge.judge(question, response, progress)  # (3)
-            return Told(believed, attempts, time.perf_counter() - began - witnessing)
+            return VerifiedAnswer(believed, attempts, time.perf_counter() - began - witnessing)
 
     def _newer(self, line: Connection, until: float) -> bool:
         if line.peer.root is None:

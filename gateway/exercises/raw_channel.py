@@ -28,7 +28,7 @@ Call = Callable[..., bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RawReply:
     """What came back: the response as it was on the wire, or the refusal's code and reason."""
 
     response: bytes = b""
@@ -58,16 +58,16 @@ class Road:
         """Close the channel."""
         self._channel.close()
 
-    def send(self, letter: SignedEnvelope) -> Told:
+    def send(self, letter: SignedEnvelope) -> RawReply:
         """Send an envelope once; raises `PartnerError` where there was neither answer nor refusal."""
         try:
-            return Told(self._submit(request(letter), timeout=DEADLINE))
+            return RawReply(self._submit(request(letter), timeout=DEADLINE))
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 raise PartnerError("the channel is closed") from None
             explained = explain(error, "")
             if isinstance(explained, Refused):
-                return Told(code=explained.code, reason=explained.reason)
+                return RawReply(code=explained.code, reason=explained.reason)
             raise explained from None
 
 

@@ -15,7 +15,7 @@ from gateway.errors import UserError
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.keymanagement.views import standing
 from gateway.operations.keys import SEALING_KEY_BYTES, Adopt
-from gateway.trust.key_names import handed_in
+from gateway.trust.key_names import id_of_new_key
 from keys import strict_json
 from keys.envelope import SealingKey
 from keys.errors import MalformedKey
@@ -63,7 +63,7 @@ class AuditorKeyOperations:
                 do=self._adopt,
                 state=lambda: standing(self._rotation),
                 plan=self._plan,
-                about=lambda _, request: (handed_in(request.public), ()),
+                about=lambda _, request: (id_of_new_key(request.public), ()),
             ),
         )
 

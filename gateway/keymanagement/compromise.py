@@ -159,7 +159,7 @@ class CompromiseOperations:
         except MalformedBundle as fault:
             return 0, f"our entry would name no key for {fault.element}: promote a successor"
         except (PasserelleError, KeysError, OSError) as fault:
-            return 0, user_files.told(fault)
+            return 0, user_files.fault_text(fault)
 
     def _affected(self, officer: Officer, request: compromise.Affected) -> Answer:
         key, partner, page = spelt(request.key), request.partner, Page(request)
@@ -226,7 +226,7 @@ class CompromiseOperations:
             return found[0]
         if found:
             raise UserError(
-                f"key: several keys of {partner} begin so ({key_names.said(found)}); give more digits"
+                f"key: several keys of {partner} begin so ({key_names.listed(found)}); give more digits"
             )
         if len(key) == WHOLE and self._in_ledger(partner, bytes.fromhex(key)):
             return Identified(bytes.fromhex(key), "", (key,))
@@ -238,7 +238,7 @@ class CompromiseOperations:
             raise UserError("key: that is a key of ours; leave --partner out")
         raise UserError(
             f"key: {partner} has no such key, and no message of it is in our ledger; its keys are"
-            f" {key_names.said(known)}. Of a TLS certificate they may read you its pin, which `passerelle keys show`"
+            f" {key_names.listed(known)}. Of a TLS certificate they may read you its pin, which `passerelle keys show`"
             " of theirs shows; of a key that its bundle no longer has, all 64 digits"
         )
 
@@ -254,10 +254,10 @@ class CompromiseOperations:
             return found[0]
         if found:
             raise UserError(
-                f"key: several refused keys of {partner} begin so ({key_names.said(found)}); give more digits"
+                f"key: several refused keys of {partner} begin so ({key_names.listed(found)}); give more digits"
             )
         raise UserError(
-            f"key: no such key of {partner} is refused, so there is none to unblock; refused are: {key_names.said(refused)}"
+            f"key: no such key of {partner} is refused, so there is none to unblock; refused are: {key_names.listed(refused)}"
         )
 
     def _known(self, partner: str) -> tuple[Identified, ...]:

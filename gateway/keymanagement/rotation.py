@@ -270,7 +270,7 @@ class KeyRotation:
 def _sentence(fault: Exception) -> str:
     """Return the text for a failure: our own words, or its type where they are not ours."""
     ours = isinstance(fault, (PasserelleError, KeysError, OSError))
-    return user_files.told(fault) if ours else type(fault).__name__
+    return user_files.fault_text(fault) if ours else type(fault).__name__
 
 
 _IN_QUESTION = frozenset({KeyState.PREACTIVE, KeyState.ACTIVE})

@@ -150,7 +150,7 @@ def may_disclose(  # noqa: PLR0917 - all that a plan depends on
     return _planned(request.fields, blocks, begun, status, agreement, decisions, now, declared)
 
 
-def may_tell(
+def may_disclose_unasked(
     fields: Sequence[FieldCode],
     status: Status,
     agreement: Agreement,

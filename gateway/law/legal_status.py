@@ -76,14 +76,14 @@ def persecuted(status: Status, partner: Collection[str]) -> bool:
     return not status.persecutors.isdisjoint(partner) or not status.persecutors <= STATES
 
 
-def persecution_said(status: Status) -> str:
+def persecution_fact(status: Status) -> str:
     """Return as a fact what is known of a person's countries of persecution: codes, NONE, or UNSAID of a claimant."""
     if unanswered(status):
         return UNSAID
     return NONE if status.no_persecutor else ",".join(sorted(status.persecutors))
 
 
-def persecution_told(fact: str, kind: SubjectKind) -> tuple[frozenset[str], bool]:
+def read_persecution_fact(fact: str, kind: SubjectKind) -> tuple[frozenset[str], bool]:
     """Return from that fact the countries, and whether it was said that there are none.
 
     Entries of older releases have nothing where nothing was said, of a claimant too, and were decided as if none was.

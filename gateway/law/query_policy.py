@@ -31,7 +31,7 @@ from gateway.law.disclosure_policy import (
     applying,
     fields_for,
     may_disclose,
-    may_tell,
+    may_disclose_unasked,
     on_terms,
     standing_of,
 )
@@ -53,7 +53,7 @@ __all__ = [
     "may_answer_header",
     "may_ask",
     "may_disclose",
-    "may_tell",
+    "may_disclose_unasked",
     "settle",
 ]
 

@@ -23,7 +23,7 @@ from gateway.domain.person import (
     Verdict,
     Withholding,
 )
-from gateway.law.legal_status import persecution_said
+from gateway.law.legal_status import persecution_fact
 from gateway.law.query_policy import Decided, Permit, Plan, Settled
 from gateway.ledger import disclosure_basis
 from gateway.ledger.entry_builder import stated, written
@@ -245,7 +245,7 @@ def question_facts(asking: OutboundRequest) -> Facts:
         refugee_claimant=asking.claimant,
         status_kind=asking.status.kind,
         nationalities=sorted(asking.status.nationalities),
-        persecutors=persecution_said(asking.status),
+        persecutors=persecution_fact(asking.status),
         subject=asking.subject,
     )
     if isinstance(probe, PriorTransaction):
@@ -275,7 +275,7 @@ def _standing(record: Record, now: datetime) -> Facts:
         status_kind=status.kind,
         status_age="never confirmed" if status.confirmed is None else _age(now - status.confirmed),
         nationalities=sorted(status.nationalities),
-        persecutors=persecution_said(status),
+        persecutors=persecution_fact(status),
         applications="held" if FieldCode.APPLICATION_HISTORY in record.data else "none",
         record_version=record.version,
     )

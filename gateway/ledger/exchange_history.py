@@ -27,7 +27,7 @@ Cite = Callable[[str], str]  # rule id → the paragraph it rests on; empty wher
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OpenedEntry:
     """One entry as the auditor holds it; facts are None where the detail is sealed, gone or absent."""
 
     index: int
@@ -72,8 +72,8 @@ class ExchangeHistory:
     findings: tuple[Message, ...]
 
 
-def tell(
-    entries: Iterable[Told],
+def build_history(
+    entries: Iterable[OpenedEntry],
     number: str,
     partner: str,
     cite: Cite = lambda _: "",
@@ -106,7 +106,7 @@ def tell(
     return ExchangeHistory(number, partner, answers, tuple(_findings(own, answers, opened=opened)))
 
 
-def _unanswered(own: Sequence[Told]) -> bool:
+def _unanswered(own: Sequence[OpenedEntry]) -> bool:
     """Return whether a question of ours left and nothing says what became of it; one that was stopped never left."""
     left = any(each.frame.message_id for each in of_type(own, EntryType.ASKED))
     ended = (
@@ -117,7 +117,7 @@ def _unanswered(own: Sequence[Told]) -> bool:
 
 
 def _findings(
-    own: Sequence[Told], answers: Mapping[Question, tuple[Line, ...]], *, opened: bool
+    own: Sequence[OpenedEntry], answers: Mapping[Question, tuple[Line, ...]], *, opened: bool
 ) -> Iterator[Message]:
     if not own:
         yield say("no entry of this partner bears this number")
@@ -188,7 +188,7 @@ _SEARCHED = (
 )
 
 
-def _who(own: Sequence[Told]) -> Iterator[Line]:
+def _who(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield who asked, when and under which agreement; of a message that came again, once."""
     for each in of_type(own, *_ASKED) or of_type(own, EntryType.REFUSAL)[:1]:
         frame = each.frame
@@ -208,7 +208,7 @@ def _who(own: Sequence[Told]) -> Iterator[Line]:
         yield from _lines(each, people)
 
 
-def _purpose(own: Sequence[Told]) -> Iterator[Line]:
+def _purpose(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield the purpose and the case."""
     for each in of_type(own, *_ASKED):
         paragraph = _fact(each, "paragraph", quiet=True)
@@ -218,7 +218,7 @@ def _purpose(own: Sequence[Told]) -> Iterator[Line]:
         yield from _lines(each, (("case", say("case")), ("refugee_claimant", claim)))
 
 
-def _content(own: Sequence[Told]) -> Iterator[Line]:
+def _content(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield what was sent and what was returned; names of fields, never values."""
     for each in of_type(own, *_ASKED):
         if each.frame.transcript:  # what our own law stopped was never written
@@ -231,7 +231,7 @@ def _content(own: Sequence[Told]) -> Iterator[Line]:
         yield from _lines(each, _RETURNED)
 
 
-def _calibration(own: Sequence[Told]) -> Iterator[Line]:
+def _calibration(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield algorithm, threshold, gallery and score of the search."""
     for each in of_type(own, EntryType.RESPONSE, EntryType.REVIEW, EntryType.VERDICT):
         yield from _lines(each, _SEARCHED)
@@ -243,7 +243,7 @@ def _calibration(own: Sequence[Told]) -> Iterator[Line]:
         )
 
 
-def _keys(own: Sequence[Told], mine: Sequence[Told]) -> Iterator[Line]:
+def _keys(own: Sequence[OpenedEntry], mine: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield the keys that protected it, and the life of each."""
     used: dict[str, tuple[Message, int]] = {}
     for each in of_type(own, *_ASKED, *_TOLD):
@@ -266,7 +266,7 @@ def _keys(own: Sequence[Told], mine: Sequence[Told]) -> Iterator[Line]:
                 yield Line(say("  its life"), life, each.index)
 
 
-def _destruction(own: Sequence[Told]) -> Iterator[Line]:
+def _destruction(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield when prints and templates were destroyed."""
     for each in of_type(own, EntryType.DESTRUCTION):
         when = each.frame.time.isoformat(timespec="milliseconds")
@@ -287,7 +287,7 @@ def _destruction(own: Sequence[Told]) -> Iterator[Line]:
             )
 
 
-def _review(own: Sequence[Told]) -> Iterator[Line]:
+def _review(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     """Yield who examined it."""
     for each in of_type(own, EntryType.REVIEW, EntryType.VERDICT):
         when = each.frame.time.isoformat(timespec="seconds")
@@ -312,7 +312,7 @@ def _review(own: Sequence[Told]) -> Iterator[Line]:
             yield Line(label, when, each.index)
 
 
-def _decision(own: Sequence[Told], cite: Cite) -> Iterator[Line]:
+def _decision(own: Sequence[OpenedEntry], cite: Cite) -> Iterator[Line]:
     """Yield what was permitted, masked, stopped or refused, rule by rule."""
     for each in own:
         yield from _ended(each, cite)
@@ -329,7 +329,7 @@ def _decision(own: Sequence[Told], cite: Cite) -> Iterator[Line]:
                 yield Line(label, why, each.index, cite(why))
 
 
-def _ended(each: Told, cite: Cite) -> Iterator[Line]:
+def _ended(each: OpenedEntry, cite: Cite) -> Iterator[Line]:
     """Yield how a question ended otherwise than by an answer of ours."""
     kind, denied = each.frame.type, each.frame.entry_class is EntryClass.DENIED
     if kind is EntryType.REFUSAL:
@@ -343,7 +343,7 @@ def _ended(each: Told, cite: Cite) -> Iterator[Line]:
         yield from _answer(each)
 
 
-def _shown(each: Told, facts: Mapping[str, str]) -> Iterator[Line]:
+def _shown(each: OpenedEntry, facts: Mapping[str, str]) -> Iterator[Line]:
     """Yield what an asker was shown of what is true."""
     true, shown = (facts.get(f"{name}_outcome", "") for name in ("true", "disclosed"))
     if true and true != shown:
@@ -390,7 +390,7 @@ def _confirmed(told: str) -> str:
     return say("{days} d {hours} h before the decision", days=days, hours=left)
 
 
-def _no(each: Told, label: Message, cite: Cite) -> Iterator[Line]:
+def _no(each: OpenedEntry, label: Message, cite: Cite) -> Iterator[Line]:
     """Yield why something was refused, and the rule on which that rests, with its paragraph."""
     frame, reason = each.frame, _fact(each, "reason")
     rule = ground_of(reason, frame.direction, frame.agreement_id, frame.agreement_version)
@@ -400,7 +400,7 @@ def _no(each: Told, label: Message, cite: Cite) -> Iterator[Line]:
         yield Line(say("by rule"), rule, each.index, cite(rule))
 
 
-def _answer(each: Told) -> Iterator[Line]:
+def _answer(each: OpenedEntry) -> Iterator[Line]:
     """Yield what a partner answered to us."""
     partner = each.frame.partner_id
     if each.frame.entry_class is EntryClass.DENIED:
@@ -412,7 +412,7 @@ def _answer(each: Told) -> Iterator[Line]:
     yield from _lines(each, (("ground", say("ground of its refusal")),), quiet=True)
 
 
-def _disclosed(each: Told) -> Iterator[Line]:
+def _disclosed(each: OpenedEntry) -> Iterator[Line]:
     """Yield the fields that were disclosed, each with the paragraph that let it out."""
     if each.facts is None:
         return
@@ -429,7 +429,9 @@ def _whom(frame: Frame) -> str:
     )
 
 
-def _afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Iterator[Line]:
+def _afterwards(
+    own: Sequence[OpenedEntry], later: Sequence[OpenedEntry], number: str
+) -> Iterator[Line]:
     """Yield what followed: who saw and used an answer, details, corrections."""
     followed = [
         each
@@ -462,19 +464,19 @@ def _afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Iter
         )
 
 
-def of_type(own: Sequence[Told], *kinds: EntryType) -> list[Told]:
+def of_type(own: Sequence[OpenedEntry], *kinds: EntryType) -> list[OpenedEntry]:
     """Return the entries of some types."""
     return [each for each in own if each.frame.type in kinds]
 
 
-def _fact(each: Told, name: str, *, quiet: bool = False) -> str:
+def _fact(each: OpenedEntry, name: str, *, quiet: bool = False) -> str:
     if each.facts is None:
         return "" if quiet else SEALED
     return each.facts.get(name, "" if quiet else say("not recorded"))
 
 
 def _lines(
-    each: Told, names: Iterable[tuple[str, Message]], *, quiet: bool = False
+    each: OpenedEntry, names: Iterable[tuple[str, Message]], *, quiet: bool = False
 ) -> Iterator[Line]:
     """Yield what is recorded; a sealed detail is said once, not for every fact."""
     if each.facts is None:

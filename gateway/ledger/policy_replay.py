@@ -30,10 +30,10 @@ from gateway.domain.messages import (
 from gateway.domain.person import NOBODY, FieldCode, Ground, Scope, Status, SubjectKind
 from gateway.errors import Refusal
 from gateway.law.agreement import Agreement
-from gateway.law.legal_status import persecution_told
+from gateway.law.legal_status import read_persecution_fact
 from gateway.law.query_policy import Decided, Found, Permit, may_answer, settle
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history import Told, age_of
+from gateway.ledger.exchange_history import OpenedEntry, age_of
 
 Threshold: TypeAlias = Callable[[float, int, int], float]
 """FPIR, people in the gallery and fingers searched → the least score that is a match."""
@@ -77,9 +77,9 @@ class Replayed:
         return self.now != self.past.shown
 
 
-def answered(entries: Iterable[Told]) -> Iterator[Past]:
+def answered(entries: Iterable[OpenedEntry]) -> Iterator[Past]:
     """Yield the answered queries among entries in order; what stays sealed cannot be decided again."""
-    asked: dict[tuple[str, bytes], Told] = {}
+    asked: dict[tuple[str, bytes], OpenedEntry] = {}
     for each in entries:
         frame = each.frame
         key = frame.partner_id, frame.message_id
@@ -230,8 +230,8 @@ def _status(past: Past) -> Status:
     told = past.told
     if not told.get("status_kind"):
         return NOBODY
-    kind = _told_kind(told["status_kind"])
-    persecutors, none = persecution_told(told.get("persecutors", ""), kind)
+    kind = _recorded_kind(told["status_kind"])
+    persecutors, none = read_persecution_fact(told.get("persecutors", ""), kind)
     return Status(
         kind=kind,
         nationalities=frozenset(filter(None, told.get("nationalities", "").split(","))),
@@ -267,7 +267,7 @@ def _field(name: str) -> FieldCode:
     return FieldCode[name]
 
 
-def _told_kind(name: str) -> SubjectKind:
+def _recorded_kind(name: str) -> SubjectKind:
     try:
         return SubjectKind[name]
     except KeyError:

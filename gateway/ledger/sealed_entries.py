@@ -1,4 +1,4 @@
-"""Entries as they are handed to an auditor: plain values there, `Told` here; opened with the auditor's key."""
+"""Entries as they are handed to an auditor: plain values there, `OpenedEntry` here; opened with the auditor's key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.ledger.entry import LEAF_SIZE, MalformedEntry, decode, open_detail
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 from keys.envelope import OpeningKey, OpeningRing
 
 MOST: Final = 8192  # characters of one value; a ciphertext of the largest class is 4,124 bytes
@@ -30,7 +30,7 @@ def hand(
     }
 
 
-def take(entries: object, key: OpeningKey | OpeningRing | None) -> list[Told]:
+def take(entries: object, key: OpeningKey | OpeningRing | None) -> list[OpenedEntry]:
     """Return entries with their details opened; without a key, and where the key is gone, facts are None.
 
     Raises `MalformedEntry` for anything that was not handed by `hand`, a leaf that breaks its form, and a
@@ -41,12 +41,12 @@ def take(entries: object, key: OpeningKey | OpeningRing | None) -> list[Told]:
     return [_taken(each, key) for each in entries]
 
 
-def opened(told: Iterable[Told]) -> bool:
+def opened(told: Iterable[OpenedEntry]) -> bool:
     """Return whether any detail was read."""
     return any(each.facts is not None for each in told)
 
 
-def _taken(entry: object, key: OpeningKey | OpeningRing | None) -> Told:
+def _taken(entry: object, key: OpeningKey | OpeningRing | None) -> OpenedEntry:
     if not isinstance(entry, Mapping):
         raise MalformedEntry("no entry")
     index = entry.get("index")
@@ -59,8 +59,8 @@ def _taken(entry: object, key: OpeningKey | OpeningRing | None) -> Told:
         raise MalformedEntry(f"entry {index} has no leaf")
     frame = decode(leaf)
     if key is None or ciphertext is None or sealed_dek is None:
-        return Told(index, frame, None)
-    return Told(index, frame, open_detail(frame, ciphertext, sealed_dek, key))
+        return OpenedEntry(index, frame, None)
+    return OpenedEntry(index, frame, open_detail(frame, ciphertext, sealed_dek, key))
 
 
 def _octets(value: object) -> bytes | None:

@@ -36,14 +36,14 @@ class StampRefused(AuditFault):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StampRequest:
     """A request as it goes out, and the nonce that the answer must repeat."""
 
     octets: bytes
     nonce: int
 
 
-def ask(message: bytes) -> Asked:
+def ask(message: bytes) -> StampRequest:
     """Return a request for a stamp over SHA-256 of a message, with the authority's certificates."""
     from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
@@ -52,7 +52,7 @@ def ask(message: bytes) -> Asked:
     nonce = request.nonce
     if nonce is None:  # the library draws one when asked to; without it an old answer would do
         raise StampRefused("the request has no nonce")
-    return Asked(request.as_bytes(), nonce)
+    return StampRequest(request.as_bytes(), nonce)
 
 
 def check(

@@ -53,14 +53,14 @@ class AuditAccess:
             return {"partner": request.partner, "entries": []}
         with self._database.reader() as reader:
             found = related_entries.of_transaction(reader, partners[0], number)
-        return {"partner": partners[0], "entries": _handed(found)}
+        return {"partner": partners[0], "entries": _handover(found)}
 
     def _queries(self, officer: Officer, request: Queries) -> Answer:
         # Each page is a reading: who begins with the second one must not read unseen.
         self._record(officer, request.reason, request.since.isoformat())
         with self._database.reader() as reader:
             found = related_entries.queries_since(reader, request.since, request.after, PAGE)
-        return {"entries": _handed(found), "more": len(found) == PAGE}
+        return {"entries": _handover(found), "more": len(found) == PAGE}
 
     def _read(self, officer: Officer, request: Read) -> Answer:
         """Record that the ledger is read for a question; the rows are then read on this machine."""
@@ -94,5 +94,5 @@ class AuditAccess:
         self._sequencer.commit((leaf,), ())
 
 
-def _handed(found: Sequence[StoredEntry]) -> list[dict[str, object]]:
+def _handover(found: Sequence[StoredEntry]) -> list[dict[str, object]]:
     return [hand(each.index, each.leaf, each.ciphertext, each.sealed_dek) for each in found]

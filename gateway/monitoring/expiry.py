@@ -166,7 +166,7 @@ class Expiring:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExpiryNotice:
     """A thing that ends, and how loudly that is to be said at a moment.
 
     step   what an alarm is raised for once: the level, and for an ended epoch the day
@@ -192,9 +192,9 @@ def level_of(thing: Expiring, now: datetime) -> Level:
     return reached
 
 
-def outlook(now: datetime, things: Iterable[Expiring]) -> tuple[Told, ...]:
+def outlook(now: datetime, things: Iterable[Expiring]) -> tuple[ExpiryNotice, ...]:
     """Return all of them with their levels, the soonest end first."""
-    told = [_told(thing, now) for thing in things]
+    told = [_notice(thing, now) for thing in things]
     return tuple(sorted(told, key=lambda one: (one.thing.ends, one.thing.kind.value)))
 
 
@@ -290,12 +290,12 @@ def _thing(name: str, kind: Kind, ends: datetime, partner: str = "") -> Expiring
     return Expiring(name, kind, partner, ends, _REMEDIES.get(kind, _ROTATE))
 
 
-def _told(thing: Expiring, now: datetime) -> Told:
+def _notice(thing: Expiring, now: datetime) -> ExpiryNotice:
     reached, left = level_of(thing, now), thing.ends - now
     step = reached.name
     if thing.kind is Kind.KEM and reached is Level.ENDED:
         step = f"{step}-{(-left).days}"  # it stays in use: said again every day (keys.md 10)
-    return Told(thing, reached, step, left)
+    return ExpiryNotice(thing, reached, step, left)
 
 
 def _short(name: str) -> str:

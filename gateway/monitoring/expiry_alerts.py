@@ -17,7 +17,7 @@ from gateway import telemetry
 from gateway.isolated_loop import each
 from gateway.ledger import events
 from gateway.monitoring.alarms import LatchedAlarms
-from gateway.monitoring.expiry import Expiring, Level, Told, of_partner, outlook
+from gateway.monitoring.expiry import Expiring, ExpiryNotice, Level, of_partner, outlook
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.trust.partners import Directory
@@ -55,7 +55,7 @@ class ExpiryAlerts:
         self._sources, self._directory = tuple(sources), directory
         self._last: dict[int | str, tuple[Expiring, ...]] = {}  # by place of the source, or partner
 
-    def look(self) -> tuple[Told, ...]:
+    def look(self) -> tuple[ExpiryNotice, ...]:
         """Return everything that ends, the soonest first.
 
         If a source cannot be read, its last state is reported: silence would end its alarms.
@@ -105,19 +105,19 @@ class ExpiryAlerts:
         finally:
             each(over, self._clear, "expiry")
 
-    def _raise(self, one: Told, name: str, before: set[str]) -> None:
+    def _raise(self, one: ExpiryNotice, name: str, before: set[str]) -> None:
         thing = one.thing
         _log.warning("ends_soon", operation=thing.kind.value, partner=thing.partner, state=one.step)
-        reference, partner = _said(name)
+        reference, partner = _alarm_name(name)
         leaf = events.expiry_alarm(reference, partner, one.level, thing.ends, thing.remedy)
         self._alarms.raise_once(name, leaf, instead_of=before)
 
     def _clear(self, name: str) -> None:
         _log.info("ends_soon_over", operation=name.split("/")[1])
-        self._alarms.clear_once(name, events.alarm_end(*_said(name)))
+        self._alarms.clear_once(name, events.alarm_end(*_alarm_name(name)))
 
 
-def _name(one: Told) -> str:
+def _name(one: ExpiryNotice) -> str:
     """Return what an alarm is called: kind, partner, name and level, in a form that can be taken apart."""
     thing = one.thing
     return f"{PREFIX}{thing.kind.value}/{thing.partner}/{thing.name}/{one.step}"
@@ -131,7 +131,7 @@ def _same(one: str, other: str) -> bool:
     return _object(one) == _object(other)
 
 
-def _said(name: str) -> tuple[str, str]:
+def _alarm_name(name: str) -> tuple[str, str]:
     """Return what an entry calls an alarm, and its partner, who has a place of their own in it."""
     prefix, kind, partner, of, step = name.split("/")
     return f"{prefix}/{kind}/{of}/{step}", partner

@@ -48,7 +48,7 @@ class QuotaAlerts:
             for agreement, counter in self._counters(now)
         }
         try:
-            each(sorted(due.keys() - told), lambda name: self._tell(name, *due[name]), "quotas")
+            each(sorted(due.keys() - told), lambda name: self._alarm(name, *due[name]), "quotas")
         finally:  # begun again, or the agreement allows more now
             each(sorted(told - due.keys()), self._alarms.clear_once, "quotas")
 
@@ -65,7 +65,7 @@ class QuotaAlerts:
                 if counter.reaches(limits.warn_percent):
                     yield agreement, counter
 
-    def _tell(self, name: str, agreement: Agreement, counter: Counter) -> None:
+    def _alarm(self, name: str, agreement: Agreement, counter: Counter) -> None:
         _log.warning("quota_nearly_used", partner=agreement.partner, count=counter.used)
         self._alarms.raise_once(name, events.quota_alarm(agreement, counter))
 

@@ -48,7 +48,7 @@ class DetailsSender:
         leaf = exchange_events.details_question(query, seeking, header, written.transcript)
         self._commit(leaf, asked)
         delivery = self._context.transports(query.partner).carry(written.octets)
-        details = _told(delivery)
+        details = _details_in(delivery)
         absent = set(seeking.fields) - (before if query.received is None else query.received)
         if details is None or delivery.receipt is None:
             refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
@@ -117,7 +117,7 @@ def _none_came(delivery: Delivery) -> str:
     return told + again
 
 
-def _told(delivery: Delivery) -> Details | None:
+def _details_in(delivery: Delivery) -> Details | None:
     if delivery.fate is not Fate.DELIVERED:
         return None
     try:

@@ -252,7 +252,7 @@ class QuerySender:
         elif delivery.fate is not Fate.DELIVERED:
             self._doubt(query, delivery)
         else:
-            told = _state_told(delivery)
+            told = _state_in(delivery)
             if told is not None and told[0] is State.ABANDONED:
                 self._expired(query, "ABANDONED")
             elif told is not None and told[1] is not None:
@@ -341,7 +341,7 @@ def _result(delivery: Delivery) -> Result | None:
         return None
 
 
-def _state_told(delivery: Delivery) -> tuple[State, Result | None] | None:
+def _state_in(delivery: Delivery) -> tuple[State, Result | None] | None:
     try:
         told = query_payload.read_state(delivery.payload)
     except Refusal:

@@ -116,7 +116,7 @@ class HoldOperations:
             rows = _rows(shown, lambda number: subjects.find(reader, number))
         if rows:
             self._sequencer.commit(seen(officer, "holds", rows), ())
-        return {"holds": [_told(one) for one in shown], "next_page_token": more}
+        return {"holds": [_row(one) for one in shown], "next_page_token": more}
 
 
 def _check_reference(officer: Officer, request: Place) -> None:
@@ -140,7 +140,7 @@ def _rows(shown: Sequence[Hold], find: Callable[[str], int | None]) -> list[Abou
     ]
 
 
-def _told(one: Hold) -> dict[str, object]:
+def _row(one: Hold) -> dict[str, object]:
     return {
         "hold": one.id,
         "kind": one.kind.value,

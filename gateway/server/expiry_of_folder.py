@@ -14,7 +14,7 @@ from gateway.config import Settings
 from gateway.directory.publication import of_files
 from gateway.errors import PasserelleError
 from gateway.monitoring import expiry
-from gateway.monitoring.expiry import Expiring, Keys, Level, Told
+from gateway.monitoring.expiry import Expiring, ExpiryNotice, Keys, Level
 from gateway.store.address import open_store
 from gateway.store.engine import Reader
 from gateway.store.keys import adopted_versions, blocklist, kek_custody
@@ -25,7 +25,7 @@ from gateway.trust.partners import own_bundle
 from keys.errors import KeysError
 
 
-def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...]:
+def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[ExpiryNotice, ...]:
     """Return what ends, the soonest first; what cannot be read is reported by another check.
 
     keyset   None where it could not be opened, or read
@@ -49,7 +49,7 @@ def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...
     return expiry.outlook(now, things)
 
 
-def said(one: Told, now: datetime) -> str:
+def expiry_line(one: ExpiryNotice, now: datetime) -> str:
     """Return the line about a thing that ends: nouns first, the next step last."""
     thing = one.thing
     verb = "ended" if thing.ends <= now else "ends"

@@ -72,7 +72,7 @@ def _shown(maintenance: Maintenance) -> dict[str, str]:
 
 def _refuse(fault: Exception) -> int:
     """Say what is wrong in the words in which a command would; return what the process ends with."""
-    words = (user_files.told(fault) if isinstance(fault, OSError) else "") or str(fault)
+    words = (user_files.fault_text(fault) if isinstance(fault, OSError) else "") or str(fault)
     _write({"error": {"kind": type(fault).__name__, "message": words}})
     return 2
 

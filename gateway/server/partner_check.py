@@ -192,7 +192,7 @@ def _shaken(plain: socket.socket, host: str, peer: PartyBundle) -> tuple[bytes, 
 
 def _exchange(home: Path, partner: Partner) -> Iterator[tuple[str, str]]:
     """Yield the steps of a question and its answer."""
-    told = _asked(home, partner)
+    told = _capabilities(home, partner)
     yield "certificate", "they know our TLS leaf"
     yield "clock", _clock(told.ahead)
     yield (
@@ -213,7 +213,7 @@ def _exchange(home: Path, partner: Partner) -> Iterator[tuple[str, str]]:
     yield "entry", f"version {held} of theirs, the newest"
 
 
-def _asked(home: Path, partner: Partner) -> _Answered:
+def _capabilities(home: Path, partner: Partner) -> _Answered:
     operation, before = Operation.GET_CAPABILITIES, datetime.now(UTC)
     try:
         outgoing = partner.write(

@@ -28,7 +28,7 @@ from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import Finding, Place, Report, Severity
 from gateway.ledger_ops import evidence_deadline, published_check
 from gateway.ledger_ops.witnesses import witnesses_of
-from gateway.monitoring.expiry import Level, Told
+from gateway.monitoring.expiry import ExpiryNotice, Level
 from gateway.server import expiry_of_folder, settings_check
 from gateway.server.listener import file_descriptors
 from gateway.server.process_hardening import swap_in_use
@@ -125,7 +125,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
         try:
             found.append(Check(name, True, work()))
         except (PasserelleError, KeysError, OSError) as error:
-            found.append(Check(name, False, files.told(error)))
+            found.append(Check(name, False, files.fault_text(error)))
 
     settings = config.load(home)
     run("cryptography", lambda: f"{len(selftest.run())} known answers")
@@ -142,7 +142,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("evidence", lambda: _evidence(settings))
     run("files", lambda: settings_check.try_files(settings))
     run("time stamps", lambda: settings_check.try_authority(settings))
-    run("descriptors", lambda: file_descriptors.said(settings))
+    run("descriptors", lambda: file_descriptors.summary(settings))
     run("health", lambda: _health(settings))
     run("officers", lambda: _officers(settings))
     run("memory", _memory)
@@ -213,17 +213,19 @@ def _keys(
     return f"{len(keyset.records)} keys open, sign and seal"
 
 
-def _ends(told: Sequence[Told], now: datetime) -> Iterator[Check]:
+def _ends(told: Sequence[ExpiryNotice], now: datetime) -> Iterator[Check]:
     """Yield a line for each thing that ends soon, or one that says which is the next."""
     near = [one for one in told if one.level is not Level.FINE]
     for one in near:
-        detail = expiry_of_folder.said(one, now)
+        detail = expiry_of_folder.expiry_line(one, now)
         yield Check(f"ends: {one.thing.kind.value}", not one.level.pages, detail, one.level)
     if not near:
         yield Check(
             "ends",
             True,
-            f"nothing soon; next {expiry_of_folder.said(told[0], now)}" if told else "nothing",
+            f"nothing soon; next {expiry_of_folder.expiry_line(told[0], now)}"
+            if told
+            else "nothing",
         )
 
 
@@ -308,7 +310,7 @@ def _evidence(settings: Settings) -> str:
 
 def _gallery(home: Path) -> str:
     counts = stats(home)
-    said = counts.told
+    said = counts.summary
     if not counts.samples:
         return f"{said}: NOBODY HAS PRINTS, and no query is answered until somebody is: passerelle gallery enrol"
     if not counts.without_status:

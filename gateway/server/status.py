@@ -23,7 +23,7 @@ from gateway.errors import PasserelleError
 from gateway.keymanagement.transitions import stopped
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops import evidence_deadline
-from gateway.monitoring.expiry import Keys, Level, Told
+from gateway.monitoring.expiry import ExpiryNotice, Keys, Level
 from gateway.server import expiry_of_folder
 from gateway.server.rpc.admin import FILE
 from gateway.store import alarms
@@ -123,7 +123,7 @@ class Status:
     late: Mapping[str, datetime] = field(default_factory=dict)
     raised: Mapping[str, datetime] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
-    due: tuple[Told, ...] = ()
+    due: tuple[ExpiryNotice, ...] = ()
     unread: tuple[str, ...] = ()
 
     @property
@@ -159,7 +159,7 @@ def look(home: Path, now: datetime) -> Status:
         try:
             return read()
         except (PasserelleError, KeysError, OSError) as fault:
-            unread.append(f"{name}: {user_files.told(fault)}")
+            unread.append(f"{name}: {user_files.fault_text(fault)}")
         except Exception as fault:  # noqa: BLE001 - whatever it was, the other parts are reported
             unread.append(f"{name}: {type(fault).__name__}")
         return None

@@ -91,13 +91,13 @@ def among(known: Iterable[Identified], digits: str) -> tuple[Identified, ...]:
     return tuple(found.values())
 
 
-def said(known: Iterable[Identified]) -> str:
+def listed(known: Iterable[Identified]) -> str:
     """Return the keys in a line, for whoever named none of them."""
     told = {one.kid: f"{one.kind} {one.kid.hex()[:16]}" for one in known}
     return ", ".join(told.values()) or "none"
 
 
-def handed_in(public: bytes) -> str:
+def id_of_new_key(public: bytes) -> str:
     """Return a key that is taken over, by the id under which others show it; raises UserError for none."""
     try:
         return f"key {SealingKey(public).key_id.hex()}"

@@ -277,7 +277,7 @@ class Directory:
         why = self._objection(known, bundle)
         if why:
             self._put_aside(bundle.party, octets)
-            raise EntryWaits(self._told(bundle, why))
+            raise EntryWaits(self._waiting_text(bundle, why))
         return self._follow(bundle, octets)
 
     def _refused(self, party: str) -> frozenset[bytes]:
@@ -286,7 +286,7 @@ class Directory:
     def _objection(self, known: PartyBundle, newer: PartyBundle) -> str:
         return dropped(known, newer) or self._rule.objection(newer.endpoints)
 
-    def _told(self, bundle: PartyBundle, why: str) -> str:
+    def _waiting_text(self, bundle: PartyBundle, why: str) -> str:
         printed = fingerprint(bundle.to_bytes()).replace(" ", "-")
         return (
             f"version {bundle.version} waits for people, and the one in force stays: {why}. Compare {printed}"
@@ -312,7 +312,7 @@ class Directory:
                 continue
             why = self._objection(known, bundle)
             if bundle.version > known.version:
-                yield Unreadable(path.name, self._told(bundle, why or "it was refused"))
+                yield Unreadable(path.name, self._waiting_text(bundle, why or "it was refused"))
 
     def _demand_following(self, bundle: PartyBundle, bundles: dict[str, PartyBundle]) -> None:
         known = bundles.get(bundle.party)

@@ -68,7 +68,7 @@ def mend(data: bytes) -> Mended:
         found = {each.record: each for guess in guesses if (each := _mended(data, guess))}
         if len(found) == 1:
             return found.popitem()[1]
-        raise _told(data, guesses, fault) from None
+        raise _remaining_fault(data, guesses, fault) from None
     return Mended(data)
 
 
@@ -143,7 +143,7 @@ def _brought_in(record: bytearray, placed: record_fmr.Placed) -> int:
     return int(over.sum())
 
 
-def _told(data: bytes, guesses: list[_Guess], fault: MalformedRecord) -> MalformedRecord:
+def _remaining_fault(data: bytes, guesses: list[_Guess], fault: MalformedRecord) -> MalformedRecord:
     """Return what is wrong with the record beside the slips that we repair; else the strict reader's complaint."""
     for guess in guesses:
         behind = data[guess.end :]

@@ -33,7 +33,7 @@ from gateway.domain.messages import Receipt
 from gateway.errors import PasserelleError
 from gateway.language import LANGUAGES, Language, Message, say
 from gateway.ledger.entry import EntryType, Frame
-from gateway.ledger.exchange_history import Cite, ExchangeHistory, tell
+from gateway.ledger.exchange_history import Cite, ExchangeHistory, build_history
 from gateway.ledger.verify import Report
 from keys.errors import KeysError
 
@@ -309,7 +309,7 @@ class _Pages:
 
     def _history(self, number: str, partner: str) -> ExchangeHistory:
         told = self._hall.index.of_transaction(number, partner)
-        return tell(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
+        return build_history(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
 
     def _page(
         self,

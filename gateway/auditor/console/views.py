@@ -11,7 +11,7 @@ from gateway.domain.messages import Receipt
 from gateway.language import Message, say
 from gateway.ledger.entry import EntryType, encode
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 from gateway.ledger.merkle import leaf_hash, verify_inclusion
 from gateway.ledger.proof import parse_proof
 from gateway.ledger.signed_note import LogIdentity
@@ -72,7 +72,7 @@ def search(index: Index, wanted: Wanted) -> list[dict[str, object]]:
     ]
 
 
-def entries(index: Index, kind: str, before: int | None) -> list[Told]:
+def entries(index: Index, kind: str, before: int | None) -> list[OpenedEntry]:
     """Return entries, the newest first, one more than a page where there are more."""
     said, values = ["1"], []
     if kind:
@@ -84,7 +84,7 @@ def entries(index: Index, kind: str, before: int | None) -> list[Told]:
     places = (
         f"SELECT idx FROM entries WHERE {' AND '.join(said)} ORDER BY idx DESC LIMIT {PAGE + 1}"
     )
-    return list(index.told(f"entries.idx IN ({places})", values))[::-1]
+    return list(index.entries_where(f"entries.idx IN ({places})", values))[::-1]
 
 
 def days(index: Index, last: int = 30) -> list[tuple[str, int]]:
@@ -101,12 +101,12 @@ def days(index: Index, last: int = 30) -> list[tuple[str, int]]:
     ]
 
 
-def entry(index: Index, number: int) -> Told | None:
+def entry(index: Index, number: int) -> OpenedEntry | None:
     """Return one entry."""
-    return next(index.told("entries.idx = ?", (number,)), None)
+    return next(index.entries_where("entries.idx = ?", (number,)), None)
 
 
-def fields(told: Told) -> Mapping[Message, str]:
+def fields(told: OpenedEntry) -> Mapping[Message, str]:
     """Return what a leaf says, by name; what it does not say is left out."""
     frame = told.frame
     said = {

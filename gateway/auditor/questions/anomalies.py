@@ -35,7 +35,7 @@ Hours: TypeAlias = tuple[int, int]  # the first and the last hour of a working d
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryRow:
     """One query, as the index has it."""
 
     time: int
@@ -103,13 +103,13 @@ def _without_case(index: Index, period: Period, cases: Collection[str] | None) -
     empty = '"case" IS NULL OR "case" = \'\''
     if cases is None:
         wanted = f"{_ASKED} AND {sealed} AND closing <> 'REFUSED' AND ({empty}) AND {said}"
-        for each in _asked(index, wanted, values):
+        for each in _query_rows(index, wanted, values):
             yield each.row(NO_CASE, say("it names none"))
         return
     direction = int(Direction.INBOUND if period.partner else Direction.OUTBOUND)
     wanted = f"{_ASKED} AND {sealed} AND direction = {direction} AND {said}"
     known = frozenset(cases)
-    for each in _asked(index, wanted, values):
+    for each in _query_rows(index, wanted, values):
         if not each.case:
             yield each.row(NO_CASE, say("it names none"))
         elif each.case not in known:
@@ -136,7 +136,7 @@ def _repeated(index: Index, period: Period) -> Rows:
         f' WHERE "case" <> \'\' GROUP BY "case", partner HAVING count(*) >= {REPEATS}'
     )
     recent: dict[tuple[str, int, str], deque[int]] = {}
-    for each in _asked(index, f'{_ASKED} AND "case" IN ({often}) AND {said}', values):
+    for each in _query_rows(index, f'{_ASKED} AND "case" IN ({often}) AND {said}', values):
         times = recent.setdefault((each.partner, each.direction, each.case or ""), deque())
         times.append(each.time)
         while times[0] <= each.time - DAY_MS:
@@ -157,9 +157,9 @@ def _same_person(index: Index, period: Period) -> Rows:
         f"SELECT {_READ}, subject FROM exchanges WHERE {_ASKED} AND subject IN ({often}) AND {said}"
         " ORDER BY asked_ms"
     )
-    recent: dict[tuple[str, int], deque[Asked]] = {}
+    recent: dict[tuple[str, int], deque[QueryRow]] = {}
     for *read, subject in index.each(wanted, [*values, *values]):
-        each = Asked(*read)
+        each = QueryRow(*read)
         asked = recent.setdefault((str(subject), each.direction), deque())
         asked.append(each)
         while asked[0].time <= each.time - DAY_MS:
@@ -184,7 +184,7 @@ def _odd(index: Index, period: Period, hours: Hours | None, habits: Habits) -> R
             f"SELECT idx FROM exchanges INDEXED BY exchanges_asked WHERE {_ASKED} AND partner = ?"
             f" AND direction = ? AND asked_ms % {DAY_MS} / {HOUR_MS} IN ({marks}) AND {said}"
         )
-        for each in _asked(index, f"idx IN ({then})", [partner, direction, *values]):
+        for each in _query_rows(index, f"idx IN ({then})", [partner, direction, *values]):
             at = each.time % DAY_MS // HOUR_MS
             yield each.row(
                 say("odd hour"),
@@ -217,6 +217,6 @@ def _outside(hours: Hours) -> frozenset[int]:
     return frozenset(range(24)).difference(inside)
 
 
-def _asked(index: Index, where: str, values: Iterable[str | int]) -> Iterator[Asked]:
+def _query_rows(index: Index, where: str, values: Iterable[str | int]) -> Iterator[QueryRow]:
     for row in index.each(f"SELECT {_READ} FROM exchanges WHERE {where} ORDER BY idx", values):
-        yield Asked(*row)
+        yield QueryRow(*row)

@@ -13,7 +13,7 @@ from gateway.auditor.index import Index
 from gateway.auditor.result_table import SEALED, Table, iso
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 
 COLUMNS = ("time", "what", "of", "who", "second", "change", "leaf")
 CHANGING: Final = (
@@ -50,7 +50,7 @@ def changes(index: Index, number: str, window_ms: int, partner: str = "") -> Tab
     if not isinstance(at, int) or not isinstance(leaf, int):
         raise UserError("no entry bears this transaction number")
     kinds = ", ".join(str(int(kind)) for kind in (*CHANGING, *OF_PEOPLE))
-    told = index.told(
+    told = index.entries_where(
         f"type IN ({kinds}) AND time_ms >= ? AND entries.idx < ?", (at - window_ms, leaf)
     )
     whom = _whom(index, number, partner or "".join(partners))
@@ -64,7 +64,7 @@ def _whom(index: Index, number: str, partner: str) -> frozenset[str]:
     return frozenset(str(row[0]) for row in index.rows(wanted, (number, partner)))
 
 
-def _concerns(each: Told, whom: frozenset[str]) -> bool:
+def _concerns(each: OpenedEntry, whom: frozenset[str]) -> bool:
     """Whether a change may have mattered: of a person, only where it is the one whom the exchange is about."""
     if each.frame.type not in OF_PEOPLE:
         return True
@@ -74,7 +74,7 @@ def _concerns(each: Told, whom: frozenset[str]) -> bool:
     return about in whom
 
 
-def _row(each: Told) -> tuple[object, ...]:
+def _row(each: OpenedEntry) -> tuple[object, ...]:
     frame, facts = each.frame, each.facts
     of = frame.partner_id or frame.subject_reference or frame.agreement_id or None
     if frame.agreement_id:

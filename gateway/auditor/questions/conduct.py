@@ -17,7 +17,7 @@ from gateway.auditor.result_table import SEALED, Cells, Period, Table
 from gateway.language import Message, say
 from gateway.ledger.crypto_shredding import read_erased
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 
 USES: Final = ("time", "partner", "name", "transaction", "case", "used_in", "who", "reason", "leaf")
 ERASURES: Final = (
@@ -70,7 +70,7 @@ def erasures(index: Index, period: Period) -> Table:
     return Table(ERASURES, rows, {"erased": dict(erased), "holds_standing": standing})
 
 
-def _erasure(each: Told) -> Cells:
+def _erasure(each: OpenedEntry) -> Cells:
     frame = each.frame
     people = tuple(_fact(each, name) for name in ("actor", "approver", "reason"))
     if frame.type is EntryType.RETENTION:
@@ -153,7 +153,7 @@ def readings(
     return Table(READINGS, rows, totals, findings)
 
 
-def _reading(each: Told) -> Cells:
+def _reading(each: OpenedEntry) -> Cells:
     frame = each.frame
     subjects = (each.facts or {}).get("subject", "")
     people = ", ".join(f"S-{subject}" for subject in subjects.split(",") if subject)
@@ -168,7 +168,7 @@ def _reading(each: Told) -> Cells:
     )
 
 
-def _is_of(each: Told, number: str, named: str, case: str, queries: frozenset[str]) -> bool:
+def _is_of(each: OpenedEntry, number: str, named: str, case: str, queries: frozenset[str]) -> bool:
     facts = each.facts or {}
     cases = facts.get("case", "").split(",")
     numbers = {each.frame.transaction_number, *facts.get("transaction_reference", "").split(",")}
@@ -198,17 +198,17 @@ def _standing(index: Index, period: Period, kind: EntryType, begins: Iterable[st
     return len(open_)
 
 
-def _of(index: Index, period: Period, *kinds: EntryType) -> Iterable[Told]:
+def _of(index: Index, period: Period, *kinds: EntryType) -> Iterable[OpenedEntry]:
     said, values = period.where("time_ms")
     marks = ", ".join(str(int(kind)) for kind in kinds)
-    return index.told(f"type IN ({marks}) AND {said}", values)
+    return index.entries_where(f"type IN ({marks}) AND {said}", values)
 
 
-def _time(each: Told) -> str:
+def _time(each: OpenedEntry) -> str:
     return each.frame.time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _fact(each: Told, name: str) -> str | None:
+def _fact(each: OpenedEntry, name: str) -> str | None:
     """Return a fact; SEALED where it could not be opened, None where there is none."""
     if each.facts is None:
         return SEALED if any(each.frame.detail_commitment) else None

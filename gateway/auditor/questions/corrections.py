@@ -19,7 +19,7 @@ from gateway.auditor.result_table import Period, Table, iso
 from gateway.domain.messages import Direction
 from gateway.language import say
 from gateway.ledger.entry import EntryClass, EntryType
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 
 COLUMNS = (
     *("correction", "partner", "way", "about", "kind", "opened", "delivered", "acknowledged"),
@@ -52,7 +52,7 @@ def corrections(index: Index, period: Period, *, late: bool = False) -> Table:
     now = index.rows("SELECT max(time_ms) FROM entries")[0][0]
     end = now if isinstance(now, int) else 0
     rows, count = [], 0
-    for one in _gathered(index.told(f"{kinds} AND {said}", values)):
+    for one in _gathered(index.entries_where(f"{kinds} AND {said}", values)):
         passed = _late(one, end)
         if not _within(one, period, passed=passed):
             continue
@@ -70,7 +70,7 @@ def _within(one: _Correction, period: Period, *, passed: bool) -> bool:
     return one.opened >= period.since or lasting
 
 
-def _gathered(told: Iterable[Told]) -> Iterable[_Correction]:
+def _gathered(told: Iterable[OpenedEntry]) -> Iterable[_Correction]:
     """Return the histories, by partner, number, and direction: a number is the choice of who opens it."""
     found: dict[tuple[str, str, bool], _Correction] = {}
     for each in told:

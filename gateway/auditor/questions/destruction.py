@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.auditor.index import Index
-from gateway.auditor.result_table import Period, Read, Table, told
+from gateway.auditor.result_table import Period, Read, Table, iso_sql
 from gateway.language import Message, say
 from gateway.ledger.sequence_rules import REVIEW_LONGEST
 
@@ -70,7 +70,7 @@ def destruction(index: Index, period: Period, number: str = "") -> Table:
     )
     waiting, forgotten, late = index.rows(f"{reviewed} WHERE {REVIEWED} AND {where}", values)[0]
     wanted = (
-        f"SELECT {told('asked_ms')}, partner, number, {told('closed_ms')}, {told('destroyed_ms')}, receipt,"
+        f"SELECT {iso_sql('asked_ms')}, partner, number, {iso_sql('closed_ms')}, {iso_sql('destroyed_ms')}, receipt,"
         " destroyed_idx, iif(reviewed_ms IS NULL, closed_ms - destroyed_ms, NULL)"
         f" FROM exchanges WHERE {where} ORDER BY idx"
     )

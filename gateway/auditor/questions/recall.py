@@ -6,7 +6,7 @@ ALGORITHM@VERSION   the calibration as each answer states it, or its beginning u
 from __future__ import annotations
 
 from gateway.auditor.index import Index
-from gateway.auditor.result_table import Period, Read, Table, told
+from gateway.auditor.result_table import Period, Read, Table, iso_sql
 from gateway.errors import UserError
 from gateway.language import say
 
@@ -50,7 +50,7 @@ def recall(index: Index, period: Period, named: str) -> Table:
     counted = "SELECT count(*), total(true_outcome = 'MATCH') FROM exchanges"
     count, matches = index.rows(f"{counted} WHERE {where}", values)[0]
     wanted = (
-        f"SELECT {told('closed_ms')}, partner, number, calibration, true_outcome, disclosed_outcome, scores, threshold,"
+        f"SELECT {iso_sql('closed_ms')}, partner, number, calibration, true_outcome, disclosed_outcome, scores, threshold,"
         f" verdict, closed_idx FROM exchanges INDEXED BY exchanges_closed WHERE {where} ORDER BY closed_idx"
     )
     rows = Read(count, lambda: index.each(wanted, values))

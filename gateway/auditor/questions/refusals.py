@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.auditor.exchange_builder import says_no
+from gateway.auditor.exchange_builder import is_refusal
 from gateway.auditor.index import Index, facts_in
 from gateway.auditor.result_table import SEALED, WAYS, Period, Table, iso
 from gateway.domain.messages import Direction
@@ -125,7 +125,7 @@ def _refused(index: Index, period: Period, cite: Cite) -> list[Cells]:
 
 
 def _what(entry_class: int, facts: Mapping[str, str], *, copy: bool) -> Message:
-    if entry_class == EntryClass.OTHER and not says_no(facts):
+    if entry_class == EntryClass.OTHER and not is_refusal(facts):
         return NOT_COMPLETED
     return say("copy refused") if copy else say("refused")
 
@@ -182,7 +182,7 @@ def _kept_back(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
         leaf,
     ) in index.each(wanted, values):
         facts = facts_in(sealed)
-        row = _row(_told(true, shown, ground), (ms, partner, way, number, leaf))
+        row = _row(_disclosure(true, shown, ground), (ms, partner, way, number, leaf))
         rules = _rules(facts, why, row["what"])
         if not rules and kept and way == Direction.INBOUND:
             rules = [ground_of(FieldNotPermitted.reason, Direction.INBOUND, agreed, version)]
@@ -196,7 +196,7 @@ def _kept_back(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
         yield row
 
 
-def _told(true: str | None, shown: str | None, ground: str | None) -> Message:
+def _disclosure(true: str | None, shown: str | None, ground: str | None) -> Message:
     if shown in {"REFUSED", "UNAVAILABLE"}:
         return say("refused") if shown == "REFUSED" else say("unavailable")
     if true is not None and shown is not None and true != shown:

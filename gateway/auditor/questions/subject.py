@@ -156,7 +156,7 @@ def subject(  # noqa: PLR0917 - what a pack depends on
     """
     if not index.opened:
         raise UserError("whom an exchange was about is sealed: give the auditor's key (--key)")
-    found = [_said(row, cite) for row in _about(index, period, number, cases)]
+    found = [_reported(row, cite) for row in _about(index, period, number, cases)]
     found += _corrected(index, found)
     found.sort(key=lambda each: int(each["leaf"]))
     sifted = _sifted(found, decided)
@@ -289,7 +289,7 @@ def _nameless(index: Index, period: Period, cases: Sequence[str]) -> int:
     return int(index.rows(wanted, [*cases, *values])[0][0])
 
 
-def _said(row: Said, cite: Cite) -> Said:
+def _reported(row: Said, cite: Cite) -> Said:
     """Return what is reported of an exchange; `officer` is why an officer looks at it first."""
     facts = facts_in(row["told"])
     inbound = row["direction"] == Direction.INBOUND

@@ -227,10 +227,10 @@ def _exchange(language: str, each: Mapping[str, Any]) -> Iterator[str]:
             continue
         label = "withheld by us" if name == "withheld" and each["direction"] == "we asked" else name
         label = words[label].format(partner=each["partner"])
-        yield f"    {label}{colon} {_said(language, name, each[name])}"
+        yield f"    {label}{colon} {_value_text(language, name, each[name])}"
 
 
-def _said(language: str, name: str, value: Any) -> str:  # noqa: ANN401 - of many shapes
+def _value_text(language: str, name: str, value: Any) -> str:  # noqa: ANN401 - of many shapes
     words = WORDS[language]
     if name == "fields":
         return _based(language, value)

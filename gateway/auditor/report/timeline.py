@@ -8,7 +8,7 @@ from typing import Final
 from gateway.auditor.index import Index
 from gateway.auditor.result_table import Period
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 
 MOST: Final = 300  # events on a page; beyond them the newest are shown, and how many are not
 KINDS: Final = {
@@ -42,11 +42,11 @@ def events(index: Index, period: Period) -> tuple[tuple[Event, ...], int]:
     wanted = f"type IN ({kinds}) AND {said}"
     count = int(index.rows(f"SELECT count(*) FROM entries WHERE {wanted}", values)[0][0])
     last = f"entries.idx IN (SELECT idx FROM entries WHERE {wanted} ORDER BY idx DESC LIMIT {MOST})"
-    found = tuple(_event(each) for each in index.told(last, values))
+    found = tuple(_event(each) for each in index.entries_where(last, values))
     return found, count - len(found)
 
 
-def _event(each: Told) -> Event:
+def _event(each: OpenedEntry) -> Event:
     frame, facts = each.frame, each.facts or {}
     words = [frame.type.name, facts.get("key_kind", ""), facts.get("state_after", "")]
     if frame.agreement_id:

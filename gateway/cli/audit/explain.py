@@ -150,19 +150,19 @@ def _from_gateway(home: Path, read: Mapping[str, object], number: str) -> Exchan
     from gateway.config import load
     from gateway.law.citations import citations
     from gateway.law.toml_reader import MAX_BYTES
-    from gateway.ledger.exchange_history import tell
+    from gateway.ledger.exchange_history import build_history
     from gateway.ledger.sealed_entries import opened, take
 
     told = take(read["entries"], None)
     folder = load(home).agreements.folder
     there = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
     cite = citations(user_files.named(path, MAX_BYTES) for path in there)
-    return tell(told, number, str(read["partner"]), cite, opened=opened(told))
+    return build_history(told, number, str(read["partner"]), cite, opened=opened(told))
 
 
 def _from_index(asked: Asked, number: str, partner: str) -> ExchangeHistory:
     from gateway.law.citations import citations
-    from gateway.ledger.exchange_history import tell
+    from gateway.ledger.exchange_history import build_history
     from gateway.ledger.sealed_entries import opened
 
     with room(asked, f"explain {number}") as here:
@@ -173,7 +173,7 @@ def _from_index(asked: Asked, number: str, partner: str) -> ExchangeHistory:
         of = partners[0] if partners else partner
         told = here.index.of_transaction(number, of)
         cite = citations(here.source.agreements().values())
-    return tell(told, number, of, cite, opened=opened(told))
+    return build_history(told, number, of, cite, opened=opened(told))
 
 
 def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningRing | None:

@@ -23,7 +23,7 @@ from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
-    from gateway.ledger.exchange_history import Told
+    from gateway.ledger.exchange_history import OpenedEntry
     from gateway.ledger.policy_replay import Past, Replayed
 
 SHOWN = 50  # changed queries printed for eyes; --json has them all
@@ -139,7 +139,7 @@ def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
 
 
 def _again(
-    told: list[Told], proposed: Agreement | None, known: Mapping[str, Agreement]
+    told: list[OpenedEntry], proposed: Agreement | None, known: Mapping[str, Agreement]
 ) -> tuple[list[Replayed], int]:
     from gateway.ledger.policy_replay import again, answered
     from gateway.matching.modality import codec_of

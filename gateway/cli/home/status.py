@@ -105,7 +105,7 @@ def _standing(seen: Status, home: Path) -> Iterator[tuple[str, str, str]]:
     if seen.gallery is not None:
         people = seen.gallery
         masked = f", {people.without_status} without a status" if people.without_status else ""
-        yield "gallery", f"{people.told}{masked}", ""
+        yield "gallery", f"{people.summary}{masked}", ""
     if seen.newest is not None:
         at = f"{seen.newest.time:%Y-%m-%d %H:%M:%S}"
         yield "ledger", f"{seen.entries} entries, the newest {at} UTC", ""
@@ -122,7 +122,7 @@ def _to_do(seen: Status, home: Path) -> Iterator[tuple[str, str, str]]:
     for kind in seen.missing:
         yield "keys", f"no {kind} key is ACTIVE  → passerelle keys promote {home}", "red"
     for one in seen.due:
-        yield "due", expiry_of_folder.said(one, now), one.level.colour
+        yield "due", expiry_of_folder.expiry_line(one, now), one.level.colour
     for text in seen.unread:
         yield "UNREAD", text, "red"
 

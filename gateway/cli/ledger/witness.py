@@ -127,7 +127,7 @@ def run(
         except (UserError, OSError) as fault:  # a full disk too: whoever watches goes on watching
             if once:
                 raise
-            output.note(f"not told: {user_files.told(fault)}")
+            output.note(f"not told: {user_files.fault_text(fault)}")
         else:
             _tell(context, seen, once=once)
         if once:

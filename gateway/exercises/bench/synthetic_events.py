@@ -74,7 +74,7 @@ _HOURS: Final = (*[1] * 6, *[12, 30, 60, 80, 80, 70, 60, 70, 80, 80, 60, 30], *[
 Group: TypeAlias = tuple[Leaf, ...]  # the entries of one commit
 
 
-class Asked(NamedTuple):
+class SyntheticMessage(NamedTuple):
     """A message: its header, and its 32-byte hash."""
 
     header: Header
@@ -183,7 +183,7 @@ class Life:
             agreement_id=agreement,
             agreement_version=1,
         )
-        asked = Asked(header, self.random.randbytes(32))
+        asked = SyntheticMessage(header, self.random.randbytes(32))
         kind = self.random.random()
         if kind < 0.12:
             self._asked(now, asked)
@@ -213,12 +213,12 @@ class Life:
             "policy_trace": f"{header.agreement_id}@1:answer.purposes.{purpose.name}",
         }
 
-    def _refused(self, now: datetime, asked: Asked) -> None:
+    def _refused(self, now: datetime, asked: SyntheticMessage) -> None:
         reason, element = self.random.choice(REFUSED)
         refused = remade(reason, "", {"element": element} if element else {})
         self._put(now, exchange_events.refusal(*asked, refused))
 
-    def _asked(self, now: datetime, asked: Asked) -> None:
+    def _asked(self, now: datetime, asked: SyntheticMessage) -> None:
         """A question of ours, its answer, and what became of it."""
         header, facts = asked.header, self._asking(asked.header)
         officer, case = f"P-{self.random.randint(1, 60)}", facts["case"]
@@ -250,14 +250,14 @@ class Life:
             self._put(after, exchange_events.question_end(query, "NO_ANSWER", refused=False))
             return
         outcome = Outcome.MATCH if chance < 0.2 else Outcome.NO_MATCH
-        receipt = self._answer(Asked(theirs, asked.transcript), {}).frame
+        receipt = self._answer(SyntheticMessage(theirs, asked.transcript), {}).frame
         result = Result(outcome=outcome, decide_time=now, request_leaf_hash=b"")
         self._put(after, exchange_events.answer(query, receipt, result))
         if outcome is Outcome.MATCH:
             later = after + timedelta(hours=self.random.uniform(1, 60))
             self._put(later, exchange_events.use(query, officer, "F-1"))
 
-    def _query(self, now: datetime, asked: Asked) -> None:
+    def _query(self, now: datetime, asked: SyntheticMessage) -> None:
         facts = self._asking(asked.header)
         self._put(now, exchange_events.request(*asked, facts))
         done = now + timedelta(seconds=self.random.uniform(0.6, 3.0))
@@ -298,7 +298,7 @@ class Life:
             "nationalities": self.random.choice(NATIONS),
         }
 
-    def _matched(self, done: datetime, asked: Asked, searched: Facts) -> None:
+    def _matched(self, done: datetime, asked: SyntheticMessage, searched: Facts) -> None:
         self._masked += 1
         masked = self._masked % 12 == 0
         whom = self._whom() | {"scores": f"{self.random.uniform(9, 40):.3f}"}
@@ -313,7 +313,9 @@ class Life:
         if not masked and self.random.random() < 0.01:
             self._correction(done + timedelta(days=self.random.uniform(1, 20)), asked)
 
-    def _follow(self, asked: Asked, operation: Operation, number: str) -> Asked:
+    def _follow(
+        self, asked: SyntheticMessage, operation: Operation, number: str
+    ) -> SyntheticMessage:
         """Return a later message of the same partner, about the same query."""
         header = replace(
             asked.header,
@@ -322,9 +324,9 @@ class Life:
             transaction_number=number,
             transaction_reference=asked.header.transaction_number,
         )
-        return Asked(header, self.random.randbytes(32))
+        return SyntheticMessage(header, self.random.randbytes(32))
 
-    def _details(self, now: datetime, asked: Asked, whom: Facts) -> None:
+    def _details(self, now: datetime, asked: SyntheticMessage, whom: Facts) -> None:
         number = f"{now:%Y%m%d}-{self.random.randbytes(10).hex()}"
         follow = self._follow(asked, Operation.REQUEST_HIT_DETAILS, number)
         about = {**reference_facts(follow.header), "fields": "LAST_NAME,FIRST_NAME"}
@@ -334,7 +336,7 @@ class Life:
         told |= {"field_authorities": f"IRPR {paragraph}={about['fields']}"}
         self._put(now + timedelta(seconds=1), self._answer(follow, told))
 
-    def _correction(self, now: datetime, asked: Asked) -> None:
+    def _correction(self, now: datetime, asked: SyntheticMessage) -> None:
         """Corrections that we sent to a partner: opened, delivered, acknowledged; one in ten too late."""
         name = self.random.randbytes(16)
         of = Corrected(asked.header.sender, name, asked.header.transaction_number)
@@ -360,7 +362,7 @@ class Life:
         end = self._answer(letter, correction_facts(name, CorrectionState.ACKNOWLEDGED))
         self._put(back + timedelta(seconds=1), acknowledged, end)
 
-    def _reviewed(self, done: datetime, asked: Asked, searched: Facts) -> None:
+    def _reviewed(self, done: datetime, asked: SyntheticMessage, searched: Facts) -> None:
         """An examiner decides, within the hour; one candidate in four is somebody else."""
         name, whom = f"R-{self.random.randbytes(8).hex()}", self._whom()
         pending = {
@@ -388,12 +390,12 @@ class Life:
         }
         self._put(after, gone, exchange_events.verdict(asked.message, name, facts))
 
-    def _gone(self, asked: Asked) -> Leaf:
+    def _gone(self, asked: SyntheticMessage) -> Leaf:
         receipt = f"D-{self.random.randbytes(16).hex()}"
         what = "records=2,minutiae=2,templates=2"
         return exchange_events.destruction(asked.message, receipt, what)
 
-    def _answer(self, asked: Asked, facts: Facts) -> Leaf:
+    def _answer(self, asked: SyntheticMessage, facts: Facts) -> Leaf:
         mine = replace(
             asked.header,
             signing_key_id=self._keys["CAN"],

@@ -14,7 +14,7 @@ from gateway.client.local_settings import HomeDirectory
 from gateway.domain.messages import Outcome, Purpose
 from gateway.exercises.demo.check import Promise, refusal
 from gateway.exercises.demo.people import Cast, Person, Print
-from gateway.exercises.demo.queries import Asked, matter
+from gateway.exercises.demo.queries import AskedQuery, matter
 from gateway.exercises.raw_channel import Road, flipped, signed_anew
 from matcher.finger import record_fmr
 from matcher.finger.synthetic import record
@@ -104,7 +104,7 @@ def poor(stage: Stage) -> tuple[Promise, Answer]:
     return promise, answer
 
 
-def alike(asked: Sequence[Asked], poor_size: int) -> Promise:
+def alike(asked: Sequence[AskedQuery], poor_size: int) -> Promise:
     """Compare the sizes of all answers, by outcome."""
     sizes: dict[str, set[int]] = {}
     for one in asked:

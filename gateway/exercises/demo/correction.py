@@ -18,7 +18,7 @@ from gateway.exercises.demo import parties
 from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import NATIONALITY, Cast, Person
-from gateway.exercises.demo.queries import AGREEMENT, PURPOSE, UNIT, Asked
+from gateway.exercises.demo.queries import AGREEMENT, PURPOSE, UNIT, AskedQuery
 from gateway.law.agreement_library import packaged
 
 FIELDS = ("LAST_NAME", "DATE_OF_BIRTH")
@@ -56,7 +56,7 @@ class Redress:
         self._can, self._aus = can, aus
         self._caseworker, self._registrar = caseworker, registrar
 
-    def learned(self, cast: Cast, one: Asked, folder: Path) -> tuple[Promise, str, int]:
+    def learned(self, cast: Cast, one: AskedQuery, folder: Path) -> tuple[Promise, str, int]:
         """Have Australia's gateway ask what was a hit, learn two fields and use them.
 
         Returns the promise, the query's number, and how many fields came with their paragraph.
@@ -106,7 +106,7 @@ class Redress:
         )
         return promise, len(done)
 
-    def _asked(self, cast: Cast, one: Asked, folder: Path) -> str:
+    def _asked(self, cast: Cast, one: AskedQuery, folder: Path) -> str:
         """Ask by the gateway, as a caseworker does, and return the number."""
         fingers: list[str | Path] = []
         for each in one.person.impressions[one.impression]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.client import Answer, Partner, Refused
 from gateway.domain.person import TEXT, Details, DetailsOutcome, Field, FieldCode
 from gateway.exercises.demo.check import Promise, refusal
-from gateway.exercises.demo.queries import Asked, details_matter
+from gateway.exercises.demo.queries import AskedQuery, details_matter
 
 # One at least of each of the three paragraphs of Division 3.
 WANTED = (
@@ -18,7 +18,9 @@ WANTED = (
 UNAGREED = FieldCode.FINGERPRINTS  # no agreement of Division 3 lets prints out
 
 
-def disclosed(partner: Partner, one: Asked) -> tuple[tuple[Field, ...], tuple[Promise, Promise]]:
+def disclosed(
+    partner: Partner, one: AskedQuery
+) -> tuple[tuple[Field, ...], tuple[Promise, Promise]]:
     """Ask of a hit for a field that nobody agreed, then for those that the case needs; return what came of it."""
     if one.answer is None:
         raise ValueError("a question without an answer has no details")

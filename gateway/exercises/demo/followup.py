@@ -16,7 +16,7 @@ from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import Cast
-from gateway.exercises.demo.queries import Asked, found
+from gateway.exercises.demo.queries import AskedQuery, found
 from gateway.exercises.subprocess_cli import Server
 
 
@@ -72,7 +72,7 @@ class Casework:
         self.telling.fact("case files", what)
         return badges
 
-    def follow(self, stage: Stage, badges: Badges, asked: Sequence[Asked]) -> Followed:
+    def follow(self, stage: Stage, badges: Badges, asked: Sequence[AskedQuery]) -> Followed:
         """Follow two people up who were hits, and let the auditor learn why a third was not."""
         followed = Followed(why=masking.explained(self.can, badges.auditor, asked))
         one = found(asked)
@@ -85,7 +85,7 @@ class Casework:
         self._redress(badges, other, followed)
         return followed
 
-    def _disclose(self, stage: Stage, one: Asked, followed: Followed) -> None:
+    def _disclose(self, stage: Stage, one: AskedQuery, followed: Followed) -> None:
         self.telling.chapter(f"What may be said of {one.person.pseudonym}, by paragraph")
         fields, promises = disclosure.disclosed(stage.partner, one)
         self.telling.fields(fields)
@@ -93,7 +93,7 @@ class Casework:
             self.keep(promise)
         followed.fields += len(fields)
 
-    def _review(self, stage: Stage, badges: Badges, one: Asked, followed: Followed) -> None:
+    def _review(self, stage: Stage, badges: Badges, one: AskedQuery, followed: Followed) -> None:
         self.telling.chapter("An examiner decides")
         own = f"{review.AGREEMENT[0]}@{review.AGREEMENT[1]}"
         what = "signed for this demonstration: as au@1, but whatever matches waits for a person"
@@ -103,7 +103,7 @@ class Casework:
         )
         self.keep(promise)
 
-    def _redress(self, badges: Badges, one: Asked, followed: Followed) -> None:
+    def _redress(self, badges: Badges, one: AskedQuery, followed: Followed) -> None:
         self.telling.chapter("A mistake, chased through the hands that it reached")
         caseworker = correction.prepare(self.aus)
         log = self.folder / "aus.log"

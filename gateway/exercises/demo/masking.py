@@ -9,12 +9,12 @@ from gateway.domain.messages import Outcome
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.parties import Party
-from gateway.exercises.demo.queries import Asked
+from gateway.exercises.demo.queries import AskedQuery
 
 NEVER = "IRPR 315.36"  # whose information is shared at all: nationals of a third country
 
 
-def hidden(asked: Sequence[Asked], found: Collection[str], why: str) -> tuple[Promise, int]:
+def hidden(asked: Sequence[AskedQuery], found: Collection[str], why: str) -> tuple[Promise, int]:
     """Return the promise that a citizen looks like an unknown person, and how often one was asked about and found.
 
     found   transaction numbers of which the sealed detail says that somebody was found and not shown
@@ -34,7 +34,7 @@ def hidden(asked: Sequence[Asked], found: Collection[str], why: str) -> tuple[Pr
     return promise, masked
 
 
-def explained(can: Party, auditor: Path, asked: Sequence[Asked]) -> str:
+def explained(can: Party, auditor: Path, asked: Sequence[AskedQuery]) -> str:
     """Return the paragraph that `audit explain` names for a masked answer; "" where it names none."""
     for number in sorted(_numbers([one for one in asked if one.person.citizen])):
         told = subprocess_cli.run(
@@ -51,5 +51,5 @@ def explained(can: Party, auditor: Path, asked: Sequence[Asked]) -> str:
     return ""
 
 
-def _numbers(asked: Sequence[Asked]) -> set[str]:
+def _numbers(asked: Sequence[AskedQuery]) -> set[str]:
     return {one.answer.transaction_number for one in asked if one.answer is not None}

@@ -15,7 +15,7 @@ from gateway.domain.messages import Outcome
 from gateway.domain.person import Field
 from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.disclosure import shown
-from gateway.exercises.demo.queries import Asked
+from gateway.exercises.demo.queries import AskedQuery
 
 WORDS = {
     Outcome.MATCH: "hit",
@@ -68,7 +68,7 @@ class DemoOutput:
             progress.add_task(what, total=total)
             yield progress
 
-    def people(self, asked: Sequence[Asked]) -> None:
+    def people(self, asked: Sequence[AskedQuery]) -> None:
         """Show a row a person: the first question in full, the others by their marks."""
         table = Table(box=None, padding=(0, 1), header_style="dim")
         table.add_column("")
@@ -94,7 +94,7 @@ class DemoOutput:
             if not one.good:
                 self._different(one)
 
-    def _different(self, one: Asked) -> None:
+    def _different(self, one: AskedQuery) -> None:
         """Say of one question what came instead of what was expected."""
         came = one.fault if one.outcome is None else WORDS.get(one.outcome, one.outcome.name)
         question = f" {one.person.pseudonym} impression {one.impression}: "
@@ -102,7 +102,7 @@ class DemoOutput:
         self.console.print(Text.assemble("  ", _mark(kept=False), question, told), soft_wrap=True)
 
 
-def _outcome(one: Asked) -> Text:
+def _outcome(one: AskedQuery) -> Text:
     if one.outcome is None:
         return Text("no answer", style="red")
     return Text(WORDS.get(one.outcome, one.outcome.name), style="green" if one.good else "yellow")

@@ -24,7 +24,7 @@ SIDE_BY_SIDE = min(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuery:
     """One question about one person, and its answer; `answer` is None where `fault` says why."""
 
     person: Person
@@ -65,15 +65,15 @@ def details_matter(person: str) -> DetailsMatter:
 
 
 def ask_all(
-    partner: Partner, cast: Cast, told: Callable[[Asked], None] | None = None
-) -> tuple[Asked, ...]:
+    partner: Partner, cast: Cast, told: Callable[[AskedQuery], None] | None = None
+) -> tuple[AskedQuery, ...]:
     """Ask about everybody with every impression that was not enrolled; in the order of the cast.
 
     told  is called with each answer as it comes, from several threads
     """
     wanted = [(person, number) for person in cast.people for number in person.asked_with]
 
-    def ask(who: tuple[Person, int], cast: Cast) -> Asked:
+    def ask(who: tuple[Person, int], cast: Cast) -> AskedQuery:
         asked = ask_one(partner, cast, *who)
         if told is not None:
             told(asked)
@@ -83,18 +83,18 @@ def ask_all(
         return tuple(pool.map(ask, wanted, repeat(cast)))
 
 
-def ask_one(partner: Partner, cast: Cast, person: Person, impression: int) -> Asked:
+def ask_one(partner: Partner, cast: Cast, person: Person, impression: int) -> AskedQuery:
     """Ask about one person with one impression."""
     samples = cast.samples(person.impressions[impression])
     started = time.monotonic()
     try:
         answer = partner.query(samples, deadline=DEADLINE, **matter(person.pseudonym))
     except PartnerError as error:
-        return Asked(person, impression, None, str(error), time.monotonic() - started)
-    return Asked(person, impression, answer, "", answer.seconds)
+        return AskedQuery(person, impression, None, str(error), time.monotonic() - started)
+    return AskedQuery(person, impression, answer, "", answer.seconds)
 
 
-def found(asked: Sequence[Asked], but: Person | None = None) -> Asked | None:
+def found(asked: Sequence[AskedQuery], but: Person | None = None) -> AskedQuery | None:
     """Return the first hit, on somebody else than `but`; None where there is none."""
     hits = (one for one in asked if one.outcome is Outcome.MATCH and one.person is not but)
     return next(hits, None)

@@ -16,7 +16,7 @@ from gateway.exercises import subprocess_cli
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.parties import FIRST, SECOND, Party, approve
-from gateway.exercises.demo.queries import DEADLINE, Asked, matter
+from gateway.exercises.demo.queries import DEADLINE, AskedQuery, matter
 from gateway.law.agreement_library import packaged
 
 AGREEMENT = ("au-review", 1)
@@ -59,7 +59,7 @@ def agree(can: Party, scratch: Path) -> str:
 
 
 def decided(
-    stage: Stage, can: Party, examiner: Path, scratch: Path, one: Asked
+    stage: Stage, can: Party, examiner: Path, scratch: Path, one: AskedQuery
 ) -> tuple[Promise, dict[str, str]]:
     """Ask again what was a hit, have the case looked at and decided, and ask what became of it.
 

@@ -38,7 +38,7 @@ from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.followup import Casework, Followed
 from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.people import Cast
-from gateway.exercises.demo.queries import AGREEMENT, Asked, ask_all
+from gateway.exercises.demo.queries import AGREEMENT, AskedQuery, ask_all
 from gateway.exercises.demo.summary import MISSED_ALLOWED, Summary, summarise
 from gateway.exercises.raw_channel import Road
 from gateway.exercises.scratch_folder import Scratch
@@ -156,7 +156,7 @@ class Demo:
             self._keep(promise)
         return rotated
 
-    def _ask(self, partner: Partner, cast: Cast) -> tuple[Asked, ...]:
+    def _ask(self, partner: Partner, cast: Cast) -> tuple[AskedQuery, ...]:
         self.telling.chapter(f"AUS asks, under agreement {AGREEMENT[0]}@{AGREEMENT[1]}")
         total = sum(len(one.asked_with) for one in cast.people)
         with self.telling.progress("asking", total) as progress:
@@ -165,7 +165,7 @@ class Demo:
         self.telling.people(asked)
         return asked
 
-    def _attack(self, stage: Stage, asked: Sequence[Asked]) -> Answer:
+    def _attack(self, stage: Stage, asked: Sequence[AskedQuery]) -> Answer:
         """Try what must not work; return the answer to prints that were too poor."""
         self.telling.chapter("What must not work, and what must look alike")
         for promise in (*attacks.replayed(stage), *attacks.tampered(stage)):
@@ -282,7 +282,7 @@ class Verified:
 class Course:
     """What came of serving; `poor` is the answer to prints that were too poor to search."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[AskedQuery, ...]
     poor: Answer
     followed: Followed
     auditor: Path

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain.messages import Outcome
-from gateway.exercises.demo.queries import Asked, percentile
+from gateway.exercises.demo.queries import AskedQuery, percentile
 
 MISSED_ALLOWED = 0.10  # share of questions about enrolled people; two fingers of old, small sensors, at FPIR 1e-4
 
@@ -60,7 +60,7 @@ class Summary:
     seconds: float = 0.0
 
 
-def summarise(asked: Sequence[Asked], hits: Mapping[str, str]) -> Summary:
+def summarise(asked: Sequence[AskedQuery], hits: Mapping[str, str]) -> Summary:
     """Count the answers; `hits` says whom each hit was on."""
     answers = [one.answer for one in asked if one.answer is not None]
     outcomes = [one.outcome for one in answers]
@@ -84,7 +84,7 @@ def summarise(asked: Sequence[Asked], hits: Mapping[str, str]) -> Summary:
     )
 
 
-def _wrong(one: Asked, hits: Mapping[str, str]) -> bool:
+def _wrong(one: AskedQuery, hits: Mapping[str, str]) -> bool:
     """Return whether a hit was on somebody else: its sealed detail names another, or nobody."""
     if one.answer is None or one.answer.outcome is not Outcome.MATCH:
         return False

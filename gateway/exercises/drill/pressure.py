@@ -19,7 +19,7 @@ from pathlib import Path
 from gateway.exchange.refusal_counter import RECORDED
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo.queries import percentile
-from gateway.exercises.drill.pressure_kinds import FEW, MEMORY_MIB, PRESSES, Kind, Told, reread
+from gateway.exercises.drill.pressure_kinds import FEW, MEMORY_MIB, PRESSES, Kind, KindNotes, reread
 from gateway.exercises.drill.pressure_target import Holding, Spell, Stage
 from gateway.exercises.scratch_folder import Scratch
 
@@ -150,7 +150,7 @@ class _Trials:
 
     def run(self, kind: Kind) -> None:
         """Press so, and judge."""
-        stage, told = self._stage, Told()
+        stage, told = self._stage, KindNotes()
         before, (size, _) = stage.holding(), stage.ledger()
         with PRESSES[kind](stage, told):
             pressed = stage.asker.ask(self._questions)
@@ -169,7 +169,7 @@ class _Trials:
             told.missed.append(f"it wrote {told.entries} entries")
         self.done.append(trial(kind, pressed, quiet, (before, after), told))
 
-    def _alive(self, told: Told) -> None:
+    def _alive(self, told: KindNotes) -> None:
         """Start the gateway anew where it ended by itself, as a supervisor does, and say so."""
         if self._stage.revive():
             told.missed.append("the gateway ended")
@@ -183,7 +183,7 @@ def trial(
     pressed: Spell,
     quiet: Sequence[float],
     holding: tuple[Holding, Holding],
-    told: Told,
+    told: KindNotes,
 ) -> Trial:
     """Return what came of a kind.
 

@@ -67,7 +67,7 @@ class Kind(StrEnum):
 
 
 @dataclass(slots=True)
-class Told:
+class KindNotes:
     """What is to be said of a kind beside answers.
 
     sent      what was pressed with, by what came of it
@@ -80,11 +80,11 @@ class Told:
     missed: list[str] = field(default_factory=list)
 
 
-Press = Callable[[Stage, Told], AbstractContextManager[None]]
+Press = Callable[[Stage, KindNotes], AbstractContextManager[None]]
 
 
 @contextmanager
-def by_calls(pressure: Pressure, stage: Stage, told: Told) -> Iterator[None]:
+def by_calls(pressure: Pressure, stage: Stage, told: KindNotes) -> Iterator[None]:
     """Press over the network while the block runs."""
     with stage.pressing(pressure) as presser:
         presser.begin()
@@ -94,7 +94,7 @@ def by_calls(pressure: Pressure, stage: Stage, told: Told) -> Iterator[None]:
 
 
 @contextmanager
-def poor_prints(stage: Stage, told: Told) -> Iterator[None]:
+def poor_prints(stage: Stage, told: KindNotes) -> Iterator[None]:
     """Press with prints too poor to search; what gives its quota back must have an end."""
     with by_calls(Pressure.POOR, stage, told):
         yield
@@ -104,7 +104,7 @@ def poor_prints(stage: Stage, told: Told) -> Iterator[None]:
 
 
 @contextmanager
-def broken_partner(stage: Stage, told: Told) -> Iterator[None]:
+def broken_partner(stage: Stage, told: KindNotes) -> Iterator[None]:
     """Have messages wait for two broken partners while the block runs, and one to a third leave."""
     broken = stage.broken
     if broken is None:
@@ -129,7 +129,7 @@ _ARRIVED = {"ANSWERED", "SHOWN"}
 
 
 @contextmanager
-def bad_file(stage: Stage, told: Told) -> Iterator[None]:
+def bad_file(stage: Stage, told: KindNotes) -> Iterator[None]:
     """Put bad files where the gateway reads, while the block runs; then start it anew with them there."""
     unsigned = packaged()["us-visa.toml"].replace(b'id = "us-visa"', b'id = "unsigned"')
     bad = {
@@ -151,7 +151,7 @@ def bad_file(stage: Stage, told: Told) -> Iterator[None]:
 
 
 @contextmanager
-def stuck_thread(stage: Stage, told: Told) -> Iterator[None]:
+def stuck_thread(stage: Stage, told: KindNotes) -> Iterator[None]:
     """Put a file of which nothing can ever be read into a folder, while the block runs; then start anew with it there."""
     fifo = stage.can.home / "agreements" / "stuck.toml"
     os.mkfifo(fifo)
@@ -173,7 +173,7 @@ def stuck_thread(stage: Stage, told: Told) -> Iterator[None]:
         told.missed.append("it did not serve when it was started anew")
 
 
-def _anew(stage: Stage, told: Told) -> None:
+def _anew(stage: Stage, told: KindNotes) -> None:
     """Start the gateway anew, whether it ended by itself or not; say where it does not start."""
     try:
         if not stage.revive():
@@ -192,7 +192,7 @@ def rotated(stage: Stage) -> str:
     return str(asked["key"])
 
 
-def reread(stage: Stage, told: Told) -> None:
+def reread(stage: Stage, told: KindNotes) -> None:
     """Have a case read that many corrections were sent to, before a restart and after it."""
     _readable(stage, told)
     first = stage.fresh
@@ -204,7 +204,7 @@ def reread(stage: Stage, told: Told) -> None:
     _readable(stage, told)
 
 
-def _readable(stage: Stage, told: Told) -> None:
+def _readable(stage: Stage, told: KindNotes) -> None:
     case = stage.case(stage.number)
     if not case["ok"]:
         told.missed.append(f"the case cannot be read: {str(case.get('error'))[:200]}")

@@ -113,7 +113,7 @@ class Guard:
                 telemetry.count_shed(self._known[key].listener, why)
         here = Counter(one.listener for one in self._known.values())
         telemetry.show_connections({name: here[name] for name in self._limits})
-        self._tell(now)
+        self._log_counts(now)
         return shed
 
     def _run(self) -> None:
@@ -153,7 +153,7 @@ class Guard:
         listener = self._ports.get(port)
         return None if listener is None else Connection(inode, listener, peer, now, now)
 
-    def _tell(self, now: float) -> None:
+    def _log_counts(self, now: float) -> None:
         if not self._cut or now - self._told < TOLD:
             return
         for (listener, why), count in sorted(self._cut.items()):

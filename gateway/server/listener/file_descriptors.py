@@ -93,7 +93,7 @@ def excess(used: int, most: int) -> int:
     return max(0, used - int(most * PRESSED))
 
 
-def said(settings: Settings) -> str:
+def summary(settings: Settings) -> str:
     """Return the line of `passerelle check`."""
     reach, need = within_reach(), enough(settings)
     if reach >= need:

@@ -34,7 +34,7 @@ class Health:
         status = health_pb2.HealthCheckResponse
         return status(status=status.SERVING if serving else status.NOT_SERVING)
 
-    def _asked(self, octets: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+    def _check_answer(self, octets: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
         # Parsed here: what the library cannot parse it writes to the log, with a traceback, each time.
         try:
             request = health_pb2.HealthCheckRequest.FromString(octets)
@@ -45,6 +45,6 @@ class Health:
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return what a server is given; it has the one method."""
         check: grpc.RpcMethodHandler[bytes, Any] = grpc.unary_unary_rpc_method_handler(
-            self._asked, response_serializer=health_pb2.HealthCheckResponse.SerializeToString
+            self._check_answer, response_serializer=health_pb2.HealthCheckResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})

@@ -288,7 +288,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
             refusal, step = limited, step_of(limited, None)
         if not known:
             if not self._unidentified.begin(address):
-                self._tell(call, refusal, step)
+                self._log_refusal(call, refusal, step)
                 call.context.cancel()
                 return
             if not call.context.add_callback(lambda: self._unidentified.end(address)):
@@ -296,7 +296,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
                 return
         self._refuse(call, refusal, step)
 
-    def _tell(self, call: _Open, refusal: Refusal, step: int) -> None:
+    def _log_refusal(self, call: _Open, refusal: Refusal, step: int) -> None:
         now, peer = monotonic(), address_of(call.context.peer())
         self._access_log.refused(
             call.name, call.partner, peer, refusal, step=step, now=now, seconds=now - call.started
@@ -305,7 +305,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
     def _refuse(self, call: _Open, refusal: Refusal, step: int) -> None:
         """Refuse a call, at a step of the protocol."""
         telemetry.count_call(call.name, refusal.code, refusal.reason)
-        self._tell(call, refusal, step)
+        self._log_refusal(call, refusal, step)
         if isinstance(refusal, _SUMMARISED) or call.name in _UNRECORDED:
             self._policy.refused(call.partner, refusal.reason)
 

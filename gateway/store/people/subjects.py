@@ -77,7 +77,7 @@ class Counts:
     with_prints: int = 0
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Say them: a person on file without prints is found by nobody's search."""
         return f"{self.subjects} people on file, {self.with_prints} with prints to search ({self.samples} records)"
 

@@ -38,7 +38,7 @@ def test_a_bundle_of_a_true_ledger_is_whole(source: ArchiveSource) -> None:
 
 
 def test_the_index_has_every_entry(index: Index, source: ArchiveSource) -> None:
-    told = list(index.told("1"))
+    told = list(index.entries_where("1"))
 
     assert [each.index for each in told] == list(range(source.size))
     assert [each.frame for each in told] == [decode(held.leaf) for held in source.held()]

@@ -386,7 +386,7 @@ def test_a_gateway_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) 
     assert "file number" in said["error"]["message"]
     with Stored(archive.home) as stored, Index.passing() as index:
         index.extend(stored, archive.ring)
-        read = list(index.told(f"type = {int(EntryType.AUDIT_READ)}"))[-2:]
+        read = list(index.entries_where(f"type = {int(EntryType.AUDIT_READ)}"))[-2:]
     assert [(each.facts or {})["source"] for each in read] == [
         f"subject {person}",
         "subject nobody",

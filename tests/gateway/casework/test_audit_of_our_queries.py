@@ -17,7 +17,7 @@ from gateway.auditor.questions.subject import subject
 from gateway.auditor.result_table import Period
 from gateway.domain.person import SubjectKind
 from gateway.law.citations import citations
-from gateway.ledger.exchange_history import ExchangeHistory, Question, tell
+from gateway.ledger.exchange_history import ExchangeHistory, Question, build_history
 from gateway.operations.declaration import Role
 from gateway.server.local_source import Stored
 from gateway.store.people import subjects
@@ -40,7 +40,7 @@ def read(side: Any) -> Iterator[tuple[Index, Callable[[str], str]]]:
 
 def told(side: Any, number: str) -> ExchangeHistory:
     with read(side) as (index, cite):
-        return tell(index.of_transaction(number, "AUS"), number, "AUS", cite)
+        return build_history(index.of_transaction(number, "AUS"), number, "AUS", cite)
 
 
 def said(history: ExchangeHistory, question: Question) -> dict[str, str]:

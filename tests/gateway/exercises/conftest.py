@@ -14,7 +14,7 @@ import pytest
 from gateway.client import Answer
 from gateway.domain.messages import Outcome, Receipt, Result
 from gateway.exercises.demo.people import Person
-from gateway.exercises.demo.queries import Asked
+from gateway.exercises.demo.queries import AskedQuery
 from matcher.finger import synthetic
 from tests.patience import PATIENCE
 
@@ -65,12 +65,12 @@ def shelve(tmp_path: Path) -> Shelve:
 
 
 @pytest.fixture(scope="session")
-def asked() -> Callable[..., Asked]:
+def asked() -> Callable[..., AskedQuery]:
     """Return what makes a question about somebody and its answer, as if it had been asked."""
     return answered
 
 
-def answered(person: Person, outcome: Outcome, number: str = "N-1", size: int = 8873) -> Asked:
+def answered(person: Person, outcome: Outcome, number: str = "N-1", size: int = 8873) -> AskedQuery:
     result = Result(
         outcome=outcome,
         decide_time=datetime.now(UTC),
@@ -89,4 +89,4 @@ def answered(person: Person, outcome: Outcome, number: str = "N-1", size: int = 
         seconds=0.05,
         crypto_seconds=0.003,
     )
-    return Asked(person, 2, answer, "", 0.05)
+    return AskedQuery(person, 2, answer, "", 0.05)

@@ -12,13 +12,13 @@ import pytest
 from gateway.exercises.demo import correction, people
 from gateway.exercises.demo.correction import FIELDS, RIGHT, Redress
 from gateway.exercises.demo.parties import Party
-from gateway.exercises.demo.queries import Asked
+from gateway.exercises.demo.queries import AskedQuery
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
 
 PARAGRAPH = "IRPR 315.41(2)(a)"
 CAST = people.with_citizen(people.invented(range(5)))
-ONE = Asked(CAST.known[1], 2, None, "", 0.0)
+ONE = AskedQuery(CAST.known[1], 2, None, "", 0.0)
 
 
 class Houses:

@@ -18,7 +18,7 @@ from gateway.exercises.child_process import Child
 from gateway.exercises.drill import pressure, pressure_kinds
 from gateway.exercises.drill.pressure import Figures, Trial, most_entries, together, trial
 from gateway.exercises.drill.pressure_client import PRESSERS, Bodiless, Plan, Pressure
-from gateway.exercises.drill.pressure_kinds import FEW, MEMORY_MIB, PRESSES, Kind, Told
+from gateway.exercises.drill.pressure_kinds import FEW, MEMORY_MIB, PRESSES, Kind, KindNotes
 from gateway.exercises.drill.pressure_target import Holding, Spell
 
 FINE = Trial(
@@ -133,7 +133,7 @@ def test_a_gateway_that_does_not_stop_cleanly_or_is_not_whole_fails_the_drill(
 def test_a_kind_is_compared_with_the_quiet_before_and_after_it() -> None:
     """What came in 0.3 s at worst is 1.5 times a quiet p95 of 0.2 s, of both spells together."""
     pressed = Spell(asked=4, latencies=[0.1, 0.1, 0.3], unanswered=Counter({"TOO_MANY_CALLS": 1}))
-    told = Told(sent={"sent": 3}, entries=7, missed=["it was slow"])
+    told = KindNotes(sent={"sent": 3}, entries=7, missed=["it was slow"])
 
     found = trial(Kind.REPLAY, pressed, [0.1, 0.2], (Holding(100.0, 30), Holding(130.5, 28)), told)
 
@@ -148,7 +148,7 @@ def test_a_kind_under_which_nobody_was_answered_has_no_ratio_and_fails() -> None
     pressed = Spell(asked=2, unanswered=Counter({"DeadlineExceeded": 2}))
     held = Holding(100.0, 30)
 
-    found = trial(Kind.SILENT, pressed, [0.1], (held, held), Told())
+    found = trial(Kind.SILENT, pressed, [0.1], (held, held), KindNotes())
 
     assert found.p95_ratio == 0.0
     assert not found.ok

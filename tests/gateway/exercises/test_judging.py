@@ -15,7 +15,7 @@ from gateway.domain.messages import Outcome, Receipt, Result
 from gateway.exercises.demo import attacks
 from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.people import Person
-from gateway.exercises.demo.queries import Asked, percentile
+from gateway.exercises.demo.queries import AskedQuery, percentile
 from gateway.exercises.demo.scenario import Demo, Verified
 from gateway.exercises.demo.summary import MISSED_ALLOWED, summarise
 from gateway.exercises.scratch_folder import Scratch
@@ -26,9 +26,11 @@ UNKNOWN = Person("P-03", "DB1 105+106", enrolled=False, impressions={1: (), 2: (
 WHOLE = Verified(ok=True, entries=10, hits={})
 
 
-def asked(person: Person, outcome: Outcome | None, number: str = "N-1", size: int = 8873) -> Asked:
+def asked(
+    person: Person, outcome: Outcome | None, number: str = "N-1", size: int = 8873
+) -> AskedQuery:
     if outcome is None:
-        return Asked(person, 2, None, "nobody answered", 1.0)
+        return AskedQuery(person, 2, None, "nobody answered", 1.0)
     answer = Answer(
         outcome=outcome,
         result=Result(outcome=outcome, decide_time=datetime.now(UTC), request_leaf_hash=bytes(32)),
@@ -41,7 +43,7 @@ def asked(person: Person, outcome: Outcome | None, number: str = "N-1", size: in
         seconds=0.05,
         crypto_seconds=0.003,
     )
-    return Asked(person, 2, answer, "", 0.05)
+    return AskedQuery(person, 2, answer, "", 0.05)
 
 
 @pytest.fixture

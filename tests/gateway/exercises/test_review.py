@@ -14,7 +14,7 @@ from gateway.exercises.demo import people, review
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import Person
-from gateway.exercises.demo.queries import Asked
+from gateway.exercises.demo.queries import AskedQuery
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
 from gateway.matching.engine import OperatingPoint
@@ -59,7 +59,7 @@ def test_no_score_reaches_the_machine_of_that_agreement() -> None:
 class Reviewed:
     """A peer that says first that an examiner must look, and then what it is told to."""
 
-    def __init__(self, first: Asked, state: State, result: Result | None) -> None:
+    def __init__(self, first: AskedQuery, state: State, result: Result | None) -> None:
         self.first, self.states = first, [State.REVIEWING, state]
         self.result = result
 
@@ -87,7 +87,7 @@ def decide(
     cast = people.with_citizen(people.invented(range(5)))
     stage = Stage(None, peer, None, cast)  # type: ignore[arg-type]
     can = Party("CAN", Path(), Path(), Path())
-    one = Asked(cast.known[0], 2, None, "", 0.0)
+    one = AskedQuery(cast.known[0], 2, None, "", 0.0)
     promise, receipts = review.decided(stage, can, Path(), Path(), one)
     return promise.kept, receipts
 

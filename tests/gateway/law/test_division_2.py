@@ -12,7 +12,7 @@ from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import AgreementNotInForce, FieldNotPermitted, PurposeNotPermitted
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
-from gateway.law.query_policy import Ask, may_answer_header, may_ask, may_tell
+from gateway.law.query_policy import Ask, may_answer_header, may_ask, may_disclose_unasked
 from gateway.law.quota_policy import Usage
 from gateway.law.regulation import BOUNDS
 from gateway.law.toml_reader import MalformedAgreement
@@ -26,7 +26,9 @@ FIELDS = {
 
 
 def told(bench: Any, status: Any, *codes: FieldCode) -> Any:
-    return may_tell(codes or tuple(FIELDS), status, bench.agreements["us-asylum"], (), bench.now)
+    return may_disclose_unasked(
+        codes or tuple(FIELDS), status, bench.agreements["us-asylum"], (), bench.now
+    )
 
 
 @pytest.mark.parametrize("kind", SubjectKind)
@@ -106,7 +108,7 @@ def test_irpr_315_31_to_315_35_what_remains_is_stated(bench: Any) -> None:
 
 def test_an_agreement_with_queries_tells_nobody_without_one(bench: Any) -> None:
     with pytest.raises(AgreementNotInForce):
-        may_tell((), bench.person(), bench.agreements["au"], (), bench.now)
+        may_disclose_unasked((), bench.person(), bench.agreements["au"], (), bench.now)
 
 
 def test_a_file_that_would_permit_a_query_is_refused() -> None:

@@ -18,7 +18,7 @@ from gateway.errors import Refusal
 from gateway.law.agreement_library import packaged
 from gateway.law.citations import citations
 from gateway.law.countries import STATES
-from gateway.law.disclosure_policy import Decided, disclose, may_disclose, may_tell
+from gateway.law.disclosure_policy import Decided, disclose, may_disclose, may_disclose_unasked
 
 CITE = citations(packaged().values())
 NATIONS = {"au": "AUS", "nz": "NZL", "uk": "GBR", "us-visa": "USA", "us-asylum": "USA"}
@@ -119,7 +119,7 @@ def test_nothing_is_disclosed_without_a_rule_that_names_it(  # noqa: PLR0917
     division = agreement.division
     try:
         if division == 2:
-            plan = may_tell(fields, status, agreement, decisions, now)
+            plan = may_disclose_unasked(fields, status, agreement, decisions, now)
         else:
             request, header = bench.details(*fields), bench.header(agreement, purpose)
             plan = may_disclose(

@@ -9,7 +9,13 @@ import pytest
 from gateway.domain.messages import Direction
 from gateway.language import Language
 from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
-from gateway.ledger.exchange_history import SEALED, ExchangeHistory, Question, Told, tell
+from gateway.ledger.exchange_history import (
+    SEALED,
+    ExchangeHistory,
+    OpenedEntry,
+    Question,
+    build_history,
+)
 from gateway.ledger.sealed_entries import hand, take
 
 NUMBER, PARTNER = "T-00000001", "AUS"
@@ -23,7 +29,7 @@ def entry(
     facts: dict[str, str] | None,
     entry_class: EntryClass = EntryClass.OTHER,
     **other: object,
-) -> Told:
+) -> OpenedEntry:
     fields: dict[str, object] = {
         "partner_id": PARTNER,
         "transaction_number": NUMBER,
@@ -32,7 +38,7 @@ def entry(
         **other,
     }
     frame = Frame(type=kind, entry_class=entry_class, time=WHEN, **fields)  # type: ignore[arg-type]
-    return Told(index, frame, facts)
+    return OpenedEntry(index, frame, facts)
 
 
 REQUEST = entry(
@@ -64,7 +70,7 @@ MASKED = {
     "why": "au@1:answer.reveal.CITIZEN",
 }
 RESPONSE = entry(5, EntryType.RESPONSE, MASKED, EntryClass.ANSWERED)
-KEYED = Told(
+KEYED = OpenedEntry(
     1,
     Frame(
         type=EntryType.KEY,
@@ -82,7 +88,9 @@ def values(history: ExchangeHistory, question: Question) -> list[str]:
 
 
 def test_each_question_is_answered_from_its_entries() -> None:
-    history = tell(WHOLE, NUMBER, PARTNER, {"au@1:answer.purposes.CITIZENSHIP": "IRPR X"}.get)  # type: ignore[arg-type]
+    history = build_history(
+        WHOLE, NUMBER, PARTNER, {"au@1:answer.purposes.CITIZENSHIP": "IRPR X"}.get
+    )  # type: ignore[arg-type]
 
     assert values(history, Question.WHO)[:1] == ["AUS"]
     assert "U-2" in values(history, Question.WHO)
@@ -96,7 +104,7 @@ def test_each_question_is_answered_from_its_entries() -> None:
 
 
 def test_a_masked_match_is_told_with_its_rule_to_whom_holds_the_key() -> None:
-    history = tell(WHOLE, NUMBER, PARTNER, lambda rule: f"paragraph of {rule}")
+    history = build_history(WHOLE, NUMBER, PARTNER, lambda rule: f"paragraph of {rule}")
 
     decided = {line.label: line for line in history.answers[Question.DECISION]}
     assert decided["masked"].value == "MATCH, shown as NO_MATCH"
@@ -130,7 +138,7 @@ def test_how_old_a_status_was_is_told_in_plain_words(
 ) -> None:
     answered = entry(5, EntryType.RESPONSE, {**MASKED, "status_age": recorded})
 
-    history = tell((KEYED, REQUEST, DESTRUCTION, answered), NUMBER, PARTNER)
+    history = build_history((KEYED, REQUEST, DESTRUCTION, answered), NUMBER, PARTNER)
 
     told = {line.label: line.value for line in history.answers[Question.DECISION]}
     assert told["status last confirmed"] == said
@@ -138,9 +146,9 @@ def test_how_old_a_status_was_is_told_in_plain_words(
 
 
 def test_without_the_key_nothing_of_the_outcome_is_told() -> None:
-    sealed = [Told(each.index, each.frame, None) for each in WHOLE]
+    sealed = [OpenedEntry(each.index, each.frame, None) for each in WHOLE]
 
-    history = tell(sealed, NUMBER, PARTNER, opened=False)
+    history = build_history(sealed, NUMBER, PARTNER, opened=False)
 
     told = [line for lines in history.answers.values() for line in lines]
     assert SEALED in {line.value for line in told}
@@ -151,7 +159,7 @@ def test_without_the_key_nothing_of_the_outcome_is_told() -> None:
 def test_another_partner_s_transaction_of_the_same_number_is_not_mixed_in() -> None:
     other = entry(9, EntryType.REQUEST, {"case": "C-8"}, EntryClass.ACCEPTED, partner_id="NZL")
 
-    history = tell([*WHOLE, other], NUMBER, PARTNER)
+    history = build_history([*WHOLE, other], NUMBER, PARTNER)
 
     assert "C-8" not in values(history, Question.PURPOSE)
 
@@ -162,13 +170,13 @@ def test_another_partner_s_transaction_of_the_same_number_is_not_mixed_in() -> N
         ((), "no entry"),
         ((REQUEST,), "neither answered"),
         ((REQUEST, RESPONSE), "no destruction"),
-        ((REQUEST, DESTRUCTION, Told(5, RESPONSE.frame, None)), "shredded"),
+        ((REQUEST, DESTRUCTION, OpenedEntry(5, RESPONSE.frame, None)), "shredded"),
     ],
 )
 def test_what_should_be_there_and_is_not_is_a_finding(
-    entries: tuple[Told, ...], finding: str
+    entries: tuple[OpenedEntry, ...], finding: str
 ) -> None:
-    (found,) = tell(entries, NUMBER, PARTNER).findings
+    (found,) = build_history(entries, NUMBER, PARTNER).findings
 
     assert finding in found
 
@@ -188,7 +196,7 @@ def test_what_followed_is_told_with_the_transaction() -> None:
         9, EntryType.REQUEST, {"transaction_reference": "T-9999"}, transaction_number="T-00000003"
     )
 
-    history = tell([*WHOLE, details, unknown], NUMBER, PARTNER)
+    history = build_history([*WHOLE, details, unknown], NUMBER, PARTNER)
 
     assert "LAST_NAME" in values(history, Question.AFTERWARDS)
     assert not any("T-00000003" in value for value in values(history, Question.AFTERWARDS))
@@ -223,7 +231,7 @@ def test_a_question_of_ours_that_nobody_ended_is_a_finding(
 ) -> None:
     more = [entry(4, then[0], {"reason": "R"}, then[1], **OURS)] if then else []
 
-    history = tell([ASKED, *more], NUMBER, PARTNER)
+    history = build_history([ASKED, *more], NUMBER, PARTNER)
 
     assert finding in " ".join(history.findings)
     assert bool(history.findings) is bool(finding)
@@ -231,7 +239,7 @@ def test_a_question_of_ours_that_nobody_ended_is_a_finding(
 
 
 def test_a_number_that_tells_nothing_is_never_a_bare_header() -> None:
-    history = tell(
+    history = build_history(
         [entry(5, EntryType.TIMESTAMP, None, detail_commitment=bytes(32))], NUMBER, PARTNER
     )
 
@@ -243,7 +251,7 @@ def test_a_number_that_tells_nothing_is_never_a_bare_header() -> None:
 def test_the_number_of_a_correction_tells_the_correction() -> None:
     facts = {"transaction_reference": "T-9999", "correction_kind": "WRONG_VALUE", "actor": "P-7"}
 
-    history = tell([entry(5, EntryType.CORRECTION, facts)], NUMBER, PARTNER)
+    history = build_history([entry(5, EntryType.CORRECTION, facts)], NUMBER, PARTNER)
 
     assert {"WRONG_VALUE", "P-7"} <= set(values(history, Question.AFTERWARDS))
 
@@ -251,7 +259,7 @@ def test_the_number_of_a_correction_tells_the_correction() -> None:
 def test_a_message_that_came_again_is_asked_once() -> None:
     copy = entry(2, EntryType.REFUSAL, {"reason": "ENVELOPE_REJECTED"}, EntryClass.DENIED)
 
-    history = tell([copy, *WHOLE], NUMBER, PARTNER)
+    history = build_history([copy, *WHOLE], NUMBER, PARTNER)
 
     assert [line.label for line in history.answers[Question.WHO]].count("asked by") == 1
     assert "ENVELOPE_REJECTED" in values(history, Question.DECISION)

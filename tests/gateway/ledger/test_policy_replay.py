@@ -11,7 +11,7 @@ from gateway.law.agreement import Agreement
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.exchange_history import Told
+from gateway.ledger.exchange_history import OpenedEntry
 from gateway.ledger.policy_replay import Past, again, answered
 
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ HIT = {
 }
 
 
-def pair(asked: dict[str, str] | None, told: dict[str, str] | None) -> list[Told]:
+def pair(asked: dict[str, str] | None, told: dict[str, str] | None) -> list[OpenedEntry]:
     frame = Frame(
         type=EntryType.REQUEST,
         entry_class=EntryClass.ACCEPTED,
@@ -63,7 +63,7 @@ def pair(asked: dict[str, str] | None, told: dict[str, str] | None) -> list[Told
         detail_commitment=b"c" * 32,
     )
     response = replace(frame, type=EntryType.RESPONSE, entry_class=EntryClass.ANSWERED)
-    return [Told(1, frame, asked), Told(2, response, told)]
+    return [OpenedEntry(1, frame, asked), OpenedEntry(2, response, told)]
 
 
 def past(asked: dict[str, str] = ASKED, told: dict[str, str] = HIT) -> Past:
@@ -141,7 +141,7 @@ def test_an_unknown_purpose_is_not_guessed(asked: dict[str, str]) -> None:
         pair(ASKED | {"operation": "GET_QUERY_STATE"}, HIT),
     ],
 )
-def test_what_is_sealed_open_or_no_query_is_passed_over(entries: list[Told]) -> None:
+def test_what_is_sealed_open_or_no_query_is_passed_over(entries: list[OpenedEntry]) -> None:
     assert not list(answered(entries))
 
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.admin.operation import NotAllowed, Officer, OperationRegistry
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history import Question, tell
+from gateway.ledger.exchange_history import Question, build_history
 from gateway.ledger.sealed_entries import take
 from gateway.ledger_ops.audit_access import AuditAccess
 from gateway.operations.declaration import Role
@@ -41,7 +41,7 @@ def test_a_transaction_is_read_and_told_and_the_reading_is_recorded_first(
     )
 
     told = take(read["entries"], audit_key(shared_pair))
-    history = tell(told, answer.transaction_number, str(read["partner"]))
+    history = build_history(told, answer.transaction_number, str(read["partner"]))
     assert history.findings == ()
     assert [line.value for line in history.answers[Question.PURPOSE]][:1] == ["VISA_PERMIT_BENEFIT"]
     assert history.answers[Question.DESTRUCTION]

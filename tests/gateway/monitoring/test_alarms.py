@@ -23,7 +23,7 @@ from gateway.law.quota_policy import Counter
 from gateway.ledger import events, exchange_events
 from gateway.ledger.entry import Leaf, encode
 from gateway.monitoring.alarms import LatchedAlarms, OnceInAWhile
-from gateway.monitoring.expiry import Expiring, Kind, Level, Told
+from gateway.monitoring.expiry import Expiring, ExpiryNotice, Kind, Level
 from gateway.monitoring.expiry_alerts import ExpiryAlerts
 from gateway.monitoring.quota_alerts import QuotaAlerts
 from gateway.outbound.correction_sender import CorrectionSender
@@ -78,7 +78,7 @@ def latched(recorder: Any) -> None:
 
 
 def expiry(recorder: Any) -> None:
-    told = Told(ENDS, Level.PAGE, "PAGE", timedelta(days=7))
+    told = ExpiryNotice(ENDS, Level.PAGE, "PAGE", timedelta(days=7))
     name = "EXPIRY/SIGNING/AUS/0123456789abcdef/PAGE"
     ExpiryAlerts(NOTHING, recorder, clock)._raise(told, name, set())
 
@@ -86,7 +86,7 @@ def expiry(recorder: Any) -> None:
 def quota(recorder: Any) -> None:
     counter = Counter(Purpose.CITIZENSHIP, yearly=False, used=90, limit=100, resets=NOW)
     alerts: Any = QuotaAlerts(NOTHING, recorder, dict, clock)
-    alerts._tell("QUOTA/CAN-AUS@2/4/day/2026-03-02", AGREED, counter)
+    alerts._alarm("QUOTA/CAN-AUS@2/4/day/2026-03-02", AGREED, counter)
 
 
 def overdue(recorder: Any) -> None:

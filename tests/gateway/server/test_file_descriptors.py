@@ -41,10 +41,10 @@ def test_check_says_that_the_limit_is_too_low_and_what_to_do(
     settings: config.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_descriptors, "within_reach", lambda: 256)
-    assert file_descriptors.said(settings).startswith("TOO LOW: 256 file descriptors of 1896")
-    assert "ulimit -n" in file_descriptors.said(settings)
+    assert file_descriptors.summary(settings).startswith("TOO LOW: 256 file descriptors of 1896")
+    assert "ulimit -n" in file_descriptors.summary(settings)
     monkeypatch.setattr(file_descriptors, "within_reach", lambda: 4096)
-    assert file_descriptors.said(settings).startswith("4096 file descriptors, 1896 needed")
+    assert file_descriptors.summary(settings).startswith("4096 file descriptors, 1896 needed")
 
 
 def test_check_says_that_health_is_open_to_whoever_reaches_it(settings: config.Settings) -> None:

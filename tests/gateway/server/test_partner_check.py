@@ -119,13 +119,13 @@ def test_an_answer_that_does_not_hold(asked: Reach, monkeypatch: pytest.MonkeyPa
 def test_an_entry_of_theirs_that_we_have_not_yet(
     asked: Reach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = partner_check._asked
+    real = partner_check._capabilities
 
     def newer(*of: Any) -> Any:
         told = real(*of)
         return replace(told, capabilities=replace(told.capabilities, directory_version=99))
 
-    monkeypatch.setattr(partner_check, "_asked", newer)
+    monkeypatch.setattr(partner_check, "_capabilities", newer)
 
     assert failed(asked()) == "entry"
 
