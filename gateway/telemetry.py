@@ -110,6 +110,12 @@ _evidence = Gauge(
     ["kind"],
     registry=REGISTRY,
 )
+_alarms = Gauge(
+    "passerelle_alarms_open",
+    "Alarms that are open, by kind; above zero `passerelle status` says which, and what to do.",
+    ["kind"],
+    registry=REGISTRY,
+)
 _expiry = Gauge(
     "passerelle_expiry_seconds",
     "Seconds until a key, certificate, role or agreement ends; below zero it has ended.",
@@ -201,6 +207,12 @@ def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:
     for labels, end in ends.items():
         _leaf.labels(*labels).set(end)
         _leaves.add(labels)
+
+
+def show_alarms(counts: Mapping[str, int]) -> None:
+    """Show how many alarms of each kind are open; a kind of which none is has 0."""
+    for kind, count in counts.items():
+        _alarms.labels(kind).set(count)
 
 
 def show_expiries(ends: Mapping[tuple[str, str, str], float]) -> None:

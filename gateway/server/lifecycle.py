@@ -26,6 +26,7 @@ from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.matching.modality import Engines
 from gateway.monitoring.alarms import LatchedAlarms
+from gateway.monitoring.open_alarms import OpenAlarms
 from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
 from gateway.server import process
@@ -96,6 +97,9 @@ class Serving:
             gateway.sequencer,
             gateway.active_agreements.in_force,
             gateway.clock,
+        )
+        self._open_alarms = OpenAlarms(
+            gateway.database, gateway.keys.active.in_force, gateway.directory.partners
         )
         self._clock_monitor = ClockMonitor(gateway.sequencer, gateway.clock)
         self._jobs = Jobs(self._periodic_jobs(), self._alarms, gateway.leases)
@@ -210,6 +214,7 @@ class Serving:
             ("reviews", gateway.casework.reviews.expire),
             ("retention", gateway.retention.watchdog.round),
             ("publishing", gateway.directory.publication.round),
+            ("alarms", self._open_alarms.round),
         )
 
     def _periodic_jobs(self) -> tuple[Job, ...]:
@@ -234,6 +239,7 @@ class Serving:
             ("quotas", self._quota_alerts.round),
             ("partners", PartnerFiles(gateway.directory.partners, self._alarms).round),
             ("refusals", self._refused.flush),
+            ("alarms", self._open_alarms.round),  # the last: it says what the others found
         )
 
     def _sweep(self) -> None:

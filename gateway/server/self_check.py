@@ -29,7 +29,8 @@ from gateway.ledger.verify import Finding, Place, Report, Severity
 from gateway.ledger_ops import evidence_deadline, published_check
 from gateway.ledger_ops.witnesses import witnesses_of
 from gateway.monitoring.expiry import ExpiryNotice, Level
-from gateway.server import expiry_of_folder, settings_check
+from gateway.monitoring.open_alarms import AlarmKind
+from gateway.server import alarms_of_folder, expiry_of_folder, settings_check
 from gateway.server.listener import file_descriptors
 from gateway.server.process_hardening import swap_in_use
 from gateway.store.address import open_store
@@ -39,7 +40,7 @@ from gateway.store.people import subjects
 from gateway.store.people.subjects import Counts
 from gateway.trust.configured import directory_of
 from gateway.trust.partners import own_bundle
-from keys import certificates, rotation_schedule, selftest
+from keys import certificates, keyset_file, rotation_schedule, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
@@ -148,6 +149,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("memory", _memory)
     return [
         *found,
+        *_alarms(settings),
         *_ends(expiry_of_folder.of_folder(home, keyset[0] if keyset else None, now), now),
     ]
 
@@ -211,6 +213,27 @@ def _keys(
             "party.json does not say which keys are in use: run `passerelle keys publish`"
         )
     return f"{len(keyset.records)} keys open, sign and seal"
+
+
+def _alarms(settings: Settings) -> Iterator[Check]:
+    """Yield a line for each open alarm; what ends soon has lines of its own, by what is so now."""
+    try:
+        keys = keyset_file.stated(settings.keys.keyset)
+    except (KeysError, OSError):
+        keys = None  # reported by another check
+    try:
+        found = alarms_of_folder.of_folder(settings, keys)
+    except (PasserelleError, OSError) as error:
+        yield Check("alarms", False, files.fault_text(error))
+        return
+    said = [one for one in found if one.kind is not AlarmKind.EXPIRY]
+    for one in said:
+        detail = (
+            f"{one.name} since {one.since:%Y-%m-%d %H:%M} UTC  → {one.remedy(str(settings.home))}"
+        )
+        yield Check(f"alarm: {one.kind.name}", not one.pages, detail)
+    if not said:
+        yield Check("alarms", True, "none is open")
 
 
 def _ends(told: Sequence[ExpiryNotice], now: datetime) -> Iterator[Check]:

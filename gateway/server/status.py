@@ -24,7 +24,8 @@ from gateway.keymanagement.transitions import stopped
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops import evidence_deadline
 from gateway.monitoring.expiry import ExpiryNotice, Keys, Level
-from gateway.server import expiry_of_folder
+from gateway.monitoring.open_alarms import OpenAlarm
+from gateway.server import alarms_of_folder, expiry_of_folder
 from gateway.server.rpc.admin import FILE
 from gateway.store import alarms
 from gateway.store.address import is_served, open_store
@@ -108,6 +109,8 @@ class Status:
     newest   its newest entry
     late     evidence that is late, and since when
     raised   other raised alarms, and since when
+    alarms   all that are open, and what to do about each, the oldest first
+    alarm    the newest ALARM entry, whose detail is the auditor's to read
     missing  kinds of keys without which nothing is answered, and of which none is ACTIVE
     due      what ends soon, the soonest first
     unread   parts that could not be read, and why
@@ -122,6 +125,8 @@ class Status:
     newest: Last | None = None
     late: Mapping[str, datetime] = field(default_factory=dict)
     raised: Mapping[str, datetime] = field(default_factory=dict)
+    alarms: tuple[OpenAlarm, ...] = ()
+    alarm: Last | None = None
     missing: tuple[str, ...] = ()
     due: tuple[ExpiryNotice, ...] = ()
     unread: tuple[str, ...] = ()
@@ -148,6 +153,7 @@ class _Stored:
     start: Last | None = None
     stop: Last | None = None
     raised: Mapping[str, datetime] = field(default_factory=dict)
+    alarm: Last | None = None
 
 
 def look(home: Path, now: datetime) -> Status:
@@ -164,9 +170,11 @@ def look(home: Path, now: datetime) -> Status:
             unread.append(f"{name}: {type(fault).__name__}")
         return None
 
-    stored = part("store", lambda: _stored(settings)) or _Stored()
+    readable = part("store", lambda: _stored(settings))
+    stored = readable or _Stored()
     keys: Keys | None = part("keys", lambda: keyset_file.stated(settings.keys.keyset))
     due = part("ends", lambda: expiry_of_folder.of_folder(home, keys, now)) or ()
+    found = readable and part("alarms", lambda: alarms_of_folder.of_folder(settings, keys))
     why, since = _standing(home, settings, stored)
     raised, evidence = stored.raised, evidence_deadline.PREFIX
     return Status(
@@ -183,6 +191,8 @@ def look(home: Path, now: datetime) -> Status:
             if name.startswith(evidence)
         },
         raised={name: at for name, at in raised.items() if not name.startswith(evidence)},
+        alarms=found or (),
+        alarm=stored.alarm,
         missing=tuple(kind.value for kind in stopped(keys)) if keys else (),
         due=tuple(one for one in due if one.level is not Level.FINE),
         unread=tuple(unread),
@@ -199,6 +209,7 @@ def _stored(settings: Settings) -> _Stored:
             stored_ledger.last(reader, EntryType.START),
             stored_ledger.last(reader, EntryType.STOP),
             alarms.raised_since(reader),
+            stored_ledger.last(reader, EntryType.ALARM),
         )
 
 

@@ -25,6 +25,7 @@ OURS = {
     "gateway/store/keys/adopted_versions.py": "rows of our own store",
     "gateway/store/exchange/replay.py": "rows of our own store",
     "gateway/store/casework/reviews.py": "rows of our own store",
+    "gateway/store/keys/blocklist.py": "rows of our own store",
     "gateway/store/keys/rotations.py": "rows of our own store",
     "keys/approval.py": "its own values, spelt again",
     "keys/selftest.py": "known answers that travel with us",

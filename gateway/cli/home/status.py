@@ -36,7 +36,7 @@ def status(
 ) -> None:
     """Say whether the gateway serves, why not, since when, and what is due; it needs no passphrase.
 
-    Also the newest answer, the gallery, the ledger, alarms that stand, and what ends within two months.
+    Also the newest answer, the gallery, the ledger, open alarms and what to do about each, and what ends within two months.
     Exit code 0: it serves. 1: it does not. 2: it could not be found out.
     """
     from gateway.server.status import look
@@ -116,9 +116,14 @@ def _to_do(seen: Status, home: Path) -> Iterator[tuple[str, str, str]]:
     from gateway.server import expiry_of_folder
 
     now = datetime.now(UTC)
-    for name, standing in (("late", seen.late), ("alarm", seen.raised)):
-        for what, since in sorted(standing.items()):
-            yield name, f"{what} since {since:%Y-%m-%d %H:%M} UTC", "yellow"
+    for alarm in seen.alarms:
+        if alarm.kind.name == "EXPIRY":
+            continue  # "due" says it, and what to do
+        text = f"{alarm.kind.name} {alarm.name} since {alarm.since:%Y-%m-%d %H:%M} UTC"
+        yield "ALARM", f"{text}  → {alarm.remedy(str(home))}", "red" if alarm.pages else "yellow"
+    if seen.alarm is not None:
+        at = f"{seen.alarm.time:%Y-%m-%d %H:%M} UTC"
+        yield "newest ALARM", f"entry {seen.alarm.index}, {at}; its detail is the auditor's", ""
     for kind in seen.missing:
         yield "keys", f"no {kind} key is ACTIVE  → passerelle keys promote {home}", "red"
     for one in seen.due:
@@ -153,6 +158,19 @@ def _document(seen: Status, home: Path) -> dict[str, object]:
         else {"entries": seen.entries, "newest": _moment(seen.newest.time)},
         "late": {name: _moment(at) for name, at in sorted(seen.late.items())},
         "alarms": {name: _moment(at) for name, at in sorted(seen.raised.items())},
+        "open_alarms": [
+            {
+                "kind": one.kind.name,
+                "name": one.name,
+                "since": _moment(one.since),
+                "act_now": one.pages,
+                "remedy": one.remedy(str(home)),
+            }
+            for one in seen.alarms
+        ],
+        "newest_alarm": None
+        if seen.alarm is None
+        else {"index": seen.alarm.index, "time": _moment(seen.alarm.time)},
         "missing_keys": list(seen.missing),
         "due": [
             {

@@ -25,9 +25,9 @@ STOPPING: Final = (
 PERSISTS: Final = 3  # failures in a row that are an ALARM: a minute and a half, no passing trouble
 PREFIX: Final = "JOB/"  # of the alarms' names
 
-# Every process does these: they look after its own keys in memory, workers, listeners, agreements and counts.
+# Every process does these: they look after its own keys in memory, workers, listeners, agreements, counts and gauges.
 OF_EACH_PROCESS: Final = frozenset(
-    {"own_keys", "tiles", "readiness", "listeners", "agreements", "refusals"}
+    {"own_keys", "tiles", "readiness", "listeners", "agreements", "refusals", "alarms"}
 )
 
 _log = telemetry.logger("jobs")

@@ -267,6 +267,17 @@ def partners(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(wanted))
 
 
+def alarmed(connection: Connection) -> dict[str, datetime]:
+    """Return by partner the earliest time that a correction, now late or refused by the partner, was due."""
+    phases = (CorrectionPhase.UNSENT, CorrectionPhase.LATE, CorrectionPhase.REFUSED)
+    wanted = (
+        select(corrections.c.partner, func.min(corrections.c.due_ms))
+        .where(corrections.c.state.in_([int(each) for each in phases]))
+        .group_by(corrections.c.partner)
+    )
+    return {partner: moment(due_ms) for partner, due_ms in connection.execute(wanted)}
+
+
 def under(connection: Connection, identifier: bytes) -> tuple[Correction, ...]:
     """Return the corrections under an identifier, of whichever pair and direction."""
     wanted = select(corrections).where(corrections.c.id == identifier)

@@ -13,7 +13,7 @@ from gateway.store import change_feed
 from gateway.store.change_feed import Change
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
-from gateway.store.times import milliseconds
+from gateway.store.times import milliseconds, moment
 
 _PREFIX = "bar/"
 
@@ -40,6 +40,16 @@ def blocked_by_party(connection: Connection) -> dict[str, frozenset[bytes]]:
         party, kid = key.removeprefix(_PREFIX).split("/")
         refused[party] = refused.get(party, frozenset()) | {bytes.fromhex(kid)}
     return refused
+
+
+def blocked_since(connection: Connection) -> dict[tuple[str, bytes], datetime]:
+    """Return since when each key is refused, by party and id or pin."""
+    wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
+    since = {}
+    for row in connection.execute(wanted):
+        party, kid = row.key.removeprefix(_PREFIX).split("/")
+        since[party, bytes.fromhex(kid)] = moment(json.loads(row.value)["time_ms"])
+    return since
 
 
 def block(new: BlockedKey) -> tuple[Effect, ...]:

@@ -223,6 +223,7 @@ def test_alarm_entries_are_built_and_latched_in_one_module() -> None:
         for name, call in calls
         for each in (*call.args, *(named.value for named in call.keywords))
         if ast.unparse(each) == "EntryType.ALARM"
+        and not ast.unparse(call.func).endswith(".last")  # reads one
     }
     latches = {"raise_alarm", "clear_alarm"}
     latched = {name for name, call in calls if latches & {*ast.unparse(call.func).split(".")}}

@@ -34,6 +34,7 @@ NAMES = (
     "quotas",
     "partners",
     "refusals",
+    "alarms",
 )
 
 

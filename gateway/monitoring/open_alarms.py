@@ -1,0 +1,188 @@
+"""Which alarms are open: what each is, where, since when, and what to do; for whoever runs the gateway.
+
+An alarm is open while what raised it lasts. Those that latch are in the store (`gateway.store.alarms`). What an ALARM
+entry says once is read where it is so: a key of ours or an officer certificate that is suspended, a partner's key that
+is refused and still in its bundle, a correction that is late or refused. Nothing of an entry's sealed detail is read:
+it is the auditor's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from gateway import telemetry
+from gateway.law.retention_policy import RetentionClass
+from gateway.monitoring.expiry import SHOWN, Keys, Level
+from gateway.store import alarms
+from gateway.store.casework import corrections
+from gateway.store.engine import Reader, StorageEngine
+from gateway.store.keys import blocklist
+from gateway.store.people import staff
+from gateway.trust import key_names
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import Directory
+from keys.keyset import KeysetInForce
+from keys.lifecycle import KeyState
+from keys.rotation_schedule import short
+
+_log = telemetry.logger("alarms")
+
+
+class AlarmKind(Enum):
+    """What alarms there are, and what resolves each: DIR is the home directory, PARTY and KEY are of the alarm's name."""
+
+    WATCHDOG = "see the log for the thread; its next start ends the alarm: passerelle serve DIR"
+    RETENTION = "passerelle retention status DIR, then passerelle retention run DIR"
+    EVIDENCE_TILES = "make room in evidence.tiles, then passerelle ledger publish DIR"
+    EVIDENCE_WITNESSES = "passerelle witness list DIR, then telephone them"
+    EVIDENCE_STAMPS = "passerelle ledger stamp DIR says why"
+    EXPIRY = "passerelle check DIR says what to renew"
+    QUOTA = "nothing here; speak with the partner before its quota ends"
+    JOB = "see job_failed in the log"
+    OUTGOING = "passerelle check DIR --partner PARTY"
+    PARTNER_FILE = "passerelle party list DIR says why"
+    AGREEMENTS = "passerelle check DIR names file and line"
+    TLS_IDENTITY = "passerelle keys rotate DIR TLS_LEAF"
+    TLS_SHOWN = "look what stands before the listener, then start the gateway again"
+    KEY_SUSPENDED = "passerelle keys resume DIR KEY, or keys revoke DIR KEY; two persons"
+    OFFICER_SUSPENDED = (
+        "passerelle staff list DIR, then staff resume, two persons, or staff end, --official WHOM"
+    )
+    PARTNER_KEY_REFUSED = "passerelle party import DIR FILE, its new bundle; or keys unblock DIR KEY --partner PARTY, two persons"
+    CORRECTION = "passerelle corrections list DIR --open"
+    OTHER = "passerelle check DIR, and see the log"
+
+
+_PLACES: Final = re.compile(r"\b(?:DIR|PARTY|KEY)\b")
+# What a latched alarm is called, or begins with where a name of its own follows `/`.
+_LATCHED: Final[Mapping[str, AlarmKind]] = {
+    **dict.fromkeys(("ROUNDS", *RetentionClass.__members__), AlarmKind.RETENTION),
+    "WATCHDOG": AlarmKind.WATCHDOG,
+    "EVIDENCE_TILES": AlarmKind.EVIDENCE_TILES,
+    "EVIDENCE_WITNESSES": AlarmKind.EVIDENCE_WITNESSES,
+    "EVIDENCE_STAMPS": AlarmKind.EVIDENCE_STAMPS,
+    "EXPIRY/": AlarmKind.EXPIRY,
+    "QUOTA/": AlarmKind.QUOTA,
+    "JOB/": AlarmKind.JOB,
+    "OUTGOING/": AlarmKind.OUTGOING,
+    "PARTNER_FILE/": AlarmKind.PARTNER_FILE,
+    "AGREEMENTS": AlarmKind.AGREEMENTS,
+    "TLS_IDENTITY": AlarmKind.TLS_IDENTITY,
+    "TLS_SHOWN": AlarmKind.TLS_SHOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    """An alarm that is open.
+
+    name    which of its kind: a key, a partner, a file; the alarm's own name where there is one of the kind
+    """
+
+    kind: AlarmKind
+    name: str
+    since: datetime
+
+    @property
+    def pages(self) -> bool:
+        """Whether somebody has to act; not where an end is only near, or a partner's quota is."""
+        if self.kind is AlarmKind.EXPIRY:
+            step = self.name.rpartition("/")[2].partition("-")[0]
+            return step in Level.__members__ and Level[step].pages
+        return self.kind is not AlarmKind.QUOTA
+
+    def remedy(self, home: str) -> str:
+        """Return what to do, with the home directory in its place."""
+        words = self.name.split() or [""]
+        named = {"DIR": home, "PARTY": words[0], "KEY": words[-1]}
+        return _PLACES.sub(lambda place: named[place[0]], self.kind.value)
+
+
+def find_open(
+    reader: Reader, keys: Keys | None, bundles: Iterable[PartyBundle]
+) -> tuple[OpenAlarm, ...]:
+    """Return the open alarms, the oldest first.
+
+    keys      ours; None where they could not be read
+    bundles   of partners, as they state them, less nothing that we refuse
+    """
+    latched = alarms.raised_since(reader)
+    found = [OpenAlarm(*_named(name), since) for name, since in latched.items()]
+    found += [] if keys is None else _of_keys(keys)
+    found += _of_staff(staff.members(reader))
+    found += _of_partners(blocklist.blocked_since(reader), bundles)
+    found += [
+        OpenAlarm(AlarmKind.CORRECTION, partner, due)
+        for partner, due in corrections.alarmed(reader).items()
+    ]
+    return tuple(sorted(found, key=lambda one: (one.since, one.kind.name, one.name)))
+
+
+def _named(latched: str) -> tuple[AlarmKind, str]:
+    begins, slash, of = latched.partition("/")
+    return _LATCHED.get(begins + slash, AlarmKind.OTHER), of if slash else latched
+
+
+def _of_keys(keys: Keys) -> Iterator[OpenAlarm]:
+    for record in keys.records:
+        if record.state is KeyState.SUSPENDED:
+            name = f"{record.kind.value} {short(record.kid)}"
+            yield OpenAlarm(AlarmKind.KEY_SUSPENDED, name, record.changed)
+
+
+def _of_staff(members: Iterable[staff.Member]) -> Iterator[OpenAlarm]:
+    """Yield officer certificates by their pins: whose they are is for officers, who see `staff list`."""
+    for one in members:
+        if one.suspended is not None and one.ended is None:
+            name = one.pin.hex()[:SHOWN]
+            yield OpenAlarm(AlarmKind.OFFICER_SUSPENDED, name, one.suspended)
+
+
+def _of_partners(
+    blocked: Mapping[tuple[str, bytes], datetime], bundles: Iterable[PartyBundle]
+) -> Iterator[OpenAlarm]:
+    """Yield refused keys that a partner's bundle still states: its next bundle, without them, ends the alarm."""
+    if not blocked:
+        return
+    for bundle in bundles:
+        for kid in {one.kid for one in key_names.of_bundle(bundle)}:
+            since = blocked.get((bundle.party, kid))
+            if since is not None:
+                name = f"{bundle.party} {short(kid)}"
+                yield OpenAlarm(AlarmKind.PARTNER_KEY_REFUSED, name, since)
+
+
+class OpenAlarms:
+    """What a serving process says of open alarms: a line in the log as each begins and ends, and a gauge by kind.
+
+    A start says those again that are open from before; names are in no metric.
+    """
+
+    def __init__(
+        self, database: StorageEngine, keyset: KeysetInForce, directory: Directory
+    ) -> None:
+        self._database, self._keyset, self._directory = database, keyset, directory
+        self._open: frozenset[OpenAlarm] = frozenset()
+
+    def round(self) -> None:
+        """Look, and say what is new and what is over."""
+        bundles = self._directory.stated()
+        with self._database.reader() as reader:
+            found = frozenset(find_open(reader, self._keyset.current, bundles))
+        for one in sorted(found - self._open, key=_order):
+            (_log.error if one.pages else _log.warning)("alarm_open", state=one.kind.name)
+        for one in sorted(self._open - found, key=_order):
+            _log.info("alarm_over", state=one.kind.name)
+        self._open = found
+        counts = Counter(one.kind.name for one in found)
+        telemetry.show_alarms({kind.name: counts[kind.name] for kind in AlarmKind})
+
+
+def _order(one: OpenAlarm) -> tuple[datetime, str, str]:
+    return one.since, one.kind.name, one.name

@@ -1,0 +1,197 @@
+"""Whoever runs a gateway sees each open alarm and what to do about it, without an auditor and without a sealed detail."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway import telemetry
+from gateway.admin.operation import Officer
+from gateway.agreements import active
+from gateway.law.retention_policy import RetentionClass
+from gateway.ledger import events
+from gateway.ledger_ops import evidence_deadline
+from gateway.monitoring import expiry_alerts, open_alarms, partner_files, quota_alerts
+from gateway.monitoring.alarms import LatchedAlarms
+from gateway.monitoring.open_alarms import AlarmKind, OpenAlarm, find_open
+from gateway.operations.declaration import Role
+from gateway.outbound import failures
+from gateway.retention import watchdog
+from gateway.server import lifecycle, self_check
+from gateway.server.listener import tls_identity
+from gateway.server.status import look
+from gateway.server.workers import periodic_jobs
+from gateway.store import alarms
+from keys.keyset import KeyKind, KeyState
+from keys.rotation_schedule import short
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECRET = "a laptop was stolen"  # the reason that an operator gives; only auditors read it
+LATCHED = {
+    lifecycle.WATCHDOG: AlarmKind.WATCHDOG,
+    watchdog.ROUNDS: AlarmKind.RETENTION,
+    **dict.fromkeys(RetentionClass.__members__, AlarmKind.RETENTION),
+    **{
+        f"{evidence_deadline.PREFIX}{name}": AlarmKind[f"EVIDENCE_{name}"]
+        for name in ("TILES", "WITNESSES", "STAMPS")
+    },
+    f"{expiry_alerts.PREFIX}SIGNING/AUS/0123/PAGE": AlarmKind.EXPIRY,
+    f"{quota_alerts._PREFIX}au@1/4/day/2026-03-02": AlarmKind.QUOTA,
+    f"{periodic_jobs.PREFIX}tiles": AlarmKind.JOB,
+    f"{failures.PREFIX}AUS": AlarmKind.OUTGOING,
+    f"{partner_files.PREFIX}AUS.json": AlarmKind.PARTNER_FILE,
+    active.ALARM: AlarmKind.AGREEMENTS,
+    tls_identity.TRIED: AlarmKind.TLS_IDENTITY,
+    tls_identity.SHOWN: AlarmKind.TLS_SHOWN,
+}
+
+
+@pytest.mark.parametrize("name", LATCHED)
+def test_an_alarm_that_latches_is_open_by_its_kind_with_a_remedy(gateway: Any, name: str) -> None:
+    gateway.sequencer.commit((), alarms.raise_alarm(name, NOW))
+    with gateway.database.reader() as reader:
+        (found,) = find_open(reader, None, ())
+
+    assert (found.kind, found.since) == (LATCHED[name], NOW)
+    assert found.remedy("/srv/can").count("DIR") == 0
+
+
+def test_a_name_that_another_release_raised_is_shown_too(gateway: Any) -> None:
+    gateway.sequencer.commit((), alarms.raise_alarm("NEVER_HEARD_OF/x", NOW))
+    with gateway.database.reader() as reader:
+        (found,) = find_open(reader, None, ())
+
+    assert (found.kind, found.name, found.pages) == (AlarmKind.OTHER, "x", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "pages"),
+    [
+        (AlarmKind.EXPIRY, "KEM//0123/NOTICE", False),
+        (AlarmKind.EXPIRY, "KEM//0123/PAGE", True),
+        (AlarmKind.EXPIRY, "KEM//0123/ENDED-3", True),
+        (AlarmKind.QUOTA, "au@1/4/year/2027-01-01", False),
+        (AlarmKind.JOB, "tiles", True),
+    ],
+)
+def test_what_is_only_near_wakes_nobody(kind: AlarmKind, name: str, pages: bool) -> None:
+    assert OpenAlarm(kind, name, NOW).pages is pages
+
+
+def test_a_remedy_names_the_key_the_partner_and_the_home_directory() -> None:
+    refused = OpenAlarm(AlarmKind.PARTNER_KEY_REFUSED, "AUS 3f9a01c2", NOW)
+
+    said = refused.remedy("/srv/KEY/DIR")
+
+    assert said.startswith("passerelle party import /srv/KEY/DIR FILE")
+    assert "keys unblock /srv/KEY/DIR 3f9a01c2 --partner AUS" in said
+
+
+def test_a_suspended_key_is_in_status_check_log_and_metrics_until_it_is_resumed(
+    pair: Any, keydesk: Any, secret: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk, now = keydesk(pair.gateway), pair.gateway.clock
+    kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    key = short(bytes.fromhex(kid))
+    capsys.readouterr()
+
+    desk.do("keys.suspend", key=kid, reason=SECRET)
+    pair.serving.run_jobs()
+
+    (found,) = look(pair.home, now()).alarms
+    assert (found.kind, found.name) == (AlarmKind.KEY_SUSPENDED, f"KEM {key}")
+    assert f"passerelle keys resume {pair.home} {key}" in found.remedy(str(pair.home))
+    assert SECRET not in repr(look(pair.home, now()))
+    checked = {one.name: one for one in self_check.check(pair.home, secret, now())}
+    assert not checked["alarm: KEY_SUSPENDED"].ok
+    assert key in checked["alarm: KEY_SUSPENDED"].detail
+    assert _gauge("KEY_SUSPENDED") == 1
+    assert _lines(capsys) == [("error", "alarm_open", "KEY_SUSPENDED")]
+
+    pair.serving.run_jobs()
+    assert _lines(capsys) == []  # said once
+
+    desk.do("keys.resume", desk.two, key=kid)
+    pair.serving.run_jobs()
+
+    assert look(pair.home, now()).alarms == ()
+    assert all(one.ok for one in self_check.check(pair.home, secret, now()))
+    assert _gauge("KEY_SUSPENDED") == 0
+    assert _lines(capsys) == [("info", "alarm_over", "KEY_SUSPENDED")]
+
+
+def test_a_suspended_officer_is_shown_by_the_certificate_and_not_by_name(
+    gateway: Any, let_in: Any, tmp_path: Any, wish: Any
+) -> None:
+    operator = Officer("P-1", frozenset({Role.OPERATOR}))
+    gateway.admin.perform(operator, "staff.add", wish("P-7", "caseworker"))
+    gateway.admin.perform(operator, "staff.suspend", {"person": "P-7", "reason": SECRET})
+
+    with gateway.database.reader() as reader:
+        (found,) = find_open(reader, None, ())
+    (member,) = gateway.admin.staff.members()
+    assert (found.kind, found.name) == (AlarmKind.OFFICER_SUSPENDED, member.pin.hex()[:16])
+
+
+def test_a_refused_key_is_an_alarm_while_the_partners_bundle_still_states_it(
+    gateway: Any, keydesk: Any
+) -> None:
+    desk = keydesk(gateway)
+    (bundle,) = gateway.directory.partners.stated()
+    pin = bundle.tls_pins[0]
+    since = (gateway.clock() - timedelta(hours=1)).isoformat()
+    desk.do("keys.compromised", key=pin.hex(), since=since, partner="AUS")
+
+    with gateway.database.reader() as reader:
+        (found,) = find_open(reader, None, [bundle])
+        renewed = find_open(reader, None, [SimpleNamespace(**_without_pins(bundle))])
+    assert (found.kind, found.name) == (AlarmKind.PARTNER_KEY_REFUSED, f"AUS {short(pin)}")
+    assert renewed == ()
+
+
+def _without_pins(bundle: Any) -> dict[str, Any]:
+    names = ("party", "signing", "kem", "tls_ca_pem")
+    return {**{name: getattr(bundle, name) for name in names}, "tls_pins": ()}
+
+
+def test_an_alarm_that_a_restart_finds_open_is_said_in_the_new_log(
+    gateway: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latched = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
+    latched.raise_once("AGREEMENTS", events.alarm("AGREEMENTS", SECRET))
+    watch = open_alarms.OpenAlarms(
+        gateway.database, gateway.keys.active.in_force, gateway.directory.partners
+    )
+    capsys.readouterr()
+
+    watch.round()
+
+    assert _lines(capsys) == [("error", "alarm_open", "AGREEMENTS")]
+    assert _gauge("AGREEMENTS") == 1
+
+
+def _gauge(kind: str) -> float | None:
+    return telemetry.REGISTRY.get_sample_value("passerelle_alarms_open", {"kind": kind})
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
+    """Return level, event and kind of the lines about alarms since the last look; nothing sealed is in any line."""
+    text = capsys.readouterr().err
+    assert SECRET not in text
+    lines = [json.loads(line) for line in text.splitlines() if '"logger": "alarms"' in line]
+    return [(line["level"], line["event"], line["state"]) for line in lines]
+
+
+def test_the_operators_page_names_every_kind() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "operators.md").read_text()
+    table = page.partition("### Kinds of open alarms")[2].partition("\n## ")[0]
+
+    named = re.findall(r"`([A-Z_]+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))
+
+    assert sorted(named) == sorted(AlarmKind.__members__)
