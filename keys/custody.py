@@ -27,6 +27,9 @@ from keys.secret import handle
 NONCE_BYTES = (
     12  # SP 800-38D: random 96-bit nonces serve 2³² messages; a KEK wraps a few hundred seeds
 )
+# NIST SP 800-63B-4 section 3.1.1.2: 15 characters where a password is the only factor, as here for whoever has a copy
+# of the files; no rule of what it is made of.
+SHORTEST_PASSPHRASE = 15  # characters
 SALT_BYTES = 16  # RFC 9106 section 4
 KEK_BYTES = 32  # AES-256
 FORMAT = "passerelle kek 1"
@@ -96,11 +99,10 @@ class FileCustody:
     def create(cls, path: Path, passphrase: bytes, cost: Argon2Cost | None = None) -> FileCustody:
         """Write a new file at `path` and return its custody; a guess costs STANDARD where no cost is named.
 
-        Raises CustodyFault for an empty passphrase, and where a file already exists: overwriting it
+        Raises CustodyFault for a passphrase that is too short, and where a file already exists: overwriting it
         would lose every key that was ever wrapped under it.
         """
-        if not passphrase:
-            raise CustodyFault("an empty passphrase protects nothing; give one")
+        require_length(passphrase, str(path))
         if path.exists():
             raise CustodyFault(f"{path} exists, and keys may depend on it; choose another folder")
         cost = STANDARD if cost is None else cost
@@ -167,6 +169,19 @@ class FileCustody:
         return (
             f"{SCHEME_FILE}:{self.path} "
             f"(Argon2id, {cost.memory_kib} KiB, {cost.iterations} passes, {cost.lanes} lanes)"
+        )
+
+
+def require_length(passphrase: bytes, what: str) -> None:
+    """Raise CustodyFault where a passphrase that is set now is shorter than `SHORTEST_PASSPHRASE`; what exists opens.
+
+    what   which passphrase it is, for the message
+    """
+    # Each code point of UTF-8 counts as one character, a byte of another encoding too.
+    if len(passphrase.decode("utf-8", "replace")) < SHORTEST_PASSPHRASE:
+        raise CustodyFault(
+            f"the passphrase of {what} is too short: a new one has at least {SHORTEST_PASSPHRASE} characters, for"
+            " example five words; choose a longer one"
         )
 
 

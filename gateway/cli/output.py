@@ -184,11 +184,19 @@ def passphrase_from(
 ) -> Callable[[], bytes]:
     """Return what fetches a passphrase when it is needed: from the file, else from a person, unseen.
 
-    new     ask twice, for a passphrase that nobody has typed before
+    new     for a passphrase that is set now: a person types it twice, and it has the least length
     option  names the file where there is nobody to ask
     """
 
     def fetch() -> bytes:
+        passphrase = read()
+        if new:
+            from keys.custody import require_length
+
+            require_length(passphrase, what)
+        return passphrase
+
+    def read() -> bytes:
         if file is not None:
             try:
                 return _read_passphrase(file)

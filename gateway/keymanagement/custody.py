@@ -6,7 +6,8 @@ The new passphrase or PIN is named by a file that the gateway reads; it is in no
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gateway.operations.custody import Rewrap, Show
 from gateway.store.engine import StorageEngine
 from gateway.store.keys import adopted_versions
 from keys import atomic_file, custody_pkcs11, custody_rewrap, keyset_file
-from keys.custody import SCHEME_FILE, Custody, create_custody, open_custody
+from keys.custody import SCHEME_FILE, Custody, create_custody, open_custody, require_length
 from keys.errors import DamagedFile, KeysError
 from keys.keyset import Keyset
 
@@ -89,7 +90,8 @@ class CustodyOperations:
             path = custody_rewrap.next_of(self._home / place)
             path.unlink(missing_ok=True)  # of a run that stopped; nothing in force depends on it
             uri = f"{SCHEME_FILE}:{path}"
-        return create_custody(uri, lambda: read_secret(file))
+        with _as_remedy():
+            return create_custody(uri, lambda: read_secret(file))
 
     def _seeds(self) -> int:
         return sum(bool(record.wrapped) for record in self._active_keyset.current.records)
@@ -101,12 +103,24 @@ class CustodyOperations:
 
     def _sentences(self, request: Rewrap) -> tuple[str, ...]:
         to = self._target(request.to)
-        read_secret(Path(request.passphrase_file))  # it is there, and the gateway may read it
+        secret = read_secret(Path(request.passphrase_file))  # it is there, and we may read it
+        if to.startswith(f"{SCHEME_FILE}:"):
+            with _as_remedy():
+                require_length(secret, to)
         return (
             f"All {self._seeds()} seeds are wrapped under a new key: {to}.",
             "Each is unwrapped again and compared before the new key comes into force.",
             "From then on the old passphrase or token opens nothing of this gateway but its backups.",
         )
+
+
+@contextmanager
+def _as_remedy() -> Iterator[None]:
+    """Have whoever orders it read what a custody says: a passphrase too short, a token locked."""
+    try:
+        yield
+    except KeysError as fault:
+        raise UserError(str(fault)) from None
 
 
 def read_secret(file: Path) -> bytes:

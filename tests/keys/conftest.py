@@ -25,7 +25,9 @@ def cheap() -> Argon2Cost:
 
 @pytest.fixture(scope="session")
 def custody(tmp_path_factory: pytest.TempPathFactory) -> FileCustody:
-    return FileCustody.create(tmp_path_factory.mktemp("kek") / "kek.json", b"correct horse", CHEAP)
+    return FileCustody.create(
+        tmp_path_factory.mktemp("kek") / "kek.json", b"correct horse battery", CHEAP
+    )
 
 
 @pytest.fixture(scope="session")

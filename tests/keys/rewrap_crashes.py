@@ -19,7 +19,7 @@ from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
 
-OLD, NEW = b"old", b"new"
+OLD, NEW = b"the old passphrase", b"the new passphrase"
 CHEAP = Argon2Cost(8, 1, 1)
 CUTS = 48  # places inside each write, beside its start and its end
 

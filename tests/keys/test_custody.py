@@ -23,7 +23,7 @@ from keys.custody import (
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, Keyset
 
-PASSPHRASE = b"correct horse"
+PASSPHRASE = b"correct horse battery"
 
 Reopen = Callable[[], Custody]
 
@@ -151,10 +151,34 @@ def test_an_existing_file_is_never_overwritten(path: Path, cheap: Argon2Cost) ->
     assert path.read_bytes() == before
 
 
-def test_an_empty_passphrase_makes_no_file(tmp_path: Path, cheap: Argon2Cost) -> None:
-    with pytest.raises(CustodyFault, match="empty"):
-        FileCustody.create(tmp_path / "kek.json", b"", cheap)
+@pytest.mark.parametrize("short", ["", "fourteen chars", "é" * 14, "🗝" * 14])
+def test_a_passphrase_of_fewer_than_fifteen_characters_makes_no_file(
+    tmp_path: Path, cheap: Argon2Cost, short: str
+) -> None:
+    """NIST SP 800-63B-4, 3.1.1.2: characters are code points, however many bytes each takes."""
+    with pytest.raises(CustodyFault, match="at least 15 characters") as refused:
+        FileCustody.create(tmp_path / "kek.json", short.encode(), cheap)
+    assert not short or short not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("enough", ["fifteen of them", "é" * 15, " " * 15])
+def test_fifteen_characters_of_any_kind_are_enough(
+    tmp_path: Path, cheap: Argon2Cost, enough: str
+) -> None:
+    FileCustody.create(tmp_path / "kek.json", enough.encode(), cheap)
+
+    FileCustody.open(tmp_path / "kek.json", enough.encode())
+
+
+def test_a_short_passphrase_of_an_earlier_release_still_opens(
+    tmp_path: Path, cheap: Argon2Cost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keys.custody.SHORTEST_PASSPHRASE", 1)
+    FileCustody.create(tmp_path / "kek.json", b"short", cheap)
+    monkeypatch.undo()
+
+    FileCustody.open(tmp_path / "kek.json", b"short")
 
 
 def test_a_guess_costs_what_rfc_9106_recommends(

@@ -165,7 +165,7 @@ def test_an_edit_with_a_fitting_checksum_is_refused(
 def test_a_keyset_of_another_custody_is_refused_with_the_remedy(
     saved: Path, tmp_path: Path, cheap: Argon2Cost
 ) -> None:
-    unknown = FileCustody.create(tmp_path / "other.json", b"correct horse", cheap)
+    unknown = FileCustody.create(tmp_path / "other.json", b"correct horse battery", cheap)
 
     with pytest.raises(DamagedFile, match="name the custody that belongs to it"):
         Keyset.load(saved, unknown)

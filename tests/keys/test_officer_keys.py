@@ -17,7 +17,7 @@ from keys.officer_keys import OfficerKeys, Request
 from keys.signatures import SigningKey
 
 CHEAP = Argon2Cost(8, 1, 1)
-OWN = b"known to one"
+OWN = b"known to one person"
 
 
 def new(person: str = "P-7") -> OfficerKeys:

@@ -101,24 +101,24 @@ def test_two_sealings_of_one_content_are_unlike(small_chunks: None) -> None:
 
 
 def test_a_recovery_key_is_kept_under_its_passphrase(tmp_path: Path) -> None:
-    made = recovery.create(tmp_path / "r", b"far away")
+    made = recovery.create(tmp_path / "r", b"far away from here")
 
-    assert recovery.open_key(tmp_path / "r", b"far away").key_id == made.key_id
+    assert recovery.open_key(tmp_path / "r", b"far away from here").key_id == made.key_id
     assert recovery.read_recipient(tmp_path / "r" / recovery.PUBLIC).key_id == made.key_id
     with pytest.raises(WrongPassphrase):
-        recovery.open_key(tmp_path / "r", b"near")
+        recovery.open_key(tmp_path / "r", b"near to this place")
     with pytest.raises(CustodyFault):
-        recovery.create(tmp_path / "r", b"again")
+        recovery.create(tmp_path / "r", b"again and again")
 
 
 def test_a_swapped_public_half_is_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        recovery.create(tmp_path / name, b"p")
+        recovery.create(tmp_path / name, b"a passphrase for tests")
     content = (tmp_path / "a" / recovery.KEY).read_bytes()
     (tmp_path / "b" / recovery.KEY).write_bytes(content)
 
     with pytest.raises((DamagedFile, CustodyFault)):
-        recovery.open_key(tmp_path / "b", b"p")
+        recovery.open_key(tmp_path / "b", b"a passphrase for tests")
     from keys import atomic_file
 
     path = tmp_path / "b" / recovery.PUBLIC

@@ -83,7 +83,9 @@ class World:
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Keyset, list[RootKeyHolder]]:
     folder = tmp_path_factory.mktemp("keepers")
-    custody = FileCustody.create(folder / "kek.json", b"secret", Argon2Cost(64, 1, 1))
+    custody = FileCustody.create(
+        folder / "kek.json", b"a passphrase for tests", Argon2Cost(64, 1, 1)
+    )
     keyset = Keyset.create(NOW - DAY, "CAN", custody)
     keepers = [
         make(folder / str(n), custody, party="CAN", name=str(n), root=root, targets=targets)

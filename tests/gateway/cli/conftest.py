@@ -107,7 +107,7 @@ def loaded() -> Callable[..., tuple[set[str], str]]:
 def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("passphrases")
     (folder / "gateway").write_bytes(HOUSE + b"\n")
-    (folder / "auditor").write_text("another one\n")
+    (folder / "auditor").write_text("another one for tests\n")
     (folder / "keepers").write_text("a third of them\n")
     for file in folder.iterdir():
         file.chmod(0o600)

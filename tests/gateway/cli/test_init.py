@@ -64,7 +64,7 @@ def test_agreements_of_others_are_not_ours(founded: Any) -> None:
 def test_the_auditor_alone_opens_what_the_gateway_seals(founded: Any) -> None:
     home = founded["CAN"]
     ours = FileCustody.open(home / "keys" / "kek.json", b"correct horse battery")
-    theirs = FileCustody.open(home / "auditor" / "kek.json", b"another one")
+    theirs = FileCustody.open(home / "auditor" / "kek.json", b"another one for tests")
     gateway = Keyset.load(home / "keys" / "keyset.json", ours)
     auditor = Keyset.load(home / "auditor" / "keyset.json", theirs)
 
@@ -178,8 +178,8 @@ def test_a_crash_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         init.found(
             tmp_path / "can",
             charter,
-            passphrase=lambda: b"one",
-            auditor=lambda: b"two",
+            passphrase=lambda: b"the first of two",
+            auditor=lambda: b"the second of two",
             now=init.datetime.now(init.UTC),
         )
 
@@ -269,7 +269,7 @@ def test_a_person_is_asked_twice_and_unseen(spawn: Any, tmp_path: Path) -> None:
         while shown.count(b": ") == before:
             assert select.select([ours], [], [], PATIENCE)[0], shown
             shown += os.read(ours, 1024)
-        os.write(ours, answer + b" secret\n")
+        os.write(ours, answer + b" secret of tests\n")
     try:
         while chunk := os.read(ours, 1024):
             shown += chunk
@@ -279,7 +279,7 @@ def test_a_person_is_asked_twice_and_unseen(spawn: Any, tmp_path: Path) -> None:
 
     assert child.wait(PATIENCE) == 0
     assert b"secret" not in shown
-    FileCustody.open(tmp_path / "can" / "keys" / "kek.json", b"first secret")
+    FileCustody.open(tmp_path / "can" / "keys" / "kek.json", b"first secret of tests")
 
 
 def test_a_folder_that_cannot_be_made_is_named_as_it_was_typed(

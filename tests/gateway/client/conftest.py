@@ -240,7 +240,9 @@ def bundle_of(keyset: Keyset, endpoint: str = "127.0.0.1:7443") -> PartyBundle:
 @pytest.fixture(scope="session")
 def keysets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Keyset]:
     cheap = Argon2Cost(64, 1, 1)  # the cost of a guess is tested elsewhere
-    custody = FileCustody.create(tmp_path_factory.mktemp("kek") / "kek.json", b"secret", cheap)
+    custody = FileCustody.create(
+        tmp_path_factory.mktemp("kek") / "kek.json", b"a passphrase for tests", cheap
+    )
     born = utc_now() - timedelta(hours=1)
     return {party: Keyset.create(born, party, custody) for party in ("CAN", "AUS", "NZL")}
 

@@ -59,7 +59,9 @@ def main() -> None:
 
 def parties(folder: Path) -> tuple[Keyset, PartyBundle, Path]:
     """Return the asker's keys, the bundle of whom it asks, and a file with that one's TLS key and chain."""
-    custody = FileCustody.create(folder / "kek.json", b"secret", Argon2Cost(64, 1, 1))
+    custody = FileCustody.create(
+        folder / "kek.json", b"a passphrase for tests", Argon2Cost(64, 1, 1)
+    )
     born = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     theirs, ours = (Keyset.create(born, party, custody) for party in ("CAN", "AUS"))
     key = BundleKey(theirs.kem().public, born, born + timedelta(days=1))

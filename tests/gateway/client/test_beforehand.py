@@ -51,7 +51,9 @@ def test_a_leaf_of_ours_that_is_not_in_force_is_named_before_anything_is_sent(
     tmp_path: Path, keysets: Any, age: timedelta, said: str
 ) -> None:
     """gRPC would say that the partner cut the connection, and nothing of why."""
-    custody = FileCustody.create(tmp_path / "kek.json", b"secret", Argon2Cost(64, 1, 1))
+    custody = FileCustody.create(
+        tmp_path / "kek.json", b"a passphrase for tests", Argon2Cost(64, 1, 1)
+    )
     born = datetime.now(UTC).replace(microsecond=0) - age
     ours = Keyset.create(born, "AUS", custody)
     with socket.create_server(("127.0.0.1", 0)) as listening:

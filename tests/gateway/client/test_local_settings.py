@@ -21,7 +21,7 @@ SETTINGS = "[gateway]\nparty = 'AUS'\n"
 
 
 def secret() -> bytes:
-    return b"secret"
+    return b"a passphrase for tests"
 
 
 @pytest.fixture

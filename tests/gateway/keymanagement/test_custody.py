@@ -130,6 +130,24 @@ def test_what_cannot_be_done_is_refused_before_anything_is(
     assert {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()} == keys
 
 
+def test_a_new_passphrase_that_is_too_short_is_neither_proposed_nor_taken(
+    desk: Any, gateway: Gateway, new_file: Path
+) -> None:
+    """The first person learns of it: nobody is asked to approve what would be refused."""
+    new_file.write_bytes(b"fourteen chars")
+    values = {"passphrase_file": str(new_file), "reason": "yearly"}
+    before = gateway.keyset.custody.describe()
+    rewrap = gateway.admin.operations.handler(desk.one, "custody.rewrap")
+
+    for attempt in (
+        lambda: rewrap.bind(desk.one, values).plan,
+        lambda: desk.do("custody.rewrap", desk.two, **values),
+    ):
+        with pytest.raises(UserError, match="at least 15 characters"):
+            attempt()
+    assert gateway.keyset.custody.describe() == before
+
+
 def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: Path) -> None:
     new_file.chmod(0o644)
 
