@@ -28,6 +28,7 @@ from gateway.domain.person import Verdict
 from gateway.errors import PasserelleError, UserError
 from gateway.isolated_loop import each
 from gateway.law import query_policy
+from gateway.law.retention_policy import HIT_LIFE
 from gateway.law.review_policy import conclude
 from gateway.ledger import events, exchange_events
 from gateway.ledger.entry import Leaf
@@ -197,7 +198,7 @@ class Reviews:
         """Return what is kept of a decided query, as if the search had come to it: whom it found, what is shown."""
         hit = None
         if law.shown is Outcome.MATCH:
-            hit = transactions.Hit(self.random(16), found.subject, now + transactions.HIT_LIFE)
+            hit = transactions.Hit(self.random(16), found.subject, now + HIT_LIFE)
         result = Result(
             outcome=law.shown,
             decide_time=now.replace(microsecond=0),

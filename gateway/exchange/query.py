@@ -41,6 +41,7 @@ from gateway.exchange.operation import Admitted, Conclusion, Perishable, Request
 from gateway.law.agreement import Agreement
 from gateway.law.query_policy import Permit, may_answer
 from gateway.law.quota_policy import poor_allowance
+from gateway.law.retention_policy import HIT_LIFE
 from gateway.ledger import exchange_events
 from gateway.ledger.entry import Leaf
 from gateway.ledger.exchange_events import Message
@@ -225,9 +226,7 @@ class SubmitQuery:
         hit = None
         disclosure = hit_details.NOTHING
         if decision.shown is Outcome.MATCH and decision.subject is not None:
-            hit = transactions.Hit(
-                self._context.random(16), decision.subject, now + transactions.HIT_LIFE
-            )
+            hit = transactions.Hit(self._context.random(16), decision.subject, now + HIT_LIFE)
             if work.wanted is not None:
                 wanted = replace(work.wanted, hit_reference=hit.reference)
                 asked_too = hit_details.Work(wanted, work.permit.claim, matched=True)

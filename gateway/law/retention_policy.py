@@ -86,9 +86,21 @@ RULES: Mapping[RetentionClass, Rule] = MappingProxyType(
     }
 )
 
+REPLY_LIFE = timedelta(hours=24)  # of a stored reply, for `RedeliverResult` (protocol 8)
+HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
+# Their end is written when they are made, hence a period of zero in the rules.
+STAMPED: Mapping[RetentionClass, timedelta] = MappingProxyType(
+    {RetentionClass.REPLY: REPLY_LIFE, RetentionClass.HIT_REFERENCE: HIT_LIFE}
+)
+
 ROUNDS_SILENT = timedelta(
     minutes=15
 )  # thirty rounds of the periodic jobs; who erases nothing must not go on receiving
+
+
+def life(kept: RetentionClass) -> timedelta:
+    """Return how long a class is kept from its making, where no agreement says another period."""
+    return STAMPED.get(kept, RULES[kept].period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +118,6 @@ class Schedule:
     def partners(self, kept: RetentionClass) -> tuple[str, ...]:
         """Return the partners whose agreement says a period of its own for a class."""
         return tuple(sorted(partner for each, partner in self.agreed if each is kept))
-
-
-STAMPED = frozenset(
-    {RetentionClass.REPLY, RetentionClass.HIT_REFERENCE}
-)  # their end was written when they were made
 
 
 def schedule_of(agreements: Agreements) -> Schedule:

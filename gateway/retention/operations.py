@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.admin.operation import Answer, Handler, Officer
-from gateway.law.retention_policy import RULES, RetentionClass
+from gateway.law.retention_policy import RULES, RetentionClass, life
 from gateway.operations.retention import Run, Status
 from gateway.retention.erasure import DueItems, Retention
 from gateway.retention.watchdog import RetentionWatchdog
@@ -50,12 +50,11 @@ def _told(one: DueItems) -> dict[str, object]:
 
 
 def _row(kept: RetentionClass, **counts: object) -> dict[str, object]:
-    rule = RULES[kept]
     return {
         "class": kept.name,
         "what": kept.value,
-        "period_days": rule.period.total_seconds() / 86400,
-        "ground": rule.ground,
+        "period_days": life(kept).total_seconds() / 86400,
+        "ground": RULES[kept].ground,
         "total": None,
         "due": 0,
         "late": 0,

@@ -133,7 +133,7 @@ def _table(rows: Any) -> Any:  # noqa: ANN401 - plain values of an act; rich is 
         table.add_row(
             row["class"],
             "" if row["total"] is None else str(row["total"]),
-            f"{days:g} days" if days else "",
+            "at once" if not days else "1 day" if days == 1 else f"{days:g} days",
             str(row["due"]),
             str(row["late"]),
             str(sum(row["held"].values())),

@@ -31,7 +31,6 @@ from gateway.store.times import milliseconds
 
 REPLAY_MARGIN = timedelta(minutes=5)  # beyond a message's own end; over twice the clock skew
 LEAF_DELAY = timedelta(minutes=1)  # from the look at the clock to the time of the REQUEST's leaf
-REPLY_LIFE = timedelta(hours=24)  # of a stored reply, for `RedeliverResult` (protocol 8)
 
 
 class ReplayState(IntEnum):

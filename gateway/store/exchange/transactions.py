@@ -11,7 +11,7 @@ least (protocol 8), a stored reply for a day, a recorded result for the retentio
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 
 from sqlalchemy import (
@@ -32,6 +32,7 @@ from sqlalchemy import (
 from gateway.domain.messages import Header, Operation, Outcome, Purpose, SignedEnvelope, State
 from gateway.errors import InternalError, TransactionReused
 from gateway.law.quota_policy import Usage
+from gateway.law.retention_policy import REPLY_LIFE
 from gateway.ledger.entry import EntryType, decode
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.exchange.quotas import (
@@ -43,7 +44,6 @@ from gateway.store.exchange.quotas import (
     usage,
 )
 from gateway.store.exchange.replay import (
-    REPLY_LIFE,
     Orphan,
     ReplayRow,
     ReplayState,
@@ -63,7 +63,6 @@ from keys.errors import OpenRefused
 from keys.pae import pae
 
 __all__ = [
-    "HIT_LIFE",
     "LIFE_CYCLE",
     "Act",
     "Claims",
@@ -96,7 +95,6 @@ __all__ = [
     "usage",
 ]
 
-HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
 RESULT_LABEL = b"passerelle/1/result"
 FINDING_LABEL = b"passerelle/1/finding"
 # Operations whose messages say one thing again under its number: reminders, and what a crash cut off.

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+STAMPED = ("REPLY", "HIT_REFERENCE")  # each bears its own end
+
 
 @pytest.fixture
 def home(homes: Any, run: Any, passphrase: Any, officer: Any, prints: Path) -> Path:
@@ -26,11 +28,17 @@ def test_status_run_and_dry_run_of_a_young_gateway_find_nothing_due(
     status = run("retention", "status", home, *passphrase, "--json")
     dry = run("retention", "run", home, "--dry-run", *passphrase)
     done = run("retention", "run", home, *passphrase, "--json")
+    shown = run("retention", "status", home, *passphrase).out
 
     assert status.code == dry.code == done.code == 0, status.err + dry.err + done.err
     classes = {row["class"]: row for row in status.document["classes"]}
     assert len(classes) == 12
     assert classes["OFFICE_DETAIL"]["total"] > 3
+    assert shown.count("at once") == 2  # prints, and traces in the journal
+    assert {name: row["period_days"] for name, row in classes.items() if name in STAMPED} == {
+        "REPLY": 1,
+        "HIT_REFERENCE": 30,
+    }
     assert dry.out == "nothing is due\n"
     assert done.document == {"ok": True, "erased": {}, "journal_empty": True, "overdue": []}
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from gateway.law import agreement
-from gateway.law.retention_policy import RULES, STAMPED, RetentionClass, Schedule, schedule_of
+from gateway.law.retention_policy import (
+    RULES,
+    STAMPED,
+    RetentionClass,
+    Schedule,
+    life,
+    schedule_of,
+)
 
 
 def kept(days: int) -> agreement.KeptPeriod:
@@ -46,3 +55,20 @@ def test_what_bears_its_end_is_not_prolonged_a_second_time(bench: Any) -> None:
 
     assert all(schedule.period(each, "AUS") == timedelta(0) for each in STAMPED)
     assert Schedule().partners(RetentionClass.REPLY) == ()
+
+
+WORDS = {0: "at once", 1: "1 day", 30: "30 days", 730: "two years", 3653: "ten years"}
+
+
+def test_the_operators_page_says_of_every_class_what_the_code_does() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "operators.md").read_text()
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| .* \| (.*) \|$", page.partition("| Class |")[2], re.MULTILINE
+    )
+    said = dict(rows[: len(RetentionClass)])
+
+    assert list(said) == list(RetentionClass.__members__)
+    for kept in RetentionClass:
+        assert said[kept.name].startswith(WORDS[life(kept).days]), kept
+    unbound = {name for name, text in said.items() if "also under a hold" in text}
+    assert unbound == {kept.name for kept, rule in RULES.items() if not rule.bound}
