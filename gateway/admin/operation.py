@@ -192,5 +192,8 @@ class OperationRegistry:
             raise UserError(f"there is no operation {name}")
         if not handler.roles & officer.roles:
             needed = " or ".join(sorted(role.value for role in handler.roles))
-            raise NotAllowed(f"{name} is for a person who is {needed}")
+            raise NotAllowed(
+                f"{name} is for a person who is {needed}; ask an operator for the role, who grants it to a new request of"
+                " yours by `passerelle staff add`; `passerelle staff list` shows who is what"
+            )
         return handler

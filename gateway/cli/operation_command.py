@@ -23,6 +23,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As, Perform
 from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
+from gateway.errors import UserError
 from gateway.operations.declaration import DRY_RUN, REFUSED, Argument, Request
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Call:
     """One command on a gateway: which operation, with which values, and who asks.
 
     values   as they were typed; the gateway reads them
+    options  how each argument is typed, for a refusal that names one; the command adds what it fills in from an option
     """
 
     context: typer.Context
@@ -60,6 +62,7 @@ class Call:
     values: Mapping[str, Any]
     officer: Path | None
     passphrase: Callable[[], bytes]
+    options: dict[str, str]
     dry_run: bool = False
     yes: bool = False
     custody: bool = False
@@ -170,11 +173,17 @@ def command(
                 values=values,
                 officer=given["officer"],
                 passphrase=functools.cache(passphrase),
+                options={
+                    name: _spelt(name, said)[0]
+                    for name, said in declared.items()
+                    if not said.positional
+                },
                 dry_run=given.get("dry_run", False),
                 yes=given.get("yes", False),
                 custody=given.get("custody", False),
             )
-            body(call, **{each.name: given[each.name] for each in own})
+            with _in_options(call.options):
+                body(call, **{each.name: given[each.name] for each in own})
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -187,6 +196,23 @@ def command(
 
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+@contextmanager
+def _in_options(options: Mapping[str, str]) -> Iterator[None]:
+    """Have a refusal that names an argument of the operation name the option that was typed."""
+    try:
+        yield
+    except UserError as fault:
+        name, _, text = str(fault).partition(": ")
+        if type(fault) is not UserError or name not in options:
+            raise
+        raise UserError(f"{options[name]}: {text}") from None
+
+
+def _spelt(name: str, said: Argument) -> tuple[str, ...]:
+    """Return how the option of an argument is typed, the spelling of now first."""
+    return said.option or (f"--{name.replace('_', '-')}",)
 
 
 def _common(operation: type[Request]) -> Iterator[inspect.Parameter]:
@@ -216,9 +242,12 @@ def _parameter(operation: type[Request], name: str) -> inspect.Parameter:
     if said.positional:
         info: Any = typer.Argument(metavar=said.metavar or None, help=said.help)
     else:
-        spelt = said.option or (f"--{name.replace('_', '-')}",)
         info = typer.Option(
-            *spelt, metavar=said.metavar or None, help=said.help, min=form.least, max=form.most
+            *_spelt(name, said),
+            metavar=said.metavar or None,
+            help=said.help,
+            min=form.least,
+            max=form.most,
         )
     return inspect.Parameter(
         name,

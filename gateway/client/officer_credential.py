@@ -164,6 +164,11 @@ def _certificate(path: Path, octets: bytes) -> tuple[bytes, bytes]:
 
 
 def _demand_sealed(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder {folder}: name the folder of the officer's own keys, not the officer;"
+            " `passerelle staff request FOLDER --official P-7` makes one"
+        )
     if not (folder / officer_keys.FILE).is_file():
         raise UserError(
             f"{folder} holds no officer's keys; make them on your own machine with `passerelle staff request`"

@@ -92,11 +92,13 @@ def place(
 ) -> None:
     """Hold the one thing that was named."""
     named = {"person": subject, "transaction": transaction, "partner": partner}
+    options = {"person": "--subject", "transaction": "--transaction", "partner": "--partner"}
     given = [(kind, reference) for kind, reference in named.items() if reference]
     given += [("everything", "")] if everything else []
     if len(given) != 1:
         raise typer.BadParameter("name one of --subject, --transaction, --partner, --everything")
     kind, reference = given[0]
+    call.options["reference"] = options.get(kind, "--everything")
     done = call.perform(kind=kind, reference=reference)
     call.emit(done, f"hold  {done['hold']}  stands on {kind} {reference}")
 

@@ -79,6 +79,53 @@ def test_a_hold_names_one_thing_that_is_there(
     assert said.code == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("--transaction", "AUS"), ("--partner", "A US"), ("--subject", "P 1")]
+)
+def test_a_hold_on_what_is_misspelt_names_the_option_that_was_typed(
+    home: Path, run: Any, passphrase: Any, option: str, wrong: str
+) -> None:
+    said = run("retention", "hold", "place", home, option, wrong, "--reason", "why", *passphrase)
+
+    assert said.code == 2
+    last = said.err.splitlines()[-1]
+    assert last.startswith(f"passerelle: {option}: ")
+    assert "reference" not in last
+
+
+def test_an_argument_that_is_refused_is_named_as_its_option(
+    home: Path, run: Any, passphrase: Any
+) -> None:
+    """`person` is what the message to the gateway calls it."""
+    said = run("staff", "end", home, "--official", "P 7", *passphrase)
+
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith("passerelle: --official: ")
+
+
+def test_who_lacks_a_role_reads_who_grants_it_and_how(
+    home: Path, run: Any, passphrase: Any, officer: Any
+) -> None:
+    examiner = officer("P-9", "examiner")
+
+    said = run("retention", "run", home, "--as", examiner, *passphrase)
+
+    assert said.code == 1
+    assert "is for a person who is " in said.err
+    assert "ask an operator" in said.err
+    assert "passerelle staff add" in said.err
+
+
+def test_an_officer_named_where_a_folder_is_meant_is_told_so(
+    home: Path, run: Any, passphrase: Any
+) -> None:
+    said = run("retention", "status", home, "--as", "nobody", *passphrase)
+
+    assert said.code == 2
+    assert "there is no folder nobody" in said.err
+    assert "passerelle staff request" in said.err
+
+
 def test_a_decision_is_made_listed_and_lifted(home: Path, run: Any, passphrase: Any) -> None:
     refused = run(
         *("decisions", "refuse", home, "--subject", "person-1", "--partner", "AUS"),
