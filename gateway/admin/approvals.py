@@ -119,6 +119,7 @@ class Approvals:
     def _draft(self, officer: Officer, request: Draft) -> Answer:
         handler = self._operations.handler(officer, request.action)
         plan = self._feasible(handler, officer, request.values)
+        self._demand_new(handler, request.values)
         self._about(officer, request.action, request.values)  # the plan names it too
         now = self._clock()
         proposal = Proposal(
@@ -149,6 +150,7 @@ class Approvals:
             handler = self._operations.handler(officer, proposal.action)
             self._feasible(handler, officer, values)
             approval.demand_current(proposal, self._circumstances(handler))
+            self._demand_new(handler, values, proposal.id)
             self._demand_signed(officer.person, handler, text, signature, signatures.PROPOSAL)
         kept = Kept(
             id=proposal.id,
@@ -284,6 +286,32 @@ class Approvals:
         _demand_feasible(plan)
         return plan
 
+    def _demand_new(
+        self, handler: Handler[Any], values: Mapping[str, object], but: str = ""
+    ) -> None:
+        """Raise UserError where the same is proposed already and can still be approved, for whichever reason.
+
+        Else two approvals would be asked for, and the second would fail when the first was done.
+
+        but   the id of the proposal itself, whose words are filed once for another reason
+        """
+        found = self._circumstances(handler)
+        with self._database.reader() as reader:
+            waiting = proposals.every(reader, open_only=True)
+        for kept in waiting:
+            if kept.id == but or kept.action != handler.name or kept.proposer not in found.people:
+                continue
+            other = Proposal.parse(kept.text)
+            try:
+                approval.demand_current(other, found)
+            except ApprovalRefused:
+                continue  # nobody can approve it any more
+            if _apart_from_reason(json.loads(other.values)) == _apart_from_reason(values):
+                raise UserError(
+                    f"{kept.id} proposes the same, until {kept.expires:%Y-%m-%d %H:%M} UTC: have another person approve"
+                    " or reject it (`passerelle proposals show`), or its proposer withdraw it"
+                )
+
     def _demand_signed(
         self, person: str, handler: Handler[Any], text: bytes, signature: bytes, context: bytes
     ) -> None:
@@ -338,6 +366,10 @@ class Approvals:
         if leaves:
             self._sequencer.commit(leaves, ())
         return words
+
+
+def _apart_from_reason(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name != "reason"}
 
 
 def _demand_feasible(plan: list[str]) -> None:

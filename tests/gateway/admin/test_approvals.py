@@ -256,8 +256,7 @@ def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(
 def test_another_person_rejects_and_the_proposer_withdraws(
     gateway: Gateway, one: Person, two: Person
 ) -> None:
-    values = placed(gateway, one)
-    first, second = (one.propose(gateway, "hold.release", values) for _ in range(2))
+    first, second = (one.propose(gateway, "hold.release", placed(gateway, one)) for _ in range(2))
 
     with pytest.raises(UserError, match="withdraws it"):
         one.reject(gateway, first)
@@ -452,3 +451,27 @@ def test_proposals_are_listed_in_pages(gateway: Gateway, one: Person) -> None:
         one.propose(gateway, "hold.release", placed(gateway, one))
 
     demand_pages(gateway, one.officer, "proposals.list", "proposals")
+
+
+def test_the_same_is_proposed_once_whoever_proposes_it_and_for_whichever_reason(
+    gateway: Gateway, one: Person, two: Person
+) -> None:
+    values = placed(gateway, one)
+    first = one.propose(gateway, "hold.release", values)
+
+    with pytest.raises(UserError, match=f"{first} proposes the same"):
+        two.propose(gateway, "hold.release", {**values, "reason": "said otherwise"})
+    assert verbs(gateway) == ["PROPOSED"]
+
+    gateway.admin.perform(one.officer, "proposals.withdraw", {"id": first})
+    assert two.propose(gateway, "hold.release", values) != first
+
+
+def test_a_proposal_that_nobody_can_approve_any_more_keeps_no_other_from_being_made(
+    gateway: Gateway, one: Person
+) -> None:
+    values = placed(gateway, one)
+    first = one.propose(gateway, "hold.release", values)
+    gateway.admin.perform(one.officer, "hold.place", {**HOLD, "reason": "another"})
+
+    assert one.propose(gateway, "hold.release", values) != first
