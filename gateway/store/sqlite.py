@@ -380,12 +380,25 @@ def _create(path: Path) -> None:
 
 def is_locked(path: Path) -> bool:
     """Say whether a process holds the writer lock of a store, as far as this system lists it; asking takes no lock."""
+    return bool(_holders(path))
+
+
+def _holders(path: Path) -> list[str]:
+    """Return the process ids that hold the writer lock of a store, as far as this system lists them."""
     try:
         inode = f":{_lock_file(path).stat().st_ino} "
         held = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
-        return False
-    return any("FLOCK" in line and inode in line for line in held)
+        return []
+    # 1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF; proc_locks(5)
+    found = [line.split() for line in held if "FLOCK" in line and inode in line]
+    return [words[4] for words in found if len(words) > 4]
+
+
+def _who(path: Path) -> str:
+    """Return the holder of the writer lock for a message; empty where the system lists none, or none that is seen here."""
+    holders = [pid for pid in _holders(path) if pid.isdigit() and pid != "0"]
+    return f" (process {', '.join(holders)})" if holders else ""
 
 
 def _lock_file(path: Path) -> Path:
@@ -399,7 +412,10 @@ def _lock(path: Path) -> IO[bytes]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise UserError(f"another process writes to {path}; stop it first") from None
+        raise UserError(
+            f"another process writes to {path}{_who(path)}: `passerelle serve`, or a command that has the stopped gateway"
+            " open. `passerelle status DIR` says whether it serves; end it with SIGTERM, or wait for the command"
+        ) from None
     return handle
 
 

@@ -308,5 +308,10 @@ def test_a_whole_keyset_is_not_replaced(gateway: Gateway, secret: Any) -> None:
 def test_nothing_is_recovered_under_an_open_gateway(gateway: Gateway, secret: Any) -> None:
     damage(gateway.settings.keys.keyset)
 
-    with pytest.raises(UserError, match="another process writes"):
+    with pytest.raises(UserError, match="another process writes") as refused:
         recovered(gateway.home, secret)
+    # Whoever started it finds it again: which process, and what says whether it serves.
+    assert "`passerelle serve`" in str(refused.value)
+    assert "passerelle status DIR" in str(refused.value)
+    if Path("/proc/locks").exists():
+        assert f"(process {os.getpid()})" in str(refused.value)
