@@ -116,7 +116,7 @@ def _next(rotation: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> 
     mine = next((step for step in steps if step.kid == record.kid), None)
     if mine is not None:
         if mine.move is Move.WAIT:
-            return f"waits for {'keepers' if record.kind in DIRECTORY else 'partners'}"
+            return f"waits for {'root key holders' if record.kind in DIRECTORY else 'partners'}"
         return f"{mine.move.value}: {mine.when:%Y-%m-%d %H:%M}"
     if record.state is KeyState.ACTIVE and _in_use(rotation, record):
         made = next((s for s in steps if (s.move, s.kind) == (Move.GENERATE, record.kind)), None)

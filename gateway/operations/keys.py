@@ -52,7 +52,9 @@ def _key() -> Any:  # noqa: ANN401 - as `argument`
 class List(Request):
     """List our keys: what each is for, where it stands, when it ends, who has seen it, and what comes next.
 
-    Exit code 1 where a key in use has ended or ends so soon that somebody has to act now, and where nothing is
+    The column `seen` is about keys that partners must know: v7 is the version of our entry, or of our directory, that names
+    the key first, and `not AUS` says that no message of AUS has named that version yet. A key is promoted when all have.
+        Exit code 1 where a key in use has ended or ends so soon that somebody has to act now, and where nothing is
     answered for want of one; the orders that end that are named.
     """
 

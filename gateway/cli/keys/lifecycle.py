@@ -32,6 +32,7 @@ def list_(call: Call) -> None:
         found,
         *found["silent"],
         _keys_table(found["keys"]),
+        _LEGEND,
         _schedules(found["schedules"]),
         *(f"{step['when'][:16]}  {step['what']}" for step in found["next"]),
         code=Code.NO if pages or found["silent"] else Code.DONE,
@@ -198,6 +199,12 @@ def _keys_table(rows: list[dict[str, Any]]) -> RenderableType:
         state = f"{row['state']} ●" if row["in_use"] else row["state"]
         table.add_row(row["kid"][:SHOWN], row["kind"], state, ends, seen, row["next"])
     return table
+
+
+_LEGEND = (
+    "●: in use. seen: the version of our entry, or of our directory, that names the key first; `not AUS`: no message of AUS"
+    " has named it yet"
+)
 
 
 def _schedules(rows: list[dict[str, Any]]) -> str:

@@ -214,3 +214,18 @@ def test_a_command_that_opens_keys_leaves_no_core_image(keys: Any) -> None:
     keys("list")
 
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+
+
+def test_the_list_explains_who_has_seen_a_key(
+    run: Any, keys: Any, homes: Any, tmp_path: Any
+) -> None:
+    introduce(homes, run, tmp_path)
+    keys("rotate", "SIGNING", "--reason", "yearly")
+
+    listed = keys("list", json=False).out
+    help_text = " ".join(run("keys", "list", "--help").out.replace("│", " ").split())
+
+    assert "v2 not AUS" in listed
+    for text in (" ".join(listed.split()), help_text):
+        assert "names the key first" in text
+        assert "no message of AUS has named" in text
