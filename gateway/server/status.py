@@ -8,6 +8,7 @@ A part that cannot be read is named, and the others are reported all the same.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ _SINCE: Final = re.compile(r"^passerelle_serving_since_seconds ([0-9.e+]{1,32})$
 REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "NEVER_STARTED": (
-            "it was not started yet",
+            "it has not served yet",
             "passerelle check DIR, then passerelle serve DIR",
         ),
         "STOPPED": ("it was stopped", "passerelle serve DIR"),
@@ -217,7 +218,8 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
     """Return why it does not serve, "" where it does, and since when."""
     served = is_served(settings.store.path)
     written = _written(home)
-    if served and "admin" in written and "metrics" not in written:
+    # What a killed process wrote stays; the lock may be another's.
+    if served and "metrics" not in written and _listens(written):
         return "MAINTENANCE", None
     said = _said(written)
     if said is not None:
@@ -231,7 +233,8 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
         return "NEVER_STARTED", None
     if stop is not None and stop.index > start.index:
         return "STOPPED", stop.time
-    return "ENDED", stored.newest.time if stored.newest else None
+    # The last moment at which it certainly served; entries after it are those of commands, or of maintenance.
+    return "ENDED", max(each.time for each in (start, stored.answer) if each is not None)
 
 
 def _written(home: Path) -> Mapping[str, object]:
@@ -241,6 +244,16 @@ def _written(home: Path) -> Mapping[str, object]:
     except (PasserelleError, OSError, ValueError):
         return {}
     return written if isinstance(written, dict) else {}
+
+
+def _listens(written: Mapping[str, object]) -> bool:
+    """Say whether somebody answers where a process wrote that its admin listener is."""
+    host, _, port = str(written.get("admin", "")).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _said(written: Mapping[str, object]) -> str | None:

@@ -20,7 +20,7 @@ def test_a_gateway_that_does_not_serve_is_exit_code_1_with_the_remedy(run: Any, 
     said = run("status", homes["CAN"])
 
     assert said.code == 1
-    assert "DOES NOT SERVE: it was not started yet" in said.out
+    assert "DOES NOT SERVE: it has not served yet" in said.out
     assert f"passerelle serve {homes['CAN']}" in said.out
 
 

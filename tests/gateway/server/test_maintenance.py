@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.admin.staff import CUSTODY
 from gateway.cli import maintenance
 from gateway.cli.admin_session import open_session, perform
 from gateway.client.admin import AdminClient
@@ -66,6 +67,37 @@ def test_what_a_killed_maintenance_wrote_is_not_taken_for_a_gateway_that_starts(
 
     with serve(*homes) as pair:
         assert status.look(pair.home, datetime.now(UTC)).serving
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system lists no locks")
+def test_what_a_killed_maintenance_wrote_is_not_said_of_the_command_that_holds_the_lock_now(
+    home: Path, secret: Any
+) -> None:
+    (home / "door.json").write_text(json.dumps({"admin": "127.0.0.1:1", "authority": "x"}))
+
+    with Gateway.open(home, secret):
+        assert status.look(home, datetime.now(UTC)).why == "SILENT"
+    assert status.look(home, datetime.now(UTC)).why == "NEVER_STARTED"
+
+
+def test_a_cut_off_process_ended_when_it_last_served_whatever_maintenance_recorded_since(
+    home: Path, secret: Any
+) -> None:
+    with Gateway.open(home, secret) as gateway:
+        gateway.record(EntryType.START)
+    cut = status.look(home, datetime.now(UTC))
+    with Gateway.open(home, secret) as gateway:
+        place = {"kind": "everything", "reference": "", "reason": "inquiry"}
+        service = Maintenance(gateway, private=True)
+        service.start()
+        gateway.admin.perform(CUSTODY, "hold.place", place)
+        service.stop()
+
+    found = status.look(home, datetime.now(UTC))
+    assert (found.why, found.since, cut.why) == ("ENDED", cut.since, "ENDED")
+    assert found.newest is not None
+    assert cut.newest is not None
+    assert found.newest.index > cut.newest.index
 
 
 @pytest.mark.usefixtures("maintenance_process")
