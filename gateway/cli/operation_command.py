@@ -121,7 +121,8 @@ class Call:
         lines = [*plan["plan"]]
         if plan["two_persons"] and not refused:
             lines.append("It takes two persons: without --dry-run this proposes it.")
-        self.emit(plan, *lines, code=Code.NO if refused else Code.DONE)
+        # What would be refused ends as the refusal itself does.
+        self.emit(plan, *lines, code=Code.UNKNOWN if refused else Code.DONE)
         raise typer.Exit(0)
 
 

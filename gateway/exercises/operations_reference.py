@@ -27,7 +27,7 @@ the name of the person before it is done. While the gateway is stopped, whoever 
 `staff list`, `keys list` and `keys show` without an officer certificate, and, with `--custody`, `staff add` and `staff end`;
 the recorded name is then `custody`. Where an operation takes two persons, the command proposes it, and another
 person with one of the same roles approves it: `passerelle proposals approve`. With `--dry-run` a command says what it
-would do, and does nothing. `passerelle COMMAND --help` shows the options and an example of each command. An operation
+would do, and does nothing; what the gateway would refuse ends with the exit code of the refusal, 2. `passerelle COMMAND --help` shows the options and an example of each command. An operation
 without a command of its own is part of other commands.
 
 The roles: an **operator** runs the gateway and its keys; a **registrar** enters people; a **caseworker** asks partners

@@ -122,18 +122,20 @@ def test_each_step_can_be_foretold_and_then_does_nothing(keys: Any, kid: Any, ho
         ("generate", ("KEM",), 0),
         ("publish", (), 0),
         ("rotate", ("KEM",), 0),
-        ("promote", (kem,), 1),
+        ("promote", (kem,), 2),
         ("suspend", (kem,), 0),
-        ("resume", (kem,), 1),
-        ("deactivate", (kem,), 1),
+        ("resume", (kem,), 2),
+        ("deactivate", (kem,), 2),
         ("revoke", (kem,), 0),
-        ("destroy", (kem,), 1),
-        ("cancel", (kem,), 1),
+        ("destroy", (kem,), 2),
+        ("cancel", (kem,), 2),
         ("schedule", ("KEM", "on", "--every", "5"), 0),
     ):
         said = keys(verb, *words, "--dry-run")
         assert said.code == code, (verb, said.err)
         assert said.document["plan"], verb
+        if code:  # the act is refused too, with the same code
+            assert keys(verb, *words, "--reason", "a test").code == code, verb
 
     assert file.read_bytes() == before
     assert keys("revoke", kem, "--dry-run").document["two_persons"]
