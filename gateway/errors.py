@@ -444,7 +444,7 @@ TO_THE_ASKER: Final[Mapping[str, str]] = MappingProxyType(
         "CERTIFICATE_NOT_PINNED": "the partner does not know our TLS certificate: have it import our current entry"
         " (passerelle party export)",
         "SENDER_MISMATCH": "our message names another party than our TLS certificate does: look at gateway.party and at the"
-        " folder that was asked from",
+        " home directory that was asked from",
         "OPERATION_NOT_AUTHORISED": "the partner has no agreement with us under which we may do that: compare what was agreed"
         " (passerelle agreements list)",
         "AGREEMENT_NOT_IN_FORCE": "the partner has no agreement of that name and version in force with us: compare what was"

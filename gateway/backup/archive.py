@@ -53,7 +53,9 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
             raise UserError(f"{each} exists; a backup overwrites nothing")
     for part in (settings.store.path, settings.keys.keyset):
         if settings.home not in part.parents:
-            raise UserError(f"{part} lies outside {settings.home}; a backup holds the folder alone")
+            raise UserError(
+                f"{part} lies outside {settings.home}; a backup holds the home directory alone"
+            )
     drafts = tuple(each.with_name(f".{each.name}.{os.getpid()}") for each in (target, apart))
     try:
         with closing(open_store(settings.store.path)) as store, store.copy() as copy:
@@ -68,7 +70,9 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
                     atomic_file.rename(drafts[0], target)
                     return manifest
                 drafts[0].unlink()  # a key or a partner's bundle changed while we read
-        raise UserError("the folder does not stay still; try again when nobody changes keys")
+        raise UserError(
+            "the home directory does not stay still; try again when nobody changes keys"
+        )
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)

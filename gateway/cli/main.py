@@ -213,7 +213,7 @@ def _backup(app: typer.Typer) -> None:
 
 @listed(
     "restore",
-    "Bring a gateway back from its backup into a new folder; it says so in its ledger before anything else.",
+    "Bring a gateway back from its backup into a new home directory; it says so in its ledger before anything else.",
 )
 def _restore(app: typer.Typer) -> None:
     from gateway.cli.home import backup

@@ -115,7 +115,9 @@ def _settings(path: Path) -> dict[str, object]:
         refuse_old_variables(os.environ)
         return with_new_names(bounded_toml.read(user_files.read(path, LARGEST), LARGEST))
     except user_files.FileMissing:
-        raise UserError(f"{path} does not exist; make the folder with `passerelle init`") from None
+        raise UserError(
+            f"{path} does not exist; make the home directory with `passerelle init`"
+        ) from None
     except user_files.FileRefused as fault:
         raise UserError(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:

@@ -65,7 +65,7 @@ def restore(
     without_keys   leave the keys to sealed details behind, which auditors then read no more; recorded
     """
     if home.exists() and (not home.is_dir() or any(home.iterdir())):  # (1)
-        raise UserError(f"{home} is not empty; a backup is restored into a new folder")
+        raise UserError(f"{home} is not empty; a backup is restored into a new home directory")
     parent = home.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=parent))  # mode 0700

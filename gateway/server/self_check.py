@@ -163,7 +163,7 @@ def _officers(settings: Settings) -> str:
             f"an officer's keys lie in {folder}; their owner takes them out: passerelle staff seal {folder} FOLDER,"
             " then delete it"
         )
-    return "no officer's keys in the folder"
+    return "no officer's keys in the home directory"
 
 
 def _kept(settings: Settings) -> Iterator[Path]:

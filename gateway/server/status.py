@@ -63,7 +63,7 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "see the end of its log, then passerelle serve DIR",
         ),
         "OPEN": (
-            "a process holds the folder and serves nobody: it starts, ends, or is another command",
+            "a process holds the home directory and serves nobody: it starts, ends, or is another command",
             "wait, or look at that process",
         ),
         "MAINTENANCE": (
@@ -219,7 +219,8 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
     served = is_served(settings.store.path)
     written = _written(home)
     # What a killed process wrote stays; the lock may be another's.
-    if served and "metrics" not in written and _listens(written):
+    listens = served and _listens(written)
+    if listens and "metrics" not in written:
         return "MAINTENANCE", None
     said = _said(written)
     if said is not None:
@@ -228,7 +229,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
             return found[2], datetime.fromtimestamp(float(since[1]), UTC)
     start, stop = stored.start, stored.stop
     if served:
-        return ("SILENT" if (home / FILE).exists() else "OPEN"), None
+        return ("SILENT" if listens else "OPEN"), None
     if start is None:
         return "NEVER_STARTED", None
     if stop is not None and stop.index > start.index:

@@ -30,6 +30,7 @@ WORDS = {
     r"corridors?": "pipeline",
     r"(?:key|record|custody) rooms?": "active keyset, subject records",
     r"at the counter": "admin session",
+    r"home folders?|party's folder|folder of (?:the|a|this) (?:gateway|party)": "home directory",
     r"pens?": "writer lock",
     r"rhythms?": "crypto-period",
     r"dooms?": "scheduled destruction",
@@ -168,6 +169,7 @@ def test_no_comment_of_a_proto_says_an_old_word(proto: Path) -> None:
         ("name the folder of a gateway", "home directory"),
         ("a letter of ours is sent again", "signed envelope"),
         ("the volume was cut off", "ledger archive"),
+        ("Home folder of the gateway", "home directory"),
     ],
 )
 def test_an_old_word_is_seen(text: str, new: str) -> None:

@@ -72,7 +72,7 @@ def report(
 
     period = _period(first, last, language)
     if party is not None and bundle is None:
-        raise UserError("--party is for a bundle; a folder knows its own keys")
+        raise UserError("--party is for a bundle; a home directory knows its own keys")
     session.demand_new(out)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with session.room(asked, f"report {first:%Y-%m-%d} to {last:%Y-%m-%d}") as room:

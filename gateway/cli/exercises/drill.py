@@ -56,7 +56,7 @@ def rotation(
     second, not every ten minutes, and the periodic jobs' rounds come every half second, not every 30. The
     directory's own keys are not among them: its root key holders rotate those.
 
-    The 48 hours of a sealing key, and the week of a data key, pass on a copy of the folder that is opened by a
+    The 48 hours of a sealing key, and the week of a data key, pass on a copy of the home directory that is opened by a
     clock that is ahead; only there are old keys destroyed.
     """
     del as_json

@@ -98,7 +98,7 @@ def restore(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a gateway back from its backup into a new folder; it says so in its ledger before anything else.
+    """Bring a gateway back from its backup into a new home directory; it says so in its ledger before anything else.
 
     Ask each partner for the checkpoint it kept: without one, entries since the backup can be lost unseen.
     """

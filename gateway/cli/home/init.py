@@ -71,7 +71,10 @@ def init(
     context: typer.Context,
     *,
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder to make; it must not exist, or be empty.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Home directory to make; it must not exist, or be empty."
+        ),
     ],
     party: Annotated[
         str, typer.Option(metavar="ID", help="Our name to partners, e.g. CAN: 2-32 of A-Z, 0-9, -.")
@@ -180,7 +183,7 @@ def init(
             "operators": {wanted.person: str(out) for wanted, out in operators},
         },
         f"party        {party}  {charter.legal_name}",
-        f"folder       {folder}",
+        f"home         {folder}",
         f"endpoint     {charter.endpoint}",
         f"fingerprint  {printed}",
         note,

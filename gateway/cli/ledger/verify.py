@@ -67,7 +67,7 @@ def verify(
         _verify_bundle(context, where, party, authority_roots)
         return
     if party is not None:
-        raise UserError("--party is for a bundle; a folder knows its own keys")
+        raise UserError("--party is for a bundle; a home directory knows its own keys")
     from gateway.server import self_check
 
     report = self_check.verify_ledger(where)

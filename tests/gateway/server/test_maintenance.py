@@ -76,7 +76,7 @@ def test_what_a_killed_maintenance_wrote_is_not_said_of_the_command_that_holds_t
     (home / "door.json").write_text(json.dumps({"admin": "127.0.0.1:1", "authority": "x"}))
 
     with Gateway.open(home, secret):
-        assert status.look(home, datetime.now(UTC)).why == "SILENT"
+        assert status.look(home, datetime.now(UTC)).why == "OPEN"
     assert status.look(home, datetime.now(UTC)).why == "NEVER_STARTED"
 
 
