@@ -15,7 +15,7 @@ from gateway.isolated_loop import each
 from gateway.ledger import exchange_events
 from gateway.ledger.exchange_events import Message
 from gateway.store.engine import StorageEngine
-from gateway.store.exchange import transactions
+from gateway.store.exchange import replay, transactions
 from gateway.store.exchange.replay import Orphan
 from gateway.store.ledger.sequencer import Sequencer
 
@@ -31,7 +31,7 @@ def sweep(
     running   the messages that are being answered, by sender and message id; they are nobody's orphans
     """
     with database.reader() as reader:
-        lost = transactions.orphans(reader, now)
+        lost = replay.orphans(reader, now)
     abandoned = 0
 
     def abandon(orphan: Orphan) -> None:

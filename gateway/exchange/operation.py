@@ -16,6 +16,7 @@ from gateway.domain.messages import Header, Operation, Reply, SignedEnvelope
 from gateway.law.agreement import Agreement
 from gateway.ledger.entry import Leaf
 from gateway.store.exchange import transactions
+from gateway.store.exchange.quotas import Claims
 from gateway.store.ledger.sequencer import Effect
 from gateway.telemetry import Stages
 
@@ -74,7 +75,7 @@ class Admitted:
     reply_key: bytes = field(repr=False)
     facts: Mapping[str, str]
     work: object = field(repr=False)
-    claims: transactions.Claims | None = None
+    claims: Claims | None = None
 
     def discard(self) -> None:
         """Destroy what it holds: it will not be performed."""

@@ -68,7 +68,7 @@ from gateway.law.query_policy import may_answer_header
 from gateway.ledger import exchange_events
 from gateway.ledger.entry import Leaf
 from gateway.store.engine import StorageEngine
-from gateway.store.exchange import transactions
+from gateway.store.exchange import replay, transactions
 from gateway.store.keys.rotations import Sightings
 from gateway.store.ledger.sequencer import Committed, Effect, Sequencer
 from gateway.trust.partners import Directory, OwnEntry
@@ -170,7 +170,7 @@ class Pipeline:
         return self._conclude(call, admitted, leaf_hash, turn)
 
     def _requested(
-        self, call: Call, admitted: Admitted, row: transactions.ReplayRow | None, turn: Turn
+        self, call: Call, admitted: Admitted, row: replay.ReplayRow | None, turn: Turn
     ) -> bytes:
         """(14): return the hash of the REQUEST leaf, recorded now or before a crash."""
         if row is not None:  # a crash stood between 14 and 20: the same REQUEST leaf serves
@@ -301,10 +301,10 @@ class Pipeline:
 
     def _replayed(
         self, header: Header, transcript: bytes, *, counted: bool
-    ) -> transactions.ReplayRow | None:
+    ) -> replay.ReplayRow | None:
         """(8); a copy that was not counted when it came is counted here."""
         with self._services.database.reader() as reader:
-            row = transactions.find_replay(reader, header.sender, header.message_id)
+            row = replay.find_replay(reader, header.sender, header.message_id)
         if row is None:
             return None
         if row.transcript != transcript:
@@ -527,7 +527,7 @@ class Recorder:
         """An operation says no after its first commit: the message is closed, and a copy of it gets the same refusal."""
         header = request.header
         leaf = exchange_events.refusal(header, request.transcript, refusal)
-        self._commit((*leaves, leaf), (transactions.refused(header, refusal),))
+        self._commit((*leaves, leaf), (replay.refused(header, refusal),))
 
     def unfinished(self, request: Request, leaves: tuple[Leaf, ...], cause: Exception) -> None:
         """The gateway is at fault: the refusal denies nothing, and a retry may still be answered."""

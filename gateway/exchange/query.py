@@ -56,6 +56,7 @@ from gateway.store.casework import issued_numbers
 from gateway.store.casework.issued_numbers import Issued
 from gateway.store.casework.reviews import Evidence
 from gateway.store.exchange import transactions
+from gateway.store.exchange.quotas import Claims
 from gateway.telemetry import Stages
 from gateway.wire import query_payload, signed_envelope
 
@@ -135,7 +136,7 @@ class SubmitQuery:
             wanted=_wanted(query, permit),
             kept=payload if permit.review is not None and samples else b"",
         )
-        claims = transactions.Claims(
+        claims = Claims(
             purpose=request.header.purpose,
             day_limit=permit.quota.day,
             year_limit=permit.quota.year,

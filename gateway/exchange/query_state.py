@@ -11,7 +11,7 @@ from gateway.errors import TransactionUnknown
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.ledger.exchange_facts import reference_facts, state_facts
-from gateway.store.exchange import transactions
+from gateway.store.exchange import replay, transactions
 from gateway.telemetry import Stages
 from gateway.wire import query_payload
 
@@ -64,7 +64,7 @@ class RedeliverResult:
         row = _own_transaction(self._context, request)
         reply_key = query_payload.read_reply_key(payload, request.header.operation)
         with self._context.database.reader() as reader:
-            reply = transactions.stored_reply(reader, request.header.sender, row.number, now)
+            reply = replay.stored_reply(reader, request.header.sender, row.number, now)
         if reply is None or row.response_index is None:
             raise TransactionUnknown
         work = _Stored(reply, row.response_index)

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from gateway.operations.declaration import ALWAYS, Request, Role, argument, operation
 from gateway.operations.forms import FLAG, REASON, number, octets, reason, text, valued
-from keys.lifecycle import LIFETIMES, KeyKind
+from keys.lifecycle import DESTRUCTION_WAIT, LIFETIMES, KeyKind
 
 SEALING_KEY_BYTES: Final = 1216  # an X-Wing public key (draft-connolly-cfrg-xwing-kem)
-SHORTEST_WAIT, LONGEST_WAIT = 7, 30  # days (keys.md 7, the practice of AWS KMS)
+SHORTEST_WAIT, LONGEST_WAIT = DESTRUCTION_WAIT.days, 30  # days (keys.md 7, the practice of AWS KMS)
 
 OPERATORS: Final = frozenset({Role.OPERATOR})
 READERS: Final = frozenset({Role.OPERATOR, Role.AUDITOR})

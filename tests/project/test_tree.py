@@ -84,3 +84,17 @@ def test_no_work_is_left_for_later_in_the_sources(sources: tuple[Path, ...]) -> 
     unfinished = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
 
     assert [path.name for path in sources if unfinished.search(path.read_text("utf-8"))] == []
+
+
+def test_the_page_of_the_code_sends_nobody_to_a_place_that_is_not_there(root: Path) -> None:
+    page = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    part = page.partition("## Where to look")[2].partition("\n## ")[0]
+    places = re.findall(r"`([\w/]+\.\w+):([\w.]+)`", part)
+
+    assert len(places) > 10
+    missing = [
+        (path, name)
+        for path, name in places
+        if not (root / path).is_file() or name not in (root / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []

@@ -30,7 +30,6 @@ WORDS = {
     r"corridors?": "pipeline",
     r"(?:key|record|custody) rooms?": "active keyset, subject records",
     r"at the counter": "admin session",
-    r"home folders?|party's folder|folder of (?:the|a|this) (?:gateway|party)": "home directory",
     r"pens?": "writer lock",
     r"rhythms?": "crypto-period",
     r"dooms?": "scheduled destruction",

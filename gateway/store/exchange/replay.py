@@ -1,4 +1,8 @@
-"""Messages seen: the same bytes again get the stored reply, other bytes under the same id are a conflict."""
+"""Messages seen: the same bytes again get the stored reply, other bytes under the same id are a conflict.
+
+A message id is kept for the life of its message and five minutes more, and for a quarter of an hour at least (protocol 8);
+a stored reply for a day. A number that is used again is refused in `gateway.store.exchange.transactions`.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What we remember of messages: ids seen, numbers used, quotas, results, stored replies.
+"""What we remember of queries: numbers used, results, hit references; what begins, finishes and abandons one.
 
-Reading takes a connection; writing returns effects, which become true with the leaf that records them. A
-message id and a transaction number are claimed by inserting them, so of two identical queries at the same
-instant one searches, and the other learns that it is in progress, whoever else looked before.
+Reading takes a connection; writing returns effects, which become true with the leaf that records them. A transaction
+number is claimed by inserting it, with the message id and the quota, so of two identical queries at the same instant
+one searches, and the other learns that it is in progress, whoever else looked before.
 
-Kept how long: a message id for the life of its message and five minutes more, and for a quarter of an hour at
-least (protocol 8), a stored reply for a day, a recorded result for the retention period, sealed by the data key.
+A result is kept for the retention period, sealed by the data key. Messages seen, and so replays, and stored replies are
+in `gateway.store.exchange.replay`, what a quota has left in `gateway.store.exchange.quotas`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from sqlalchemy import (
 
 from gateway.domain.messages import Header, Operation, Outcome, Purpose, SignedEnvelope, State
 from gateway.errors import InternalError, TransactionReused
-from gateway.law.quota_policy import Usage
 from gateway.law.retention_policy import REPLY_LIFE
 from gateway.ledger.entry import EntryType, decode
 from gateway.store.effects import LEAF, Effect, says
@@ -41,59 +40,18 @@ from gateway.store.exchange.quotas import (
     release_poor,
     release_quota,
     reserve,
-    usage,
 )
 from gateway.store.exchange.replay import (
     Orphan,
-    ReplayRow,
-    ReplayState,
     answered,
-    find_replay,
     first_sight,
     forgotten,
-    orphans,
-    refused,
-    seen,
-    stored_reply,
 )
 from gateway.store.schema import hit_references, leaves, replay, transactions
 from gateway.store.times import milliseconds, moment
 from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
-
-__all__ = [
-    "LIFE_CYCLE",
-    "Act",
-    "Claims",
-    "Finding",
-    "Hit",
-    "Orphan",
-    "ReplayRow",
-    "ReplayState",
-    "Settled",
-    "TransactionRow",
-    "Usage",
-    "abandon",
-    "abandon_reviewed",
-    "begin_request",
-    "decide_reviewed",
-    "find_replay",
-    "finish_request",
-    "number_used",
-    "open_finding",
-    "open_result",
-    "orphans",
-    "refused",
-    "release_quota",
-    "seal_finding",
-    "seal_result",
-    "seen",
-    "step",
-    "stored_reply",
-    "transaction",
-    "usage",
-]
 
 RESULT_LABEL = b"passerelle/1/result"
 FINDING_LABEL = b"passerelle/1/finding"

@@ -31,6 +31,7 @@ from gateway.server.application import Gateway
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, Evidence
 from gateway.store.exchange import transactions
+from gateway.store.exchange.quotas import Claims
 from gateway.store.ledger import stored_ledger
 from gateway.wire import query_payload, signed_envelope
 from keys.envelope import OpeningKey
@@ -77,7 +78,7 @@ class Bench:
                 probe=Biometrics(tuple(self.people.samples(seed))),
             )
         )
-        claims = transactions.Claims(purpose=header.purpose, day_limit=10_000, year_limit=10_000)
+        claims = Claims(purpose=header.purpose, day_limit=10_000, year_limit=10_000)
         gateway.sequencer.commit(
             (Leaf(self.frame(EntryType.REQUEST, header)),),
             transactions.begin_request(header, bytes(32), claims, now),

@@ -25,22 +25,21 @@ from gateway.domain.messages import (
 )
 from gateway.exercises.crashtest.fixed_keys import FixedKeys
 from gateway.law.agreement import AgreementsInForce
+from gateway.law.quota_policy import Usage
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.ledger.signed_note import LogIdentity
 from gateway.retention.erasure import Retention
+from gateway.store.exchange.quotas import Claims, usage
+from gateway.store.exchange.replay import stored_reply
 from gateway.store.exchange.transactions import (
-    Claims,
     Finding,
     Settled,
     TransactionRow,
-    Usage,
     begin_request,
     finish_request,
     seal_finding,
     seal_result,
-    stored_reply,
     transaction,
-    usage,
 )
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Committed, Observer, Sequencer

@@ -22,7 +22,8 @@ from sqlalchemy import func, select
 from gateway.domain.messages import Purpose
 from gateway.errors import AuditUnavailable
 from gateway.ledger.entry import EntryType, decode
-from gateway.store.exchange.transactions import Claims, begin_request
+from gateway.store.exchange.quotas import Claims
+from gateway.store.exchange.transactions import begin_request
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import quotas, replay, transactions

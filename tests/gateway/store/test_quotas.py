@@ -17,17 +17,10 @@ from gateway.domain.messages import Direction, Operation, Outcome, Purpose, Sign
 from gateway.errors import (
     QuotaExceeded,
 )
-from gateway.law.quota_policy import Quota, poor_allowance
-from gateway.store.exchange.quotas import used
-from gateway.store.exchange.transactions import (
-    Claims,
-    Usage,
-    abandon,
-    find_replay,
-    orphans,
-    release_quota,
-    usage,
-)
+from gateway.law.quota_policy import Quota, Usage, poor_allowance
+from gateway.store.exchange.quotas import Claims, release_quota, usage, used
+from gateway.store.exchange.replay import find_replay, orphans
+from gateway.store.exchange.transactions import abandon
 from gateway.store.schema import quotas, replay, transactions
 
 if TYPE_CHECKING:

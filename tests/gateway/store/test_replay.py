@@ -17,9 +17,11 @@ from gateway.errors import (
     PasserelleError,
     ReplayConflict,
 )
+from gateway.law.quota_policy import Usage
 from gateway.ledger.entry import EntryType
 from gateway.ledger.sequence_rules import REPLAY_WINDOW
-from gateway.store.exchange.transactions import Usage, abandon, find_replay, finish_request, orphans
+from gateway.store.exchange.replay import find_replay, orphans
+from gateway.store.exchange.transactions import abandon, finish_request
 from gateway.store.schema import replay, transactions
 
 if TYPE_CHECKING:

@@ -16,22 +16,20 @@ from gateway.errors import (
     InternalError,
     TransactionReused,
 )
+from gateway.law.quota_policy import Usage
 from gateway.ledger.entry import EntryType
 from gateway.store.casework import issued_numbers
+from gateway.store.exchange.quotas import Claims
+from gateway.store.exchange.replay import ReplayState, find_replay, orphans
 from gateway.store.exchange.transactions import (
     LIFE_CYCLE,
     Act,
-    Claims,
     Finding,
     Hit,
-    ReplayState,
     Settled,
-    Usage,
     abandon,
-    find_replay,
     finish_request,
     open_result,
-    orphans,
     seal_finding,
     seal_result,
     step,
