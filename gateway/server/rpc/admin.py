@@ -143,7 +143,8 @@ class AdminListener:
         self._authority = b"" if holder is None else holder.authority
         self._silent = holder is not None and holder.silent
         self._access = AdminAccess(administration.staff, readiness, guard, holder)
-        self._where: dict[str, str] = {}
+        self._address = self._named = ""  # where it listens, and which authorities the file names
+        self._beside: Mapping[str, str] | None = None
 
     def start(
         self, identity: listeners.Shown, connections: int, beside: Mapping[str, str] | None
@@ -171,28 +172,26 @@ class AdminListener:
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         if beside is not None:
-            where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
-            self._where = where | {"authority": self._authorities(self._keyset.current)}
-            self._say_where()
+            self._address = f"{listeners.near(settings.admin.listen)}:{port}"
+            self._beside = beside
+            self._write_where(self._keyset.current)
         return port
 
     def follow(self, keyset: Keyset) -> None:
-        """Name the authorities of a new keyset before a leaf of theirs is shown; never raises."""
-        authority = self._authorities(keyset)
-        if authority == self._where.get("authority", authority):
-            return
-        self._where["authority"] = authority
+        """Name the authorities of a new keyset in the file, before a leaf of theirs is shown; never raises."""
         try:
-            self._say_where()
-        except OSError as fault:
-            _log.error("authorities_unsaid", reason=fault.strerror)
+            self._write_where(keyset)
+        except OSError as fault:  # the next keyset tries again
+            _log.error("authorities_unnamed", reason=fault.strerror)
 
-    def _authorities(self, keyset: Keyset) -> str:
-        """Return what issues the certificates that the listener shows."""
-        return (self._authority or keyset.tls_ca_pem).decode("ascii")
-
-    def _say_where(self) -> None:
-        atomic_file.replace(self._home / FILE, json.dumps(self._where).encode())
+    def _write_where(self, keyset: Keyset) -> None:
+        """Write where the listener is, and what issues the certificate that it shows, unless that is written."""
+        authority = (self._authority or keyset.tls_ca_pem).decode("ascii")
+        if self._beside is None or authority == self._named:
+            return
+        where = {"admin": self._address, "authority": authority, **self._beside}
+        atomic_file.replace(self._home / FILE, json.dumps(where).encode())
+        self._named = authority
 
     def stop(self, grace: float) -> None:
         """Take the address away, finish the acts under way, refuse new ones."""
@@ -215,7 +214,7 @@ class AdminListener:
 
     def withdraw(self) -> None:
         """Take the address away: of this process, or of one that was killed."""
-        self._where = {}
+        self._beside = None
         with suppress(FileNotFoundError):
             (self._home / FILE).unlink()
 

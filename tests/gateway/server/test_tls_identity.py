@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType, decode
 from gateway.server.listener import tls_identity
 from gateway.server.listener.tls_probe import leaf_shown
+from gateway.server.rpc import admin
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
 from keys import certificates
@@ -217,6 +221,29 @@ def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
         turn(pair, KeyKind.TLS_CA, KeyState.DEACTIVATED, kid=first)
         with pytest.raises(PartnerError):
             perform(home, "staff.list", {}, officer=officer)
+
+
+def test_authorities_that_could_not_be_written_for_commands_are_with_the_next_change(
+    pair: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk stops no change of keys, and officers learn of the new authority as soon as it can be written."""
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def written() -> int:
+        return str(json.loads((pair.home / "door.json").read_text())["authority"]).count("BEGIN")
+
+    before = written()
+    with monkeypatch.context() as broken:
+        broken.setattr(admin, "atomic_file", SimpleNamespace(replace=full))
+        turn(pair, KeyKind.TLS_CA)
+    assert written() == before
+    assert "authorities_unnamed" in capsys.readouterr().err
+
+    turn(pair, KeyKind.KEM)
+
+    assert written() == before + 1
 
 
 def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> None:
