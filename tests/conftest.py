@@ -25,10 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # No deadline: two busy cores make one example slow without making it wrong. A failure prints the blob
 # that repeats it. On CI the examples are the same in every run, so a red run is red for its change.
 settings.register_profile(
-    "desk", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "local", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, database=None)
-settings.load_profile("ci" if os.environ.get("CI") else "desk")
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 WAITS = 2  # of three moments a test computes in two, and waits in one: for an answer's beat, for a process, for a flush

@@ -576,7 +576,7 @@ def shared_pair(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 OPERATOR = frozenset({Role.OPERATOR})
 
 
-class KeyDesk:
+class KeyOperations:
     """The acts on keys in one open gateway."""
 
     one = Officer("P-1", OPERATOR)
@@ -630,13 +630,13 @@ def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def keydesk() -> type[KeyDesk]:
-    return KeyDesk
+def keydesk() -> type[KeyOperations]:
+    return KeyOperations
 
 
 @pytest.fixture
-def desk(gateway: Gateway) -> KeyDesk:
-    return KeyDesk(gateway)
+def key_operations(gateway: Gateway) -> KeyOperations:
+    return KeyOperations(gateway)
 
 
 @pytest.fixture

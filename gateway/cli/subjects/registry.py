@@ -22,7 +22,7 @@ from gateway.errors import UserError
 from gateway.operations import registry
 
 SHOWN = 20  # bad rows printed for eyes; --json has them all
-BATCH_ROWS = 64  # rows of one message to the desk
+BATCH_ROWS = 64  # rows of one message to the gateway
 BATCH_BYTES = 500_000  # of their JSON; a message has at most a million
 LARGEST_ROW = 900_000  # bytes, likewise
 

@@ -1,6 +1,6 @@
 """A file of people, as a case system exports it: CSV with a heading, or JSON lines; each row told apart.
 
-What stands in the columns is judged at the desk. Here a file becomes rows of text, a photograph's path becomes
+What stands in the columns is judged by the gateway. Here a file becomes rows of text, a photograph's path becomes
 its base64, and what cannot even become a row is named by its line.
 """
 
@@ -126,7 +126,7 @@ def _object(line: bytes, *, keep_empty: bool = False) -> dict[str, str]:
 
 
 def _name(cell: str) -> str | None:
-    """Return a column's name as the desk knows it, however it was typed; None for any other."""
+    """Return a column's name as the gateway knows it, however it was typed; None for any other."""
     if cell.lower() in STATED:
         return cell.lower()
     return cell.upper() if cell.upper() in FieldCode.__members__ else None

@@ -1,4 +1,4 @@
-"""Two persons at one desk, with their own keys: what is proposed, approved, done, and what never is."""
+"""Two persons at one gateway, with their own keys: what is proposed, approved, done, and what never is."""
 
 from __future__ import annotations
 

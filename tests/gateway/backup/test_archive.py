@@ -32,8 +32,8 @@ RECOVERY = OpeningKey.from_seed(bytes(range(32)))
 RECIPIENT = SealingKey(RECOVERY.public)
 
 
-def taken(gateway: Gateway, target: Path, desk: Any) -> Path:
-    told = desk.do_plain("backup.begin")
+def taken(gateway: Gateway, target: Path, key_operations: Any) -> Path:
+    told = key_operations.do_plain("backup.begin")
     archive.write(
         gateway.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target
     )
@@ -41,11 +41,11 @@ def taken(gateway: Gateway, target: Path, desk: Any) -> Path:
 
 
 @pytest.fixture
-def ready(desk: Any, gateway: Gateway) -> Any:
-    """Return the desk of a gateway whose recovery key is set."""
-    desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
-    desk.do_plain = lambda act: dict(gateway.admin.perform(desk.one, act, {}))
-    return desk
+def ready(key_operations: Any, gateway: Gateway) -> Any:
+    """Return the key operations of a gateway whose recovery key is set."""
+    key_operations.do("backup.recipient", key_operations.two, public=RECOVERY.public.hex())
+    key_operations.do_plain = lambda act: dict(gateway.admin.perform(key_operations.one, act, {}))
+    return key_operations
 
 
 def types(home: Path) -> list[EntryType]:
@@ -112,14 +112,14 @@ def test_the_backup_is_an_entry_before_anything_leaves(
 
 
 def test_without_a_recovery_key_nothing_is_backed_up_and_one_person_sets_none(
-    desk: Any, gateway: Gateway
+    key_operations: Any, gateway: Gateway
 ) -> None:
     with pytest.raises(UserError, match="recovery new"):
-        gateway.admin.perform(desk.one, "backup.begin", {})
+        gateway.admin.perform(key_operations.one, "backup.begin", {})
     with pytest.raises(TwoPersons):
-        desk.do("backup.recipient", public=RECOVERY.public.hex())
+        key_operations.do("backup.recipient", public=RECOVERY.public.hex())
     with pytest.raises(UserError, match="public"):
-        desk.do("backup.recipient", desk.two, public="00" * 1216)
+        key_operations.do("backup.recipient", key_operations.two, public="00" * 1216)
 
 
 def test_a_backup_while_the_gateway_writes_is_of_one_moment(

@@ -86,9 +86,9 @@ def unsealed(file: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def ready(desk: Any, gateway: Gateway) -> Any:
-    desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
-    return desk
+def ready(key_operations: Any, gateway: Gateway) -> Any:
+    key_operations.do("backup.recipient", key_operations.two, public=RECOVERY.public.hex())
+    return key_operations
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def take(ready: Any, gateway: Gateway) -> Callable[[Path], Path]:
 def shred(gateway: Gateway) -> None:
     """Have everything erased that a gateway erases, as the periodic jobs does it, thirty years on."""
     later = timedelta(days=365 * 30)
-    desk = Retention(
+    key_operations = Retention(
         gateway.database,
         gateway.sequencer,
         gateway.keys.data_key,
@@ -112,7 +112,7 @@ def shred(gateway: Gateway) -> None:
         lambda: gateway.clock() + later,
         Watchdog(60.0),
     )
-    done = desk.run(
+    done = key_operations.run(
         batches=3
     )  # what an erasure writes is itself old by this clock, so there is no end
     assert done.tidy
@@ -275,7 +275,7 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
         yield next(rows)
         later = timedelta(days=365 * 30)
         clock = lambda: gateway.clock() + later  # noqa: E731
-        desk = Retention(
+        key_operations = Retention(
             gateway.database,
             gateway.sequencer,
             gateway.keys.data_key,
@@ -283,7 +283,7 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
             clock,
             Watchdog(60.0),
         )
-        assert desk.run(batches=1).erased[RetentionClass.EXCHANGE_DETAIL]
+        assert key_operations.run(batches=1).erased[RetentionClass.EXCHANGE_DETAIL]
         yield from rows
 
     monkeypatch.setattr(stored_ledger, "PAGE", 2)

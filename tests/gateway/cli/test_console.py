@@ -220,13 +220,13 @@ def test_ctrl_c_before_the_command_begins_is_no_traceback(spawn: Any) -> None:
 
 def told(fault: BaseException | None, *words: str) -> Any:
     """Run a command that ends in `fault`."""
-    desk = typer.Typer(cls=GuardedGroup)
+    commands = typer.Typer(cls=GuardedGroup)
 
-    @desk.callback()
+    @commands.callback()
     def root(context: typer.Context, debug: bool = False) -> None:
         manner(context).debug = debug
 
-    @desk.command()
+    @commands.command()
     def act(context: typer.Context, as_json: Json = False, late: bool = False) -> None:
         del as_json
         if late:
@@ -235,7 +235,7 @@ def told(fault: BaseException | None, *words: str) -> Any:
             raise fault
         emit(context, {"ok": True, "price": "[bold]5[/bold] €"}, "[bold]5[/bold] €")
 
-    return CliRunner().invoke(desk, list(words))
+    return CliRunner().invoke(commands, list(words))
 
 
 @pytest.mark.parametrize("count", [0, 1, 1000, 2500])

@@ -1,4 +1,4 @@
-"""The directory's commands: its root key holders sign, at one desk or each at home, and a gateway takes what enough signed."""
+"""The directory's commands: its root key holders sign, at one place or each at home, and a gateway takes what enough signed."""
 
 from __future__ import annotations
 

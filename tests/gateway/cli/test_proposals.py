@@ -13,7 +13,7 @@ from keys.officer_keys import Request
 
 @pytest.fixture
 def can(homes: Any, officer: Any) -> Path:
-    """A gateway with two operators: P-1 is at the desk, P-2 has his own folder."""
+    """A gateway with two operators: P-1 acts, P-2 has a folder of their own."""
     for person in ("P-1", "P-2"):
         officer(person, "operator")
     home: Path = homes["CAN"]

@@ -25,10 +25,10 @@ def spoil(home: Path, role: str, damage: bytes) -> None:
 @each_file
 @each_damage
 def test_the_rounds_go_on_beside_a_damaged_file(
-    gateway: Gateway, desk: Any, clock: Any, role: str, damage: bytes
+    gateway: Gateway, key_operations: Any, clock: Any, role: str, damage: bytes
 ) -> None:
     """Keys go on to turn, and what ends goes on to be told."""
-    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    old = key_operations.key(KeyKind.KEM, KeyState.ACTIVE)
     spoil(gateway.home, role, damage)
     clock.ahead = timedelta(days=6)
 
@@ -39,7 +39,7 @@ def test_the_rounds_go_on_beside_a_damaged_file(
     ):
         walk()
 
-    assert desk.key(KeyKind.KEM, KeyState.PREACTIVE) != old
+    assert key_operations.key(KeyKind.KEM, KeyState.PREACTIVE) != old
 
 
 @each_file
@@ -57,12 +57,14 @@ def test_a_gateway_with_a_damaged_file_opens(
 
 @each_file
 def test_a_stolen_key_is_stopped_beside_a_damaged_file(
-    gateway: Gateway, desk: Any, role: str
+    gateway: Gateway, key_operations: Any, role: str
 ) -> None:
-    kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
+    kid = key_operations.key(KeyKind.SIGNING, KeyState.ACTIVE)
     spoil(gateway.home, role, b"{")
     since = (gateway.clock() - timedelta(hours=1)).isoformat()
 
-    stopped = gateway.admin.perform(desk.one, "keys.compromised", {"key": kid, "since": since})
+    stopped = gateway.admin.perform(
+        key_operations.one, "keys.compromised", {"key": kid, "since": since}
+    )
 
-    assert (stopped["state"], desk.state(kid)) == ("SUSPENDED", KeyState.SUSPENDED)
+    assert (stopped["state"], key_operations.state(kid)) == ("SUSPENDED", KeyState.SUSPENDED)

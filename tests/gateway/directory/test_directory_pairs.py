@@ -62,33 +62,33 @@ def reader(gateway: Gateway, tmp_path: Path) -> Reader:
     return made
 
 
-def sign(gateway: Gateway, desk: Any, role: str, names: str = "123") -> str:
+def sign(gateway: Gateway, key_operations: Any, role: str, names: str = "123") -> str:
     """Return the next file of a role, signed by root key holders."""
-    draft = gateway.admin.perform(desk.one, "directory.draft", {"role": role})
+    draft = gateway.admin.perform(key_operations.one, "directory.draft", {"role": role})
     content = base64.b64decode(str(draft["metadata"]))
     for name in names:
         content = sign_as(content, gateway.home / KEEPERS / name, PASSPHRASE)
     return base64.b64encode(content).decode()
 
 
-def adopt(gateway: Gateway, desk: Any, metadata: str) -> None:
-    gateway.admin.perform(desk.one, "directory.adopt", {"metadata": metadata})
+def adopt(gateway: Gateway, key_operations: Any, metadata: str) -> None:
+    gateway.admin.perform(key_operations.one, "directory.adopt", {"metadata": metadata})
 
 
 @each_kind
 def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa: PLR0917 - the fixtures
-    desk: Any, gateway: Gateway, reader: Reader, clock: Any, kind: str, role: str
+    key_operations: Any, gateway: Gateway, reader: Reader, clock: Any, kind: str, role: str
 ) -> None:
-    old = desk.key(KeyKind(kind), KeyState.ACTIVE)
-    done = desk.do("keys.rotate", kind=kind)
+    old = key_operations.key(KeyKind(kind), KeyState.ACTIVE)
+    done = key_operations.do("keys.rotate", kind=kind)
     new = done["key"]
     assert (done["promoted"], done["keepers"]) == (False, role)
     gateway.keys.rotation.round()
-    assert desk.state(new) is KeyState.PREACTIVE
+    assert key_operations.state(new) is KeyState.PREACTIVE
 
-    adopt(gateway, desk, sign(gateway, desk, role))
+    adopt(gateway, key_operations, sign(gateway, key_operations, role))
 
-    assert desk.state(new) is KeyState.ACTIVE
+    assert key_operations.state(new) is KeyState.ACTIVE
     assert (
         gateway.directory.publication.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
     )
@@ -96,7 +96,7 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
     reader.read()
     clock.ahead = timedelta(hours=2)
     gateway.keys.rotation.round()
-    assert desk.state(old) is KeyState.DEACTIVATED
+    assert key_operations.state(old) is KeyState.DEACTIVATED
     gateway.directory.publication.leap(1)  # signed by the new pair alone
     assert reader.read() == own_bundle(gateway.home)
     assert self_check.verify_ledger(gateway.home).ok
@@ -104,53 +104,53 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
 
 @each_kind
 def test_a_pair_that_no_keeper_named_is_promoted_by_nobody(
-    desk: Any, gateway: Gateway, kind: str, role: str
+    key_operations: Any, gateway: Gateway, kind: str, role: str
 ) -> None:
-    new = desk.do("keys.generate", kind=kind)["moves"][0]["key"]
+    new = key_operations.do("keys.generate", kind=kind)["moves"][0]["key"]
     verb = "renew" if role == "targets" else "root"
 
     for override in (False, True):
         with pytest.raises(UserError, match=f"passerelle directory {verb}"):
-            desk.do("keys.promote", desk.two, key=new, override=override)
+            key_operations.do("keys.promote", key_operations.two, key=new, override=override)
 
-    assert desk.state(new) is KeyState.PREACTIVE
-    listed = {row["kid"]: row for row in desk.do("keys.list")["keys"]}
+    assert key_operations.state(new) is KeyState.PREACTIVE
+    listed = {row["kid"]: row for row in key_operations.do("keys.list")["keys"]}
     assert listed[new]["next"] == f"→ passerelle directory {verb}"
 
 
 @each_kind
 def test_a_file_that_too_few_keepers_signed_promotes_nothing(
-    desk: Any, gateway: Gateway, kind: str, role: str
+    key_operations: Any, gateway: Gateway, kind: str, role: str
 ) -> None:
-    new = desk.do("keys.rotate", kind=kind)["key"]
+    new = key_operations.do("keys.rotate", kind=kind)["key"]
     with pytest.raises(UserError, match="too few root key holders"):
-        adopt(gateway, desk, sign(gateway, desk, role, "2"))
+        adopt(gateway, key_operations, sign(gateway, key_operations, role, "2"))
 
-    assert desk.state(new) is KeyState.PREACTIVE
+    assert key_operations.state(new) is KeyState.PREACTIVE
 
 
 def test_a_root_that_was_drafted_before_a_rotation_promotes_nothing(
-    desk: Any, gateway: Gateway
+    key_operations: Any, gateway: Gateway
 ) -> None:
     """It names the pair in use; the one that waits is named by the next."""
-    early = sign(gateway, desk, "root")
-    new = desk.do("keys.rotate", kind="SNAPSHOT")["key"]
-    adopt(gateway, desk, early)
-    assert desk.state(new) is KeyState.PREACTIVE
+    early = sign(gateway, key_operations, "root")
+    new = key_operations.do("keys.rotate", kind="SNAPSHOT")["key"]
+    adopt(gateway, key_operations, early)
+    assert key_operations.state(new) is KeyState.PREACTIVE
 
-    adopt(gateway, desk, sign(gateway, desk, "root"))
+    adopt(gateway, key_operations, sign(gateway, key_operations, "root"))
 
-    assert desk.state(new) is KeyState.ACTIVE
+    assert key_operations.state(new) is KeyState.ACTIVE
 
 
 @each_kind
 def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
-    desk: Any, gateway: Gateway, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
+    key_operations: Any, gateway: Gateway, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full between the promotion and the new file: both sign, and the root key holders' next file goes on."""
-    old = desk.key(KeyKind(kind), KeyState.ACTIVE)
-    new = desk.do("keys.rotate", kind=kind)["key"]
-    text = sign(gateway, desk, role)
+    old = key_operations.key(KeyKind(kind), KeyState.ACTIVE)
+    new = key_operations.do("keys.rotate", kind=kind)["key"]
+    text = sign(gateway, key_operations, role)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -158,25 +158,28 @@ def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
     with monkeypatch.context() as patch:
         patch.setattr(gateway.directory.publication.files, "put_metadata", full)
         with pytest.raises(OSError, match="No space"):
-            adopt(gateway, desk, text)
+            adopt(gateway, key_operations, text)
     gateway.keys.rotation.round()
-    assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
+    assert (key_operations.state(old), key_operations.state(new)) == (
+        KeyState.ACTIVE,
+        KeyState.ACTIVE,
+    )
     with pytest.raises(UserError, match="have its root key holders name the successor"):
-        desk.do("keys.deactivate", key=old)
+        key_operations.do("keys.deactivate", key=old)
     gateway.directory.publication.leap(1)
     assert gateway.directory.publication.repository.sound()
 
-    adopt(gateway, desk, text)
+    adopt(gateway, key_operations, text)
 
     assert (
         gateway.directory.publication.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
     )
-    desk.do("keys.deactivate", key=old)
+    key_operations.do("keys.deactivate", key=old)
 
 
 @each_kind
 def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(  # noqa: PLR0917 - the fixtures
-    desk: Any,
+    key_operations: Any,
     gateway: Gateway,
     kind: str,
     role: str,
@@ -185,8 +188,8 @@ def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(
 ) -> None:
     """A partner who is shown what cannot be believed asks nothing: so none is, at any moment."""
     held = own_bundle(gateway.home)
-    desk.do("keys.rotate", kind=kind)
-    text = sign(gateway, desk, role)
+    key_operations.do("keys.rotate", kind=kind)
+    text = sign(gateway, key_operations, role)
     numbers, replace_file = itertools.count(), atomic_file.replace
 
     def watched(path: Path, content: bytes) -> None:
@@ -195,18 +198,18 @@ def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic_file, "replace", watched)
-        adopt(gateway, desk, text)
+        adopt(gateway, key_operations, text)
 
     assert next(numbers) > 3
 
 
 @pytest.mark.parametrize("name", ["2.root.json", "timestamp.json"])
 def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
-    desk: Any, gateway: Gateway, reader: Reader, name: str
+    key_operations: Any, gateway: Gateway, reader: Reader, name: str
 ) -> None:
-    desk.do("keys.rotate", kind="TIMESTAMP")
-    text = sign(gateway, desk, "root")
-    reader.before[name] = lambda: adopt(gateway, desk, text)
+    key_operations.do("keys.rotate", kind="TIMESTAMP")
+    text = sign(gateway, key_operations, "root")
+    reader.before[name] = lambda: adopt(gateway, key_operations, text)
 
     reader.read()
 
@@ -215,14 +218,14 @@ def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
 
 
 def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
-    desk: Any, gateway: Gateway, reader: Reader
+    key_operations: Any, gateway: Gateway, reader: Reader
 ) -> None:
     """A key compromise: the old pair signs no more, not even across the change."""
-    old = desk.key(KeyKind.TIMESTAMP, KeyState.ACTIVE)
-    desk.do("keys.suspend", key=old)
-    desk.do("keys.rotate", kind="TIMESTAMP")
+    old = key_operations.key(KeyKind.TIMESTAMP, KeyState.ACTIVE)
+    key_operations.do("keys.suspend", key=old)
+    key_operations.do("keys.rotate", kind="TIMESTAMP")
 
-    adopt(gateway, desk, sign(gateway, desk, "root"))
+    adopt(gateway, key_operations, sign(gateway, key_operations, "root"))
 
     assert gateway.directory.publication.repository.sound()
     assert reader.read() == own_bundle(gateway.home)

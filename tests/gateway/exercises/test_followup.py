@@ -152,7 +152,7 @@ def test_whatever_tells_a_citizen_apart_breaks_it(
 
 
 def test_the_records_of_nobody_are_records(tmp_path: Path) -> None:
-    """Every row is one that the registrar's desk takes, with a photograph that is an image."""
+    """Every row is one that the registry takes, with a photograph that is an image."""
     cast = people.with_citizen(people.invented(range(5)))
 
     file = person_files.write_records(cast, tmp_path)

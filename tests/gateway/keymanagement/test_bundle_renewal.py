@@ -30,10 +30,10 @@ def keyset_of(home: Any, secret: Any) -> Keyset:
     )
 
 
-def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
+def renew(home: Any, secret: Any, key_operations: Any, *kinds: KeyKind) -> PartyBundle:
     """Rotate, two persons not waiting for anybody; return our new entry."""
     with Gateway.open(home, secret) as gateway:
-        keys = desk(gateway)
+        keys = key_operations(gateway)
         for kind in kinds:
             old = keys.key(kind, KeyState.ACTIVE)
             new = keys.do("keys.rotate", kind=kind.value)["key"]

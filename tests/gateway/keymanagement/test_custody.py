@@ -35,25 +35,25 @@ def new_file(tmp_path: Path) -> Path:
 
 
 def test_one_person_alone_does_not_change_custody(
-    desk: Any, gateway: Gateway, new_file: Path
+    key_operations: Any, gateway: Gateway, new_file: Path
 ) -> None:
     before = gateway.settings.keys.keyset.read_bytes()
 
     with pytest.raises(TwoPersons):
-        desk.do("custody.rewrap", passphrase_file=str(new_file))
+        key_operations.do("custody.rewrap", passphrase_file=str(new_file))
     assert gateway.settings.keys.keyset.read_bytes() == before
 
 
 def test_an_open_gateway_goes_on_under_the_new_key_and_opens_with_it(
-    desk: Any, gateway: Gateway, new_file: Path, secret: Any
+    key_operations: Any, gateway: Gateway, new_file: Path, secret: Any
 ) -> None:
     data = gateway.keyset.data().seal(b"a record", b"")
 
-    told = desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
+    told = key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(new_file))
 
     assert told["seeds"] == sum(bool(r.wrapped) for r in gateway.keyset.records)
-    assert desk.entries(EntryType.CUSTODY) == 2  # begun, done
-    desk.do("keys.generate", kind="KEM")  # saved under the new key
+    assert key_operations.entries(EntryType.CUSTODY) == 2  # begun, done
+    key_operations.do("keys.generate", kind="KEM")  # saved under the new key
     gateway.close()
     with pytest.raises(WrongPassphrase):
         Gateway.open(gateway.home, secret)
@@ -65,11 +65,11 @@ def test_an_open_gateway_goes_on_under_the_new_key_and_opens_with_it(
 
 
 def test_the_settings_name_the_new_place_and_keep_all_else(
-    desk: Any, gateway: Gateway, new_file: Path
+    key_operations: Any, gateway: Gateway, new_file: Path
 ) -> None:
     before = tomllib.loads((gateway.home / config.FILE).read_text())
 
-    desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/second.json")
+    key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(new_file), to="file:keys/second.json")
 
     after = tomllib.loads((gateway.home / config.FILE).read_text())
     assert after["keys"].pop("custody") == "file:keys/second.json"
@@ -80,16 +80,16 @@ def test_the_settings_name_the_new_place_and_keep_all_else(
 
 
 def test_a_token_takes_the_keys_and_gives_them_back(
-    desk: Any, gateway: Gateway, new_file: Path, tmp_path: Path, tokens: Any
+    key_operations: Any, gateway: Gateway, new_file: Path, tmp_path: Path, tokens: Any
 ) -> None:
     pin = tmp_path / "pin"
     pin.write_bytes(tokens.pin)
     pin.chmod(0o600)
     uri = tokens.uri("good", "gateway-kek")
 
-    desk.do("custody.rewrap", desk.two, passphrase_file=str(pin), to=uri)
+    key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(pin), to=uri)
     with pytest.raises(UserError, match="name another object"):
-        desk.do("custody.rewrap", desk.two, passphrase_file=str(pin))
+        key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(pin))
     gateway.close()
 
     with Gateway.open(gateway.home, lambda: tokens.pin) as inside:
@@ -101,7 +101,7 @@ def test_a_token_takes_the_keys_and_gives_them_back(
             "reason": "back",
             "to": "file:keys/back.json",
         }
-        inside.admin.perform(desk.two, "custody.rewrap", values)
+        inside.admin.perform(key_operations.two, "custody.rewrap", values)
     Gateway.open(gateway.home, lambda: NEW).close()
 
 
@@ -121,53 +121,53 @@ def inspection_opens(home: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is(
-    desk: Any, gateway: Gateway, new_file: Path, values: dict[str, str], told: str
+    key_operations: Any, gateway: Gateway, new_file: Path, values: dict[str, str], told: str
 ) -> None:
     keys = {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()}
 
     with pytest.raises(UserError, match=told):
-        desk.do("custody.rewrap", desk.two, **{"passphrase_file": str(new_file), **values})
+        key_operations.do("custody.rewrap", key_operations.two, **{"passphrase_file": str(new_file), **values})
     assert {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()} == keys
 
 
 def test_a_new_passphrase_that_is_too_short_is_neither_proposed_nor_taken(
-    desk: Any, gateway: Gateway, new_file: Path
+    key_operations: Any, gateway: Gateway, new_file: Path
 ) -> None:
     """The first person learns of it: nobody is asked to approve what would be refused."""
     new_file.write_bytes(b"fourteen chars")
     values = {"passphrase_file": str(new_file), "reason": "yearly"}
     before = gateway.keyset.custody.describe()
-    rewrap = gateway.admin.operations.handler(desk.one, "custody.rewrap")
+    rewrap = gateway.admin.operations.handler(key_operations.one, "custody.rewrap")
 
     for attempt in (
-        lambda: rewrap.bind(desk.one, values).plan,
-        lambda: desk.do("custody.rewrap", desk.two, **values),
+        lambda: rewrap.bind(key_operations.one, values).plan,
+        lambda: key_operations.do("custody.rewrap", key_operations.two, **values),
     ):
         with pytest.raises(UserError, match="at least 15 characters"):
             attempt()
     assert gateway.keyset.custody.describe() == before
 
 
-def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: Path) -> None:
+def test_a_passphrase_file_that_others_may_read_is_refused(key_operations: Any, new_file: Path) -> None:
     new_file.chmod(0o644)
 
     with pytest.raises(UserError, match="chmod 600"):
-        desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
+        key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(new_file))
 
 
 def test_a_custody_named_by_the_environment_is_not_left_behind(
-    desk: Any, gateway: Gateway, new_file: Path, monkeypatch: pytest.MonkeyPatch
+    key_operations: Any, gateway: Gateway, new_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(custody_setting.VARIABLE, "file:keys/kek.json")
 
     with pytest.raises(UserError, match=f"unset {custody_setting.VARIABLE}"):
-        desk.do(
-            "custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/other.json"
+        key_operations.do(
+            "custody.rewrap", key_operations.two, passphrase_file=str(new_file), to="file:keys/other.json"
         )
 
 
 def test_a_full_disk_leaves_the_old_custody_in_force(
-    desk: Any, gateway: Gateway, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    key_operations: Any, gateway: Gateway, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int, __: object) -> int:
         raise OSError(28, "No space left on device")
@@ -175,8 +175,8 @@ def test_a_full_disk_leaves_the_old_custody_in_force(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(OSError, match="No space"):
-            desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
-    desk.do("keys.generate", kind="KEM")
+            key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(new_file))
+    key_operations.do("keys.generate", kind="KEM")
     gateway.close()
     with Gateway.open(gateway.home, secret) as again:
         assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
@@ -251,9 +251,9 @@ def damage(file: Path) -> None:
 
 
 def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with(
-    desk: Any, gateway: Gateway, secret: Any
+    key_operations: Any, gateway: Gateway, secret: Any
 ) -> None:
-    desk.do("keys.generate", kind="KEM")
+    key_operations.do("keys.generate", kind="KEM")
     file, home = gateway.settings.keys.keyset, gateway.home
     whole = file.read_bytes()
     gateway.close()
@@ -280,13 +280,13 @@ def recovered(home: Path, secret: Any) -> str:
 
 
 def test_a_copy_that_is_behind_the_ledger_is_not_put_back(
-    desk: Any, gateway: Gateway, secret: Any
+    key_operations: Any, gateway: Gateway, secret: Any
 ) -> None:
     """Who restores yesterday's copy must not revive what was stopped since."""
     file, home = gateway.settings.keys.keyset, gateway.home
-    made = desk.do("keys.generate", kind="KEM")["moves"][0]["key"]
+    made = key_operations.do("keys.generate", kind="KEM")["moves"][0]["key"]
     older = file.read_bytes()
-    desk.do("keys.suspend", key=made)
+    key_operations.do("keys.suspend", key=made)
     gateway.close()
     damage(file)
     file.with_name("keyset.json.last").write_bytes(older)

@@ -23,15 +23,15 @@ def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
     pair: Any, people: Any, keydesk: Any
 ) -> None:
     """A message of the partner's is what promotes: with the older entry it is answered and no evidence."""
-    desk, gateway = keydesk(pair.gateway), pair.gateway
+    key_operations, gateway = keydesk(pair.gateway), pair.gateway
     before = pair.partner()  # it holds version 1 and goes on with it
     before.query(people.samples(1), **people.matter())
     assert seen(gateway) == {"AUS": 1}
 
-    new = desk.do("keys.rotate", kind="KEM")["key"]
+    new = key_operations.do("keys.rotate", kind="KEM")["key"]
     before.query(people.samples(1), **people.matter())
     pair.serving.run_jobs()
-    assert desk.state(new) is KeyState.PREACTIVE
+    assert key_operations.state(new) is KeyState.PREACTIVE
     assert seen(gateway) == {"AUS": 1}
 
     after = pair.partner()  # it has refreshed
@@ -39,7 +39,7 @@ def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
     assert seen(gateway) == {"AUS": 2}
     pair.serving.run_jobs()
 
-    assert desk.state(new) is KeyState.ACTIVE
+    assert key_operations.state(new) is KeyState.ACTIVE
     assert own_bundle(pair.home).version == 4
     # In flight, and in the window: both older entries are still answered.
     for partner in (before, after, pair.partner()):
@@ -81,12 +81,12 @@ def test_a_sighting_is_written_once_and_never_goes_back(pair: Any) -> None:
 
 def test_operators_who_rotate_at_once_make_one_key(gateway: Any, keydesk: Any) -> None:
     """Issue 5, bad input: two operators rotating at once; each is told what became of it."""
-    desk, told, start = keydesk(gateway), [], threading.Barrier(4)
+    key_operations, told, start = keydesk(gateway), [], threading.Barrier(4)
 
     def rotate(act: str) -> None:
         start.wait()
         try:
-            told.append(desk.do(act, kind="SIGNING"))
+            told.append(key_operations.do(act, kind="SIGNING"))
         except UserError as refused:
             told.append(str(refused))
 
@@ -110,10 +110,10 @@ def test_operators_who_rotate_at_once_make_one_key(gateway: Any, keydesk: Any) -
 def test_a_gateway_lives_through_rotation_after_rotation(
     pair: Any, people: Any, keydesk: Any, times: int
 ) -> None:
-    desk = keydesk(pair.gateway)
+    key_operations = keydesk(pair.gateway)
     for _ in range(times):
         for kind in ("KEM", "SIGNING"):
-            kid = desk.do("keys.rotate", kind=kind)["key"]
+            kid = key_operations.do("keys.rotate", kind=kind)["key"]
             pair.partner().query(people.samples(1), **people.matter())
             pair.serving.run_jobs()
-            assert desk.state(kid) is KeyState.ACTIVE
+            assert key_operations.state(kid) is KeyState.ACTIVE

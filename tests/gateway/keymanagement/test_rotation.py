@@ -23,70 +23,76 @@ from keys.keyset import KeyKind, KeyState
 # By schedule
 
 
-def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, gateway: Gateway, clock: Any) -> None:
-    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+def test_the_schedule_turns_a_kem_epoch_by_itself(
+    key_operations: Any, gateway: Gateway, clock: Any
+) -> None:
+    old = key_operations.key(KeyKind.KEM, KeyState.ACTIVE)
     gateway.keys.rotation.round()
     assert len(own_bundle(gateway.home).kem) == 1
     clock.ahead = timedelta(days=4, hours=1)
     gateway.keys.rotation.round()
-    new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
+    new = key_operations.key(KeyKind.KEM, KeyState.PREACTIVE)
     assert own_bundle(gateway.home).version == 2
-    desk.sight("AUS", 2)
+    key_operations.sight("AUS", 2)
     gateway.keys.rotation.round()
-    assert desk.state(new) is KeyState.PREACTIVE  # the epoch lasts seven days
+    assert key_operations.state(new) is KeyState.PREACTIVE  # the epoch lasts seven days
     clock.ahead = timedelta(days=7)
     gateway.keys.rotation.round()
 
-    assert desk.state(new) is KeyState.ACTIVE
-    assert desk.state(old) is KeyState.DEACTIVATED
+    assert key_operations.state(new) is KeyState.ACTIVE
+    assert key_operations.state(old) is KeyState.DEACTIVATED
     clock.ahead = timedelta(days=9, hours=1)
     gateway.keys.rotation.round()
-    assert desk.state(old) is KeyState.DESTROYED
+    assert key_operations.state(old) is KeyState.DESTROYED
 
 
 def test_without_evidence_the_old_key_stays_and_it_is_an_alarm_once_a_day(
-    desk: Any, gateway: Gateway, clock: Any
+    key_operations: Any, gateway: Gateway, clock: Any
 ) -> None:
     """keys.md 5, KEM epoch: the old key stays primary, with a daily alarm."""
-    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    old = key_operations.key(KeyKind.KEM, KeyState.ACTIVE)
     clock.ahead = timedelta(days=5)
     gateway.keys.rotation.round()
-    alarms = desk.entries(EntryType.ALARM)
+    alarms = key_operations.entries(EntryType.ALARM)
     for hours in (1, 2, 23):
         clock.ahead = timedelta(days=7, hours=hours)
         gateway.keys.rotation.round()
-    assert desk.state(old) is KeyState.ACTIVE
-    assert desk.entries(EntryType.ALARM) == alarms + 1
+    assert key_operations.state(old) is KeyState.ACTIVE
+    assert key_operations.entries(EntryType.ALARM) == alarms + 1
 
     clock.ahead = timedelta(days=8, hours=3)
     gateway.keys.rotation.round()
 
-    assert desk.entries(EntryType.ALARM) == alarms + 2
+    assert key_operations.entries(EntryType.ALARM) == alarms + 2
     assert gateway.keyset.opening(bytes.fromhex(old), clock())
 
 
-def test_a_schedule_is_set_kept_and_listed(desk: Any, gateway: Gateway, clock: Any) -> None:
-    before = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
+def test_a_schedule_is_set_kept_and_listed(
+    key_operations: Any, gateway: Gateway, clock: Any
+) -> None:
+    before = {row["kind"]: row for row in key_operations.do("keys.list")["schedules"]}
     assert before["KEM"] == {"kind": "KEM", "on": True, "days": 7}
     assert before["TLS_LEAF"]["on"]
     assert not before["SIGNING"]["on"]
-    desk.do("keys.schedule", kind="KEM", on=False)
-    desk.do("keys.schedule", kind="SIGNING", on=True, days=40)
+    key_operations.do("keys.schedule", kind="KEM", on=False)
+    key_operations.do("keys.schedule", kind="SIGNING", on=True, days=40)
 
     clock.ahead = timedelta(days=25)
     gateway.keys.rotation.round()
 
-    after = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
+    after = {row["kind"]: row for row in key_operations.do("keys.list")["schedules"]}
     assert after["KEM"] == {"kind": "KEM", "on": False, "days": 7}
     assert after["SIGNING"] == {"kind": "SIGNING", "on": True, "days": 40}
-    assert desk.key(KeyKind.SIGNING, KeyState.PREACTIVE)
+    assert key_operations.key(KeyKind.SIGNING, KeyState.PREACTIVE)
     assert not [r for r in gateway.keyset.records if r.kind is KeyKind.KEM][1:]
 
 
-def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, gateway: Gateway) -> None:
+def test_the_auditors_key_has_no_schedule_and_is_not_made_here(
+    key_operations: Any, gateway: Gateway
+) -> None:
     for act, values in (("keys.schedule", {"on": True}), ("keys.generate", {})):
         with pytest.raises(UserError, match="auditor"):
-            desk.do(act, kind="AUDIT", **values)
+            key_operations.do(act, kind="AUDIT", **values)
 
 
 # Bad input
@@ -94,25 +100,27 @@ def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, gatewa
 
 @pytest.mark.parametrize("named", ["", "abc", "g" * 8, "0" * 64, "A" * 16])
 def test_an_unknown_key_is_refused_with_what_lists_them(
-    desk: Any, gateway: Gateway, named: str
+    key_operations: Any, gateway: Gateway, named: str
 ) -> None:
     with pytest.raises(UserError, match="key: "):
-        desk.do("keys.suspend", key=named)
+        key_operations.do("keys.suspend", key=named)
 
 
-def test_an_ambiguous_beginning_names_no_key(desk: Any, gateway: Gateway) -> None:
+def test_an_ambiguous_beginning_names_no_key(key_operations: Any, gateway: Gateway) -> None:
     twins = SimpleNamespace(records=(gateway.keyset.kem(), gateway.keyset.kem()))
 
     with pytest.raises(UserError, match="more digits"):
-        transitions.named(twins, desk.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
+        transitions.named(twins, key_operations.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
 
 
-def test_a_clock_that_was_set_back_moves_nothing(desk: Any, gateway: Gateway, clock: Any) -> None:
+def test_a_clock_that_was_set_back_moves_nothing(
+    key_operations: Any, gateway: Gateway, clock: Any
+) -> None:
     before, file = gateway.keyset.records, (gateway.home / "keys" / "keyset.json").read_bytes()
     clock.ahead = -timedelta(days=1)
 
     with pytest.raises(UserError, match="set the clock"):
-        desk.do("keys.generate", kind="KEM")
+        key_operations.do("keys.generate", kind="KEM")
     gateway.keys.rotation.round()  # says so, and goes on
 
     assert gateway.keyset.records == before
@@ -135,33 +143,33 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
 
 
 def test_a_disk_that_is_full_when_keys_are_saved_leaves_the_old_keys(
-    desk: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    key_operations: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, file = gateway.keyset.records, (gateway.home / "keys" / "keyset.json").read_bytes()
 
     with full_disk(monkeypatch, "keyset.json"), pytest.raises(OSError, match="No space"):
-        desk.do("keys.rotate", kind="KEM")
+        key_operations.do("keys.rotate", kind="KEM")
 
     assert gateway.keyset.records == before
     assert (gateway.home / "keys" / "keyset.json").read_bytes() == file
     assert not list((gateway.home / "keys").glob(".keyset*"))
-    assert desk.do("keys.rotate", kind="KEM")["version"] == 2  # room was made
+    assert key_operations.do("keys.rotate", kind="KEM")["version"] == 2  # room was made
 
 
 def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round(
-    desk: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    key_operations: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key is made and recorded; partners know nothing of it, and nobody uses it, until it is published."""
     with full_disk(monkeypatch, "party.json"), pytest.raises(OSError, match="No space"):
-        desk.do("keys.rotate", kind="KEM")
-    new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
+        key_operations.do("keys.rotate", kind="KEM")
+    new = key_operations.key(KeyKind.KEM, KeyState.PREACTIVE)
     assert own_bundle(gateway.home).version == 1
     assert not list(gateway.home.glob(".party*"))
 
     gateway.keys.rotation.round()
 
     assert own_bundle(gateway.home).version == 2
-    assert desk.do("keys.show", key=new)["published"] == 2
+    assert key_operations.do("keys.show", key=new)["published"] == 2
 
 
 def test_a_gateway_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
 
 
-def desk(pair: Pair) -> OperationRegistry:
+def registry(pair: Pair) -> OperationRegistry:
     return OperationRegistry(AuditAccess(pair.gateway.database, pair.gateway.sequencer).handlers())
 
 
@@ -36,7 +36,7 @@ def test_a_transaction_is_read_and_told_and_the_reading_is_recorded_first(
 ) -> None:
     answer = shared_pair.partner().query(people.samples(1), **people.matter())
 
-    read = desk(shared_pair).perform(
+    read = registry(shared_pair).perform(
         AUDITOR, "audit.transaction", {"transaction": answer.transaction_number, "reason": "case 7"}
     )
 
@@ -46,7 +46,7 @@ def test_a_transaction_is_read_and_told_and_the_reading_is_recorded_first(
     assert [line.value for line in history.answers[Question.PURPOSE]][:1] == ["VISA_PERMIT_BENEFIT"]
     assert history.answers[Question.DESTRUCTION]
     assert any("ACTIVE" in line.value for line in history.answers[Question.KEYS])
-    again = desk(shared_pair).perform(
+    again = registry(shared_pair).perform(
         AUDITOR, "audit.queries", {"since": "2026-01-01T00:00:00+00:00", "reason": "case 7"}
     )
     assert {each.frame.type for each in take(again["entries"], None)} >= {
@@ -61,7 +61,7 @@ def test_without_the_key_the_gateway_hands_out_nothing_readable(
 ) -> None:
     answer = shared_pair.partner().query(people.samples(1), **people.matter())
 
-    read = desk(shared_pair).perform(
+    read = registry(shared_pair).perform(
         AUDITOR, "audit.transaction", {"transaction": answer.transaction_number, "reason": "look"}
     )
 
@@ -83,7 +83,7 @@ def test_a_reading_without_reason_or_form_is_refused(
     before = shared_pair.gateway.sequencer.size
 
     with pytest.raises(UserError, match=word):
-        desk(shared_pair).perform(AUDITOR, "audit.transaction", values)
+        registry(shared_pair).perform(AUDITOR, "audit.transaction", values)
 
     assert shared_pair.gateway.sequencer.size == before
 
@@ -92,7 +92,7 @@ def test_who_is_no_auditor_reads_nothing(shared_pair: Pair) -> None:
     operator = Officer("O-1", frozenset(set(Role) - {Role.AUDITOR}))
 
     with pytest.raises(NotAllowed):
-        desk(shared_pair).perform(
+        registry(shared_pair).perform(
             operator, "audit.transaction", {"transaction": "T-00000001", "reason": "x"}
         )
 
@@ -100,7 +100,7 @@ def test_who_is_no_auditor_reads_nothing(shared_pair: Pair) -> None:
 def test_a_number_that_nobody_used_is_an_answer_and_a_record(shared_pair: Pair) -> None:
     before = shared_pair.gateway.sequencer.size
 
-    read = desk(shared_pair).perform(
+    read = registry(shared_pair).perform(
         AUDITOR, "audit.transaction", {"transaction": "T-nobody-1", "reason": "x"}
     )
 
@@ -113,6 +113,6 @@ def test_a_reading_that_begins_with_a_later_page_is_recorded_too(shared_pair: Pa
     before = shared_pair.gateway.sequencer.size
     values = {"since": "2026-01-01T00:00:00+00:00", "after": 0, "reason": "case 7"}
 
-    desk(shared_pair).perform(AUDITOR, "audit.queries", values)
+    registry(shared_pair).perform(AUDITOR, "audit.queries", values)
 
     assert shared_pair.gateway.sequencer.size == before + 1

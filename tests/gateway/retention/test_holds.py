@@ -1,4 +1,4 @@
-"""Holds and decisions at the desk: by whom, of what, with which entry."""
+"""Holds and decisions: by whom, of what, with which entry."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Clock:
 
 @dataclass
 class Bench:
-    """An open gateway, its clock, and ways to put cases on the examiners' desk."""
+    """An open gateway, its clock, and ways to put cases before examiners."""
 
     gateway: Gateway
     clock: Clock

@@ -1,4 +1,4 @@
-"""The examiners' desk: what is seen, who may say what, and what a query comes to."""
+"""What examiners do: what is seen, who may say what, and what a query comes to."""
 
 from __future__ import annotations
 

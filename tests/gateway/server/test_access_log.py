@@ -166,10 +166,10 @@ def test_refusals_of_the_ledgers_the_directorys_and_our_own_peoples_calls_say_th
     address = f"127.0.0.1:{pair.addresses.admin}"
     shown = {"roots": roots, "private_key": officer.key_pem, "chain": officer.chain}
     with open_channel(address, **shown) as channel:
-        desk = admin_pb2_grpc.AdminServiceStub(channel)
+        admin = admin_pb2_grpc.AdminServiceStub(channel)
         review = review_pb2_grpc.ReviewServiceStub(channel)
         for act in ("staff.list", "no.such", "registry.show"):
-            refused(desk.Perform, admin_pb2.PerformRequest(act=act, arguments=b"{}"))
+            refused(admin.Perform, admin_pb2.PerformRequest(act=act, arguments=b"{}"))
         refused(review.SubmitVerdict, review_pb2.SubmitVerdictRequest(verdict=99))
 
     found = [

@@ -105,7 +105,7 @@ class Kept(Observer):
 
 
 @dataclass
-class Desk:
+class StoreFixture:
     """Everything a test of the store needs, and a sequencer whenever it asks for one."""
 
     path: Path
@@ -213,28 +213,30 @@ def auditor() -> OpeningKey:
 
 
 @pytest.fixture(scope="session")
-def desk_of(log_key: LogKey, auditor: OpeningKey) -> Callable[[Path], Desk]:
+def store_of(log_key: LogKey, auditor: OpeningKey) -> Callable[[Path], StoreFixture]:
     """Return the maker of desks, for tests that need more than one; each closes its own."""
     data_key = DataKey.from_seed(bytes(32))
-    return lambda folder: Desk(folder / "store" / "passerelle.db", log_key, auditor, data_key)
+    return lambda folder: StoreFixture(
+        folder / "store" / "passerelle.db", log_key, auditor, data_key
+    )
 
 
 @pytest.fixture(params=ENGINES)
-def desk(
-    tmp_path: Path, desk_of: Callable[[Path], Desk], request: pytest.FixtureRequest
-) -> Iterator[Desk]:
-    desk = desk_of(tmp_path)
-    desk.opener = request.param
-    yield desk
-    desk.close()
+def store(
+    tmp_path: Path, store_of: Callable[[Path], StoreFixture], request: pytest.FixtureRequest
+) -> Iterator[StoreFixture]:
+    store = store_of(tmp_path)
+    store.opener = request.param
+    yield store
+    store.close()
 
 
 class Counterpart:
     """The two commits of a query, as the pipeline makes them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.sequencer: Sequencer = desk.sequencer()
+    def __init__(self, store: StoreFixture) -> None:
+        self.store = store
+        self.sequencer: Sequencer = store.sequencer()
 
     def begin(
         self,
@@ -242,8 +244,8 @@ class Counterpart:
         claims: Claims | None = CLAIMS,
         transcript: bytes = TRANSCRIPT,
     ) -> Committed:
-        effects = begin_request(head, transcript, claims, self.desk.clock())
-        return self.sequencer.commit([self.desk.leaf(number=head.transaction_number)], effects)
+        effects = begin_request(head, transcript, claims, self.store.clock())
+        return self.sequencer.commit([self.store.leaf(number=head.transaction_number)], effects)
 
     def finish(
         self,
@@ -255,26 +257,28 @@ class Counterpart:
         settled = None
         if outcome is not None:
             payload = f"result of {head.transaction_number}".encode()
-            sealed = seal_result(self.desk.data_key, "AUS", head.transaction_number, payload)
-            nobody = seal_finding(self.desk.data_key, "AUS", head.transaction_number, Finding(None))
+            sealed = seal_result(self.store.data_key, "AUS", head.transaction_number, payload)
+            nobody = seal_finding(
+                self.store.data_key, "AUS", head.transaction_number, Finding(None)
+            )
             settled = Settled(outcome=outcome, result=sealed, finding=nobody, **more)  # type: ignore[arg-type]
-        effects = finish_request(head, letter, settled, self.desk.clock())
+        effects = finish_request(head, letter, settled, self.store.clock())
         kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
-        return self.sequencer.commit([self.desk.leaf(kind) for kind in kinds], effects)
+        return self.sequencer.commit([self.store.leaf(kind) for kind in kinds], effects)
 
     def expire(self) -> None:
         """Erase what is due."""
         database = self.sequencer._database
         agreed, watchdog = AgreementsInForce({}), Watchdog(60.0)
-        desk = Retention(
+        store = Retention(
             database,
             self.sequencer,
-            self.desk.data_key,
+            self.store.data_key,
             agreed,
-            self.desk.clock,
+            self.store.clock,
             watchdog,  # type: ignore[arg-type]
         )
-        desk.run(batches=100)
+        store.run(batches=100)
 
     def row(self, number: str = "AUS-0001") -> TransactionRow | None:
         with self.sequencer._database.reader() as reader:
@@ -282,7 +286,7 @@ class Counterpart:
 
     def usage(self) -> Usage:
         with self.sequencer._database.reader() as reader:
-            return usage(reader, "AUS", self.desk.clock())
+            return usage(reader, "AUS", self.store.clock())
 
     def count(self, table: object) -> int:
         with self.sequencer._database.reader() as reader:
@@ -290,7 +294,7 @@ class Counterpart:
 
     def reply(self, number: str = "AUS-0001") -> Reply | None:
         with self.sequencer._database.reader() as reader:
-            return stored_reply(reader, "AUS", number, self.desk.clock())
+            return stored_reply(reader, "AUS", number, self.store.clock())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -316,11 +320,11 @@ def other_dialect() -> Iterator[None]:
 
 
 @pytest.fixture
-def counter(desk: Desk) -> Counterpart:
-    return Counterpart(desk)
+def counter(store: StoreFixture) -> Counterpart:
+    return Counterpart(store)
 
 
 @pytest.fixture(scope="session")
-def counter_of() -> Callable[[Desk], Counterpart]:
+def counter_of() -> Callable[[StoreFixture], Counterpart]:
     """Make a counterpart where a fixture of its own would be made once for all examples."""
     return Counterpart

@@ -31,8 +31,8 @@ BEFORE = 3  # commits on a disk that is well
 CEDED = 9  # exit code: the ledger refused, said why once, and went on refusing
 
 
-def desk_in(folder: Path) -> conftest.Desk:
-    return conftest.Desk(
+def store_in(folder: Path) -> conftest.StoreFixture:
+    return conftest.StoreFixture(
         folder / "passerelle.db",
         LogKey.from_seed(bytes(range(64))),
         OpeningKey.from_seed(bytes(32)),
@@ -42,14 +42,14 @@ def desk_in(folder: Path) -> conftest.Desk:
 
 def suffer(folder: Path, what: str, nth: int, error: str, then: str) -> None:
     """Commit until the disk fails; what was acknowledged is in a file outside the shim's reach."""
-    desk = desk_in(folder)
+    store = store_in(folder)
     acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     if then == "leave":
         sequencer._observer.failed = leave_at_once  # type: ignore[method-assign]
 
     def ask(number: int) -> None:
-        index = test_failing_disk.ask(desk, sequencer, number)
+        index = test_failing_disk.ask(store, sequencer, number)
         os.write(acknowledged, b"%d\n" % index)
 
     for number in range(BEFORE):
@@ -66,8 +66,8 @@ def suffer(folder: Path, what: str, nth: int, error: str, then: str) -> None:
     try:
         ask(900)  # the disk is well again; we are not
     except AuditUnavailable:
-        (folder / "said").write_text("; ".join(map(str, desk.fatal)))
-        os._exit(CEDED if len(desk.fatal) == 1 and not sequencer.healthy else 1)
+        (folder / "said").write_text("; ".join(map(str, store.fatal)))
+        os._exit(CEDED if len(store.fatal) == 1 and not sequencer.healthy else 1)
 
 
 def main(folder: Path) -> None:
@@ -82,9 +82,9 @@ def main(folder: Path) -> None:
                 os._exit(1)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         indices = [int(line) for line in (place / "acknowledged").read_text().split()]
-        desk = desk_in(place)
-        size = test_failing_disk.check_whole(desk, indices)
-        desk.close()
+        store = store_in(place)
+        size = test_failing_disk.check_whole(store, indices)
+        store.close()
         said = place / "said"
         told = {"acknowledged": indices, "code": code, "size": size}
         line = json.dumps({**told, "said": said.read_text() if said.exists() else ""})

@@ -22,7 +22,7 @@ from gateway.store.schema import changes
 
 if TYPE_CHECKING:
     from gateway.store.ledger.sequencer import Sequencer
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 STOLEN, OTHER = bytes([7]) * 32, bytes([8]) * 32
 
@@ -41,32 +41,32 @@ for _ in sys.stdin:
 class Here:
     """The blocklist of a process that writes."""
 
-    def __init__(self, desk: Desk, database: StorageEngine, sequencer: Sequencer) -> None:
-        self.desk, self.sequencer = desk, sequencer
+    def __init__(self, store: StoreFixture, database: StorageEngine, sequencer: Sequencer) -> None:
+        self.store, self.sequencer = store, sequencer
         self.blocklist = Blocklist(database, sequencer)
 
     def refuse(self, kid: bytes = STOLEN, party: str = "AUS") -> bool:
-        leaf = self.desk.leaf(EntryType.ALARM)
-        return self.blocklist.refuse(party, kid, leaf, now=self.desk.clock(), actor="P-1")
+        leaf = self.store.leaf(EntryType.ALARM)
+        return self.blocklist.refuse(party, kid, leaf, now=self.store.clock(), actor="P-1")
 
     def believe(self, kid: bytes = STOLEN) -> None:
-        self.blocklist.believe("AUS", kid, self.desk.leaf(EntryType.ALARM))
+        self.blocklist.believe("AUS", kid, self.store.leaf(EntryType.ALARM))
 
 
 @pytest.fixture
-def database(desk: Desk) -> StorageEngine:
-    return desk.database()
+def database(store: StoreFixture) -> StorageEngine:
+    return store.database()
 
 
 @pytest.fixture
-def here(desk: Desk, database: StorageEngine) -> Here:
-    return Here(desk, database, desk.sequencer(database))
+def here(store: StoreFixture, database: StorageEngine) -> Here:
+    return Here(store, database, store.sequencer(database))
 
 
 @pytest.fixture
-def beside(desk: Desk, here: Here) -> Blocklist:
+def beside(store: StoreFixture, here: Here) -> Blocklist:
     """Return the blocklist of another opening of the store, which has looked once."""
-    other = Blocklist(desk.database(), here.sequencer)
+    other = Blocklist(store.database(), here.sequencer)
     assert other.of("AUS") == frozenset()
     return other
 
@@ -91,10 +91,10 @@ def test_what_one_opening_believes_again_the_other_does_too(here: Here, beside: 
 
 
 @pytest.fixture
-def process(desk: Desk, here: Here) -> Iterator[subprocess.Popen[str]]:
+def process(store: StoreFixture, here: Here) -> Iterator[subprocess.Popen[str]]:
     del here  # the store is there
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, desk.path],
+        [sys.executable, "-c", PROGRAM, store.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -125,8 +125,8 @@ def test_another_process_refuses_at_its_next_check_and_needs_no_restart(
 
 
 def test_two_that_refuse_the_same_key_record_it_once(here: Here, beside: Blocklist) -> None:
-    leaf = here.desk.leaf(EntryType.ALARM)
-    assert beside.refuse("AUS", STOLEN, leaf, now=here.desk.clock(), actor="P-2")
+    leaf = here.store.leaf(EntryType.ALARM)
+    assert beside.refuse("AUS", STOLEN, leaf, now=here.store.clock(), actor="P-2")
 
     assert not here.refuse()
 

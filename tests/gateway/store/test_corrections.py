@@ -27,12 +27,12 @@ from gateway.store.sqlite import SqliteEngine
 from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 NUMBER = "CAN-0001"
 
 
-def one(desk: Desk, identifier: bytes = bytes(16)) -> Correction:
+def one(store: StoreFixture, identifier: bytes = bytes(16)) -> Correction:
     return Correction(
         id=identifier,
         partner="AUS",
@@ -41,8 +41,8 @@ def one(desk: Desk, identifier: bytes = bytes(16)) -> Correction:
         kind=CorrectionKind.WRONG_VALUE,
         state=CorrectionPhase.OPEN,
         opened_by="AUS",
-        open=desk.clock(),
-        due=desk.clock() + timedelta(hours=72),
+        open=store.clock(),
+        due=store.clock() + timedelta(hours=72),
     )
 
 
@@ -60,12 +60,14 @@ def of_revision(path: Path, revision: str) -> SqliteEngine:
     return database
 
 
-def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: Desk) -> None:
+def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(
+    store: StoreFixture,
+) -> None:
     """Nothing that was accepted is lost, and rounds and lists no longer read it."""
-    correction = one(desk)
+    correction = one(store)
     papers = corrections.Papers(b"a notice with a photograph", b"a letter", 5)
-    sealed = corrections.seal(desk.data_key, correction, papers)
-    database = of_revision(desk.path, "0004")
+    sealed = corrections.seal(store.data_key, correction, papers)
+    database = of_revision(store.path, "0004")
     writer = database._writer
     assert writer is not None
     old = {
@@ -93,10 +95,10 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: De
         )
     database.close()
 
-    with open_store(desk.path).reader() as reader:
+    with open_store(store.path).reader() as reader:
         found = corrections.find(reader, "AUS", correction.id, Direction.INBOUND)
         assert found is not None
-        assert corrections.papers_of(reader, desk.data_key, found) == papers
+        assert corrections.papers_of(reader, store.data_key, found) == papers
         assert reader.execute(select(rows.c.sealed)).scalars().all() == [None, None]
         assert len(reader.execute(select(correction_papers)).all()) == 1
         outbound_query = outbound_queries.find(reader, "AUS", NUMBER)
@@ -104,10 +106,10 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: De
     assert outbound_query.received is None  # what came under it is read of its folder
 
 
-def test_what_was_filed_beside_an_answer_is_erased_with_it(desk: Desk) -> None:
-    sequencer, database = desk.sequencer(), desk.database()
-    now, correction = desk.clock(), one(desk)
-    sequencer.commit((), (_asked(desk), corrections.filed(desk.data_key, correction, b"n", now)))
+def test_what_was_filed_beside_an_answer_is_erased_with_it(store: StoreFixture) -> None:
+    sequencer, database = store.sequencer(), store.database()
+    now, correction = store.clock(), one(store)
+    sequencer.commit((), (_asked(store), corrections.filed(store.data_key, correction, b"n", now)))
     with database.reader() as reader:
         (identifier,) = corrections.notices_filed(reader, "AUS", NUMBER)
         until = {"": milliseconds(now) + 1}
@@ -120,7 +122,7 @@ def test_what_was_filed_beside_an_answer_is_erased_with_it(desk: Desk) -> None:
     with database.reader() as reader:
         assert reader.execute(select(filed_notices)).all() == []
         with pytest.raises(InternalError, match="does not open"):
-            corrections.notice_filed(reader, desk.data_key, "AUS", NUMBER, identifier)
+            corrections.notice_filed(reader, store.data_key, "AUS", NUMBER, identifier)
 
 
 def retention_serial(reader: object) -> int:
@@ -129,8 +131,8 @@ def retention_serial(reader: object) -> int:
     return holds.standing(reader).serial  # type: ignore[arg-type]
 
 
-def _asked(desk: Desk) -> Effect:
-    now = milliseconds(desk.clock())
+def _asked(store: StoreFixture) -> Effect:
+    now = milliseconds(store.clock())
     return Effect(
         insert(asked).values(
             partner="AUS",

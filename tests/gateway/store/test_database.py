@@ -24,25 +24,25 @@ from gateway.store.schema import REVISION, metadata, values
 from gateway.store.sqlite import WRITER_PRAGMAS, open_file, wal_reset_affected
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 
-def test_a_fresh_store_is_nobody_elses_to_read(desk: Desk) -> None:
-    desk.sequencer().commit([desk.leaf()])
+def test_a_fresh_store_is_nobody_elses_to_read(store: StoreFixture) -> None:
+    store.sequencer().commit([store.leaf()])
 
-    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in desk.path.parent.iterdir()}
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in store.path.parent.iterdir()}
 
-    assert stat.S_IMODE(desk.path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
     assert {"passerelle.db", "passerelle.db-wal", "passerelle.db.pen"} <= set(modes)
     assert all(mode == 0o600 for mode in modes.values())
 
 
-def test_a_store_that_others_may_read_is_refused(desk: Desk) -> None:
-    desk.database().close()
-    desk.path.chmod(0o640)
+def test_a_store_that_others_may_read_is_refused(store: StoreFixture) -> None:
+    store.database().close()
+    store.path.chmod(0o640)
 
     with pytest.raises(UserError, match="chmod 600"):
-        open_file(desk.path)
+        open_file(store.path)
 
 
 def test_a_missing_store_is_not_made_by_accident(tmp_path: Path) -> None:
@@ -52,13 +52,13 @@ def test_a_missing_store_is_not_made_by_accident(tmp_path: Path) -> None:
     assert not (tmp_path / "store.db").exists()
 
 
-def test_an_emptied_store_is_reported_and_not_replaced(desk: Desk) -> None:
-    desk.database().close()
-    for each in desk.path.parent.iterdir():
+def test_an_emptied_store_is_reported_and_not_replaced(store: StoreFixture) -> None:
+    store.database().close()
+    for each in store.path.parent.iterdir():
         each.write_bytes(b"")
 
     with pytest.raises(UserError, match="empty"):
-        open_file(desk.path)
+        open_file(store.path)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_database_without_our_tables_is_refused(tmp_path: Path) -> None:
         open_file(path)
 
 
-def test_the_pragmas_are_in_force_on_the_writing_connection(desk: Desk) -> None:
-    database = desk.database()
+def test_the_pragmas_are_in_force_on_the_writing_connection(store: StoreFixture) -> None:
+    database = store.database()
     writer = database.take_writer()
 
     found = {name: writer.exec_driver_sql(f"PRAGMA {name}").scalar() for name in WRITER_PRAGMAS}
@@ -105,15 +105,15 @@ class Deaf(sqlite3.Connection):
         return super().execute(sql, *rest)
 
 
-def test_a_pragma_that_does_not_hold_is_a_fault(desk: Desk) -> None:
-    desk.database().close()
+def test_a_pragma_that_does_not_hold_is_a_fault(store: StoreFixture) -> None:
+    store.database().close()
     made: list[Deaf] = []
 
     def connect(*a: Any, **k: Any) -> sqlite3.Connection:
         made.append(sqlite3.connect(*a, factory=Deaf, **k))
         return made[-1]
 
-    database = open_file(desk.path, connect=connect)
+    database = open_file(store.path, connect=connect)
 
     with pytest.raises(InternalError, match="synchronous"):
         database.take_writer()
@@ -121,12 +121,12 @@ def test_a_pragma_that_does_not_hold_is_a_fault(desk: Desk) -> None:
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         made[-1].execute("SELECT 1")
     database.close()
-    open_file(desk.path).close()  # the lock was given back
+    open_file(store.path).close()  # the lock was given back
 
 
-def test_readers_cannot_write(desk: Desk) -> None:
+def test_readers_cannot_write(store: StoreFixture) -> None:
     """A `mode=ro` connection can neither write nor checkpoint (ledger.md 11)."""
-    database = desk.database()
+    database = store.database()
 
     with (
         database.reader() as reader,
@@ -135,8 +135,8 @@ def test_readers_cannot_write(desk: Desk) -> None:
         reader.execute(insert(values).values(key="k", value="v"))
 
 
-def test_a_reader_sees_one_snapshot(desk: Desk) -> None:
-    database = desk.database()
+def test_a_reader_sees_one_snapshot(store: StoreFixture) -> None:
+    database = store.database()
     writer = database.take_writer()
 
     with database.reader() as reader:
@@ -151,10 +151,10 @@ def test_a_reader_sees_one_snapshot(desk: Desk) -> None:
     assert [tuple(row) for row in after] == [("k", "v")]
 
 
-def test_the_writer_begins_immediately(desk: Desk) -> None:
+def test_the_writer_begins_immediately(store: StoreFixture) -> None:
     """A deferred BEGIN could find at its first write that somebody else wrote (SQLITE_BUSY_SNAPSHOT)."""
-    writer = desk.database().take_writer()
-    other = sqlite3.connect(desk.path, isolation_level=None, timeout=0)
+    writer = store.database().take_writer()
+    other = sqlite3.connect(store.path, isolation_level=None, timeout=0)
 
     with writer.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
@@ -162,9 +162,9 @@ def test_the_writer_begins_immediately(desk: Desk) -> None:
     other.close()
 
 
-def test_two_writers_are_never_held(desk: Desk) -> None:
-    first = desk.database()
-    second = desk.database()
+def test_two_writers_are_never_held(store: StoreFixture) -> None:
+    first = store.database()
+    second = store.database()
     first.take_writer()
 
     with pytest.raises(UserError, match="already writes"):
@@ -176,8 +176,8 @@ def test_two_writers_are_never_held(desk: Desk) -> None:
     second.take_writer()
 
 
-def test_another_process_cannot_take_the_writer(desk: Desk) -> None:
-    database = desk.database()
+def test_another_process_cannot_take_the_writer(store: StoreFixture) -> None:
+    database = store.database()
     database.take_writer()
     program = (
         "import sys; from pathlib import Path; from gateway.errors import UserError\n"
@@ -186,13 +186,13 @@ def test_another_process_cannot_take_the_writer(desk: Desk) -> None:
         "except UserError: sys.exit(7)\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", program, desk.path], check=False)
+    done = subprocess.run([sys.executable, "-c", program, store.path], check=False)
 
     assert done.returncode == 7
 
 
-def test_many_threads_read_at_once(desk: Desk) -> None:
-    database = desk.database()
+def test_many_threads_read_at_once(store: StoreFixture) -> None:
+    database = store.database()
     together = threading.Barrier(20)
     seen: list[str | None] = []
 
@@ -210,8 +210,8 @@ def test_many_threads_read_at_once(desk: Desk) -> None:
     assert seen == [REVISION] * 20
 
 
-def test_the_migrations_make_the_tables_that_we_use(desk: Desk) -> None:
-    database = desk.database()
+def test_the_migrations_make_the_tables_that_we_use(store: StoreFixture) -> None:
+    database = store.database()
 
     with database.reader() as reader:
         context = MigrationContext.configure(reader, opts={"compare_type": True})
@@ -228,33 +228,33 @@ def test_the_newest_migration_is_the_one_we_expect() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 
-def test_a_store_of_a_newer_release_is_refused(desk: Desk) -> None:
-    database = desk.database()
+def test_a_store_of_a_newer_release_is_refused(store: StoreFixture) -> None:
+    database = store.database()
     writer = database.take_writer()
     with writer.begin():
         writer.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
 
     with pytest.raises(UserError, match="newer release"):
-        open_file(desk.path)
+        open_file(store.path)
 
 
-def test_opening_twice_changes_nothing(desk: Desk) -> None:
-    desk.database().close()
-    before = desk.path.read_bytes()
+def test_opening_twice_changes_nothing(store: StoreFixture) -> None:
+    store.database().close()
+    before = store.path.read_bytes()
 
-    open_file(desk.path, create=True).close()
+    open_file(store.path, create=True).close()
 
-    assert desk.path.read_bytes() == before
+    assert store.path.read_bytes() == before
 
 
-def test_the_report_reads_back_what_is_in_force(desk: Desk) -> None:
-    database = desk.database()
+def test_the_report_reads_back_what_is_in_force(store: StoreFixture) -> None:
+    database = store.database()
 
     idle = database.report()
     database.take_writer()
     writing = database.report()
-    beside = desk.database().report()
+    beside = store.database().report()
 
     assert idle == writing
     assert idle.revision == REVISION

@@ -28,7 +28,7 @@ from gateway.store.schema import leases, leaves, metadata, values
 if TYPE_CHECKING:
     from gateway.store.engine import StorageEngine
     from gateway.store.ledger.sequencer import Sequencer
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 STORE = Path(gateway.store.__path__[0])
 
@@ -43,9 +43,9 @@ def entry(number: int = 0) -> Leaf:
     return Leaf(frame, {"reason": "x"})
 
 
-def test_two_sequencers_over_one_store_write_one_ledger(desk: Desk) -> None:
+def test_two_sequencers_over_one_store_write_one_ledger(store: StoreFixture) -> None:
     """Each begins a batch by having the ledger's end to itself, and looks where it is now."""
-    one, other = (desk.sequencer(desk.shared()) for _ in range(2))
+    one, other = (store.sequencer(store.shared()) for _ in range(2))
 
     places = [
         sequencer.commit([entry(number)]).indices[0]
@@ -54,29 +54,29 @@ def test_two_sequencers_over_one_store_write_one_ledger(desk: Desk) -> None:
 
     assert places == list(range(6))
     assert one.size == 6
-    database = desk.shared()
-    assert verification.verify(database, desk.log).ok
+    database = store.shared()
+    assert verification.verify(database, store.log).ok
     messages = [decode(leaf).message_id[-1] for leaf in stored_ledger.iter_leaves(database)]
     assert messages == list(range(6))
 
 
-def test_the_time_of_another_processs_last_entry_is_not_gone_behind(desk: Desk) -> None:
-    one, other = (desk.sequencer(desk.shared()) for _ in range(2))
-    desk.clock.move(seconds=1)
+def test_the_time_of_another_processs_last_entry_is_not_gone_behind(store: StoreFixture) -> None:
+    one, other = (store.sequencer(store.shared()) for _ in range(2))
+    store.clock.move(seconds=1)
     one.commit([entry()])
-    desk.clock.move(seconds=-1)
+    store.clock.move(seconds=-1)
 
     done = other.commit([entry(2)])
 
-    assert done.time > desk.clock()
-    assert verification.verify(desk.shared(), desk.log).ok
+    assert done.time > store.clock()
+    assert verification.verify(store.shared(), store.log).ok
 
 
-def test_an_end_that_another_process_did_not_sign_is_not_gone_on_from(desk: Desk) -> None:
-    engine = desk.shared()
-    sequencer = desk.sequencer(engine)
+def test_an_end_that_another_process_did_not_sign_is_not_gone_on_from(store: StoreFixture) -> None:
+    engine = store.shared()
+    sequencer = store.sequencer(engine)
     sequencer.commit([entry()])
-    beside = desk.shared()
+    beside = store.shared()
     writer = beside.take_writer()
     with writer.begin():
         row = writer.execute(select(leaves)).one()._asdict()
@@ -88,7 +88,7 @@ def test_an_end_that_another_process_did_not_sign_is_not_gone_on_from(desk: Desk
     with pytest.raises(AuditUnavailable):
         sequencer.commit([entry(2)])
 
-    assert "checkpoint of size 2" in str(desk.fatal[0])
+    assert "checkpoint of size 2" in str(store.fatal[0])
 
 
 class Undone(OperationalError):
@@ -113,10 +113,10 @@ def undoing(monkeypatch: pytest.MonkeyPatch, engine: StorageEngine, times: int) 
 
 
 def test_a_batch_that_the_database_undid_is_done_again_once(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = desk.database()
-    sequencer = desk.sequencer(database)
+    database = store.database()
+    sequencer = store.sequencer(database)
     undone = undoing(monkeypatch, database, 2)
     effect = Effect(insert(values).values(key="k", value="v"), rows=1)
 
@@ -124,27 +124,27 @@ def test_a_batch_that_the_database_undid_is_done_again_once(
 
     assert len(undone) == 2
     assert done.indices == (0,)
-    assert verification.verify(database, desk.log).ok
+    assert verification.verify(database, store.log).ok
 
 
 def test_a_batch_that_is_undone_again_and_again_ends_the_ledger(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = desk.database()
-    sequencer = desk.sequencer(database)
+    database = store.database()
+    sequencer = store.sequencer(database)
     undoing(monkeypatch, database, 99)
 
     with pytest.raises(AuditUnavailable):
         sequencer.commit([entry()])
 
-    assert isinstance(desk.fatal[0], Undone)
+    assert isinstance(store.fatal[0], Undone)
     with database.reader() as reader:
         assert stored_ledger.extent(reader) == (0, 0)
 
 
-def test_sqlite_undoes_nothing_for_anothers_sake(desk: Desk) -> None:
+def test_sqlite_undoes_nothing_for_anothers_sake(store: StoreFixture) -> None:
     """A busy or failing disk is not a transaction to try again: after a failed fsync a second one says that all is well."""
-    engine = desk.database()
+    engine = store.database()
     asked = ("INSERT", None, Exception())
 
     assert engine.failure(IntegrityError(*asked)) is Failure.OF_ONE_STATEMENT
@@ -152,8 +152,8 @@ def test_sqlite_undoes_nothing_for_anothers_sake(desk: Desk) -> None:
     assert engine.sole_writer
 
 
-def test_nobody_begins_to_write_while_a_store_is_kept_stopped(desk: Desk) -> None:
-    one, other = desk.database(), desk.database()
+def test_nobody_begins_to_write_while_a_store_is_kept_stopped(store: StoreFixture) -> None:
+    one, other = store.database(), store.database()
 
     with one.stopped(), pytest.raises(UserError, match="another process"):
         other.take_writer()
@@ -163,8 +163,8 @@ def test_nobody_begins_to_write_while_a_store_is_kept_stopped(desk: Desk) -> Non
         pytest.fail("a gateway serves")
 
 
-def test_a_copy_begins_without_leases(desk: Desk) -> None:
-    engine = desk.database()
+def test_a_copy_begins_without_leases(store: StoreFixture) -> None:
+    engine = store.database()
     writer = engine.take_writer()
     with writer.begin():
         writer.execute(insert(leases).values(job="retention", owner="a", until_ms=9))
@@ -206,8 +206,8 @@ def test_every_migration_is_one_that_postgresql_can_be_asked() -> None:
     assert "BLOB" not in said.getvalue()
 
 
-def test_bytes_are_looked_for_in_each_dialects_words(desk: Desk) -> None:
-    sequencer: Sequencer = desk.sequencer()
+def test_bytes_are_looked_for_in_each_dialects_words(store: StoreFixture) -> None:
+    sequencer: Sequencer = store.sequencer()
     sequencer.commit([entry(259)])
     place = Position(leaves.c.leaf, (259).to_bytes(16, "big"))
     asked = select(leaves.c.idx).where(place > 0)

@@ -30,22 +30,22 @@ from gateway.store.schema import quotas, replay, transactions
 from tests.programs import Programs
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 CLAIMS = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=10_000, year_limit=10_000)
 
 
-def ask(desk: Desk, sequencer: Sequencer, number: int) -> int:
+def ask(store: StoreFixture, sequencer: Sequencer, number: int) -> int:
     """Commit a whole step 14: leaf with detail, replay row, number, quota."""
-    head = desk.header(number, f"AUS-{number:04}")
-    effects = begin_request(head, bytes(32), CLAIMS, desk.clock())
-    entry = desk.leaf(message=number, number=head.transaction_number, case=f"C-{number}")
+    head = store.header(number, f"AUS-{number:04}")
+    effects = begin_request(head, bytes(32), CLAIMS, store.clock())
+    entry = store.leaf(message=number, number=head.transaction_number, case=f"C-{number}")
     return sequencer.commit([entry], effects).indices[0]
 
 
-def check_whole(desk: Desk, acknowledged: list[int]) -> int:
+def check_whole(store: StoreFixture, acknowledged: list[int]) -> int:
     """Reopen the store: a prefix without gap, all that was acknowledged, each leaf with its rows."""
-    sequencer = desk.sequencer()  # verifies the tail, which here is all of it
+    sequencer = store.sequencer()  # verifies the tail, which here is all of it
     database = sequencer._database
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(database)]
     with database.reader() as reader:
@@ -64,41 +64,41 @@ def check_whole(desk: Desk, acknowledged: list[int]) -> int:
     assert [one.index for one in stored_ledger.iter_details(database)] == requests
     assert set(acknowledged) <= set(requests)
     size = sequencer.size
-    assert ask(desk, sequencer, 9000) == size
+    assert ask(store, sequencer, 9000) == size
     return size
 
 
-def fill(desk: Desk, sequencer: Sequencer, limit: int = 2000) -> list[int]:
+def fill(store: StoreFixture, sequencer: Sequencer, limit: int = 2000) -> list[int]:
     """Commit until nothing is taken any more; return what was acknowledged."""
     acknowledged = []
     for number in range(limit):
         try:
-            acknowledged.append(ask(desk, sequencer, number))
+            acknowledged.append(ask(store, sequencer, number))
         except AuditUnavailable:
             return acknowledged
     raise AssertionError("the disk never failed")
 
 
-def test_a_full_disk_answers_nothing_and_loses_nothing(desk: Desk) -> None:
-    desk.database().close()
+def test_a_full_disk_answers_nothing_and_loses_nothing(store: StoreFixture) -> None:
+    store.database().close()
 
     def small(*a: Any, **k: Any) -> sqlite3.Connection:
         connection = sqlite3.connect(*a, **k)
         connection.execute("PRAGMA max_page_count=80")
         return connection
 
-    sequencer = desk.sequencer(desk.database(small))
-    acknowledged = fill(desk, sequencer)
+    sequencer = store.sequencer(store.database(small))
+    acknowledged = fill(store, sequencer)
 
     assert acknowledged
     assert not sequencer.healthy
     with pytest.raises(AuditUnavailable):
-        ask(desk, sequencer, 5000)
-    assert len(desk.fatal) == 1
-    assert "full" in str(desk.fatal[0])
+        ask(store, sequencer, 5000)
+    assert len(store.fatal) == 1
+    assert "full" in str(store.fatal[0])
 
-    desk.close()
-    assert check_whole(desk, acknowledged) == len(acknowledged)
+    store.close()
+    assert check_whole(store, acknowledged) == len(acknowledged)
 
 
 PROGRAM = """
@@ -112,7 +112,7 @@ from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey
 from keys.signatures import LogKey
 
-desk = conftest.Desk(
+store = conftest.StoreFixture(
     Path(sys.argv[2]),
     LogKey.from_seed(bytes(range(64))),
     OpeningKey.from_seed(bytes(32)),
@@ -129,30 +129,32 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(desk: Desk, programs: Programs) -> Run:
-    """Return what runs the body of a program over the desk's store in a process of its own."""
+def run(store: StoreFixture, programs: Programs) -> Run:
+    """Return what runs the body of a program over the store in a process of its own."""
 
     def run(body: str, *words: object) -> subprocess.CompletedProcess[str]:
         program = PROGRAM + textwrap.dedent(body)
-        return programs.run(program, Path(__file__).parent, desk.path, *words)
+        return programs.run(program, Path(__file__).parent, store.path, *words)
 
     return run
 
 
 @pytest.mark.parametrize("kib", [100, 333, 1024])
-def test_a_write_that_the_kernel_refuses_is_the_last(desk: Desk, run: Run, kib: int) -> None:
+def test_a_write_that_the_kernel_refuses_is_the_last(
+    store: StoreFixture, run: Run, kib: int
+) -> None:
     """RLIMIT_FSIZE makes a real write() fail in the middle of the WAL."""
-    desk.database().close()
+    store.database().close()
     body = """
     limit = int(sys.argv[3]) * 1024
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     for number in range(2000):
         try:
-            told(test_failing_disk.ask(desk, sequencer, number))
+            told(test_failing_disk.ask(store, sequencer, number))
         except AuditUnavailable:
             assert not sequencer.healthy
-            assert "disk I/O error" in str(desk.fatal[0]), desk.fatal
+            assert "disk I/O error" in str(store.fatal[0]), store.fatal
             os._exit(0)
     """
 
@@ -161,7 +163,7 @@ def test_a_write_that_the_kernel_refuses_is_the_last(desk: Desk, run: Run, kib: 
     assert done.returncode == 0, done.stderr
     acknowledged = [int(line) for line in done.stdout.split()]
     assert acknowledged == list(range(len(acknowledged)))
-    assert check_whole(desk, acknowledged) == len(acknowledged)
+    assert check_whole(store, acknowledged) == len(acknowledged)
 
 
 KILLED = """
@@ -178,17 +180,17 @@ class Doomed(sqlite3.Connection):
         if Doomed.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-database = desk.database(lambda *a, **k: sqlite3.connect(*a, factory=Doomed, **k))
-sequencer = desk.sequencer(database)
+database = store.database(lambda *a, **k: sqlite3.connect(*a, factory=Doomed, **k))
+sequencer = store.sequencer(database)
 for number in range(100):
-    told(test_failing_disk.ask(desk, sequencer, number))
+    told(test_failing_disk.ask(store, sequencer, number))
 """
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("commit", [1, 2, 3, 4, 9])
 def test_killed_around_commit_nothing_acknowledged_is_lost(
-    desk: Desk, run: Run, commit: int, moment: str
+    store: StoreFixture, run: Run, commit: int, moment: str
 ) -> None:
     """The first COMMIT is the migration of a fresh file, or the reading of the tail."""
     done = run(KILLED, commit, moment)
@@ -196,18 +198,20 @@ def test_killed_around_commit_nothing_acknowledged_is_lost(
     assert done.returncode == -9, done.stderr
     acknowledged = [int(line) for line in done.stdout.split()]
     assert acknowledged == list(range(len(acknowledged)))
-    size = check_whole(desk, acknowledged)
+    size = check_whole(store, acknowledged)
     assert len(acknowledged) <= size <= len(acknowledged) + 1
 
 
-def test_killed_among_many_writers_nothing_acknowledged_is_lost(desk: Desk, run: Run) -> None:
+def test_killed_among_many_writers_nothing_acknowledged_is_lost(
+    store: StoreFixture, run: Run
+) -> None:
     body = """
     import threading, itertools
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     counter = itertools.count()
     def work():
         while True:
-            told(test_failing_disk.ask(desk, sequencer, next(counter)))
+            told(test_failing_disk.ask(store, sequencer, next(counter)))
     def kill():
         while sequencer.size < 40:
             pass
@@ -222,7 +226,7 @@ def test_killed_among_many_writers_nothing_acknowledged_is_lost(desk: Desk, run:
     assert done.returncode == -9, done.stderr
     acknowledged = [int(line) for line in done.stdout.split()]
     assert len(acknowledged) == len(set(acknowledged))
-    check_whole(desk, acknowledged)
+    check_whole(store, acknowledged)
 
 
 class Failing(sqlite3.Connection):
@@ -273,49 +277,49 @@ def failing() -> Callable[..., sqlite3.Connection]:
 
 @pytest.mark.parametrize("write", range(1, 17))
 def test_whichever_write_fails_the_whole_commit_is_undone(
-    desk: Desk, failing: Callable[..., sqlite3.Connection], write: int
+    store: StoreFixture, failing: Callable[..., sqlite3.Connection], write: int
 ) -> None:
-    sequencer = desk.sequencer(desk.database(failing))
-    acknowledged = [ask(desk, sequencer, 0), ask(desk, sequencer, 1), ask(desk, sequencer, 2)]
+    sequencer = store.sequencer(store.database(failing))
+    acknowledged = [ask(store, sequencer, 0), ask(store, sequencer, 1), ask(store, sequencer, 2)]
     Failing.left = write
 
     with pytest.raises(AuditUnavailable):
-        ask(desk, sequencer, 3)
+        ask(store, sequencer, 3)
 
     Failing.left = 10**9
     with pytest.raises(AuditUnavailable):  # the disk is well again; we are not
-        ask(desk, sequencer, 4)
+        ask(store, sequencer, 4)
     assert not sequencer.healthy
     assert sequencer.size == 3
-    desk.close()
-    assert check_whole(desk, acknowledged) == 3
+    store.close()
+    assert check_whole(store, acknowledged) == 3
 
 
 def test_the_write_test_reaches_commit(
-    desk: Desk, failing: Callable[..., sqlite3.Connection]
+    store: StoreFixture, failing: Callable[..., sqlite3.Connection]
 ) -> None:
     """The test of the test: a commit of this kind makes as many writes as the walk above tries."""
-    sequencer = desk.sequencer(desk.database(failing))
+    sequencer = store.sequencer(store.database(failing))
     for number in range(3):
-        ask(desk, sequencer, number)
+        ask(store, sequencer, number)
     Failing.left = 1000
 
-    ask(desk, sequencer, 3)
+    ask(store, sequencer, 3)
 
     assert 1000 - Failing.left == 16
 
 
 def test_everyone_in_the_batch_and_in_the_queue_is_told(
-    desk: Desk, failing: Callable[..., sqlite3.Connection]
+    store: StoreFixture, failing: Callable[..., sqlite3.Connection]
 ) -> None:
-    sequencer = desk.sequencer(desk.database(failing), group=4)
+    sequencer = store.sequencer(store.database(failing), group=4)
     Failing.left = 20
     together = threading.Barrier(16)
 
     def work(number: int) -> bool:
         together.wait()
         try:
-            ask(desk, sequencer, number)
+            ask(store, sequencer, number)
         except AuditUnavailable:
             return False
         return True
@@ -324,10 +328,10 @@ def test_everyone_in_the_batch_and_in_the_queue_is_told(
         answered = list(pool.map(work, range(16)))
 
     assert not all(answered)
-    assert len(desk.fatal) == 1
+    assert len(store.fatal) == 1
     Failing.left = 10**9
-    desk.close()
-    assert check_whole(desk, []) == sum(answered)
+    store.close()
+    assert check_whole(store, []) == sum(answered)
 
 
 class Deceived(sqlite3.Connection):
@@ -342,25 +346,25 @@ class Deceived(sqlite3.Connection):
             raise sqlite3.OperationalError("disk I/O error")
 
 
-def test_a_commit_of_unknown_fate_is_not_acknowledged_and_not_repeated(desk: Desk) -> None:
-    database = desk.database(lambda *a, **k: sqlite3.connect(*a, factory=Deceived, **k))
-    sequencer = desk.sequencer(database)
-    first = ask(desk, sequencer, 0)
+def test_a_commit_of_unknown_fate_is_not_acknowledged_and_not_repeated(store: StoreFixture) -> None:
+    database = store.database(lambda *a, **k: sqlite3.connect(*a, factory=Deceived, **k))
+    sequencer = store.sequencer(database)
+    first = ask(store, sequencer, 0)
     before = sequencer.latest_checkpoint()
     Deceived.armed = True
 
     with pytest.raises(AuditUnavailable):
-        ask(desk, sequencer, 1)
+        ask(store, sequencer, 1)
 
     assert sequencer.latest_checkpoint() == before  # the unsure head is shown to no one
-    desk.close()
-    assert check_whole(desk, [first]) == 2
+    store.close()
+    assert check_whole(store, [first]) == 2
 
 
 def test_a_sequencer_that_breaks_inside_leaves_nobody_waiting(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
 
     def broken() -> int:
         raise MemoryError
@@ -368,5 +372,5 @@ def test_a_sequencer_that_breaks_inside_leaves_nobody_waiting(
     monkeypatch.setattr(sequencer, "_now_ms", broken)
 
     with pytest.raises(AuditUnavailable):
-        sequencer.commit([desk.leaf()])
+        sequencer.commit([store.leaf()])
     assert not sequencer.healthy

@@ -15,50 +15,57 @@ from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 
-def test_while_one_pair_follows_another_both_sign_and_either_bundle_verifies(desk: Desk) -> None:
+def test_while_one_pair_follows_another_both_sign_and_either_bundle_verifies(
+    store: StoreFixture,
+) -> None:
     """Keys 5: the origin does not change, and who knows only one of the pairs ignores the other's lines."""
     following = LogKey.from_seed(bytes(reversed(range(64))))
-    pairs = [desk.log_key]
+    pairs = [store.log_key]
     sequencer = Sequencer(
-        desk.database(),
-        FixedKeys(pairs, SealingKey(desk.auditor.public)),
-        desk.log,
-        desk.clock,
+        store.database(),
+        FixedKeys(pairs, SealingKey(store.auditor.public)),
+        store.log,
+        store.clock,
     )
     sequencer.start()
-    later = LogIdentity.from_public(desk.log.origin, following.public, [desk.log_key.public])
+    later = LogIdentity.from_public(store.log.origin, following.public, [store.log_key.public])
     notes = []
-    for turn in ([desk.log_key], [desk.log_key, following], [following, desk.log_key], [following]):
+    for turn in (
+        [store.log_key],
+        [store.log_key, following],
+        [following, store.log_key],
+        [following],
+    ):
         pairs[:] = turn
-        sequencer.commit([desk.leaf()])
+        sequencer.commit([store.leaf()])
         notes.append(sequencer.latest_checkpoint())
     sequencer.close()
 
     assert [later.open(each).size for each in notes] == [1, 2, 3, 4]
-    assert [desk.log.open(each).size for each in notes[:3]] == [1, 2, 3]
+    assert [store.log.open(each).size for each in notes[:3]] == [1, 2, 3]
     assert [open_checkpoint(each, *later.vkeys).size for each in notes[1:]] == [2, 3, 4]
     with pytest.raises(NoteRefused):
-        desk.log.open(notes[3])
+        store.log.open(notes[3])
     assert len(notes[1]) < 8 * 1024
 
 
 def test_a_pair_that_signed_once_lets_the_tail_be_verified_after_it_was_followed(
-    desk: Desk,
+    store: StoreFixture,
 ) -> None:
     """A crash between the promotion and the next checkpoint leaves a note of the older pair alone."""
     following = LogKey.from_seed(bytes(reversed(range(64))))
-    first = desk.sequencer()
-    first.commit([desk.leaf()])
+    first = store.sequencer()
+    first.commit([store.leaf()])
     first.close()
 
     again = Sequencer(
-        desk.database(),
-        FixedKeys([following], SealingKey(desk.auditor.public)),
-        LogIdentity.from_public(desk.log.origin, following.public, [desk.log_key.public]),
-        desk.clock,
+        store.database(),
+        FixedKeys([following], SealingKey(store.auditor.public)),
+        LogIdentity.from_public(store.log.origin, following.public, [store.log_key.public]),
+        store.clock,
     )
     again.start()
 
@@ -66,21 +73,21 @@ def test_a_pair_that_signed_once_lets_the_tail_be_verified_after_it_was_followed
     again.close()
 
 
-def test_what_is_recorded_is_sealed_to_the_auditor_of_that_moment(desk: Desk) -> None:
+def test_what_is_recorded_is_sealed_to_the_auditor_of_that_moment(store: StoreFixture) -> None:
     second = OpeningKey.from_seed(bytes(reversed(range(32))))
-    auditors, keys = [desk.auditor], FixedKeys([desk.log_key], SealingKey(desk.auditor.public))
-    database = desk.database()
+    auditors, keys = [store.auditor], FixedKeys([store.log_key], SealingKey(store.auditor.public))
+    database = store.database()
     sequencer = Sequencer(
         database,
         keys,
-        desk.log,
-        desk.clock,
+        store.log,
+        store.clock,
     )
     sequencer.start()
-    sequencer.commit([desk.leaf(reason="EARLIER")])
+    sequencer.commit([store.leaf(reason="EARLIER")])
     auditors.append(second)
     keys.auditor = SealingKey(second.public)
-    sequencer.commit([desk.leaf(reason="LATER")])
+    sequencer.commit([store.leaf(reason="LATER")])
     sequencer.close()
 
     stored = zip(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.store.ledger.sequencer import Sequencer
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 JOB = "retention"
 
@@ -24,10 +24,10 @@ JOB = "retention"
 class Process:
     """One of the processes over a store; `sequencer` is its own, on an engine of its own."""
 
-    def __init__(self, desk: Desk, owner: str) -> None:
-        self.database = desk.shared()
-        self.sequencer: Sequencer = desk.sequencer(self.database)
-        self.leases = Leases(self.database, self.sequencer, desk.clock, owner)
+    def __init__(self, store: StoreFixture, owner: str) -> None:
+        self.database = store.shared()
+        self.sequencer: Sequencer = store.sequencer(self.database)
+        self.leases = Leases(self.database, self.sequencer, store.clock, owner)
 
     def rows(self) -> list[tuple[str, str, int]]:
         with self.database.reader() as reader:
@@ -35,14 +35,14 @@ class Process:
 
 
 @pytest.fixture
-def one(desk: Desk) -> Process:
-    return Process(desk, "one")
+def one(store: StoreFixture) -> Process:
+    return Process(store, "one")
 
 
 @pytest.fixture
-def other(desk: Desk, one: Process) -> Process:
+def other(store: StoreFixture, one: Process) -> Process:
     del one  # it was there first
-    return Process(desk, "other")
+    return Process(store, "other")
 
 
 def test_one_of_two_does_a_job_and_another_job_is_anothers(one: Process, other: Process) -> None:
@@ -54,44 +54,46 @@ def test_one_of_two_does_a_job_and_another_job_is_anothers(one: Process, other: 
 
 
 def test_a_lease_is_renewed_by_whoever_has_it_and_never_ends_meanwhile(
-    desk: Desk, one: Process, other: Process
+    store: StoreFixture, one: Process, other: Process
 ) -> None:
     for _ in range(20):
         assert one.leases.holds(JOB)
-        desk.clock.move(seconds=LENGTH.total_seconds() * 0.49)
+        store.clock.move(seconds=LENGTH.total_seconds() * 0.49)
         assert not other.leases.holds(JOB)
 
 
-def test_a_lease_costs_no_commit_before_half_of_it_is_over(desk: Desk, one: Process) -> None:
+def test_a_lease_costs_no_commit_before_half_of_it_is_over(
+    store: StoreFixture, one: Process
+) -> None:
     one.leases.holds(JOB)
-    commits = len(desk.commits)
+    commits = len(store.commits)
 
     for _ in range(10):
         assert one.leases.holds(JOB)
-    assert len(desk.commits) == commits
+    assert len(store.commits) == commits
 
-    desk.clock.move(seconds=LENGTH.total_seconds() / 2)
+    store.clock.move(seconds=LENGTH.total_seconds() / 2)
     assert one.leases.holds(JOB)
-    assert len(desk.commits) == commits + 1
+    assert len(store.commits) == commits + 1
 
 
 def test_the_lease_of_a_killed_process_ends_by_itself(
-    desk: Desk, one: Process, other: Process
+    store: StoreFixture, one: Process, other: Process
 ) -> None:
     assert one.leases.holds(JOB)  # and nothing is heard of it again
 
-    desk.clock.move(seconds=LENGTH.total_seconds() - 1)
+    store.clock.move(seconds=LENGTH.total_seconds() - 1)
     assert not other.leases.holds(JOB)
-    desk.clock.move(seconds=1)
+    store.clock.move(seconds=1)
     assert other.leases.holds(JOB)
 
 
 def test_who_was_thought_dead_finds_that_the_job_is_anothers(
-    desk: Desk, one: Process, other: Process
+    store: StoreFixture, one: Process, other: Process
 ) -> None:
     """A machine that slept wakes up after its lease was taken over."""
     assert one.leases.holds(JOB)
-    desk.clock.move(seconds=LENGTH.total_seconds())
+    store.clock.move(seconds=LENGTH.total_seconds())
     assert other.leases.holds(JOB)
 
     assert not one.leases.holds(JOB)
@@ -112,52 +114,52 @@ def test_a_process_that_stops_gives_its_leases_back_and_no_other(
 
 
 def test_two_that_take_a_lease_at_the_same_moment_do_not_both_have_it(
-    desk: Desk, one: Process, other: Process
+    store: StoreFixture, one: Process, other: Process
 ) -> None:
     """The look before is a courtesy: the commit decides."""
-    until = desk.clock() + LENGTH
-    one.sequencer.commit((), take(JOB, "one", until, over=desk.clock()))
+    until = store.clock() + LENGTH
+    one.sequencer.commit((), take(JOB, "one", until, over=store.clock()))
 
     with pytest.raises(LeaseHeld):
-        other.sequencer.commit((), take(JOB, "other", until, over=desk.clock()))
+        other.sequencer.commit((), take(JOB, "other", until, over=store.clock()))
 
     with other.database.reader() as reader:
-        assert owner_of(reader, JOB, desk.clock()) == "one"
+        assert owner_of(reader, JOB, store.clock()) == "one"
 
 
 def test_a_clock_that_was_set_back_does_not_keep_a_lease_for_ever(
-    desk: Desk, one: Process, other: Process
+    store: StoreFixture, one: Process, other: Process
 ) -> None:
-    desk.clock.move(days=1)
+    store.clock.move(days=1)
     assert one.leases.holds(JOB)
-    desk.clock.move(days=-1)
+    store.clock.move(days=-1)
 
     assert one.leases.holds(JOB)  # the row says tomorrow no longer
 
-    desk.clock.move(seconds=LENGTH.total_seconds())
+    store.clock.move(seconds=LENGTH.total_seconds())
     assert other.leases.holds(JOB)
 
 
-def test_whoever_has_the_writer_lock_waits_for_no_dead_owner(desk: Desk) -> None:
+def test_whoever_has_the_writer_lock_waits_for_no_dead_owner(store: StoreFixture) -> None:
     """A gateway that crashed goes on with its jobs when it is started again, not twenty minutes later."""
-    database = desk.database()
-    sequencer = desk.sequencer(database)
-    dead = desk.clock() + LENGTH
-    sequencer.commit((), take(JOB, "dead", dead, over=desk.clock()))
+    database = store.database()
+    sequencer = store.sequencer(database)
+    dead = store.clock() + LENGTH
+    sequencer.commit((), take(JOB, "dead", dead, over=store.clock()))
 
-    assert Leases(database, sequencer, desk.clock, "new").holds(JOB)
+    assert Leases(database, sequencer, store.clock, "new").holds(JOB)
 
 
 def test_while_the_ledger_takes_nothing_a_lease_is_kept_to_its_end_and_none_is_taken(
-    desk: Desk, one: Process
+    store: StoreFixture, one: Process
 ) -> None:
     assert one.leases.holds(JOB)
     one.sequencer.close()
-    desk.clock.move(seconds=LENGTH.total_seconds() * 0.75)
+    store.clock.move(seconds=LENGTH.total_seconds() * 0.75)
 
     assert one.leases.holds(JOB)
     assert not one.leases.holds("stamper")
-    desk.clock.move(seconds=LENGTH.total_seconds() * 0.25)
+    store.clock.move(seconds=LENGTH.total_seconds() * 0.25)
     assert not one.leases.holds(JOB)
 
 

@@ -17,9 +17,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VISA, TRAVEL = Purpose.VISA_PERMIT_BENEFIT, Purpose.TRAVEL_ENTER_REMAIN
 
 
-def test_each_direction_has_its_own_count(desk: Any) -> None:
-    database = desk.database()
-    sequencer = desk.sequencer(database)
+def test_each_direction_has_its_own_count(store: Any) -> None:
+    database = store.database()
+    sequencer = store.sequencer(database)
 
     def ask(purpose: Purpose, most: int = 3) -> None:
         claims = Claims(purpose=purpose, day_limit=most, year_limit=10)

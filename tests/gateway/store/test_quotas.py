@@ -24,7 +24,7 @@ from gateway.store.exchange.transactions import abandon
 from gateway.store.schema import quotas, replay, transactions
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Counterpart, Desk
+    from tests.gateway.store.conftest import Counterpart, StoreFixture
 
 LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
 
@@ -34,7 +34,7 @@ def test_the_quota_holds_under_concurrency(counter: Counterpart) -> None:
 
     def ask(message: int) -> bool:
         try:
-            counter.begin(counter.desk.header(message, f"AUS-{message:04}"), claims)
+            counter.begin(counter.store.header(message, f"AUS-{message:04}"), claims)
         except QuotaExceeded:
             return False
         return True
@@ -52,13 +52,13 @@ def test_the_quota_is_of_all_purposes_together_and_of_each_partner(counter: Coun
         Claims(purpose=purpose, day_limit=2, year_limit=1000)
         for purpose in (Purpose.VISA_PERMIT_BENEFIT, Purpose.DATA_ACCURACY, Purpose.CITIZENSHIP)
     ]
-    counter.begin(counter.desk.header(1, "AUS-0001"), small[0])
-    counter.begin(counter.desk.header(2, "AUS-0002"), small[1])
+    counter.begin(counter.store.header(1, "AUS-0001"), small[0])
+    counter.begin(counter.store.header(2, "AUS-0002"), small[1])
 
     with pytest.raises(QuotaExceeded):
-        counter.begin(counter.desk.header(3, "AUS-0003"), small[2])
+        counter.begin(counter.store.header(3, "AUS-0003"), small[2])
 
-    counter.begin(replace(counter.desk.header(4, "AUS-0003"), sender="NZL"), small[2])
+    counter.begin(replace(counter.store.header(4, "AUS-0003"), sender="NZL"), small[2])
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_the_quota_is_of_all_purposes_together_and_of_each_partner(counter: Coun
 def test_a_refused_quota_says_when_it_renews(
     counter: Counterpart, day: int, year: int, now: str, renews: str
 ) -> None:
-    counter.desk.clock.now = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    counter.store.clock.now = datetime.fromisoformat(now).replace(tzinfo=UTC)
     claims = Claims(purpose=Purpose.CITIZENSHIP, day_limit=day, year_limit=year)
 
     with pytest.raises(QuotaExceeded) as refusal:
-        counter.begin(counter.desk.header(), claims)
+        counter.begin(counter.store.header(), claims)
 
     assert refusal.value.renews == datetime.fromisoformat(renews).replace(tzinfo=UTC)
     assert counter.count(quotas) == 0
@@ -86,40 +86,40 @@ def test_a_refused_quota_says_when_it_renews(
 
 def test_the_quota_renews_at_midnight_utc(counter: Counterpart) -> None:
     claims = Claims(purpose=Purpose.CITIZENSHIP, day_limit=1, year_limit=2)
-    counter.desk.clock.now = datetime(2026, 12, 30, 23, 59, tzinfo=UTC)
-    counter.begin(counter.desk.header(1, "AUS-0001"), claims)
+    counter.store.clock.now = datetime(2026, 12, 30, 23, 59, tzinfo=UTC)
+    counter.begin(counter.store.header(1, "AUS-0001"), claims)
     with pytest.raises(QuotaExceeded):
-        counter.begin(counter.desk.header(2, "AUS-0002"), claims)
+        counter.begin(counter.store.header(2, "AUS-0002"), claims)
 
-    counter.desk.clock.move(minutes=1)
-    counter.begin(counter.desk.header(2, "AUS-0002"), claims)
+    counter.store.clock.move(minutes=1)
+    counter.begin(counter.store.header(2, "AUS-0002"), claims)
     assert counter.usage() == Usage(1, 2)
 
-    counter.desk.clock.move(days=1)
-    counter.begin(counter.desk.header(3, "AUS-0003"), claims)
+    counter.store.clock.move(days=1)
+    counter.begin(counter.store.header(3, "AUS-0003"), claims)
     assert counter.usage() == Usage(1, 1)
 
 
 def test_a_query_that_was_not_searched_costs_nothing(counter: Counterpart) -> None:
-    counter.begin(counter.desk.header(1, "AUS-0001"))
-    counter.begin(counter.desk.header(2, "AUS-0002"))
+    counter.begin(counter.store.header(1, "AUS-0001"))
+    counter.begin(counter.store.header(2, "AUS-0002"))
 
-    counter.desk.clock.move(days=1)  # what is given back is the day on which it was reserved
+    counter.store.clock.move(days=1)  # what is given back is the day on which it was reserved
     counter.finish(
-        counter.desk.header(1, "AUS-0001"), Outcome.QUALITY_INSUFFICIENT, release_most=10
+        counter.store.header(1, "AUS-0001"), Outcome.QUALITY_INSUFFICIENT, release_most=10
     )
 
     assert counter.usage() == Usage(0, 1)
-    counter.desk.clock.move(days=-1, seconds=86399)
+    counter.store.clock.move(days=-1, seconds=86399)
     with counter.sequencer._database.reader() as reader:
-        today = usage(reader, "AUS", counter.desk.clock() - timedelta(hours=23))
+        today = usage(reader, "AUS", counter.store.clock() - timedelta(hours=23))
     assert today == Usage(1, 1)
 
 
 def test_a_quota_is_given_back_once(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
-    counter.begin(counter.desk.header(2, "AUS-0002"))
+    counter.begin(counter.store.header(2, "AUS-0002"))
 
     for _ in range(3):
         counter.sequencer.commit([], release_quota("AUS", "AUS-0001", head.message_id))
@@ -137,7 +137,7 @@ def test_queries_too_poor_to_search_cost_nothing_up_to_an_allowance_a_day(
     counter: Counterpart,
 ) -> None:
     def poor(message: int) -> None:
-        head = counter.desk.header(message, f"AUS-{message:04}")
+        head = counter.store.header(message, f"AUS-{message:04}")
         counter.begin(head)
         counter.finish(head, Outcome.QUALITY_INSUFFICIENT, release_most=2)
 
@@ -149,11 +149,11 @@ def test_queries_too_poor_to_search_cost_nothing_up_to_an_allowance_a_day(
     poor(4)
     assert counter.usage() == Usage(2, 2)
     with counter.sequencer._database.reader() as reader:
-        assert used(reader, "AUS", Direction.INBOUND, counter.desk.clock()) == Usage(
+        assert used(reader, "AUS", Direction.INBOUND, counter.store.clock()) == Usage(
             2, 2, {Purpose.VISA_PERMIT_BENEFIT: Quota(2, 2)}
         )
 
-    counter.desk.clock.move(days=1)
+    counter.store.clock.move(days=1)
     poor(5)
     assert counter.usage() == Usage(0, 2)
 
@@ -162,19 +162,19 @@ def test_queries_too_poor_to_search_cost_nothing_up_to_an_allowance_a_day(
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 4))
 def test_queries_of_a_day_are_bounded_by_quota_and_allowance_whatever_their_quality(
     tmp_path_factory: pytest.TempPathFactory,
-    desk_of: Callable[[Path], Desk],
-    counter_of: Callable[[Desk], Counterpart],
+    store_of: Callable[[Path], StoreFixture],
+    counter_of: Callable[[StoreFixture], Counterpart],
     poor: list[bool],
     most: int,
 ) -> None:
     """Each query that begins is three entries; what begins is the quota, and what gave its quota back."""
-    desk = desk_of(tmp_path_factory.mktemp("poor"))
+    store = store_of(tmp_path_factory.mktemp("poor"))
     claims = Claims(purpose=Purpose.CITIZENSHIP, day_limit=5, year_limit=1000)
     begun = 0
     try:
-        counter = counter_of(desk)
+        counter = counter_of(store)
         for number, each in enumerate(poor, 1):
-            head = desk.header(number, f"AUS-{number:04}")
+            head = store.header(number, f"AUS-{number:04}")
             try:
                 counter.begin(head, claims)
             except QuotaExceeded:
@@ -185,7 +185,7 @@ def test_queries_of_a_day_are_bounded_by_quota_and_allowance_whatever_their_qual
         assert begun <= 5 + most
         assert counter.usage().day == begun - min(most, begun, _given_back(poor, begun, most))
     finally:
-        desk.close()
+        store.close()
 
 
 def _given_back(poor: list[bool], begun: int, most: int) -> int:
@@ -194,14 +194,14 @@ def _given_back(poor: list[bool], begun: int, most: int) -> int:
 
 
 def test_usage_counts_one_direction(counter: Counterpart) -> None:
-    counter.begin(counter.desk.header())
+    counter.begin(counter.store.header())
 
     with counter.sequencer._database.reader() as reader:
-        assert usage(reader, "AUS", counter.desk.clock(), Direction.OUTBOUND) == Usage(0, 0)
+        assert usage(reader, "AUS", counter.store.clock(), Direction.OUTBOUND) == Usage(0, 0)
 
 
 def test_a_standing_request_uses_no_number_and_no_quota(counter: Counterpart) -> None:
-    head = counter.desk.header(operation=Operation.GET_CAPABILITIES)
+    head = counter.store.header(operation=Operation.GET_CAPABILITIES)
     counter.begin(head, None)
     counter.finish(head, None)
 
@@ -219,18 +219,18 @@ def test_a_standing_request_uses_no_number_and_no_quota(counter: Counterpart) ->
 @given(st.lists(st.tuples(st.sampled_from("bfar"), st.integers(0, 3)), max_size=25))
 def test_quotas_add_up_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory,
-    desk_of: Callable[[Path], Desk],
-    counter_of: Callable[[Desk], Counterpart],
+    store_of: Callable[[Path], StoreFixture],
+    counter_of: Callable[[StoreFixture], Counterpart],
     acts: list[tuple[str, int]],
 ) -> None:
     """Model: begin, finish, abandon and release in any order; used = what is open or decided."""
-    desk = desk_of(tmp_path_factory.mktemp("model"))
+    store = store_of(tmp_path_factory.mktemp("model"))
     try:
-        counter = counter_of(desk)
+        counter = counter_of(store)
         held: dict[int, bool] = {}  # number → whether it still holds its quota
         running: set[int] = set()
         for act, number in acts:
-            head = desk.header(number + 1, f"AUS-{number:04}")
+            head = store.header(number + 1, f"AUS-{number:04}")
             if act == "b" and number not in held:
                 counter.begin(head)
                 held[number] = True
@@ -240,9 +240,9 @@ def test_quotas_add_up_whatever_happens(
                 running.discard(number)
             elif act == "a" and number in running:
                 with counter.sequencer._database.reader() as reader:
-                    found = orphans(reader, desk.clock() + timedelta(hours=1))
+                    found = orphans(reader, store.clock() + timedelta(hours=1))
                 one = next(o for o in found if o.transaction_number == head.transaction_number)
-                counter.sequencer.commit([desk.leaf()], abandon(one, desk.clock()))
+                counter.sequencer.commit([store.leaf()], abandon(one, store.clock()))
                 running.discard(number)
                 held[number] = False
             elif act == "r" and number in held:
@@ -252,4 +252,4 @@ def test_quotas_add_up_whatever_happens(
             total = sum(held.values())
             assert counter.usage() == Usage(total, total)
     finally:
-        desk.close()
+        store.close()

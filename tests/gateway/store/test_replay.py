@@ -31,7 +31,7 @@ LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 def test_two_identical_queries_at_the_same_instant_search_once(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     together = threading.Barrier(16)
 
     def ask(_: int) -> str:
@@ -51,7 +51,7 @@ def test_two_identical_queries_at_the_same_instant_search_once(counter: Counterp
 
 
 def test_the_same_message_after_its_answer_does_not_search_again(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
     counter.finish(head)
 
@@ -60,35 +60,35 @@ def test_the_same_message_after_its_answer_does_not_search_again(counter: Counte
 
 
 def test_other_bytes_under_the_same_message_id_are_a_conflict(counter: Counterpart) -> None:
-    counter.begin(counter.desk.header())
+    counter.begin(counter.store.header())
 
     with pytest.raises(ReplayConflict):
-        counter.begin(counter.desk.header(number="AUS-0002"), transcript=bytes(32))
+        counter.begin(counter.store.header(number="AUS-0002"), transcript=bytes(32))
 
     assert counter.row("AUS-0002") is None
     assert counter.usage() == Usage(1, 1)
 
 
 def test_another_partner_may_use_the_same_message_id_and_number(counter: Counterpart) -> None:
-    counter.begin(counter.desk.header())
+    counter.begin(counter.store.header())
 
-    counter.begin(replace(counter.desk.header(), sender="NZL"), transcript=bytes(32))
+    counter.begin(replace(counter.store.header(), sender="NZL"), transcript=bytes(32))
 
     assert counter.usage() == Usage(1, 1)
     assert counter.count(transactions) == 2
 
 
 def test_a_redelivered_answer_keeps_the_receipt_of_the_first(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
     answered = counter.finish(head)
-    again = counter.desk.header(2, "AUS-0002", Operation.REDELIVER_RESULT)
+    again = counter.store.header(2, "AUS-0002", Operation.REDELIVER_RESULT)
     counter.begin(again, None)
 
     effects = finish_request(
-        again, LETTER, None, counter.desk.clock(), response_index=answered.indices[-1]
+        again, LETTER, None, counter.store.clock(), response_index=answered.indices[-1]
     )
-    counter.sequencer.commit([counter.desk.leaf(EntryType.RESPONSE)], effects)
+    counter.sequencer.commit([counter.store.leaf(EntryType.RESPONSE)], effects)
 
     with counter.sequencer._database.reader() as reader:
         seen = find_replay(reader, "AUS", again.message_id)
@@ -99,8 +99,8 @@ def test_a_redelivered_answer_keeps_the_receipt_of_the_first(counter: Counterpar
 def test_a_reply_is_kept_for_a_day_and_a_message_id_while_it_can_come_again(
     counter: Counterpart,
 ) -> None:
-    query = counter.desk.header(1, "AUS-0001")
-    state = counter.desk.header(2, "AUS-0002", Operation.GET_QUERY_STATE)
+    query = counter.store.header(1, "AUS-0001")
+    state = counter.store.header(2, "AUS-0002", Operation.GET_QUERY_STATE)
     counter.begin(query)
     counter.finish(query)
     counter.begin(state, None)
@@ -110,14 +110,14 @@ def test_a_reply_is_kept_for_a_day_and_a_message_id_while_it_can_come_again(
         counter.expire()
         return counter.count(replay)
 
-    counter.desk.clock.move(minutes=15, seconds=59)
+    counter.store.clock.move(minutes=15, seconds=59)
     assert expire() == 2
-    counter.desk.clock.move(seconds=1)
+    counter.store.clock.move(seconds=1)
     assert expire() == 1
-    counter.desk.clock.move(hours=23, minutes=43, seconds=59)
+    counter.store.clock.move(hours=23, minutes=43, seconds=59)
     assert expire() == 1
     assert counter.reply() is not None
-    counter.desk.clock.move(seconds=1)
+    counter.store.clock.move(seconds=1)
     assert counter.reply() is None  # also where the purge is late
     assert expire() == 0
     row = counter.row()
@@ -133,11 +133,11 @@ def test_a_short_lived_message_keeps_its_id_taken_for_the_whole_window(
     counter: Counterpart, life: timedelta
 ) -> None:
     """Otherwise its sender could have two REQUESTs recorded that the sequence rules forbid."""
-    desk = counter.desk
-    head = replace(desk.header(), expire_time=desk.clock() + life)
+    store = counter.store
+    head = replace(store.header(), expire_time=store.clock() + life)
     counter.begin(head)
     counter.finish(head)
-    desk.clock.move(seconds=REPLAY_WINDOW.total_seconds())
+    store.clock.move(seconds=REPLAY_WINDOW.total_seconds())
     counter.expire()
 
     with pytest.raises(ReplayConflict):
@@ -148,18 +148,18 @@ def test_a_short_lived_message_keeps_its_id_taken_for_the_whole_window(
 def test_a_message_is_abandoned_when_its_window_is_over_and_not_before(
     counter: Counterpart, life: timedelta
 ) -> None:
-    desk = counter.desk
-    head = replace(desk.header(), expire_time=desk.clock() + life)
+    store = counter.store
+    head = replace(store.header(), expire_time=store.clock() + life)
     counter.begin(head)
-    desk.clock.move(seconds=REPLAY_WINDOW.total_seconds())
+    store.clock.move(seconds=REPLAY_WINDOW.total_seconds())
     with counter.sequencer._database.reader() as reader:
-        assert orphans(reader, desk.clock()) == ()
+        assert orphans(reader, store.clock()) == ()
 
-    desk.clock.move(minutes=1)
+    store.clock.move(minutes=1)
     with counter.sequencer._database.reader() as reader:
-        (orphan,) = orphans(reader, desk.clock())
-    counter.sequencer.commit([desk.leaf(EntryType.ABANDONED)], abandon(orphan, desk.clock()))
+        (orphan,) = orphans(reader, store.clock())
+    counter.sequencer.commit([store.leaf(EntryType.ABANDONED)], abandon(orphan, store.clock()))
 
     # By now the same bytes are outside their own time; other bytes are another message.
-    assert desk.clock() > head.expire_time + timedelta(seconds=120)
+    assert store.clock() > head.expire_time + timedelta(seconds=120)
     counter.begin(replace(head, transaction_number="AUS-0002"), transcript=bytes(32))

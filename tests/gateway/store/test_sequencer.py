@@ -40,7 +40,7 @@ from gateway.store.schema import values
 from keys.envelope import SealingKey
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 
 def note_value(key: str, value: str = "v") -> Effect:
@@ -50,12 +50,14 @@ def note_value(key: str, value: str = "v") -> Effect:
     )
 
 
-def keys_of(desk: Desk, sequencer: Sequencer) -> set[str]:
+def keys_of(store: StoreFixture, sequencer: Sequencer) -> set[str]:
     with sequencer._database.reader() as reader:
         return set(reader.execute(select(values.c.key)).scalars())
 
 
-def check_receipt(desk: Desk, sequencer: Sequencer, committed: Committed, at: int = -1) -> None:
+def check_receipt(
+    store: StoreFixture, sequencer: Sequencer, committed: Committed, at: int = -1
+) -> None:
     """Verify a receipt as a partner does, without the store."""
     receipt = sequencer.receipt(committed.indices[at], committed.checkpoint_size)
     frame = decode(receipt.leaf)
@@ -71,62 +73,62 @@ def check_receipt(desk: Desk, sequencer: Sequencer, committed: Committed, at: in
         kem_key_id=b"",
         directory_version=0,
         earliest=frame.time,
-        latest=desk.clock() + timedelta(days=1),
+        latest=store.clock() + timedelta(days=1),
     )
-    verified = verify_receipt(receipt, log=desk.log, expected=expected)
+    verified = verify_receipt(receipt, log=store.log, expected=expected)
     assert verified.index == committed.indices[at]
     assert verified.checkpoint.size == committed.checkpoint_size
     assert merkle.leaf_hash(receipt.leaf) == committed.leaf_hashes[at]
 
 
-def answer(desk: Desk, message: int = 1) -> Leaf:
+def answer(store: StoreFixture, message: int = 1) -> Leaf:
     """Return a RESPONSE entry, the kind of leaf that receipts are for."""
-    plain = desk.leaf(EntryType.RESPONSE, message=message)
+    plain = store.leaf(EntryType.RESPONSE, message=message)
     return Leaf(replace(plain.frame, entry_class=EntryClass.ANSWERED))
 
 
-def test_an_empty_ledger_begins(desk: Desk) -> None:
-    sequencer = desk.sequencer()
+def test_an_empty_ledger_begins(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
 
     assert sequencer.size == 0
     assert sequencer.healthy
     with pytest.raises(InternalError, match="empty"):
         sequencer.latest_checkpoint()
 
-    committed = sequencer.commit([answer(desk)])
+    committed = sequencer.commit([answer(store)])
 
     assert committed.indices == (0,)
     assert committed.checkpoint_size == sequencer.size == 1
-    check_receipt(desk, sequencer, committed)
+    check_receipt(store, sequencer, committed)
 
 
-def test_leaves_of_a_commit_stand_side_by_side(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf(message=1)])
+def test_leaves_of_a_commit_stand_side_by_side(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf(message=1)])
 
-    committed = sequencer.commit([desk.leaf(EntryType.DESTRUCTION), answer(desk, 2)])
+    committed = sequencer.commit([store.leaf(EntryType.DESTRUCTION), answer(store, 2)])
 
     assert committed.indices == (1, 2)
     assert committed.checkpoint_size == 3
-    check_receipt(desk, sequencer, committed)
+    check_receipt(store, sequencer, committed)
     assert sequencer.leaf_hash(2) == committed.leaf_hashes[1]
-    assert committed.time == desk.clock.now
+    assert committed.time == store.clock.now
 
 
-def test_two_hundred_commits_of_sixteen_threads_leave_no_gap(desk: Desk) -> None:
+def test_two_hundred_commits_of_sixteen_threads_leave_no_gap(store: StoreFixture) -> None:
     """Indices come from the sequencer; every receipt verifies against the ledger as it is at the end."""
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
 
     with ThreadPoolExecutor(16) as pool:
-        done = list(pool.map(lambda n: sequencer.commit([answer(desk, n)]), range(200)))
+        done = list(pool.map(lambda n: sequencer.commit([answer(store, n)]), range(200)))
 
     assert sorted(one.indices[0] for one in done) == list(range(200))
     for one in done:
-        check_receipt(desk, sequencer, one)
+        check_receipt(store, sequencer, one)
     stored = list(stored_ledger.iter_leaves(sequencer._database))
     assert {merkle.leaf_hash(one) for one in stored} == {one.leaf_hashes[0] for one in done}
     heads = [
-        open_checkpoint(one, *desk.log.vkeys)
+        open_checkpoint(one, *store.log.vkeys)
         for one in stored_ledger.iter_checkpoints(sequencer._database)
     ]
     assert [one.root for one in heads] == [
@@ -143,14 +145,14 @@ def test_two_hundred_commits_of_sixteen_threads_leave_no_gap(desk: Desk) -> None
         )
 
 
-def test_commits_that_wait_together_share_one_flush(desk: Desk) -> None:
+def test_commits_that_wait_together_share_one_flush(store: StoreFixture) -> None:
     """At most 64 commits, or what came within the wait (ledger.md 9)."""
     together = threading.Barrier(65)
-    sequencer = desk.sequencer(wait=60.0)
+    sequencer = store.sequencer(wait=60.0)
 
     def commit(number: int) -> Committed:
         together.wait()
-        return sequencer.commit([answer(desk, number)])
+        return sequencer.commit([answer(store, number)])
 
     with ThreadPoolExecutor(64) as pool:
         pending = [pool.submit(commit, number) for number in range(64)]
@@ -158,73 +160,73 @@ def test_commits_that_wait_together_share_one_flush(desk: Desk) -> None:
         done = [one.result() for one in pending]
 
     assert {one.checkpoint_size for one in done} == {64}
-    assert [count for count, _ in desk.commits] == [64]
+    assert [count for count, _ in store.commits] == [64]
 
 
-def test_who_came_alone_the_last_time_is_not_waited_with(desk: Desk) -> None:
+def test_who_came_alone_the_last_time_is_not_waited_with(store: StoreFixture) -> None:
     """Else a lone question waits for company twice, and nobody comes."""
-    sequencer = desk.sequencer(wait=0.01)
-    sequencer.commit([answer(desk)])
+    sequencer = store.sequencer(wait=0.01)
+    sequencer.commit([answer(store)])
     sequencer._wait = 3600.0
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(sequencer.commit, [answer(desk, 2)]).result(timeout=60)
+        done = pool.submit(sequencer.commit, [answer(store, 2)]).result(timeout=60)
 
     assert done.indices == (1,)
 
 
-def test_receipts_are_the_same_bytes_later_and_after_a_restart(desk: Desk) -> None:
-    first = desk.sequencer()
-    committed = first.commit([answer(desk)])
+def test_receipts_are_the_same_bytes_later_and_after_a_restart(store: StoreFixture) -> None:
+    first = store.sequencer()
+    committed = first.commit([answer(store)])
     early = first.receipt(0, committed.checkpoint_size)
     for number in range(2, 9):
-        first.commit([answer(desk, number)])
+        first.commit([answer(store, number)])
     late = first.receipt(0)
-    desk.close()
+    store.close()
 
-    again = desk.sequencer().receipt(0, committed.checkpoint_size)
+    again = store.sequencer().receipt(0, committed.checkpoint_size)
 
     assert early == late == again
 
 
-def test_a_restart_goes_on_where_the_ledger_ended(desk: Desk) -> None:
+def test_a_restart_goes_on_where_the_ledger_ended(store: StoreFixture) -> None:
     for start in range(12):
-        sequencer = desk.sequencer()
+        sequencer = store.sequencer()
         assert sequencer.size == start
-        committed = sequencer.commit([answer(desk, start)])
+        committed = sequencer.commit([answer(store, start)])
         assert committed.indices == (start,)
-        check_receipt(desk, sequencer, committed)
-        desk.close()
+        check_receipt(store, sequencer, committed)
+        store.close()
 
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     stored = list(stored_ledger.iter_leaves(sequencer._database))
-    head = open_checkpoint(sequencer.latest_checkpoint(), *desk.log.vkeys)
+    head = open_checkpoint(sequencer.latest_checkpoint(), *store.log.vkeys)
 
     assert head.root == merkle.root(map(merkle.leaf_hash, stored))
 
 
-def test_a_refused_commit_takes_no_index_and_leaves_nothing(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()], [note_value("taken")])
+def test_a_refused_commit_takes_no_index_and_leaves_nothing(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf()], [note_value("taken")])
 
     with pytest.raises(TransactionReused):
-        sequencer.commit([desk.leaf(message=2)], [note_value("other"), note_value("taken")])
+        sequencer.commit([store.leaf(message=2)], [note_value("other"), note_value("taken")])
 
     assert sequencer.size == 1
-    assert keys_of(desk, sequencer) == {"taken"}
-    assert sequencer.commit([desk.leaf(message=3)]).indices == (1,)
+    assert keys_of(store, sequencer) == {"taken"}
+    assert sequencer.commit([store.leaf(message=3)]).indices == (1,)
 
 
-def test_a_refused_commit_harms_no_other_of_its_batch(desk: Desk) -> None:
-    sequencer = desk.sequencer(wait=60.0, group=8)
+def test_a_refused_commit_harms_no_other_of_its_batch(store: StoreFixture) -> None:
+    sequencer = store.sequencer(wait=60.0, group=8)
     together = threading.Barrier(9)
 
     def commit(number: int) -> int | None:
         together.wait()
         try:
-            done = sequencer.commit([answer(desk, number)], [note_value(f"{number % 4}")])
+            done = sequencer.commit([answer(store, number)], [note_value(f"{number % 4}")])
         except TransactionReused:
             return None
-        check_receipt(desk, sequencer, done)
+        check_receipt(store, sequencer, done)
         return done.indices[0]
 
     with ThreadPoolExecutor(8) as pool:
@@ -233,26 +235,26 @@ def test_a_refused_commit_harms_no_other_of_its_batch(desk: Desk) -> None:
         indices = [one.result() for one in pending]
 
     assert sorted(index for index in indices if index is not None) == [0, 1, 2, 3]
-    assert keys_of(desk, sequencer) == {"0", "1", "2", "3"}
-    assert len(desk.commits) == 1
+    assert keys_of(store, sequencer) == {"0", "1", "2", "3"}
+    assert len(store.commits) == 1
 
 
-def test_effects_learn_the_indices_of_their_own_leaves(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()])
+def test_effects_learn_the_indices_of_their_own_leaves(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf()])
     first = Effect(insert(values).values(key="first", value=LEAF), leaf=0)
     last = Effect(insert(values).values(key="last", value=LEAF), leaf=-1)
 
-    sequencer.commit([desk.leaf(message=n) for n in (2, 3, 4)], [first, last])
+    sequencer.commit([store.leaf(message=n) for n in (2, 3, 4)], [first, last])
 
     with sequencer._database.reader() as reader:
         rows = reader.execute(select(values.c.key, values.c.value))
         assert {row.key: int(row.value) for row in rows} == {"first": 1, "last": 3}
 
 
-def test_effects_without_leaves_sign_nothing(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()])
+def test_effects_without_leaves_sign_nothing(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf()])
     before = sequencer.latest_checkpoint()
 
     committed = sequencer.commit([], [note_value("k")])
@@ -260,7 +262,7 @@ def test_effects_without_leaves_sign_nothing(desk: Desk) -> None:
     assert committed.indices == ()
     assert committed.checkpoint_size == 1
     assert sequencer.latest_checkpoint() == before
-    assert keys_of(desk, sequencer) == {"k"}
+    assert keys_of(store, sequencer) == {"k"}
 
 
 @pytest.mark.parametrize(
@@ -274,122 +276,124 @@ def test_effects_without_leaves_sign_nothing(desk: Desk) -> None:
         ),
     ],
 )
-def test_a_defective_effect_is_its_own_commits_fault_alone(desk: Desk, broken: Effect) -> None:
-    sequencer = desk.sequencer()
+def test_a_defective_effect_is_its_own_commits_fault_alone(
+    store: StoreFixture, broken: Effect
+) -> None:
+    sequencer = store.sequencer()
 
     with pytest.raises(InternalError):
-        sequencer.commit([desk.leaf()], [note_value("before"), broken])
+        sequencer.commit([store.leaf()], [note_value("before"), broken])
 
-    assert keys_of(desk, sequencer) == set()
-    assert sequencer.commit([desk.leaf()]).indices == (0,)
-    assert desk.fatal == []
+    assert keys_of(store, sequencer) == set()
+    assert sequencer.commit([store.leaf()]).indices == (0,)
+    assert store.fatal == []
 
 
-def test_a_disk_that_fails_while_explaining_is_everyones_fault(desk: Desk) -> None:
+def test_a_disk_that_fails_while_explaining_is_everyones_fault(store: StoreFixture) -> None:
     def unreadable(_: object) -> PasserelleError:
         raise OperationalError("SELECT", {}, Exception("disk I/O error"))
 
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
 
     with pytest.raises(AuditUnavailable):
-        sequencer.commit([desk.leaf()], [replace(note_value("k"), rows=9, refusal=unreadable)])
+        sequencer.commit([store.leaf()], [replace(note_value("k"), rows=9, refusal=unreadable)])
 
     assert not sequencer.healthy
 
 
-def test_a_sequencer_needs_no_listeners(desk: Desk) -> None:
+def test_a_sequencer_needs_no_listeners(store: StoreFixture) -> None:
     quiet = Sequencer(
-        desk.database(),
-        FixedKeys([desk.log_key], SealingKey(desk.auditor.public)),
-        desk.log,
-        desk.clock,
+        store.database(),
+        FixedKeys([store.log_key], SealingKey(store.auditor.public)),
+        store.log,
+        store.clock,
     )
     quiet.close()  # never started
     quiet.start()
-    quiet.commit([desk.leaf()])
-    desk.clock.move(hours=-1)
+    quiet.commit([store.leaf()])
+    store.clock.move(hours=-1)
 
     with pytest.raises(AuditUnavailable):
-        quiet.commit([desk.leaf(message=2)])
+        quiet.commit([store.leaf(message=2)])
 
     quiet.close()
     assert quiet.size == 1
 
 
-def test_a_leaf_that_cannot_be_written_is_refused(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    plain = desk.leaf()
+def test_a_leaf_that_cannot_be_written_is_refused(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    plain = store.leaf()
     broken = Leaf(Frame(type=plain.frame.type, entry_class=plain.frame.entry_class, partner_id="x"))
 
     with pytest.raises(MalformedEntry, match="partner_id"):
         sequencer.commit([plain, broken], [note_value("k")])
     with pytest.raises(MalformedEntry, match="fact"):
-        sequencer.commit([desk.leaf(name_of_the_person="Ann")])
+        sequencer.commit([store.leaf(name_of_the_person="Ann")])
 
-    assert keys_of(desk, sequencer) == set()
+    assert keys_of(store, sequencer) == set()
     assert sequencer.size == 0
 
 
-def test_details_are_for_the_auditor_alone(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()])
-    sequencer.commit([desk.leaf(message=2, case="C-77", purpose="VISA_PERMIT_BENEFIT")])
+def test_details_are_for_the_auditor_alone(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf()])
+    sequencer.commit([store.leaf(message=2, case="C-77", purpose="VISA_PERMIT_BENEFIT")])
 
     details = list(stored_ledger.iter_details(sequencer._database))
     frame = decode(list(stored_ledger.iter_leaves(sequencer._database))[1])
 
     assert [one.index for one in details] == [1]
-    opened = open_detail(frame, details[0].ciphertext, details[0].sealed_dek or b"", desk.auditor)
+    opened = open_detail(frame, details[0].ciphertext, details[0].sealed_dek or b"", store.auditor)
     assert opened == {"case": "C-77", "purpose": "VISA_PERMIT_BENEFIT"}
-    desk.close()
-    assert all(b"C-77" not in each.read_bytes() for each in desk.path.parent.iterdir())
+    store.close()
+    assert all(b"C-77" not in each.read_bytes() for each in store.path.parent.iterdir())
 
 
-def test_time_never_falls(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    first = sequencer.commit([desk.leaf()])
-    desk.clock.move(seconds=-2)
+def test_time_never_falls(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    first = sequencer.commit([store.leaf()])
+    store.clock.move(seconds=-2)
 
-    second = sequencer.commit([desk.leaf(message=2)])
+    second = sequencer.commit([store.leaf(message=2)])
 
     assert sequencer.healthy
     assert second.time == first.time
 
 
-def test_a_clock_that_fell_back_stops_the_pen(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()])
-    desk.clock.move(seconds=-2.001)
+def test_a_clock_that_fell_back_stops_the_pen(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf()])
+    store.clock.move(seconds=-2.001)
 
     assert not sequencer.healthy
     with pytest.raises(AuditUnavailable):
-        sequencer.commit([desk.leaf(message=2)])
+        sequencer.commit([store.leaf(message=2)])
 
-    desk.clock.move(hours=1)
+    store.clock.move(hours=1)
     with pytest.raises(AuditUnavailable):
-        sequencer.commit([desk.leaf(message=3)])
-    assert [str(error) for error in desk.fatal] == ["the clock is 2 s behind leaf 0; set it right"]
+        sequencer.commit([store.leaf(message=3)])
+    assert [str(error) for error in store.fatal] == ["the clock is 2 s behind leaf 0; set it right"]
 
 
-def test_a_closed_sequencer_records_nothing_and_keeps_what_was_queued(desk: Desk) -> None:
-    sequencer = desk.sequencer(wait=60.0)
+def test_a_closed_sequencer_records_nothing_and_keeps_what_was_queued(store: StoreFixture) -> None:
+    sequencer = store.sequencer(wait=60.0)
     with ThreadPoolExecutor(8) as pool:
         pending = [
-            pool.submit(sequencer.commit, [desk.leaf(message=number)]) for number in range(8)
+            pool.submit(sequencer.commit, [store.leaf(message=number)]) for number in range(8)
         ]
         sequencer.close()
         done = [one for one in pending if one.exception() is None]
 
     with pytest.raises(AuditUnavailable):
-        sequencer.commit([desk.leaf()])
+        sequencer.commit([store.leaf()])
     sequencer.close()
     assert not sequencer.healthy
     assert sequencer.size == len(done)
     assert all(isinstance(one.exception(), AuditUnavailable | None) for one in pending)
 
 
-def test_only_one_sequencer_writes(desk: Desk) -> None:
-    desk.sequencer()
+def test_only_one_sequencer_writes(store: StoreFixture) -> None:
+    store.sequencer()
 
     with pytest.raises(UserError):
-        desk.sequencer(desk.database())
+        store.sequencer(store.database())

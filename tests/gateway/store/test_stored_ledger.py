@@ -20,41 +20,41 @@ from gateway.store.schema import leaves
 from keys.signatures import LogKey
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 
-def test_the_extent_of_the_ledger_is_known(desk: Desk) -> None:
-    sequencer = desk.sequencer()
+def test_the_extent_of_the_ledger_is_known(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
     with sequencer._database.reader() as reader:
         assert stored_ledger.extent(reader) == (0, 0)
 
-    sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
+    sequencer.commit([store.leaf(message=1), store.leaf(message=2)])
 
     with sequencer._database.reader() as reader:
         assert stored_ledger.extent(reader) == (2, 2)
 
 
-def test_a_clock_behind_the_ledger_does_not_start(desk: Desk) -> None:
-    desk.sequencer().commit([desk.leaf()])
-    desk.close()
-    desk.clock.move(minutes=-1)
+def test_a_clock_behind_the_ledger_does_not_start(store: StoreFixture) -> None:
+    store.sequencer().commit([store.leaf()])
+    store.close()
+    store.clock.move(minutes=-1)
 
     with pytest.raises(InternalError, match="behind leaf 0"):
-        desk.sequencer()
+        store.sequencer()
 
-    desk.clock.move(minutes=1)
-    assert desk.sequencer().healthy  # the writer lock was given back
+    store.clock.move(minutes=1)
+    assert store.sequencer().healthy  # the writer lock was given back
 
 
-def test_another_logs_key_does_not_start(desk: Desk) -> None:
-    desk.sequencer().commit([desk.leaf()])
-    desk.close()
-    ours, desk.log_key = desk.log_key, LogKey.from_seed(bytes(64))
+def test_another_logs_key_does_not_start(store: StoreFixture) -> None:
+    store.sequencer().commit([store.leaf()])
+    store.close()
+    ours, store.log_key = store.log_key, LogKey.from_seed(bytes(64))
 
     with pytest.raises(InternalError, match="checkpoint of size 1 does not hold"):
-        desk.sequencer()
+        store.sequencer()
 
-    desk.log_key = ours
+    store.log_key = ours
 
 
 @pytest.mark.parametrize(
@@ -86,58 +86,62 @@ def test_another_logs_key_does_not_start(desk: Desk) -> None:
         ),
     ],
 )
-def test_a_row_edited_after_signing_does_not_start(desk: Desk, statement: str, named: str) -> None:
+def test_a_row_edited_after_signing_does_not_start(
+    store: StoreFixture, statement: str, named: str
+) -> None:
     """An operator edits or deletes rows (ledger.md 10): the tail names the place before anything is added."""
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     for number in range(10):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-    database = desk.database()
+        sequencer.commit([store.leaf(message=number)])
+    store.close()
+    database = store.database()
     writer = database.take_writer()
     with writer.begin():
         writer.exec_driver_sql(statement)
     database.release_writer()
 
     with pytest.raises(InternalError, match=named):
-        desk.sequencer(database)
+        store.sequencer(database)
 
 
-def test_the_tail_is_checked_from_its_place(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tail_is_checked_from_its_place(
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What lies before the tail is for `passerelle ledger verify`; the signed root still covers it."""
     monkeypatch.setattr(stored_ledger, "TAIL", 3)
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     for number in range(10):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
+        sequencer.commit([store.leaf(message=number)])
+    store.close()
 
-    assert desk.sequencer().size == 10
+    assert store.sequencer().size == 10
 
 
 def test_a_subtree_edited_before_the_tail_breaks_the_root(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_ledger, "TAIL", 1)
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     for number in range(10):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-    database = desk.database()
+        sequencer.commit([store.leaf(message=number)])
+    store.close()
+    database = store.database()
     writer = database.take_writer()
     with writer.begin():
         writer.exec_driver_sql("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3")
     database.release_writer()
 
     with pytest.raises(InternalError, match="first 10 leaves do not give the signed root"):
-        desk.sequencer(database)
+        store.sequencer(database)
 
 
-def test_proofs_are_served_between_signed_sizes_only(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
-    done = sequencer.commit([desk.leaf(message=3)])
+def test_proofs_are_served_between_signed_sizes_only(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf(message=1), store.leaf(message=2)])
+    done = sequencer.commit([store.leaf(message=3)])
 
     index, hashes = sequencer.inclusion(done.leaf_hashes[0], 3)
-    head = open_checkpoint(sequencer.latest_checkpoint(), *desk.log.vkeys)
+    head = open_checkpoint(sequencer.latest_checkpoint(), *store.log.vkeys)
     merkle.verify_inclusion(done.leaf_hashes[0], hashes, index=index, size=3, expected=head.root)
 
     assert index == 2
@@ -157,9 +161,9 @@ def test_proofs_are_served_between_signed_sizes_only(desk: Desk) -> None:
             refused()
 
 
-def test_receipts_exist_for_durable_leaves_only(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()])
+def test_receipts_exist_for_durable_leaves_only(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([store.leaf()])
 
     for index, size in ((1, None), (1, 1), (0, 2), (-1, 1)):
         with pytest.raises(InternalError):
@@ -172,11 +176,11 @@ def test_receipts_exist_for_durable_leaves_only(desk: Desk) -> None:
             stored_ledger.leaf(reader, 1)
 
 
-def test_pages_hide_no_leaf(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_hide_no_leaf(store: StoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_ledger, "PAGE", 3)
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     for number in range(7):
-        sequencer.commit([desk.leaf(message=number, case=f"C-{number}")])
+        sequencer.commit([store.leaf(message=number, case=f"C-{number}")])
     database = sequencer._database
 
     found = [decode(one).message_id[-1] for one in stored_ledger.iter_leaves(database)]
@@ -193,12 +197,12 @@ def test_pages_hide_no_leaf(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(list(stored_ledger.iter_checkpoints(database))) == 7
 
 
-def test_a_gap_is_reported_while_reading(desk: Desk) -> None:
-    sequencer = desk.sequencer()
+def test_a_gap_is_reported_while_reading(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
     for number in range(3):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-    database = desk.database()
+        sequencer.commit([store.leaf(message=number)])
+    store.close()
+    database = store.database()
     writer = database.take_writer()
     with writer.begin():
         writer.execute(leaves.delete().where(leaves.c.idx == 1))
@@ -218,10 +222,10 @@ def test_peaks_cover_the_tree_once(size: int) -> None:
     assert covered == list(range(size))
 
 
-def test_what_is_kept_in_memory_does_not_grow(desk: Desk) -> None:
-    sequencer = desk.sequencer()
+def test_what_is_kept_in_memory_does_not_grow(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
     for number in range(33):
-        sequencer.commit([desk.leaf(message=number)])
+        sequencer.commit([store.leaf(message=number)])
 
     assert set(sequencer._peaks) == set(peaks_of(33))
     with sequencer._database.reader() as reader:

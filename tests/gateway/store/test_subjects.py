@@ -35,7 +35,7 @@ from gateway.store.schema import samples
 from keys.pae import pae
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 CANARY = b"FMR\0 canary minutiae "
 
@@ -51,25 +51,25 @@ def finger(position: int, text: bytes = b"1") -> Sample:
     )
 
 
-def enrolled(desk: Desk, sequencer: Sequencer, *people: NewSubject) -> tuple[Placed, ...]:
+def enrolled(store: StoreFixture, sequencer: Sequencer, *people: NewSubject) -> tuple[Placed, ...]:
     """Enrol people as the office does: placed, then leaves and effects in one commit."""
     with sequencer._database.reader() as reader:
         placed = place(reader, people)
-    effects = [effect for one in placed for effect in enrol(one, desk.data_key)]
-    sequencer.commit([desk.leaf(EntryType.ENROLLED) for _ in placed], effects)
+    effects = [effect for one in placed for effect in enrol(one, store.data_key)]
+    sequencer.commit([store.leaf(EntryType.ENROLLED) for _ in placed], effects)
     return placed
 
 
-def test_people_come_back_as_they_were_enrolled(desk: Desk) -> None:
-    sequencer = desk.sequencer()
+def test_people_come_back_as_they_were_enrolled(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
     ann = NewSubject("F-1", (finger(2, b"a2"), finger(7, b"a7")))
     bob = NewSubject("F-2", (finger(1, b"b1"),))
 
-    placed = enrolled(desk, sequencer, ann, bob)
+    placed = enrolled(store, sequencer, ann, bob)
 
     everyone = [
         one
-        for batch in iter_records(sequencer._database, desk.data_key, Modality.FINGER)
+        for batch in iter_records(sequencer._database, store.data_key, Modality.FINGER)
         for one in batch
     ]
     assert {one.reference: one.samples for one in everyone} == {
@@ -84,27 +84,27 @@ def test_people_come_back_as_they_were_enrolled(desk: Desk) -> None:
         assert find(reader, "F-1") == placed[0].subject
         assert reference_of(reader, placed[1].subject) == "F-2"
         assert find(reader, "F-3") is reference_of(reader, 5) is None
-        assert samples_of(reader, desk.data_key, "F-1") == {
+        assert samples_of(reader, store.data_key, "F-1") == {
             (Modality.FINGER, one.position): one for one in ann.samples
         }
-        assert samples_of(reader, desk.data_key, "F-3") == {}
+        assert samples_of(reader, store.data_key, "F-3") == {}
 
 
-def test_an_empty_registry_is_empty(desk: Desk) -> None:
-    database = desk.database()
+def test_an_empty_registry_is_empty(store: StoreFixture) -> None:
+    database = store.database()
 
-    assert list(iter_records(database, desk.data_key, Modality.FINGER)) == []
+    assert list(iter_records(database, store.data_key, Modality.FINGER)) == []
     with database.reader() as reader:
         assert counts(reader) == Counts(0, 0, {})
 
 
-def test_no_record_lies_in_the_clear(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    enrolled(desk, sequencer, NewSubject("F-1", (finger(2),)))
-    files = [each.read_bytes() for each in desk.path.parent.iterdir()]
-    desk.close()
+def test_no_record_lies_in_the_clear(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    enrolled(store, sequencer, NewSubject("F-1", (finger(2),)))
+    files = [each.read_bytes() for each in store.path.parent.iterdir()]
+    store.close()
 
-    files += [each.read_bytes() for each in desk.path.parent.iterdir()]
+    files += [each.read_bytes() for each in store.path.parent.iterdir()]
     assert not any(CANARY in one for one in files)
     assert "canary" not in repr(finger(2))
 
@@ -121,16 +121,18 @@ def test_no_record_lies_in_the_clear(desk: Desk) -> None:
         {"sealed": bytes(64)},
     ],
 )
-def test_a_sample_put_in_another_place_does_not_open(desk: Desk, change: dict[str, object]) -> None:
-    sequencer = desk.sequencer()
+def test_a_sample_put_in_another_place_does_not_open(
+    store: StoreFixture, change: dict[str, object]
+) -> None:
+    sequencer = store.sequencer()
     ann, bob = enrolled(
-        desk,
+        store,
         sequencer,
         NewSubject("F-1", (finger(2),)),
         NewSubject("F-2", (finger(5),)),
     )
-    desk.close()
-    database = desk.database()
+    store.close()
+    database = store.database()
     writer = database.take_writer()
     if "subject_id" in change:
         change = {"subject_id": bob.subject}
@@ -138,14 +140,14 @@ def test_a_sample_put_in_another_place_does_not_open(desk: Desk, change: dict[st
         writer.execute(update(samples).where(samples.c.subject_id == ann.subject).values(**change))
 
     with pytest.raises(InternalError, match="does not open"):
-        list(iter_records(database, desk.data_key, Modality.FINGER))
+        list(iter_records(database, store.data_key, Modality.FINGER))
 
 
-def test_a_person_is_extended_finger_by_finger(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    (first,) = enrolled(desk, sequencer, NewSubject("F-1", (finger(2),)))
+def test_a_person_is_extended_finger_by_finger(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    (first,) = enrolled(store, sequencer, NewSubject("F-1", (finger(2),)))
 
-    (again,) = enrolled(desk, sequencer, NewSubject("F-1", (finger(3),)))
+    (again,) = enrolled(store, sequencer, NewSubject("F-1", (finger(3),)))
 
     assert (first.known, again.known) == (False, True)
     assert again.subject == first.subject
@@ -153,95 +155,97 @@ def test_a_person_is_extended_finger_by_finger(desk: Desk) -> None:
         assert counts(reader) == Counts(1, 2, {Modality.FINGER: {2: 1, 3: 1}}, 1, with_prints=1)
 
 
-def test_a_finger_is_enrolled_once(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    enrolled(desk, sequencer, NewSubject("F-1", (finger(2),)))
+def test_a_finger_is_enrolled_once(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    enrolled(store, sequencer, NewSubject("F-1", (finger(2),)))
 
     with pytest.raises(AlreadyEnrolled):
-        enrolled(desk, sequencer, NewSubject("F-1", (finger(4), finger(2, b"other"))))
+        enrolled(store, sequencer, NewSubject("F-1", (finger(4), finger(2, b"other"))))
 
     assert sequencer.size == 1
     with sequencer._database.reader() as reader:
-        assert samples_of(reader, desk.data_key, "F-1") == {(Modality.FINGER, 2): finger(2)}
+        assert samples_of(reader, store.data_key, "F-1") == {(Modality.FINGER, 2): finger(2)}
 
 
-def test_one_file_number_is_one_person_even_when_two_enrol_at_once(desk: Desk) -> None:
-    sequencer = desk.sequencer()
+def test_one_file_number_is_one_person_even_when_two_enrol_at_once(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
     with sequencer._database.reader() as reader:
         (one,) = place(reader, [NewSubject("F-1", (finger(1),))])
         (two,) = place(reader, [NewSubject("F-1", (finger(2),))])
-    sequencer.commit([desk.leaf()], enrol(one, desk.data_key))
+    sequencer.commit([store.leaf()], enrol(one, store.data_key))
 
     with pytest.raises(AlreadyEnrolled):
-        sequencer.commit([desk.leaf()], enrol(two, desk.data_key))
+        sequencer.commit([store.leaf()], enrol(two, store.data_key))
 
     assert one.subject != two.subject
 
 
-def test_numbers_are_random_and_of_63_bits(desk: Desk) -> None:
+def test_numbers_are_random_and_of_63_bits(store: StoreFixture) -> None:
     asked: list[int] = []
 
     def highest(bits: int) -> int:
         asked.append(bits)
         return 2**bits - 1
 
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     with sequencer._database.reader() as reader:
         (placed,) = place(reader, [NewSubject("F-1", (finger(1),))], highest)
-    sequencer.commit([desk.leaf()], enrol(placed, desk.data_key))
+    sequencer.commit([store.leaf()], enrol(placed, store.data_key))
 
-    (batch,) = iter_records(sequencer._database, desk.data_key, Modality.FINGER)
+    (batch,) = iter_records(sequencer._database, store.data_key, Modality.FINGER)
     assert asked == [63]
     assert batch[0].subject == 2**63 - 1
 
 
 def test_a_page_of_people_without_prints_is_not_the_end(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A case system knows people before they give prints; a gallery must not end at the first of them."""
     monkeypatch.setattr(subjects, "BATCH", 2)
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     numbers = iter(range(1, 9))
     people = [NewSubject(f"F-{n}", (finger(1),) if n in (2, 8) else ()) for n in range(1, 9)]
     with sequencer._database.reader() as reader:
         placed = place(reader, people, lambda _: next(numbers))
-    effects = [effect for one in placed for effect in enrol(one, desk.data_key)]
-    sequencer.commit([desk.leaf(EntryType.ENROLLED)], effects)
+    effects = [effect for one in placed for effect in enrol(one, store.data_key)]
+    sequencer.commit([store.leaf(EntryType.ENROLLED)], effects)
 
     everyone = [
         one
-        for batch in iter_records(sequencer._database, desk.data_key, Modality.FINGER)
+        for batch in iter_records(sequencer._database, store.data_key, Modality.FINGER)
         for one in batch
     ]
 
     assert [one.reference for one in everyone] == ["F-2", "F-8"]
 
 
-def test_who_is_removed_is_gone_with_every_sample(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    enrolled(desk, sequencer, NewSubject("F-1", (finger(2), finger(3))))
-    enrolled(desk, sequencer, NewSubject("F-2", (finger(2),)))
+def test_who_is_removed_is_gone_with_every_sample(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    enrolled(store, sequencer, NewSubject("F-1", (finger(2), finger(3))))
+    enrolled(store, sequencer, NewSubject("F-2", (finger(2),)))
 
-    sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
+    sequencer.commit([store.leaf(EntryType.REMOVED)], remove("F-1"))
 
     with sequencer._database.reader() as reader:
         assert counts(reader) == Counts(1, 1, {Modality.FINGER: {2: 1}}, 1, with_prints=1)
         assert reader.execute(select(samples.c.position)).scalars().all() == [2]
     with pytest.raises(NotEnrolled):
-        sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
+        sequencer.commit([store.leaf(EntryType.REMOVED)], remove("F-1"))
 
 
-def test_shards_and_batches_hold_everyone_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_and_batches_hold_everyone_once(
+    store: StoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(subjects, "BATCH", 4)
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     enrolled(
-        desk,
+        store,
         sequencer,
         *(NewSubject(f"F-{n}", (finger(1), finger(2), finger(6))) for n in range(30)),
     )
 
     def shard(number: int, of: int) -> Iterator[Placed]:
-        for batch in iter_records(sequencer._database, desk.data_key, Modality.FINGER, number, of):
+        for batch in iter_records(sequencer._database, store.data_key, Modality.FINGER, number, of):
             assert len(batch) <= 4
             yield from batch
 
@@ -256,15 +260,15 @@ def face(text: bytes = b"1") -> Sample:
     return replace(finger(0, text), modality=Modality.FACE)
 
 
-def test_each_modality_is_loaded_and_counted_alone(desk: Desk) -> None:
+def test_each_modality_is_loaded_and_counted_alone(store: StoreFixture) -> None:
     """Position 1 of a hand and of an eye are two samples of one person, and no gallery sees the other's."""
-    sequencer = desk.sequencer()
+    sequencer = store.sequencer()
     iris = replace(finger(1, b"iris"), modality=Modality.IRIS)
-    enrolled(desk, sequencer, NewSubject("F-1", (finger(1), iris, face())))
-    enrolled(desk, sequencer, NewSubject("F-2", (face(b"2"),)))
+    enrolled(store, sequencer, NewSubject("F-1", (finger(1), iris, face())))
+    enrolled(store, sequencer, NewSubject("F-2", (face(b"2"),)))
 
     def held(modality: Modality) -> dict[str, tuple[Sample, ...]]:
-        batches = iter_records(sequencer._database, desk.data_key, modality)
+        batches = iter_records(sequencer._database, store.data_key, modality)
         return {one.reference: one.samples for batch in batches for one in batch}
 
     assert held(Modality.FINGER) == {"F-1": (finger(1),)}
@@ -273,7 +277,7 @@ def test_each_modality_is_loaded_and_counted_alone(desk: Desk) -> None:
     with sequencer._database.reader() as reader:
         by_position = {Modality.FINGER: {1: 1}, Modality.FACE: {0: 2}, Modality.IRIS: {1: 1}}
         assert counts(reader) == Counts(2, 4, by_position, 2, with_prints=2)
-        assert set(samples_of(reader, desk.data_key, "F-1")) == {
+        assert set(samples_of(reader, store.data_key, "F-1")) == {
             (Modality.FINGER, 1),
             (Modality.FACE, 0),
             (Modality.IRIS, 1),
@@ -281,7 +285,7 @@ def test_each_modality_is_loaded_and_counted_alone(desk: Desk) -> None:
 
 
 def as_first_sealed(
-    desk: Desk, database: StorageEngine, subject: int, sample: Sample, **other: object
+    store: StoreFixture, database: StorageEngine, subject: int, sample: Sample, **other: object
 ) -> None:
     """Have a row be what releases wrote that knew only fingers, but for what is named."""
     kind = int(sample.format)
@@ -291,36 +295,36 @@ def as_first_sealed(
     writer = database.take_writer()
     with writer.begin():
         row = update(samples).where(samples.c.position == sample.position)
-        writer.execute(row.values(label=1, sealed=desk.data_key.seal(sample.data, old), **other))
+        writer.execute(row.values(label=1, sealed=store.data_key.seal(sample.data, old), **other))
 
 
-def test_what_was_sealed_when_there_were_only_fingers_still_opens(desk: Desk) -> None:
-    (ann,) = enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
-    desk.close()
-    database = desk.database()
+def test_what_was_sealed_when_there_were_only_fingers_still_opens(store: StoreFixture) -> None:
+    (ann,) = enrolled(store, store.sequencer(), NewSubject("F-1", (finger(2),)))
+    store.close()
+    database = store.database()
 
-    as_first_sealed(desk, database, ann.subject, finger(2))
+    as_first_sealed(store, database, ann.subject, finger(2))
 
-    ((found,),) = iter_records(database, desk.data_key, Modality.FINGER)
+    ((found,),) = iter_records(database, store.data_key, Modality.FINGER)
     assert found.samples == (finger(2),)
 
 
-def test_an_old_finger_is_nobodys_iris(desk: Desk) -> None:
+def test_an_old_finger_is_nobodys_iris(store: StoreFixture) -> None:
     """The first label names no modality: whoever may write the file could else make a finger an eye."""
-    (ann,) = enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
-    desk.close()
-    database = desk.database()
+    (ann,) = enrolled(store, store.sequencer(), NewSubject("F-1", (finger(2),)))
+    store.close()
+    database = store.database()
 
-    as_first_sealed(desk, database, ann.subject, finger(2), modality=int(Modality.IRIS))
+    as_first_sealed(store, database, ann.subject, finger(2), modality=int(Modality.IRIS))
 
     with pytest.raises(InternalError, match="iris 2"):
-        list(iter_records(database, desk.data_key, Modality.IRIS))
+        list(iter_records(database, store.data_key, Modality.IRIS))
 
 
-def test_a_modality_that_no_release_of_ours_wrote_is_named(desk: Desk) -> None:
-    enrolled(desk, desk.sequencer(), NewSubject("F-1", (finger(2),)))
-    desk.close()
-    database = desk.database()
+def test_a_modality_that_no_release_of_ours_wrote_is_named(store: StoreFixture) -> None:
+    enrolled(store, store.sequencer(), NewSubject("F-1", (finger(2),)))
+    store.close()
+    database = store.database()
     writer = database.take_writer()
     with writer.begin():
         writer.execute(update(samples).values(modality=9))
@@ -328,4 +332,4 @@ def test_a_modality_that_no_release_of_ours_wrote_is_named(desk: Desk) -> None:
     with database.reader() as reader, pytest.raises(InternalError, match="modality"):
         counts(reader)
     with database.reader() as reader, pytest.raises(InternalError, match="modality"):
-        samples_of(reader, desk.data_key, "F-1")
+        samples_of(reader, store.data_key, "F-1")

@@ -28,7 +28,7 @@ from keys.signatures import LogKey
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Desk
+    from tests.gateway.store.conftest import StoreFixture
 
 DRIVER = Path(__file__).with_name("killed_publisher.py")
 SIZE = 530  # two full tiles and a partial one
@@ -37,32 +37,32 @@ SIZE = 530  # two full tiles and a partial one
 class House:
     """A ledger in a scratch folder, and its publisher."""
 
-    def __init__(self, desk: Desk, folder: Path) -> None:
-        self.desk, self.folder = desk, folder
-        self.database: StorageEngine = desk.database()
-        self.sequencer: Sequencer = desk.sequencer(self.database)
+    def __init__(self, store: StoreFixture, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        self.database: StorageEngine = store.database()
+        self.sequencer: Sequencer = store.sequencer(self.database)
 
     def grow(self, to: int) -> None:
         """Commit entries, many in one commit."""
         missing = range(self.sequencer.size, to)
-        self.sequencer.commit([self.desk.leaf(message=n + 1) for n in missing])
+        self.sequencer.commit([self.store.leaf(message=n + 1) for n in missing])
 
     def publisher(self, observe: Callable[[str], None] = lambda _: None) -> Publisher:
-        return Publisher(self.folder, self.database, lambda: self.desk.log, observe=observe)
+        return Publisher(self.folder, self.database, lambda: self.store.log, observe=observe)
 
     def files(self) -> dict[str, bytes]:
         found = (each for each in self.folder.rglob("*") if each.is_file())
         return {str(each.relative_to(self.folder)): each.read_bytes() for each in found}
 
     def findings(self) -> list[Finding]:
-        return list(published_check.check(self.folder, self.database, self.desk.log))
+        return list(published_check.check(self.folder, self.database, self.store.log))
 
     def whole(self) -> int:
         """Return the size of what is published, once a reader of files alone has verified it."""
         raw = files_in(self.folder)("checkpoint")
         if raw is None:
             return 0
-        checkpoint = self.desk.log.open(raw)
+        checkpoint = self.store.log.open(raw)
         reader = Tiles(files_in(self.folder), checkpoint.size)
         reader.check_root(checkpoint)
         for number in range(-(-checkpoint.size // 256)):
@@ -71,8 +71,8 @@ class House:
 
 
 @pytest.fixture
-def gateway(desk: Desk, tmp_path: Path) -> House:
-    return House(desk, tmp_path / "ledger")
+def gateway(store: StoreFixture, tmp_path: Path) -> House:
+    return House(store, tmp_path / "ledger")
 
 
 def test_what_is_published_is_verified_from_files_alone(gateway: House) -> None:
@@ -124,16 +124,16 @@ def test_entries_of_everyone_are_not_readable_by_other_accounts(gateway: House) 
 
 @pytest.mark.slow
 def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
-    gateway: House, desk: Desk
+    gateway: House, store: StoreFixture
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     gateway.grow(SIZE)
-    desk.close()
+    store.close()
     scratch = gateway.folder.with_name("scratch")
 
     done = subprocess.run(
-        [sys.executable, str(DRIVER), str(desk.path), str(gateway.folder), str(scratch)],
+        [sys.executable, str(DRIVER), str(store.path), str(gateway.folder), str(scratch)],
         capture_output=True,
         text=True,
         check=False,
@@ -232,12 +232,12 @@ def test_two_publishers_are_kept_apart(gateway: House) -> None:
 
 
 def test_attack_rows_set_back_do_not_replace_what_was_published(
-    gateway: House, desk_of: Callable[[Path], Desk], tmp_path: Path
+    gateway: House, store_of: Callable[[Path], StoreFixture], tmp_path: Path
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     before = gateway.files()
-    yesterday = House(desk_of(tmp_path / "yesterday"), gateway.folder)
+    yesterday = House(store_of(tmp_path / "yesterday"), gateway.folder)
     yesterday.grow(290)
 
     with pytest.raises(InternalError, match="set back"):
@@ -245,17 +245,17 @@ def test_attack_rows_set_back_do_not_replace_what_was_published(
 
     assert gateway.files() == before
     assert "set back" in yesterday.findings()[0].text
-    yesterday.desk.close()
+    yesterday.store.close()
 
 
 def test_attack_another_history_does_not_replace_what_was_published(
-    gateway: House, desk_of: Callable[[Path], Desk], tmp_path: Path
+    gateway: House, store_of: Callable[[Path], StoreFixture], tmp_path: Path
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     before = gateway.files()
-    other = House(desk_of(tmp_path / "other"), gateway.folder)
-    other.desk.clock.move(seconds=1)
+    other = House(store_of(tmp_path / "other"), gateway.folder)
+    other.store.clock.move(seconds=1)
     other.grow(301)
 
     with pytest.raises(InternalError, match="changed"):
@@ -263,13 +263,13 @@ def test_attack_another_history_does_not_replace_what_was_published(
 
     assert gateway.files() == before
     assert "changed" in other.findings()[0].text
-    other.desk.close()
+    other.store.close()
 
 
-def test_attack_a_changed_row_is_not_published(gateway: House, desk: Desk) -> None:
+def test_attack_a_changed_row_is_not_published(gateway: House, store: StoreFixture) -> None:
     gateway.grow(10)
-    desk.close()
-    gateway.database = desk.database()
+    store.close()
+    gateway.database = store.database()
     writer = gateway.database.take_writer()
     with writer.begin():
         writer.execute(update(leaves).where(leaves.c.idx == 7).values(leaf=bytes(512)))
@@ -284,8 +284,8 @@ def test_a_checkpoint_that_is_not_ours_is_replaced(gateway: House, tmp_path: Pat
     gateway.grow(10)
     gateway.publisher().publish()
     other = LogKey.from_seed(bytes(64))
-    name = gateway.desk.log.origin
-    assert LogIdentity.from_log_key(name, other) != gateway.desk.log
+    name = gateway.store.log.origin
+    assert LogIdentity.from_log_key(name, other) != gateway.store.log
     (gateway.folder / "checkpoint").write_bytes(b"rubbish\n")
     assert "does not hold" in gateway.findings()[0].text
 

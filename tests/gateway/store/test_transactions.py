@@ -63,21 +63,21 @@ def test_the_ends_are_ends_and_every_state_can_be_reached() -> None:
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("act", [Act.DECIDE, Act.ABANDON])
 def test_the_database_keeps_to_the_table_too(counter: Counterpart, state: State, act: Act) -> None:
-    desk, head = counter.desk, counter.desk.header()
+    store, head = counter.store, counter.store.header()
     counter.begin(head)
-    desk.close()
-    database = desk.database()
+    store.close()
+    database = store.database()
     writer = database.take_writer()
     with writer.begin():
         writer.execute(transactions.update().values(state=int(state)))
     database.release_writer()
-    counter.sequencer = desk.sequencer(database)
-    desk.clock.move(minutes=20)
+    counter.sequencer = store.sequencer(database)
+    store.clock.move(minutes=20)
 
     if act is Act.ABANDON:
         with database.reader() as reader:
-            (orphan,) = orphans(reader, desk.clock())
-        counter.sequencer.commit([desk.leaf()], abandon(orphan, desk.clock()))
+            (orphan,) = orphans(reader, store.clock())
+        counter.sequencer.commit([store.leaf()], abandon(orphan, store.clock()))
     elif (state, act) in LIFE_CYCLE:
         counter.finish(head)
     else:
@@ -90,7 +90,7 @@ def test_the_database_keeps_to_the_table_too(counter: Counterpart, state: State,
 
 
 def test_a_query_is_recorded_before_anything_is_compared(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
 
     committed = counter.begin(head)
 
@@ -99,7 +99,7 @@ def test_a_query_is_recorded_before_anything_is_compared(counter: Counterpart) -
     assert (row.state, row.outcome, row.result) == (State.SEARCHING, None, None)
     assert row.request_index == committed.indices[0]
     assert row.message_id == head.message_id
-    assert row.receive_time == counter.desk.clock()
+    assert row.receive_time == counter.store.clock()
     assert (row.agreement_id, row.agreement_version) == ("au", 3)
     assert counter.usage() == Usage(1, 1)
     with counter.sequencer._database.reader() as reader:
@@ -111,10 +111,10 @@ def test_a_query_is_recorded_before_anything_is_compared(counter: Counterpart) -
 
 
 def test_an_answer_is_stored_with_its_receipt(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
     reference = bytes(range(16))
-    expires = counter.desk.clock() + timedelta(days=30)
+    expires = counter.store.clock() + timedelta(days=30)
 
     committed = counter.finish(head, Outcome.MATCH, hit=Hit(reference, 2**62, expires))
 
@@ -136,14 +136,14 @@ def test_an_answer_is_stored_with_its_receipt(counter: Counterpart) -> None:
     assert row is not None
     assert (row.state, row.outcome) == (State.DECIDED, Outcome.MATCH)
     assert row.response_index == committed.indices[-1]
-    assert row.decide_time == counter.desk.clock()
+    assert row.decide_time == counter.store.clock()
 
 
 def test_a_recorded_result_is_sealed_and_bound_to_its_row(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
     counter.finish(head)
-    key, row = counter.desk.data_key, counter.row()
+    key, row = counter.store.data_key, counter.row()
     assert row is not None
     assert row.result is not None
 
@@ -161,20 +161,20 @@ def test_a_recorded_result_is_sealed_and_bound_to_its_row(counter: Counterpart) 
 
 
 def test_a_transaction_number_is_used_once(counter: Counterpart) -> None:
-    counter.begin(counter.desk.header(1))
+    counter.begin(counter.store.header(1))
 
     with pytest.raises(TransactionReused):
-        counter.begin(counter.desk.header(2))
+        counter.begin(counter.store.header(2))
 
     with counter.sequencer._database.reader() as reader:
-        assert find_replay(reader, "AUS", counter.desk.header(2).message_id) is None
+        assert find_replay(reader, "AUS", counter.store.header(2).message_id) is None
     assert counter.usage() == Usage(1, 1)
 
 
 def test_numbers_under_concurrency_are_used_once_each(counter: Counterpart) -> None:
     def ask(message: int) -> bool:
         try:
-            counter.begin(counter.desk.header(message, f"AUS-{message % 10:04}"))
+            counter.begin(counter.store.header(message, f"AUS-{message % 10:04}"))
         except TransactionReused:
             return False
         return True
@@ -185,7 +185,7 @@ def test_numbers_under_concurrency_are_used_once_each(counter: Counterpart) -> N
 
 
 def test_an_answer_is_given_once(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
     counter.finish(head, Outcome.NO_MATCH)
 
@@ -201,39 +201,39 @@ def test_an_answer_is_given_once(counter: Counterpart) -> None:
 
 def test_an_answer_to_nothing_is_refused(counter: Counterpart) -> None:
     with pytest.raises(InProgress):
-        counter.finish(counter.desk.header())
+        counter.finish(counter.store.header())
 
     assert counter.sequencer.size == 0
 
 
 def test_a_transaction_is_kept_for_the_retention_period(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
-    counter.begin(counter.desk.header(2, "AUS-0002"))  # never answered
-    expires = counter.desk.clock() + timedelta(days=30)
+    counter.begin(counter.store.header(2, "AUS-0002"))  # never answered
+    expires = counter.store.clock() + timedelta(days=30)
     counter.finish(head, Outcome.MATCH, hit=Hit(bytes(16), 5, expires))
 
     def expire() -> tuple[int, int]:
         counter.expire()
         return counter.count(transactions), counter.count(hit_references)
 
-    counter.desk.clock.move(days=29)
+    counter.store.clock.move(days=29)
     assert expire() == (2, 1)
-    counter.desk.clock.move(days=1)
+    counter.store.clock.move(days=1)
     assert expire() == (2, 0)
-    counter.desk.clock.move(days=699, hours=23)
+    counter.store.clock.move(days=699, hours=23)
     assert expire() == (2, 0)
-    counter.desk.clock.move(hours=1)
+    counter.store.clock.move(hours=1)
     assert expire() == (1, 0)
     assert counter.row("AUS-0001") is None
 
 
 def test_a_removed_transaction_takes_its_hit_reference_along(counter: Counterpart) -> None:
-    head = counter.desk.header()
+    head = counter.store.header()
     counter.begin(head)
-    forever = counter.desk.clock() + timedelta(days=9999)
+    forever = counter.store.clock() + timedelta(days=9999)
     counter.finish(head, Outcome.MATCH, hit=Hit(bytes(16), 5, forever))
-    counter.desk.clock.move(days=731)
+    counter.store.clock.move(days=731)
 
     counter.expire()
 
@@ -242,51 +242,51 @@ def test_a_removed_transaction_takes_its_hit_reference_along(counter: Counterpar
 
 def test_a_crash_after_the_request_is_resumed_or_abandoned(counter: Counterpart) -> None:
     """An identical retry searches again under the same leaf; with none in the window, ABANDONED (ledger.md 10)."""
-    desk = counter.desk
-    counter.begin(desk.header(1, "AUS-0001"))
-    counter.begin(desk.header(2, "AUS-0002"))
-    desk.close()
-    counter.sequencer = desk.sequencer()
+    store = counter.store
+    counter.begin(store.header(1, "AUS-0001"))
+    counter.begin(store.header(2, "AUS-0002"))
+    store.close()
+    counter.sequencer = store.sequencer()
     database = counter.sequencer._database
 
     with database.reader() as reader:
-        assert orphans(reader, desk.clock()) == ()  # an identical retry may still come
-        seen = find_replay(reader, "AUS", desk.header(1).message_id)
+        assert orphans(reader, store.clock()) == ()  # an identical retry may still come
+        seen = find_replay(reader, "AUS", store.header(1).message_id)
     assert seen is not None
     assert (seen.state, seen.request_index) == (ReplayState.RUNNING, 0)
-    counter.finish(desk.header(1, "AUS-0001"))
+    counter.finish(store.header(1, "AUS-0001"))
 
-    desk.clock.move(minutes=16)
+    store.clock.move(minutes=16)
     with database.reader() as reader:
-        (orphan,) = orphans(reader, desk.clock())
+        (orphan,) = orphans(reader, store.clock())
     assert (orphan.transaction_number, orphan.request_index) == ("AUS-0002", 1)
     assert orphan.operation is Operation.SUBMIT_QUERY
-    counter.sequencer.commit([desk.leaf(EntryType.ABANDONED)], abandon(orphan, desk.clock()))
+    counter.sequencer.commit([store.leaf(EntryType.ABANDONED)], abandon(orphan, store.clock()))
 
     row = counter.row("AUS-0002")
     assert row is not None
     assert (row.state, row.outcome, row.result) == (State.ABANDONED, None, None)
     assert counter.usage() == Usage(1, 1)
     with database.reader() as reader:
-        assert orphans(reader, desk.clock()) == ()
+        assert orphans(reader, store.clock()) == ()
     with pytest.raises(InProgress):  # nothing is left to answer
-        counter.finish(desk.header(2, "AUS-0002"))
+        counter.finish(store.header(2, "AUS-0002"))
     with pytest.raises(InProgress):  # nor to abandon
-        counter.sequencer.commit([desk.leaf()], abandon(orphan, desk.clock()))
+        counter.sequencer.commit([store.leaf()], abandon(orphan, store.clock()))
     with pytest.raises(TransactionReused):  # and its number stays used
-        counter.begin(desk.header(3, "AUS-0002"))
+        counter.begin(store.header(3, "AUS-0002"))
 
 
 def test_an_abandoned_message_without_a_query_disturbs_no_other(counter: Counterpart) -> None:
     """A standing request bears a number of its own, if any; its end is no query's."""
-    counter.begin(counter.desk.header(1, "AUS-0001"))
-    counter.begin(counter.desk.header(2, "AUS-0002", Operation.GET_CAPABILITIES), None)
-    counter.finish(counter.desk.header(1, "AUS-0001"))
-    counter.desk.clock.move(minutes=16)
+    counter.begin(counter.store.header(1, "AUS-0001"))
+    counter.begin(counter.store.header(2, "AUS-0002", Operation.GET_CAPABILITIES), None)
+    counter.finish(counter.store.header(1, "AUS-0001"))
+    counter.store.clock.move(minutes=16)
     with counter.sequencer._database.reader() as reader:
-        (orphan,) = orphans(reader, counter.desk.clock())
+        (orphan,) = orphans(reader, counter.store.clock())
 
-    counter.sequencer.commit([counter.desk.leaf()], abandon(orphan, counter.desk.clock()))
+    counter.sequencer.commit([counter.store.leaf()], abandon(orphan, counter.store.clock()))
 
     row = counter.row()
     assert row is not None
@@ -299,49 +299,49 @@ def test_a_number_serves_one_message_whatever_it_asks(
     counter: Counterpart, other: Operation
 ) -> None:
     """A query's number is no other message's, and no other's is a query's, at the same moment too."""
-    desk = counter.desk
-    counter.begin(desk.header(1, "AUS-0001"))
+    store = counter.store
+    counter.begin(store.header(1, "AUS-0001"))
     query = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=9, year_limit=9)
     claims = query if other is Operation.SUBMIT_QUERY else None
     with pytest.raises(TransactionReused):
-        counter.begin(desk.header(2, "AUS-0001", other), claims)
+        counter.begin(store.header(2, "AUS-0001", other), claims)
 
-    counter.begin(desk.header(3, "AUS-0002", other), claims)
+    counter.begin(store.header(3, "AUS-0002", other), claims)
     with pytest.raises(TransactionReused):
-        counter.begin(desk.header(4, "AUS-0002"))
-    counter.begin(replace(desk.header(5, "AUS-0001", other), sender="NZL"), claims)  # of another
+        counter.begin(store.header(4, "AUS-0002"))
+    counter.begin(replace(store.header(5, "AUS-0001", other), sender="NZL"), claims)  # of another
 
 
 def test_letters_about_one_correction_share_its_number(counter: Counterpart) -> None:
-    counter.begin(counter.desk.header(1, "AUS-0001", Operation.SUBMIT_CORRECTION), None)
-    counter.begin(counter.desk.header(2, "AUS-0001", Operation.SUBMIT_CORRECTION), None)
+    counter.begin(counter.store.header(1, "AUS-0001", Operation.SUBMIT_CORRECTION), None)
+    counter.begin(counter.store.header(2, "AUS-0001", Operation.SUBMIT_CORRECTION), None)
     with pytest.raises(TransactionReused):
-        counter.begin(counter.desk.header(3, "AUS-0001", Operation.ACK_CORRECTION), None)
+        counter.begin(counter.store.header(3, "AUS-0001", Operation.ACK_CORRECTION), None)
 
 
 def test_what_is_deleted_is_in_no_file(counter: Counterpart) -> None:
     """SQLite keeps deleted bytes unless told otherwise, and the WAL until it is emptied (ledger.md 3)."""
-    desk, head = counter.desk, counter.desk.header()
+    store, head = counter.store, counter.store.header()
     secret = b"a stored reply that must go " * 200
     counter.begin(head)
     counter.finish(head, letter=SignedEnvelope(b"h", secret, b"s"))
-    desk.clock.move(days=2)
-    assert any(secret[:28] in each.read_bytes() for each in desk.path.parent.iterdir())
+    store.clock.move(days=2)
+    assert any(secret[:28] in each.read_bytes() for each in store.path.parent.iterdir())
 
     counter.expire()
-    desk.close()
+    store.close()
 
-    assert not any(secret[:28] in each.read_bytes() for each in desk.path.parent.iterdir())
+    assert not any(secret[:28] in each.read_bytes() for each in store.path.parent.iterdir())
 
 
 def test_what_is_remembered_survives_a_restart(counter: Counterpart) -> None:
-    desk, head = counter.desk, counter.desk.header()
+    store, head = counter.store, counter.store.header()
     counter.begin(head)
     counter.finish(head)
     before = counter.row(), counter.reply(), counter.usage()
-    desk.close()
+    store.close()
 
-    counter.sequencer = desk.sequencer()
+    counter.sequencer = store.sequencer()
 
     assert (counter.row(), counter.reply(), counter.usage()) == before
 
@@ -351,19 +351,19 @@ def test_a_match_that_was_not_told_is_none_to_who_asks_back_by_its_number(
     counter: Counterpart, outcome: Outcome
 ) -> None:
     """Else NO_MATCH becomes MATCH, with nothing compared, once the person's status lets it."""
-    head, desk = counter.desk.header(), counter.desk
+    head, store = counter.store.header(), counter.store
     counter.begin(head)
     settled = Settled(
         outcome=outcome,
-        result=seal_result(desk.data_key, "AUS", "AUS-0001", b"result"),
-        finding=seal_finding(desk.data_key, "AUS", "AUS-0001", Finding(7)),
+        result=seal_result(store.data_key, "AUS", "AUS-0001", b"result"),
+        finding=seal_finding(store.data_key, "AUS", "AUS-0001", Finding(7)),
     )
-    effects = finish_request(head, LETTER, settled, desk.clock())
+    effects = finish_request(head, LETTER, settled, store.clock())
     kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
-    counter.sequencer.commit([desk.leaf(kind) for kind in kinds], effects)
+    counter.sequencer.commit([store.leaf(kind) for kind in kinds], effects)
 
     with counter.sequencer._database.reader() as reader:
-        behind = issued_numbers.find_received(reader, desk.data_key, "AUS", "AUS-0001")
+        behind = issued_numbers.find_received(reader, store.data_key, "AUS", "AUS-0001")
 
     assert behind is not None
     assert behind.matched is (outcome is Outcome.MATCH)

@@ -1,4 +1,4 @@
-"""The registrar's desk: rows taken one by one, versions that grow, who looked and why, and who is gone."""
+"""The registry: rows taken one by one, versions that grow, who looked and why, and who is gone."""
 
 from __future__ import annotations
 

@@ -117,20 +117,20 @@ class Keeper:
 
     def __init__(self, counter: Counterpart, agreed: Agreements | None = None) -> None:
         self.counter = counter
-        self.clock: Clock = counter.desk.clock
+        self.clock: Clock = counter.store.clock
         self.sequencer = counter.sequencer
         self.database = counter.sequencer._database
-        self.desk = Retention(
+        self.store = Retention(
             self.database,
             self.sequencer,
-            counter.desk.data_key,
+            counter.store.data_key,
             AgreementsInForce(agreed or {}),
             self.clock,
             Watchdog(60.0),
         )
 
     def run(self, batches: int = MANY) -> dict[str, int]:
-        return {kept.name: count for kept, count in self.desk.run(batches=batches).erased.items()}
+        return {kept.name: count for kept, count in self.store.run(batches=batches).erased.items()}
 
     def put(self, *statements: Any) -> None:
         self.sequencer.commit([], [Effect(each) for each in statements])
@@ -155,7 +155,7 @@ class Keeper:
 
     def query(self, number: int, partner_number: str, subject: int | None = None) -> None:
         """Ask and answer one query whose row says whom it found."""
-        head = self.counter.desk.header(number, partner_number, now=self.clock())
+        head = self.counter.store.header(number, partner_number, now=self.clock())
         self.counter.begin(head)
         hit = None
         if subject is not None:
@@ -164,14 +164,14 @@ class Keeper:
         self.counter.finish(head, Outcome.MATCH if hit else Outcome.NO_MATCH, hit=hit)
         if subject is not None:
             sealed = seal_finding(
-                self.counter.desk.data_key, head.sender, partner_number, Finding(subject)
+                self.counter.store.data_key, head.sender, partner_number, Finding(subject)
             )
             found = update(transactions).where(transactions.c.number == partner_number)
             self.put(found.values(subject=sealed))
 
     def detail(self, kind: EntryType = EntryType.REQUEST, number: str = "AUS-0001") -> int:
         """Write one entry with a detail; return its index."""
-        leaf = self.counter.desk.leaf(kind, number=number, reason="as agreed")
+        leaf = self.counter.store.leaf(kind, number=number, reason="as agreed")
         return self.sequencer.commit([leaf]).indices[0]
 
     def whole(self) -> list[str]:
@@ -182,7 +182,7 @@ class Keeper:
         report = verify_log(
             stored_ledger.iter_leaves(self.database, 0, size),
             stored_ledger.iter_checkpoints(self.database),
-            self.counter.desk.log,
+            self.counter.store.log,
             None,
             keys,
         )

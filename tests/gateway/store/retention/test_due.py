@@ -159,7 +159,7 @@ def test_a_query_is_remembered_until_its_corrections_are_acknowledged(
 
 
 def test_an_open_query_is_never_erased(keeper: Keeper) -> None:
-    keeper.counter.begin(keeper.counter.desk.header())
+    keeper.counter.begin(keeper.counter.store.header())
     keeper.clock.move(days=9999)
 
     assert keeper.run() == {}
@@ -224,23 +224,23 @@ def test_late_is_what_is_beyond_its_grace(keeper: Keeper) -> None:
     keeper.query(1, "AUS-0001")
     keeper.run()  # empties the journal
     keeper.clock.move(days=1, minutes=59)
-    assert keeper.desk.late() == {}
+    assert keeper.store.late() == {}
     keeper.clock.move(minutes=2)
-    assert keeper.desk.late() == {RetentionClass.REPLY: 1}
+    assert keeper.store.late() == {RetentionClass.REPLY: 1}
 
 
 def test_prints_past_their_end_are_late_under_any_hold(keeper: Keeper) -> None:
     """IRPR 315.43(2) knows no hold: a review that outlives its end, and a search that hangs."""
     keeper.query(1, "AUS-0001")
     keeper.put(keeper.review_row("AUS-0001", milliseconds(keeper.clock())))
-    keeper.counter.begin(keeper.counter.desk.header(2, "AUS-0002"))
+    keeper.counter.begin(keeper.counter.store.header(2, "AUS-0002"))
     keeper.hold(HoldKind.EVERYTHING, "")
     keeper.clock.move(minutes=4)
-    assert RetentionClass.PROBE not in keeper.desk.late()
+    assert RetentionClass.PROBE not in keeper.store.late()
     keeper.clock.move(minutes=2)
-    assert keeper.desk.late()[RetentionClass.PROBE] == 1
+    assert keeper.store.late()[RetentionClass.PROBE] == 1
     keeper.clock.move(minutes=20)
-    assert keeper.desk.late()[RetentionClass.PROBE] == 2
+    assert keeper.store.late()[RetentionClass.PROBE] == 2
 
 
 def test_what_was_erased_is_in_neither_file_while_the_gateway_still_writes(keeper: Keeper) -> None:
@@ -249,7 +249,7 @@ def test_what_was_erased_is_in_neither_file_while_the_gateway_still_writes(keepe
     now = milliseconds(keeper.clock())
     keeper.put(keeper.asked_row("A-00000001", now, sealed=secret))
     keeper.clock.move(days=31)
-    folder = keeper.counter.desk.path.parent
+    folder = keeper.counter.store.path.parent
     assert any(secret in each.read_bytes() for each in folder.iterdir())
 
     assert keeper.run() == {"UNUSED_RESULT": 1}
@@ -262,13 +262,13 @@ def test_a_reader_in_the_way_leaves_the_journal_and_that_is_told(keeper: Keeper)
     keeper.clock.move(days=2)
     with keeper.database.reader() as reader:
         reader.execute(select(replay.c.state)).all()
-        done = keeper.desk.run(batches=MANY)
+        done = keeper.store.run(batches=MANY)
         assert not done.tidy
         keeper.clock.move(hours=2)
-        assert keeper.desk.late() == {RetentionClass.TRACE: 1}
+        assert keeper.store.late() == {RetentionClass.TRACE: 1}
 
-    assert keeper.desk.run(batches=MANY).tidy
-    assert keeper.desk.late() == {}
+    assert keeper.store.run(batches=MANY).tidy
+    assert keeper.store.late() == {}
 
 
 def test_a_failing_store_erases_nothing_and_the_rest_goes_on(keeper: Keeper) -> None:
@@ -283,10 +283,10 @@ def test_a_failing_store_erases_nothing_and_the_rest_goes_on(keeper: Keeper) -> 
     )
 
     assert keeper.run() == {"REPLY": 1}
-    assert keeper.desk.late() == {RetentionClass.HIT_REFERENCE: 1}
+    assert keeper.store.late() == {RetentionClass.HIT_REFERENCE: 1}
     keeper.put(text("DROP TRIGGER stuck"))
     assert keeper.run() == {"HIT_REFERENCE": 1}
-    assert keeper.desk.late() == {}
+    assert keeper.store.late() == {}
 
 
 @pytest.mark.parametrize("state", State)

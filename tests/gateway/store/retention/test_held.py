@@ -22,14 +22,14 @@ from gateway.store.schema import subjects, transactions
 from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
-    from tests.gateway.store.conftest import Counterpart, Desk
+    from tests.gateway.store.conftest import Counterpart, StoreFixture
     from tests.gateway.store.retention.conftest import Keeper
 
 
 @pytest.fixture(scope="session")
-def make(desk_of: Any, counter_of: Any, keeper_of: Any) -> tuple[Any, Any, Any]:
-    """Return the makers of a desk, a counter and a root key holder."""
-    return desk_of, counter_of, keeper_of
+def make(store_of: Any, counter_of: Any, keeper_of: Any) -> tuple[Any, Any, Any]:
+    """Return the makers of a store, a counter and what erases."""
+    return store_of, counter_of, keeper_of
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_a_hold_keeps_all_that_it_names_until_it_is_released(
     keeper.clock.move(days=800)
 
     held = keeper.run()
-    survey = {each.kept: each for each in keeper.desk.survey()}
+    survey = {each.kept: each for each in keeper.store.survey()}
 
     assert held == {}
     assert survey[RetentionClass.TRANSACTION].held == {one.id: 1}
     assert survey[RetentionClass.EXCHANGE_DETAIL].held == {one.id: 2}
-    assert keeper.desk.late() == {}
+    assert keeper.store.late() == {}
     keeper.release(one)
     assert keeper.run() == {
         "REPLY": 1,
@@ -130,15 +130,17 @@ _HOLD = fixed_dictionaries(
 @given(rows=lists(_ROW, max_size=6), orders=lists(_HOLD, max_size=3), batches=integers(1, 3))
 def test_nothing_held_goes_and_all_that_is_due_and_free_goes(
     tmp_path_factory: pytest.TempPathFactory,
-    make: tuple[Callable[[Path], Desk], Callable[[Desk], Counterpart], Callable[..., Keeper]],
+    make: tuple[
+        Callable[[Path], StoreFixture], Callable[[StoreFixture], Counterpart], Callable[..., Keeper]
+    ],
     rows: list[dict[str, int]],
     orders: list[dict[str, Any]],
     batches: int,
 ) -> None:
-    desk_of, counter_of, keeper_of = make
-    desk = desk_of(tmp_path_factory.mktemp("walk"))
+    store_of, counter_of, keeper_of = make
+    store = store_of(tmp_path_factory.mktemp("walk"))
     try:
-        keeper = keeper_of(counter_of(desk))
+        keeper = keeper_of(counter_of(store))
         keeper.put(*(insert(subjects).values(id=n, reference=f"P-{n}") for n in range(1, 5)))
         start = keeper.clock()
         for number, row in enumerate(rows):
@@ -169,7 +171,7 @@ def test_nothing_held_goes_and_all_that_is_due_and_free_goes(
         assert again == {}
         assert keeper.whole() == []
     finally:
-        desk.close()
+        store.close()
 
 
 def _names(one: dict[str, Any], subject: int, number: int) -> bool:

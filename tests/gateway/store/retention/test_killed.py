@@ -59,10 +59,10 @@ auditor = SealingKey(OpeningKey.from_seed(bytes(32)).public)
 sequencer = Sequencer(database, FixedKeys([key], auditor), log, lambda: now)
 sequencer.start()
 armed = True
-desk = retention.Retention(
+erasing = retention.Retention(
     database, sequencer, None, AgreementsInForce({}), lambda: now, Watchdog(60.0)
 )
-desk.run(batches=99)
+erasing.run(batches=99)
 print("done", flush=True)
 sequencer.close()
 database.close()
@@ -101,20 +101,20 @@ def test_killed_anywhere_a_run_is_half_done_and_no_batch_is(
     counter: Counterpart, keeper_of: Any, programs: Programs, step: int
 ) -> None:
     keeper: Keeper = keeper_of(counter)
-    path: Path = counter.desk.path
+    path: Path = counter.store.path
     for number in range(1, 5):
         keeper.query(number, f"AUS-000{number}")
         keeper.detail()
     now = milliseconds(keeper.clock())
     keeper.put(*(keeper.asked_row(f"A-0000000{n}", now) for n in range(3)))
     before = there(keeper)
-    counter.desk.close()
+    counter.store.close()
     keeper.clock.move(days=731)
 
     run = programs.run(_RUN, path, step, keeper.clock().isoformat())
 
     assert run.returncode == -signal.SIGKILL, run.stderr
-    counter.sequencer = counter.desk.sequencer()
+    counter.sequencer = counter.store.sequencer()
     keeper = keeper_of(counter)
     assert before - there(keeper) == told(keeper)
     assert keeper.whole() == []

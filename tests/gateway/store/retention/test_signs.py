@@ -27,10 +27,10 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
     watchdog, beats = Watchdog(5.0), threading.Semaphore(0)
     beat = watchdog.beat
     monkeypatch.setattr(watchdog, "beat", lambda: (beat(), beats.release()))
-    desk = Retention(
+    store = Retention(
         keeper.database,
         keeper.sequencer,
-        keeper.counter.desk.data_key,
+        keeper.counter.store.data_key,
         AgreementsInForce({}),
         keeper.clock,
         watchdog,
@@ -38,24 +38,24 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
 
     def rounds() -> None:
         with watchdog.watching("rounds"):
-            desk.run(batches=1)
+            store.run(batches=1)
 
     thread = threading.Thread(target=rounds, daemon=True)
-    with desk._lock:  # as an officer's run has it
+    with store._lock:  # as an officer's run has it
         thread.start()
         for _ in range(3):
             assert beats.acquire(timeout=LONG)
     thread.join(LONG)
 
     assert not thread.is_alive()
-    assert not desk._lock.locked()
+    assert not store._lock.locked()
 
 
 def test_a_run_that_fails_leaves_the_lock_to_the_next(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(keeper.desk._database, "sweep_copies", lambda: 1 / 0)
+        broken.setattr(keeper.store._database, "sweep_copies", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             keeper.run()
 
@@ -73,19 +73,19 @@ def test_each_page_of_held_things_is_a_sign(
     signs: list[int] = []
     watchdog = Watchdog(60.0)
     monkeypatch.setattr(watchdog, "beat", lambda: signs.append(1))
-    desk = Retention(
+    store = Retention(
         keeper.database,
         keeper.sequencer,
-        keeper.counter.desk.data_key,
+        keeper.counter.store.data_key,
         AgreementsInForce({}),
         keeper.clock,
         watchdog,
     )
 
-    assert not desk.run(batches=100).erased
+    assert not store.run(batches=100).erased
     ran = len(signs)
     keeper.clock.move(days=300)
-    desk.late()
+    store.late()
 
     assert ran >= 4
     assert len(signs) - ran >= 4
