@@ -630,7 +630,7 @@ def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def keydesk() -> type[KeyOperations]:
+def key_operations_of() -> type[KeyOperations]:
     return KeyOperations
 
 

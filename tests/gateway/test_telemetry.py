@@ -29,7 +29,7 @@ def dropped() -> float:
 
 
 def test_a_log_line_is_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    logger("door").error("unhandled", error_id="ab12", operation="SubmitQuery")
+    logger("listener").error("unhandled", error_id="ab12", operation="SubmitQuery")
 
     said = line(capsys)
 
@@ -37,7 +37,7 @@ def test_a_log_line_is_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> Non
     assert said == {
         "event": "unhandled",
         "level": "error",
-        "logger": "door",
+        "logger": "listener",
         "error_id": "ab12",
         "operation": "SubmitQuery",
     }
@@ -62,7 +62,7 @@ def test_a_field_that_nobody_thought_of_is_dropped_and_counted(
 ) -> None:
     before = dropped()
 
-    logger("door").info("refused", count=1, **fields)
+    logger("listener").info("refused", count=1, **fields)
 
     said = line(capsys)
     assert "Jane" not in json.dumps(said)
@@ -75,14 +75,14 @@ def test_a_value_formatted_into_the_event_is_not_written(
 ) -> None:
     before = dropped()
 
-    logger("door").warning("refused query of Jane Doe")
+    logger("listener").warning("refused query of Jane Doe")
 
     assert line(capsys)["event"] == "unnamed"
     assert dropped() == before + 1
 
 
 def test_what_is_bound_is_held_to_the_list_too(capsys: pytest.CaptureFixture[str]) -> None:
-    logger("door").bind(partner="AUS", person="Jane Doe").info("refused")
+    logger("listener").bind(partner="AUS", person="Jane Doe").info("refused")
 
     said = line(capsys)
     assert said["partner"] == "AUS"
@@ -90,7 +90,7 @@ def test_what_is_bound_is_held_to_the_list_too(capsys: pytest.CaptureFixture[str
 
 
 def test_what_is_meant_for_debugging_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
-    logger("door").debug("refused")
+    logger("listener").debug("refused")
 
     assert capsys.readouterr().err == ""
 
@@ -104,7 +104,7 @@ def test_no_field_beside_the_list_is_ever_written(
     for reserved in ("self", "event"):
         fields.pop(reserved, None)
 
-    logger("door").info("checked", **fields)
+    logger("listener").info("checked", **fields)
 
     assert set(line(capsys)) <= FIELDS | {"event", "level", "logger", "time"}
 

@@ -37,7 +37,7 @@ def test_the_middle_module_fits_two_screens(sources: tuple[Path, ...]) -> None:
     assert median(written) <= MEDIAN
 
 
-def test_the_door_of_the_gateway_is_empty(root: Path) -> None:
+def test_the_package_of_the_gateway_is_empty(root: Path) -> None:
     """An auditor's laptop imports gateway.ledger alone; nothing may come along with `import gateway`."""
     assert (root / "gateway" / "__init__.py").read_bytes() == b""
 

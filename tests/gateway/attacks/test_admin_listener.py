@@ -25,7 +25,7 @@ def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, let_in: Any) -
     """A gateway with an operator and an examiner, whose folders lie beside."""
     import shutil
 
-    root = tmp_path_factory.mktemp("door")
+    root = tmp_path_factory.mktemp("admin")
     for name in ("can", "aus"):
         shutil.copytree(folders / name, root / name)
     home = root / "can"
@@ -35,12 +35,12 @@ def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, let_in: Any) -
 
 
 @pytest.fixture(scope="module")
-def door(home: Path, serve: Any) -> Iterator[Any]:
+def served(home: Path, serve: Any) -> Iterator[Any]:
     with serve(home, home.parent / "aus") as pair:
         yield pair
 
 
-def knock(
+def connect(
     pair: Any,
     key: bytes,
     chain: bytes,
@@ -63,58 +63,58 @@ def opened(folder: Path) -> officer_credential.Credential:
 def refused(pair: Any, folder: Path | None = None, **how: Any) -> tuple[str, str]:
     shown = opened(folder or pair.home.parent / "p1")
     with pytest.raises(grpc.RpcError) as caught:
-        knock(pair, shown.key_pem, shown.chain, **how)
+        connect(pair, shown.key_pem, shown.chain, **how)
     found = explain(caught.value, "")
     return found.code if hasattr(found, "code") else "", getattr(found, "reason", "")
 
 
-def test_an_officer_comes_in(door: Any) -> None:
-    found = perform(door.home, "staff.list", {}, officer=door.home.parent / "p1")
+def test_an_officer_comes_in(served: Any) -> None:
+    found = perform(served.home, "staff.list", {}, officer=served.home.parent / "p1")
 
     assert [row["person"] for row in found["staff"]] == ["P-1", "P-7"]
 
 
-def test_a_partners_certificate_never_opens_the_admin_door(door: Any) -> None:
+def test_a_partners_certificate_never_opens_the_admin_door(served: Any) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        knock(door, *door.keyset.tls())
+        connect(served, *served.keyset.tls())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_the_servers_own_certificate_never_opens_the_admin_door(door: Any) -> None:
+def test_the_servers_own_certificate_never_opens_the_admin_door(served: Any) -> None:
     """Our authority issued it, so the handshake passes; it is no badge."""
     with pytest.raises(grpc.RpcError) as caught:
-        knock(door, *door.gateway.keyset.tls())
+        connect(served, *served.gateway.keyset.tls())
     assert explain(caught.value, "").reason == "STAFF_UNKNOWN"
 
 
-def test_no_certificate_does_not_open_the_admin_door(door: Any) -> None:
-    roots = own_bundle(door.home).tls_ca_pem
+def test_no_certificate_does_not_connect_to_the_admin_listener(served: Any) -> None:
+    roots = own_bundle(served.home).tls_ca_pem
     credentials = grpc.ssl_channel_credentials(root_certificates=roots)
     request = admin_pb2.PerformRequest(act="staff.list", arguments=b"{}")
     with (
-        grpc.secure_channel(f"127.0.0.1:{door.addresses.admin}", credentials) as channel,
+        grpc.secure_channel(f"127.0.0.1:{served.addresses.admin}", credentials) as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
         admin_pb2_grpc.AdminServiceStub(channel).Perform(request, timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_an_officers_badge_opens_nothing_on_the_exchange(door: Any, people: Any) -> None:
-    shown = opened(door.home.parent / "p1")
+def test_an_officers_badge_opens_nothing_on_the_exchange(served: Any, people: Any) -> None:
+    shown = opened(served.home.parent / "p1")
 
     class Officer:
         def tls(self) -> tuple[bytes, bytes]:
             return shown.key_pem, shown.chain
 
     with pytest.raises(grpc.RpcError) as caught:
-        people.forger(door).post(b"", keyset=Officer(), timeout=CALL)
+        people.forger(served).post(b"", keyset=Officer(), timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_the_exchange_is_not_served_on_the_admin_port(door: Any) -> None:
-    shown = opened(door.home.parent / "p1")
-    address = f"127.0.0.1:{door.addresses.admin}"
-    roots = own_bundle(door.home).tls_ca_pem
+def test_the_exchange_is_not_served_on_the_admin_port(served: Any) -> None:
+    shown = opened(served.home.parent / "p1")
+    address = f"127.0.0.1:{served.addresses.admin}"
+    roots = own_bundle(served.home).tls_ca_pem
     with (
         open_channel(address, roots=roots, private_key=shown.key_pem, chain=shown.chain) as channel,
         pytest.raises(grpc.RpcError) as caught,
@@ -123,10 +123,10 @@ def test_the_exchange_is_not_served_on_the_admin_port(door: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_another_role_is_denied_and_told_which(door: Any) -> None:
-    folder = door.home.parent / "p7"
+def test_another_role_is_denied_and_told_which(served: Any) -> None:
+    folder = served.home.parent / "p7"
 
-    assert refused(door, folder) == ("PERMISSION_DENIED", "ROLE_REQUIRED")
+    assert refused(served, folder) == ("PERMISSION_DENIED", "ROLE_REQUIRED")
 
 
 @pytest.mark.parametrize(
@@ -142,86 +142,88 @@ def test_another_role_is_denied_and_told_which(door: Any) -> None:
     ],
     ids=lambda value: str(value)[:16],
 )
-def test_arguments_are_strict_at_the_door(door: Any, arguments: bytes, reason: str) -> None:
-    assert refused(door, arguments=arguments) == ("FAILED_PRECONDITION", reason)
+def test_arguments_are_strict_at_the_admin_listener(
+    served: Any, arguments: bytes, reason: str
+) -> None:
+    assert refused(served, arguments=arguments) == ("FAILED_PRECONDITION", reason)
 
 
-def test_an_unknown_act_is_refused(door: Any) -> None:
-    assert refused(door, act="staff.crown") == ("FAILED_PRECONDITION", "ACT_REFUSED")
+def test_an_unknown_act_is_refused(served: Any) -> None:
+    assert refused(served, act="staff.crown") == ("FAILED_PRECONDITION", "ACT_REFUSED")
 
 
-def test_a_message_beyond_the_limit_never_reaches_an_act(door: Any) -> None:
+def test_a_message_beyond_the_limit_never_reaches_an_act(served: Any) -> None:
     """At a megabyte gRPC itself refuses, before anything is parsed."""
-    code, reason = refused(door, arguments=b" " * ((1 << 20) - 100))
+    code, reason = refused(served, arguments=b" " * ((1 << 20) - 100))
     assert (code, reason) in {("RESOURCE_EXHAUSTED", ""), ("FAILED_PRECONDITION", "ACT_REFUSED")}
-    assert refused(door, arguments=b" " * 1_000_001)[1] == "ACT_REFUSED"
+    assert refused(served, arguments=b" " * 1_000_001)[1] == "ACT_REFUSED"
 
 
-def test_a_call_without_deadline_is_refused(door: Any) -> None:
-    assert refused(door, timeout=None) == ("INVALID_ARGUMENT", "DEADLINE_REQUIRED")
+def test_a_call_without_deadline_is_refused(served: Any) -> None:
+    assert refused(served, timeout=None) == ("INVALID_ARGUMENT", "DEADLINE_REQUIRED")
 
 
-def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(door: Any, monkeypatch: Any) -> None:
+def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(served: Any, monkeypatch: Any) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(door.gateway.admin.operations, "perform", broken)
-    shown = opened(door.home.parent / "p1")
+    monkeypatch.setattr(served.gateway.admin.operations, "perform", broken)
+    shown = opened(served.home.parent / "p1")
     with pytest.raises(grpc.RpcError) as caught:
-        knock(door, shown.key_pem, shown.chain)
+        connect(served, shown.key_pem, shown.chain)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "canary" not in str(caught.value)
 
 
-def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, let_in: Any) -> None:
-    folder, operator = door.home.parent / "p8", door.home.parent / "p1"
-    let_in(door.home, "P-8", ["auditor"], folder, by=operator)
+def test_a_badge_ended_opens_nothing_more_on_a_live_connection(served: Any, let_in: Any) -> None:
+    folder, operator = served.home.parent / "p8", served.home.parent / "p1"
+    let_in(served.home, "P-8", ["auditor"], folder, by=operator)
 
-    with open_session(door.home, officer=folder) as do:
+    with open_session(served.home, officer=folder) as do:
         assert do("staff.list", {})
-        perform(door.home, "staff.end", {"person": "P-8"}, officer=operator)
+        perform(served.home, "staff.end", {"person": "P-8"}, officer=operator)
         with pytest.raises(UserError, match="ask an operator"):
             do("staff.list", {})
 
 
 def test_an_open_gateway_does_nothing_for_a_passphrase_alone(
-    door: Any, tmp_path: Path, let_in: Any
+    served: Any, tmp_path: Path, let_in: Any
 ) -> None:
     """While the gateway serves, its listener asks who acts; nobody slips in beside it."""
     with pytest.raises(UserError, match="--as FOLDER"):
-        let_in(door.home, "P-9", ["auditor"], tmp_path / "p9")
+        let_in(served.home, "P-9", ["auditor"], tmp_path / "p9")
 
 
-def test_the_address_is_for_our_user_alone(door: Any) -> None:
-    file = door.home / "door.json"
+def test_the_address_is_for_our_user_alone(served: Any) -> None:
+    file = served.home / "door.json"
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.read_text()) == {
-        "admin": f"127.0.0.1:{door.addresses.admin}",
-        "metrics": f"127.0.0.1:{door.addresses.metrics}",
-        "authority": own_bundle(door.home).tls_ca_pem.decode("ascii"),
+        "admin": f"127.0.0.1:{served.addresses.admin}",
+        "metrics": f"127.0.0.1:{served.addresses.metrics}",
+        "authority": own_bundle(served.home).tls_ca_pem.decode("ascii"),
     }
 
 
-def test_a_credential_put_together_from_two_is_refused(door: Any, tmp_path: Path) -> None:
+def test_a_credential_put_together_from_two_is_refused(served: Any, tmp_path: Path) -> None:
     import shutil
 
     from keys.errors import DamagedFile
 
     mixed = tmp_path / "mixed"
-    shutil.copytree(door.home.parent / "p7", mixed)
-    shutil.copy(door.home.parent / "p1" / "certificate.json", mixed)
+    shutil.copytree(served.home.parent / "p7", mixed)
+    shutil.copy(served.home.parent / "p1" / "certificate.json", mixed)
 
     with pytest.raises(DamagedFile):
-        perform(door.home, "staff.list", {}, officer=mixed)
+        perform(served.home, "staff.list", {}, officer=mixed)
 
 
-def test_the_typed_review_service_asks_for_the_same_role(door: Any) -> None:
+def test_the_typed_review_service_asks_for_the_same_role(served: Any) -> None:
     from gateway.v1 import review_pb2, review_pb2_grpc
 
     def listed(folder: Path) -> Any:
         shown = opened(folder)
-        roots, address = own_bundle(door.home).tls_ca_pem, f"127.0.0.1:{door.addresses.admin}"
+        roots, address = own_bundle(served.home).tls_ca_pem, f"127.0.0.1:{served.addresses.admin}"
         with open_channel(
             address, roots=roots, private_key=shown.key_pem, chain=shown.chain
         ) as channel:
@@ -234,5 +236,5 @@ def test_the_typed_review_service_asks_for_the_same_role(door: Any) -> None:
                 stub.SubmitVerdict(review_pb2.SubmitVerdictRequest(case_id="R-1"), timeout=CALL)
             return explain(caught.value, "").reason, explain(unsaid.value, "").reason
 
-    assert listed(door.home.parent / "p7") == ("ACT_REFUSED", "ELEMENT_INVALID")
-    assert listed(door.home.parent / "p1") == ("ROLE_REQUIRED", "ELEMENT_INVALID")
+    assert listed(served.home.parent / "p7") == ("ACT_REFUSED", "ELEMENT_INVALID")
+    assert listed(served.home.parent / "p1") == ("ROLE_REQUIRED", "ELEMENT_INVALID")

@@ -185,7 +185,7 @@ def test_answers_that_wait_for_their_moment_hold_no_thread(
 ) -> None:
     configure(homes[0], "calls_per_partner = 12\nworker_threads = 1")
     with serve(*homes) as pair:
-        door, forger = pair.serving.exchange.interceptor, people.forger(pair)
+        interceptor, forger = pair.serving.exchange.interceptor, people.forger(pair)
         monkeypatch.setattr(
             ExchangeAccess, "leaves", lambda _self, _name, _started, now: now + 3600
         )
@@ -193,15 +193,19 @@ def test_answers_that_wait_for_their_moment_hold_no_thread(
             call = channel.unary_unary(SUBMIT)
             asked = [call.future(octets(forger), timeout=60) for _ in range(12)]
 
-            until(lambda: len(door._workers._departures) == 12 and door._workers._busy == 0)
-            assert door._admission.taken("AUS") == 12  # its place is kept all the same
+            until(
+                lambda: (
+                    len(interceptor._workers._departures) == 12 and interceptor._workers._busy == 0
+                )
+            )
+            assert interceptor._admission.taken("AUS") == 12  # its place is kept all the same
 
-            with door._workers._changed:
-                due = door._workers._departures.due(float("inf"))
+            with interceptor._workers._changed:
+                due = interceptor._workers._departures.due(float("inf"))
             for leave in due:
-                door._workers.do(leave)
+                interceptor._workers.do(leave)
             assert all(len(one.result(GIVE_UP)) for one in asked)
-        until(lambda: door._admission.taken("AUS") == 0)
+        until(lambda: interceptor._admission.taken("AUS") == 0)
 
 
 def test_who_does_not_read_its_answers_keeps_its_own_places_and_no_more(
@@ -240,16 +244,16 @@ def test_who_does_not_read_does_not_keep_the_gateway_from_closing(
     windows = ("grpc.http2.lookahead_bytes", 16), ("grpc.http2.bdp_probe", 0)
     closing = threading.Event()
     with serve(*homes) as pair:
-        door, forger = pair.serving.exchange.interceptor, people.forger(pair)
+        interceptor, forger = pair.serving.exchange.interceptor, people.forger(pair)
         with raw(pair, *windows) as channel:
             unread = [channel.unary_stream(SUBMIT)(octets(forger), timeout=50) for _ in range(2)]
             silent = channel.stream_unary(SUBMIT).future(_never(closing), timeout=50)
-            until(lambda: len(door._awaited) == 3)
+            until(lambda: len(interceptor._awaited) == 3)
 
-            door.close(pair.serving.exchange.server, 30.0)
+            interceptor.close(pair.serving.exchange.server, 30.0)
 
-            assert not door._awaited
-            assert door._admission.taken("AUS") == 0
+            assert not interceptor._awaited
+            assert interceptor._admission.taken("AUS") == 0
             closing.set()
             for one in (*unread, silent):
                 one.cancel()

@@ -226,17 +226,17 @@ def test_our_own_look_that_wants_a_descriptor_accuses_no_listener(
     def none_left(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    wardrobe, doors = pair.serving._identity, pair.serving._addresses
-    assert wardrobe.look(doors)
+    identity, ports = pair.serving._identity, pair.serving._addresses
+    assert identity.look(ports)
     size = pair.gateway.sequencer.size
     monkeypatch.setattr("gateway.server.listener.tls_probe.socket.create_connection", none_left)
 
-    assert not wardrobe.look(doors)
+    assert not identity.look(ports)
 
     said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     told = [line for line in said if line["event"] == "tls_leaf_unseen"]
     assert [(line["stage"], line["reason"]) for line in told] == [
-        (name, "EMFILE") for name in doors
+        (name, "EMFILE") for name in ports
     ]
     assert not any(line["event"] == "tls_leaf_differs" for line in said)
     assert pair.gateway.sequencer.size == size

@@ -265,7 +265,9 @@ def kept_in(tmp_path: Path) -> Path:
 
 
 @dataclass
-class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerServiceServicer):
+class AnsweringServer(
+    exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerServiceServicer
+):
     """The answering party behind real mTLS. `proofs` counts what was fetched of its ledger.
 
     tamper     what it changes in a response on its way out
@@ -316,8 +318,8 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
 
 
 @pytest.fixture
-def doors(canada: Answering, keysets: dict[str, Keyset]) -> Iterator[Doors]:
-    opened = Doors(canada)
+def answering_server(canada: Answering, keysets: dict[str, Keyset]) -> Iterator[AnsweringServer]:
+    opened = AnsweringServer(canada)
     key, chain = canada.keyset.tls()
     credentials = grpc.ssl_server_credentials(
         [(key, chain)], keysets["AUS"].tls_ca_pem, require_client_auth=True
@@ -333,9 +335,13 @@ def doors(canada: Answering, keysets: dict[str, Keyset]) -> Iterator[Doors]:
 
 
 @pytest.fixture
-def partner(doors: Doors, keysets: dict[str, Keyset], kept_in: Path) -> Iterator[Partner]:
+def partner(
+    answering_server: AnsweringServer, keysets: dict[str, Keyset], kept_in: Path
+) -> Iterator[Partner]:
     """Australia's view of Canada."""
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, witness=kept_in) as connected:
+    with Partner.connect(
+        "AUS", keysets["AUS"], answering_server.gateway.bundle, witness=kept_in
+    ) as connected:
         yield connected
 
 

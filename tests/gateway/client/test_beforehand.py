@@ -75,17 +75,17 @@ def test_a_listener_that_is_none_is_unreachable_and_the_reason_is_said(keysets: 
 
 
 def test_a_connection_that_is_made_again_is_looked_at_again(
-    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+    answering_server: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One look a channel, not one a call; and one more once nobody answered."""
     looks: list[float | None] = []
     monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
     gone = [lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "")]
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], answering_server.gateway.bundle) as partner:
         partner.capabilities()
         partner.capabilities()
         assert len(looks) == 1
-        doors.unwilling = lambda context: gone.pop()(context) if gone else None
+        answering_server.unwilling = lambda context: gone.pop()(context) if gone else None
         partner.capabilities()
 
     assert len(looks) == 2
@@ -106,22 +106,22 @@ def test_a_partner_that_comes_back_with_an_older_tls_is_sent_nothing() -> None:
 
 
 def test_where_grpc_does_not_tell_of_its_connections_each_call_shakes_hands(
-    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+    answering_server: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What we read is not of its public API: a release that has it no more costs a handshake, and no safety."""
     looks: list[float | None] = []
     monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
     without = channels._connection_of(object())  # type: ignore[arg-type]
     monkeypatch.setattr(channels, "_connection_of", lambda _: without)
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], answering_server.gateway.bundle) as partner:
         for _ in range(3):
             partner.capabilities()
 
-    assert len(looks) == len(doors.calls) + doors.proofs > 3
+    assert len(looks) == len(answering_server.calls) + answering_server.proofs > 3
 
 
 def test_a_call_beside_another_shakes_hands_where_the_connection_is_gone(
-    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+    answering_server: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the first call is under way its connection can drop; a second call must not have gRPC make one unseen."""
     looks: list[float | None] = []

@@ -331,7 +331,7 @@ def test_a_closed_channel_is_unreachable() -> None:
 
 
 def test_no_proxy_of_the_environment_sees_whom_we_ask(
-    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+    answering_server: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """gRPC would send a CONNECT with the partner's name to it; nobody listens at this one."""
     for name in ("grpc_proxy", "https_proxy", "http_proxy"):
@@ -339,10 +339,10 @@ def test_no_proxy_of_the_environment_sees_whom_we_ask(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
 
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], answering_server.gateway.bundle) as partner:
         assert partner.capabilities()
 
-    assert doors.calls
+    assert answering_server.calls
 
 
 class Tunnel(socketserver.BaseRequestHandler):
@@ -378,17 +378,19 @@ def proxy() -> Iterator[str]:
 
 
 def test_the_proxy_that_is_set_carries_tls_through_and_no_other_is_asked(
-    doors: Any, keysets: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
+    answering_server: Any, keysets: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has to go through one names it; a proxy of the environment is none the less not heeded."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
 
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, proxy=proxy) as partner:
+    with Partner.connect(
+        "AUS", keysets["AUS"], answering_server.gateway.bundle, proxy=proxy
+    ) as partner:
         assert partner.capabilities()
 
-    assert set(Tunnel.asked) == {doors.gateway.bundle.endpoints[0]}
+    assert set(Tunnel.asked) == {answering_server.gateway.bundle.endpoints[0]}
 
 
 def test_a_proxy_is_asked_for_an_address_as_urls_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,11 +417,13 @@ def test_a_proxy_is_asked_for_an_address_as_urls_write_it(monkeypatch: pytest.Mo
 
 
 def test_whom_no_proxy_names_is_looked_at_directly_as_grpc_reaches_them(
-    doors: Any, keysets: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
+    answering_server: Any, keysets: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "elsewhere.example, 127.0.0.1,localhost")
 
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, proxy=proxy) as partner:
+    with Partner.connect(
+        "AUS", keysets["AUS"], answering_server.gateway.bundle, proxy=proxy
+    ) as partner:
         assert partner.capabilities()
 
     assert Tunnel.asked == []

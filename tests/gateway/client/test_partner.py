@@ -43,14 +43,16 @@ def ask(partner: Partner, sample: Sample, matter: Any, **more: Any) -> Any:
 
 
 def test_a_query_is_answered_and_its_receipt_kept(
-    partner: Any, sample: Any, matter: Any, doors: Any, kept_in: Path
+    partner: Any, sample: Any, matter: Any, answering_server: Any, kept_in: Path
 ) -> None:
     answer = ask(partner, sample, matter)
 
     assert answer.outcome is Outcome.NO_MATCH
     assert (answer.receipt_index, answer.checkpoint_size, answer.attempts) == (5, 6, 1)
     assert 0 < answer.crypto_seconds < answer.seconds
-    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.gateway.bundle.log.vkeys)
+    kept = signed_note.open_checkpoint(
+        kept_in.read_bytes(), *answering_server.gateway.bundle.log.vkeys
+    )
     assert kept.size == 6
 
 
@@ -88,19 +90,21 @@ def test_capabilities_state_and_checkpoint(partner: Any) -> None:
 
 
 def test_a_lost_answer_is_delivered_again(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     """The answer was made and recorded, and never arrived."""
     number = "lost-0001"
 
     def lose(response: Any) -> None:
-        doors.tamper = leave
+        answering_server.tamper = leave
         response.envelope.ClearField("signature")
 
-    doors.tamper = lose
+    answering_server.tamper = lose
     with pytest.raises(AnswerRejected):
         ask(partner, sample, matter, transaction_number=number)
-    doors.gateway.log.grow(3)  # meanwhile others were answered, and we saw the ledger grow
+    answering_server.gateway.log.grow(
+        3
+    )  # meanwhile others were answered, and we saw the ledger grow
     partner.checkpoint()
 
     answer = partner.redeliver(number)
@@ -117,11 +121,11 @@ def test_what_was_never_asked_here_cannot_be_redelivered(partner: Any) -> None:
 
 
 def test_a_redelivery_of_another_answer_is_refused(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     first = ask(partner, sample, matter)
     other = ask(partner, sample, matter)
-    stored = doors.gateway.stored
+    stored = answering_server.gateway.stored
     stored[first.transaction_number] = stored[other.transaction_number]
 
     with pytest.raises(AnswerRejected):
@@ -129,18 +133,18 @@ def test_a_redelivery_of_another_answer_is_refused(
 
 
 def test_the_same_outgoing_sent_twice_is_the_same_bytes(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     outgoing = partner.compose([sample], **matter)
 
     partner.send(outgoing)
     partner.send(outgoing)
 
-    assert len(set(doors.calls)) == 1
+    assert len(set(answering_server.calls)) == 1
 
 
 def test_a_busy_peer_gets_the_same_bytes_again(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     waits = iter([True, True, False])
 
@@ -149,23 +153,23 @@ def test_a_busy_peer_gets_the_same_bytes_again(
             context.set_trailing_metadata((("grpc-retry-pushback-ms", "10"),))
             context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
 
-    doors.unwilling = busy
+    answering_server.unwilling = busy
 
     answer = ask(partner, sample, matter)
 
     assert answer.attempts == 3
-    assert len(set(doors.calls)) == 1
+    assert len(set(answering_server.calls)) == 1
 
 
 def test_a_late_answer_leaves_the_number_to_ask_with(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
-    doors.unwilling = lambda _: time.sleep(0.6)
+    answering_server.unwilling = lambda _: time.sleep(0.6)
 
     with pytest.raises(DeadlineExceeded) as caught:
         ask(partner, sample, matter, deadline=0.3)
 
-    doors.unwilling = leave
+    answering_server.unwilling = leave
     assert partner.state(caught.value.transaction_number).state is State.DECIDED
 
 
@@ -173,23 +177,23 @@ def test_a_late_answer_leaves_the_number_to_ask_with(
 
 
 def test_the_ledger_may_grow_and_is_proved_to(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     ask(partner, sample, matter)
-    doors.gateway.log.grow(10)
+    answering_server.gateway.log.grow(10)
 
     assert ask(partner, sample, matter).checkpoint_size == 17
-    assert doors.proofs == 1
+    assert answering_server.proofs == 1
 
 
 def test_a_smaller_tree_is_evidence(
-    partner: Any, sample: Any, matter: Any, doors: Any, kept_in: Path
+    partner: Any, sample: Any, matter: Any, answering_server: Any, kept_in: Path
 ) -> None:
     """Restored from backup: the ledger forgot what it had promised."""
-    doors.gateway.log.grow(10)
+    answering_server.gateway.log.grow(10)
     ask(partner, sample, matter)
     before = kept_in.read_bytes()
-    doors.gateway.log = doors.gateway.log.fork(3)
+    answering_server.gateway.log = answering_server.gateway.log.fork(3)
 
     with pytest.raises(SplitView) as caught:
         ask(partner, sample, matter, transaction_number="split-0001")
@@ -200,10 +204,12 @@ def test_a_smaller_tree_is_evidence(
     assert caught.value.evidence.parent == kept_in.parent
 
 
-def test_a_forked_tree_is_evidence(partner: Any, sample: Any, matter: Any, doors: Any) -> None:
+def test_a_forked_tree_is_evidence(
+    partner: Any, sample: Any, matter: Any, answering_server: Any
+) -> None:
     ask(partner, sample, matter)
-    doors.gateway.log = doors.gateway.log.fork(4)
-    doors.gateway.log.grow(20, b"another history")
+    answering_server.gateway.log = answering_server.gateway.log.fork(4)
+    answering_server.gateway.log.grow(20, b"another history")
 
     with pytest.raises(SplitView, match="rewritten"):
         ask(partner, sample, matter)
@@ -212,51 +218,59 @@ def test_a_forked_tree_is_evidence(partner: Any, sample: Any, matter: Any, doors
 
 
 def test_a_fork_is_noticed_by_the_next_process(
-    partner: Any, doors: Any, keysets: Any, kept_in: Path
+    partner: Any, answering_server: Any, keysets: Any, kept_in: Path
 ) -> None:
     partner.checkpoint()
-    doors.gateway.log = doors.gateway.log.fork(4)
-    doors.gateway.log.grow(20, b"another history")
+    answering_server.gateway.log = answering_server.gateway.log.fork(4)
+    answering_server.gateway.log.grow(20, b"another history")
 
     with (
-        Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, witness=kept_in) as again,
+        Partner.connect(
+            "AUS", keysets["AUS"], answering_server.gateway.bundle, witness=kept_in
+        ) as again,
         pytest.raises(SplitView),
     ):
         again.checkpoint()
 
 
-def test_a_checkpoint_that_went_back_is_evidence(partner: Any, doors: Any) -> None:
+def test_a_checkpoint_that_went_back_is_evidence(partner: Any, answering_server: Any) -> None:
     partner.checkpoint()
-    doors.gateway.log = doors.gateway.log.fork(4)
+    answering_server.gateway.log = answering_server.gateway.log.fork(4)
 
     with pytest.raises(SplitView, match="backwards"):
         partner.checkpoint()
 
 
-def test_a_checkpoint_of_other_keys_is_rejected(partner: Any, doors: Any, keysets: Any) -> None:
-    doors.gateway.log.key = keysets["NZL"].log()
+def test_a_checkpoint_of_other_keys_is_rejected(
+    partner: Any, answering_server: Any, keysets: Any
+) -> None:
+    answering_server.gateway.log.key = keysets["NZL"].log()
 
     with pytest.raises(AnswerRejected, match="checkpoint"):
         partner.checkpoint()
 
 
 def test_many_threads_ask_at_once(
-    partner: Any, sample: Any, matter: Any, doors: Any, kept_in: Path
+    partner: Any, sample: Any, matter: Any, answering_server: Any, kept_in: Path
 ) -> None:
     with ThreadPoolExecutor(8) as threads:
         asked = list(threads.map(lambda _: ask(partner, sample, matter), range(24)))
 
     assert {one.outcome for one in asked} == {Outcome.NO_MATCH}
     assert len({one.receipt_index for one in asked}) == 24
-    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.gateway.bundle.log.vkeys)
+    kept = signed_note.open_checkpoint(
+        kept_in.read_bytes(), *answering_server.gateway.bundle.log.vkeys
+    )
     assert kept.size == max(one.checkpoint_size for one in asked)
 
 
-def test_a_ledger_that_refuses_to_prove_is_not_accused(partner: Any, doors: Any) -> None:
+def test_a_ledger_that_refuses_to_prove_is_not_accused(partner: Any, answering_server: Any) -> None:
     """Denied is not disproved; the answer is not believed, and nobody is convicted."""
     partner.checkpoint()
-    doors.gateway.log.grow(3)
-    doors.reluctant = lambda context: context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
+    answering_server.gateway.log.grow(3)
+    answering_server.reluctant = lambda context: context.abort(
+        grpc.StatusCode.PERMISSION_DENIED, "no"
+    )
 
     with pytest.raises(Refused):
         partner.checkpoint()
@@ -276,28 +290,30 @@ def test_old_reply_keys_are_forgotten(
 # What is no answer
 
 
-def test_no_receipt_no_answer(partner: Any, sample: Any, matter: Any, doors: Any) -> None:
-    doors.tamper = lambda response: response.ClearField("receipt")
+def test_no_receipt_no_answer(
+    partner: Any, sample: Any, matter: Any, answering_server: Any
+) -> None:
+    answering_server.tamper = lambda response: response.ClearField("receipt")
 
     with pytest.raises(ReceiptMissing):
         ask(partner, sample, matter)
 
 
 def test_a_payload_of_a_wrong_form_is_no_answer(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
-    doors.gateway.payload = lambda _: b"\xff\xff\xff"
+    answering_server.gateway.payload = lambda _: b"\xff\xff\xff"
 
     with pytest.raises(AnswerRejected, match="payload"):
         ask(partner, sample, matter)
 
 
 def test_a_hit_for_one_query_is_no_answer_to_another(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     """Forwarding: the letter of one exchange, with its own true receipt, in the place of another."""
     first = partner.compose([sample], **matter)
-    letter, receipt = doors.gateway.answer(first.letter)
+    letter, receipt = answering_server.gateway.answer(first.letter)
 
     def swap(response: Any) -> None:
         response.CopyFrom(
@@ -307,14 +323,14 @@ def test_a_hit_for_one_query_is_no_answer_to_another(
             )
         )
 
-    doors.tamper = swap
+    answering_server.tamper = swap
 
     with pytest.raises(AnswerRejected):
         ask(partner, sample, matter)
 
 
 def test_a_tampered_question_is_sent_as_it_is(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
     """For demonstrations and tests of the peer: the bytes are the caller's."""
     outgoing = partner.compose([sample], **matter)
@@ -323,20 +339,20 @@ def test_a_tampered_question_is_sent_as_it_is(
 
     partner.send(tampered)
 
-    assert flipped in doors.calls[0]
+    assert flipped in answering_server.calls[0]
 
 
 # Keys and connections
 
 
 def test_a_bundle_whose_key_has_not_begun_asks_nothing(
-    doors: Any, keysets: Any, sample: Any, matter: Any
+    answering_server: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
     kem = tuple(
         replace(key, not_before=key.not_before + timedelta(days=1))
-        for key in doors.gateway.bundle.kem
+        for key in answering_server.gateway.bundle.kem
     )
-    stale = replace(doors.gateway.bundle, kem=kem)
+    stale = replace(answering_server.gateway.bundle, kem=kem)
 
     with (
         Partner.connect("AUS", keysets["AUS"], stale) as partner,
@@ -344,15 +360,15 @@ def test_a_bundle_whose_key_has_not_begun_asks_nothing(
     ):
         ask(partner, sample, matter)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
 @pytest.mark.usefixtures("asked_once")
 def test_a_peer_of_another_authority_is_unreachable(
-    doors: Any, keysets: Any, sample: Any, matter: Any
+    answering_server: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
     """Whoever answers at the address must have a leaf of the authority in the bundle."""
-    other = replace(doors.gateway.bundle, tls_ca_pem=keysets["NZL"].tls_ca_pem)
+    other = replace(answering_server.gateway.bundle, tls_ca_pem=keysets["NZL"].tls_ca_pem)
 
     with (
         Partner.connect("AUS", keysets["AUS"], other) as partner,
@@ -360,15 +376,15 @@ def test_a_peer_of_another_authority_is_unreachable(
     ):
         ask(partner, sample, matter, deadline=CALL)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
 @pytest.mark.usefixtures("asked_once")
 def test_a_party_that_the_peer_does_not_know_is_unreachable(
-    doors: Any, keysets: Any, sample: Any, matter: Any
+    answering_server: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
     with (
-        Partner.connect("NZL", keysets["NZL"], doors.gateway.bundle) as partner,
+        Partner.connect("NZL", keysets["NZL"], answering_server.gateway.bundle) as partner,
         pytest.raises(Unreachable),
     ):
         ask(partner, sample, matter, deadline=CALL)
@@ -388,9 +404,9 @@ def test_a_partner_speaks_tls_1_3_and_no_less() -> None:
 
 
 def test_a_refusal_keeps_its_place_in_the_tree(
-    partner: Any, sample: Any, matter: Any, doors: Any
+    partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
-    doors.unwilling = lambda context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "no")
+    answering_server.unwilling = lambda context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "no")
 
     with pytest.raises(Refused) as caught:
         ask(partner, sample, matter)
@@ -398,8 +414,10 @@ def test_a_refusal_keeps_its_place_in_the_tree(
     assert (caught.value.code, caught.value.reason) == ("UNIMPLEMENTED", "")
 
 
-def test_a_closed_partner_forgets(doors: Any, keysets: Any, sample: Any, matter: Any) -> None:
-    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
+def test_a_closed_partner_forgets(
+    answering_server: Any, keysets: Any, sample: Any, matter: Any
+) -> None:
+    with Partner.connect("AUS", keysets["AUS"], answering_server.gateway.bundle) as partner:
         number = ask(partner, sample, matter).transaction_number
 
     with pytest.raises(NothingToRedeliver):

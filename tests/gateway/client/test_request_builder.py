@@ -29,63 +29,74 @@ ABSENT = Missing(2, Presence.AMPUTATED)
     ],
 )
 def test_a_question_that_breaks_a_rule_is_not_sent(  # noqa: PLR0917 - fixtures
-    partner: Any, doors: Any, sample: Any, matter: Any, element: str, more: dict[str, Any]
+    partner: Any,
+    answering_server: Any,
+    sample: Any,
+    matter: Any,
+    element: str,
+    more: dict[str, Any],
 ) -> None:
     with pytest.raises(PartnerError, match=f"^not asked: {element} ") as told:
         partner.query([sample], **{**matter, **more})
 
-    assert not doors.calls
+    assert not answering_server.calls
     values = [value for value in more.values() if isinstance(value, str) and value]
     assert not any(value in str(told.value) for value in values)
 
 
 @pytest.mark.parametrize("extractor", ["", "a vendor", "x" * 49])
 def test_an_extractor_that_no_partner_reads_is_not_sent(
-    partner: Any, doors: Any, sample: Any, matter: Any, extractor: str
+    partner: Any, answering_server: Any, sample: Any, matter: Any, extractor: str
 ) -> None:
     with pytest.raises(PartnerError, match="extractor"):
         partner.query([replace(sample, extractor=extractor)], **matter)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
 @pytest.mark.parametrize("impression", [16, 19, 30, 43, 255])
 def test_an_impression_that_no_standard_has_is_not_sent(
-    partner: Any, doors: Any, sample: Any, matter: Any, impression: int
+    partner: Any, answering_server: Any, sample: Any, matter: Any, impression: int
 ) -> None:
     with pytest.raises(PartnerError, match=r"samples\[0\]\.impression"):
         partner.query([replace(sample, impression=impression)], **matter)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
-def test_one_finger_is_sampled_once(partner: Any, doors: Any, sample: Any, matter: Any) -> None:
+def test_one_finger_is_sampled_once(
+    partner: Any, answering_server: Any, sample: Any, matter: Any
+) -> None:
     with pytest.raises(PartnerError, match="one position twice"):
         partner.query([sample, replace(sample, data=b"another")], **matter)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
-def test_a_question_about_nobody_is_not_sent(partner: Any, doors: Any, matter: Any) -> None:
+def test_a_question_about_nobody_is_not_sent(
+    partner: Any, answering_server: Any, matter: Any
+) -> None:
     with pytest.raises(PartnerError, match="samples"):
         partner.query([], **matter)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
-def test_an_earlier_query_is_named_by_a_number(partner: Any, doors: Any, matter: Any) -> None:
+def test_an_earlier_query_is_named_by_a_number(
+    partner: Any, answering_server: Any, matter: Any
+) -> None:
     with pytest.raises(PartnerError, match="prior_transaction_number"):
         partner.query(PriorTransaction("Jean Dupont"), **matter)
 
-    assert not doors.calls
+    assert not answering_server.calls
 
 
 def test_a_finger_may_be_missing_beside_another_that_is_sampled(
-    partner: Any, doors: Any, sample: Any, matter: Any
+    partner: Any, answering_server: Any, sample: Any, matter: Any
 ) -> None:
     partner.query([sample], **matter, missing=(replace(ABSENT, position=3),))
 
-    assert len(doors.calls) == 1
+    assert len(answering_server.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -101,7 +112,7 @@ def test_a_finger_may_be_missing_beside_another_that_is_sampled(
     ],
 )
 def test_a_request_for_details_that_breaks_a_rule_is_not_sent(
-    partner: Any, doors: Any, matter: Any, element: str, more: dict[str, Any]
+    partner: Any, answering_server: Any, matter: Any, element: str, more: dict[str, Any]
 ) -> None:
     asked = {
         "number": "20260101-00000000",
@@ -114,4 +125,4 @@ def test_a_request_for_details_that_breaks_a_rule_is_not_sent(
     with pytest.raises(PartnerError, match=f"^not asked: {element} "):
         partner.details(**asked)
 
-    assert not doors.calls
+    assert not answering_server.calls

@@ -21,7 +21,7 @@ CAST = people.with_citizen(people.invented(range(5)))
 ONE = AskedQuery(CAST.known[1], 2, None, "", 0.0)
 
 
-class Houses:
+class GatewayPair:
     """Two gateways that say what ours would; what a test sets is what they say instead."""
 
     def __init__(self, **said: object) -> None:
@@ -60,7 +60,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(correction, "PATIENCE", 0.0)
     can, aus = (Party(name, tmp_path / name, tmp_path, tmp_path) for name in ("CAN", "AUS"))
 
-    def go(gateways: Houses) -> tuple[bool, int, bool, int]:
+    def go(gateways: GatewayPair) -> tuple[bool, int, bool, int]:
         monkeypatch.setattr(correction.subprocess_cli, "run", gateways.run)
         acts = Redress(can, aus, tmp_path / "C-7", tmp_path / "R-1")
         learned, number, fields = acts.learned(CAST, ONE, tmp_path)
@@ -71,7 +71,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_whole_way_keeps_both_promises(told: Any, tmp_path: Path) -> None:
-    gateways = Houses()
+    gateways = GatewayPair()
 
     assert told(gateways) == (True, 2, True, 1)
     assert json.loads((tmp_path / "changed.json").read_text()) == {"DATE_OF_BIRTH": RIGHT}
@@ -91,7 +91,7 @@ def test_the_whole_way_keeps_both_promises(told: Any, tmp_path: Path) -> None:
 def test_what_was_not_learned_breaks_the_first(told: Any, fields: list[Any]) -> None:
     shown = {"outcome": "MATCH", "fields": fields, "corrected": [{"right": [{"value": RIGHT}]}]}
 
-    assert told(Houses(**{"outbound show": shown}))[0] is False
+    assert told(GatewayPair(**{"outbound show": shown}))[0] is False
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_was_not_learned_breaks_the_first(told: Any, fields: list[Any]) -> 
 def test_a_correction_that_did_not_arrive_breaks_the_second(
     told: Any, said: dict[str, Any]
 ) -> None:
-    assert told(Houses(**said))[2] is False
+    assert told(GatewayPair(**said))[2] is False
 
 
 def test_the_copy_of_the_other_gateway_differs_in_who_is_who_alone() -> None:

@@ -140,7 +140,7 @@ def test_a_key_that_moved_back_is_refused(homes: Any, secret: Any) -> None:
         Gateway.open(homes[0], secret)
 
 
-def test_a_gateway_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any) -> None:
+def test_a_gateway_that_refuses_to_open_releases_the_writer_lock(homes: Any, secret: Any) -> None:
     file = homes[0] / "keys" / "keyset.json"
     old = file.read_bytes()
     successor(homes[0], secret)

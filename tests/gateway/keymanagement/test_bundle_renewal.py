@@ -54,9 +54,11 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_old_sealing_key_opens_for_48_hours(homes: Any, secret: Any, keydesk: Any) -> None:
+def test_the_old_sealing_key_opens_for_48_hours(
+    homes: Any, secret: Any, key_operations_of: Any
+) -> None:
     old = keyset_of(homes[0], secret).kem().kid
-    bundle = renew(homes[0], secret, keydesk, KeyKind.KEM)
+    bundle = renew(homes[0], secret, key_operations_of, KeyKind.KEM)
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
 
     assert keyset.kem().kid != old
@@ -67,11 +69,11 @@ def test_the_old_sealing_key_opens_for_48_hours(homes: Any, secret: Any, keydesk
 
 
 def test_a_message_sealed_before_the_rotation_is_answered_after_it(
-    homes: Any, secret: Any, keydesk: Any, serve: Any, people: Any
+    homes: Any, secret: Any, key_operations_of: Any, serve: Any, people: Any
 ) -> None:
     """A partner that holds version 1 goes on for 48 hours."""
     before = own_bundle(homes[0])
-    renew(homes[0], secret, keydesk, KeyKind.KEM)
+    renew(homes[0], secret, key_operations_of, KeyKind.KEM)
 
     with serve(*homes) as pair:
         forger = people.forger(pair)
@@ -80,10 +82,10 @@ def test_a_message_sealed_before_the_rotation_is_answered_after_it(
 
 
 def test_answers_signed_before_the_rotation_verify_after_it(
-    homes: Any, secret: Any, keydesk: Any
+    homes: Any, secret: Any, key_operations_of: Any
 ) -> None:
     old, made = keyset_of(homes[0], secret).signing(), datetime.now(UTC)
-    bundle = renew(homes[0], secret, keydesk, KeyKind.SIGNING)
+    bundle = renew(homes[0], secret, key_operations_of, KeyKind.SIGNING)
     new = keyset_of(homes[0], secret).signing()
 
     assert bundle.signing_key(old.key_id, made) is not None
@@ -93,10 +95,10 @@ def test_answers_signed_before_the_rotation_verify_after_it(
 
 
 def test_both_pins_are_published_until_the_old_leaf_steps_down(
-    homes: Any, secret: Any, keydesk: Any
+    homes: Any, secret: Any, key_operations_of: Any
 ) -> None:
     before = own_bundle(homes[0])
-    after = renew(homes[0], secret, keydesk, KeyKind.TLS_LEAF)
+    after = renew(homes[0], secret, key_operations_of, KeyKind.TLS_LEAF)
     keyset = keyset_of(homes[0], secret)
 
     assert before.tls_pins[0] in after.tls_pins
@@ -106,11 +108,11 @@ def test_both_pins_are_published_until_the_old_leaf_steps_down(
 
 
 def test_each_step_is_in_the_ledger_with_who_took_it_and_why(
-    homes: Any, secret: Any, keydesk: Any
+    homes: Any, secret: Any, key_operations_of: Any
 ) -> None:
     keys = count(homes[0], secret, EntryType.KEY)
 
-    renew(homes[0], secret, keydesk, KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_LEAF)
+    renew(homes[0], secret, key_operations_of, KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_LEAF)
 
     # three made, three promoted; the sealing and the signing key stepped down
     assert count(homes[0], secret, EntryType.KEY) == keys + 8

@@ -69,7 +69,12 @@ def test_the_settings_name_the_new_place_and_keep_all_else(
 ) -> None:
     before = tomllib.loads((gateway.home / config.FILE).read_text())
 
-    key_operations.do("custody.rewrap", key_operations.two, passphrase_file=str(new_file), to="file:keys/second.json")
+    key_operations.do(
+        "custody.rewrap",
+        key_operations.two,
+        passphrase_file=str(new_file),
+        to="file:keys/second.json",
+    )
 
     after = tomllib.loads((gateway.home / config.FILE).read_text())
     assert after["keys"].pop("custody") == "file:keys/second.json"
@@ -126,7 +131,9 @@ def test_what_cannot_be_done_is_refused_before_anything_is(
     keys = {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()}
 
     with pytest.raises(UserError, match=told):
-        key_operations.do("custody.rewrap", key_operations.two, **{"passphrase_file": str(new_file), **values})
+        key_operations.do(
+            "custody.rewrap", key_operations.two, **{"passphrase_file": str(new_file), **values}
+        )
     assert {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()} == keys
 
 
@@ -148,7 +155,9 @@ def test_a_new_passphrase_that_is_too_short_is_neither_proposed_nor_taken(
     assert gateway.keyset.custody.describe() == before
 
 
-def test_a_passphrase_file_that_others_may_read_is_refused(key_operations: Any, new_file: Path) -> None:
+def test_a_passphrase_file_that_others_may_read_is_refused(
+    key_operations: Any, new_file: Path
+) -> None:
     new_file.chmod(0o644)
 
     with pytest.raises(UserError, match="chmod 600"):
@@ -162,12 +171,19 @@ def test_a_custody_named_by_the_environment_is_not_left_behind(
 
     with pytest.raises(UserError, match=f"unset {custody_setting.VARIABLE}"):
         key_operations.do(
-            "custody.rewrap", key_operations.two, passphrase_file=str(new_file), to="file:keys/other.json"
+            "custody.rewrap",
+            key_operations.two,
+            passphrase_file=str(new_file),
+            to="file:keys/other.json",
         )
 
 
 def test_a_full_disk_leaves_the_old_custody_in_force(
-    key_operations: Any, gateway: Gateway, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    key_operations: Any,
+    gateway: Gateway,
+    new_file: Path,
+    secret: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(_: int, __: object) -> int:
         raise OSError(28, "No space left on device")

@@ -20,10 +20,10 @@ def seen(gateway: Any) -> dict[str, int]:
 
 
 def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
-    pair: Any, people: Any, keydesk: Any
+    pair: Any, people: Any, key_operations_of: Any
 ) -> None:
     """A message of the partner's is what promotes: with the older entry it is answered and no evidence."""
-    key_operations, gateway = keydesk(pair.gateway), pair.gateway
+    key_operations, gateway = key_operations_of(pair.gateway), pair.gateway
     before = pair.partner()  # it holds version 1 and goes on with it
     before.query(people.samples(1), **people.matter())
     assert seen(gateway) == {"AUS": 1}
@@ -47,10 +47,10 @@ def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
 
 
 def test_a_message_that_is_refused_is_no_evidence(
-    pair: Any, people: Any, forger: Any, keydesk: Any
+    pair: Any, people: Any, forger: Any, key_operations_of: Any
 ) -> None:
     """An attacker who replays or forges cannot have a key promoted that the partner does not know."""
-    keydesk(pair.gateway).do("keys.rotate", kind="KEM")
+    key_operations_of(pair.gateway).do("keys.rotate", kind="KEM")
     signer = pair.keyset.signing()
 
     ahead = forger.letter(directory_version=3, signer=signer)
@@ -79,9 +79,9 @@ def test_a_sighting_is_written_once_and_never_goes_back(pair: Any) -> None:
     assert seen(gateway) == {"AUS": 4}
 
 
-def test_operators_who_rotate_at_once_make_one_key(gateway: Any, keydesk: Any) -> None:
+def test_operators_who_rotate_at_once_make_one_key(gateway: Any, key_operations_of: Any) -> None:
     """Issue 5, bad input: two operators rotating at once; each is told what became of it."""
-    key_operations, told, start = keydesk(gateway), [], threading.Barrier(4)
+    key_operations, told, start = key_operations_of(gateway), [], threading.Barrier(4)
 
     def rotate(act: str) -> None:
         start.wait()
@@ -108,9 +108,9 @@ def test_operators_who_rotate_at_once_make_one_key(gateway: Any, keydesk: Any) -
 
 @pytest.mark.parametrize("times", [3])
 def test_a_gateway_lives_through_rotation_after_rotation(
-    pair: Any, people: Any, keydesk: Any, times: int
+    pair: Any, people: Any, key_operations_of: Any, times: int
 ) -> None:
-    key_operations = keydesk(pair.gateway)
+    key_operations = key_operations_of(pair.gateway)
     for _ in range(times):
         for kind in ("KEM", "SIGNING"):
             kid = key_operations.do("keys.rotate", kind=kind)["key"]

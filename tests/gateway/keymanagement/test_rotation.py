@@ -173,14 +173,14 @@ def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round
 
 
 def test_a_gateway_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(
-    keydesk: Any, homes: Any, secret: Any
+    key_operations_of: Any, homes: Any, secret: Any
 ) -> None:
     with Gateway.open(homes[0], secret) as gateway:
-        new = keydesk(gateway).do("keys.rotate", kind="SIGNING")["key"]
-        keydesk(gateway).sight("AUS", 2)
+        new = key_operations_of(gateway).do("keys.rotate", kind="SIGNING")["key"]
+        key_operations_of(gateway).sight("AUS", 2)
     with Gateway.open(homes[0], secret) as gateway:
         gateway.keys.rotation.round()
-        assert keydesk(gateway).state(new) is KeyState.ACTIVE
+        assert key_operations_of(gateway).state(new) is KeyState.ACTIVE
 
 
 def test_the_rounds_go_on_giving_signs_while_an_officer_changes_keys_by_a_slow_token(

@@ -94,14 +94,14 @@ def test_a_remedy_names_the_key_the_partner_and_the_home_directory() -> None:
 
 
 def test_a_suspended_key_is_in_status_check_log_and_metrics_until_it_is_resumed(
-    pair: Any, keydesk: Any, secret: Any, capsys: pytest.CaptureFixture[str]
+    pair: Any, key_operations_of: Any, secret: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk, now = keydesk(pair.gateway), pair.gateway.clock
-    kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    key_operations, now = key_operations_of(pair.gateway), pair.gateway.clock
+    kid = key_operations.key(KeyKind.KEM, KeyState.ACTIVE)
     key = short(bytes.fromhex(kid))
     capsys.readouterr()
 
-    desk.do("keys.suspend", key=kid, reason=SECRET)
+    key_operations.do("keys.suspend", key=kid, reason=SECRET)
     pair.serving.run_jobs()
 
     (found,) = look(pair.home, now()).alarms
@@ -117,7 +117,7 @@ def test_a_suspended_key_is_in_status_check_log_and_metrics_until_it_is_resumed(
     pair.serving.run_jobs()
     assert _lines(capsys) == []  # said once
 
-    desk.do("keys.resume", desk.two, key=kid)
+    key_operations.do("keys.resume", key_operations.two, key=kid)
     pair.serving.run_jobs()
 
     assert look(pair.home, now()).alarms == ()
@@ -140,13 +140,13 @@ def test_a_suspended_officer_is_shown_by_the_certificate_and_not_by_name(
 
 
 def test_a_refused_key_is_an_alarm_while_the_partners_bundle_still_states_it(
-    gateway: Any, keydesk: Any
+    gateway: Any, key_operations_of: Any
 ) -> None:
-    desk = keydesk(gateway)
+    key_operations = key_operations_of(gateway)
     (bundle,) = gateway.directory.partners.stated()
     pin = bundle.tls_pins[0]
     since = (gateway.clock() - timedelta(hours=1)).isoformat()
-    desk.do("keys.compromised", key=pin.hex(), since=since, partner="AUS")
+    key_operations.do("keys.compromised", key=pin.hex(), since=since, partner="AUS")
 
     with gateway.database.reader() as reader:
         (found,) = find_open(reader, None, [bundle])

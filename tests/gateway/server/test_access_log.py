@@ -230,10 +230,10 @@ def test_the_level_says_which_calls_are_written(capsys: pytest.CaptureFixture[st
     assert one_of_each() == ["warning", "error"]
     telemetry.set_levels("info", "error")
     assert one_of_each() == ["error"]
-    telemetry.logger("door").info("started")
+    telemetry.logger("listener").info("started")
     assert "started" in capsys.readouterr().err
     telemetry.set_levels("error", "info")
-    telemetry.logger("door").warning("refused")
+    telemetry.logger("listener").warning("refused")
     assert not capsys.readouterr().err
     assert one_of_each() == ["info", "warning", "error"]
 

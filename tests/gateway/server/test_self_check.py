@@ -1,4 +1,4 @@
-"""What can be said of a folder without opening its doors."""
+"""What can be said of a home directory without serving it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def alarms(pair: Any) -> list[str]:
     ]
 
 
-def test_a_new_leaf_is_shown_at_every_door_without_a_restart(pair: Any) -> None:
+def test_a_new_leaf_is_shown_at_every_listener_without_a_restart(pair: Any) -> None:
     before = shown(pair)
 
     leaf = turn(pair, KeyKind.TLS_LEAF)
@@ -86,7 +86,7 @@ def test_a_new_leaf_is_shown_at_every_door_without_a_restart(pair: Any) -> None:
 
     expected = serial(pair, leaf)
     assert expected != before
-    assert {shown(pair, door) for door in ("exchange", "admin", "health")} == {expected}
+    assert {shown(pair, listener) for listener in ("exchange", "admin", "health")} == {expected}
     assert alarms(pair) == []
 
 
@@ -159,7 +159,7 @@ def test_a_broken_leaf_never_goes_out(
 
     room.change(break_it, actor="O-1")
 
-    assert {shown(pair, door) for door in ("exchange", "admin", "health")} == {before}
+    assert {shown(pair, listener) for listener in ("exchange", "admin", "health")} == {before}
     assert alarms(pair) == ["RAISE/TLS_IDENTITY"]
     assert "tls_identity_kept" in capsys.readouterr().err
     answer = pair.partner().query(people.samples(1), **people.matter())
@@ -258,12 +258,12 @@ def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> Non
     assert {float(line.rpartition(" ")[2]) for line in told} == {end}
 
 
-def test_a_door_that_shows_another_leaf_is_an_alarm_until_it_shows_ours(pair: Any) -> None:
-    wardrobe = pair.serving._identity
+def test_a_listener_that_shows_another_leaf_is_an_alarm_until_it_shows_ours(pair: Any) -> None:
+    identity = pair.serving._identity
     here = {"exchange": ("127.0.0.1", pair.addresses.exchange)}
     nobody = {"exchange": ("127.0.0.1", pair.addresses.metrics)}  # no TLS there
 
-    assert [wardrobe.look(doors) for doors in (here, nobody, nobody, here)] == [
+    assert [identity.look(listeners) for listeners in (here, nobody, nobody, here)] == [
         True,
         False,
         False,

@@ -94,15 +94,15 @@ def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
 ) -> None:
     """Whatever the process told gRPC when it first met it: the certificate is a partner's, the road is not TLS 1.3."""
     identified: list[tuple[str, str]] = []
-    door = AuthInterceptor(Access(identified), LIMITS, name="test")
+    interceptor = AuthInterceptor(Access(identified), LIMITS, name="test")
     context = Context(10.0, version)
     call = _Open("GetQuota", cast("grpc.ServicerContext", context), lambda _: None, monotonic())
     try:
         with pytest.raises(TlsVersionRefused):
-            door._identity(cast("grpc.ServicerContext", context))
-        door._receive(call, lambda *_: pytest.fail("it was answered"), iter(()))
+            interceptor._identity(cast("grpc.ServicerContext", context))
+        interceptor._receive(call, lambda *_: pytest.fail("it was answered"), iter(()))
     finally:
-        door._workers.stop(10.0)
+        interceptor._workers.stop(10.0)
 
     assert identified == []
 
@@ -111,16 +111,16 @@ def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
 def test_a_partner_who_is_refused_at_once_is_not_unidentified(how: str) -> None:
     identified: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
-    door = AuthInterceptor(
+    interceptor = AuthInterceptor(
         Access(identified, refused, serves=how != "not ready"), LIMITS, name="test"
     )
     context = Context(None if how == "no deadline" else 10.0)
     sent: list[Any] = []
     call = _Open("GetQuota", cast("grpc.ServicerContext", context), sent.append, monotonic())
     try:
-        door._receive(call, lambda *_: None, iter(()))
+        interceptor._receive(call, lambda *_: None, iter(()))
     finally:
-        door._workers.stop(10.0)
+        interceptor._workers.stop(10.0)
 
     assert sent == [None]
     assert identified == [(PEER, "AUS")]

@@ -66,7 +66,7 @@ RECORDS = st.builds(
 
 
 @pytest.fixture
-def pen(store: StoreFixture) -> Sequencer:
+def sequencer(store: StoreFixture) -> Sequencer:
     """Return a sequencer over a store that knows three people, of whom the first two have no prints."""
     sequencer = store.sequencer()
     with sequencer._database.reader() as reader:
@@ -81,21 +81,21 @@ def _numbers() -> Any:
     return lambda _: next(given)
 
 
-def read(pen: Sequencer, store: StoreFixture, subject: int) -> Record:
-    with pen._database.reader() as reader:
+def read(sequencer: Sequencer, store: StoreFixture, subject: int) -> Record:
+    with sequencer._database.reader() as reader:
         return read_record(reader, store.data_key, subject)
 
 
-def write(pen: Sequencer, store: StoreFixture, subject: int, record: Record) -> None:
-    pen.commit((), (write_record(subject, record, store.data_key, store.clock()),))
+def write(sequencer: Sequencer, store: StoreFixture, subject: int, record: Record) -> None:
+    sequencer.commit((), (write_record(subject, record, store.data_key, store.clock()),))
 
 
-def test_a_record_comes_back_as_it_was_written(pen: Sequencer, store: StoreFixture) -> None:
-    write(pen, store, 10, ANN)
+def test_a_record_comes_back_as_it_was_written(sequencer: Sequencer, store: StoreFixture) -> None:
+    write(sequencer, store, 10, ANN)
 
-    assert read(pen, store, 10) == ANN
-    assert read(pen, store, 20) == read(pen, store, 999) == Record()
-    with pen._database.reader() as reader:
+    assert read(sequencer, store, 10) == ANN
+    assert read(sequencer, store, 20) == read(sequencer, store, 999) == Record()
+    with sequencer._database.reader() as reader:
         assert counts(reader).without_status == 2
 
 
@@ -114,57 +114,57 @@ def test_a_changed_byte_never_reads_as_the_same(record: Record, data: st.DataObj
 
 
 def test_versions_follow_each_other_and_two_hands_do_not_overwrite(
-    pen: Sequencer, store: StoreFixture
+    sequencer: Sequencer, store: StoreFixture
 ) -> None:
-    write(pen, store, 10, ANN)
+    write(sequencer, store, 10, ANN)
     second = dataclasses.replace(ANN, version=2)
-    write(pen, store, 10, second)
+    write(sequencer, store, 10, second)
 
     for late in (ANN, second, dataclasses.replace(ANN, version=4)):
         with pytest.raises(RecordChanged):
-            write(pen, store, 10, late)
-    assert read(pen, store, 10) == second
+            write(sequencer, store, 10, late)
+    assert read(sequencer, store, 10) == second
 
 
 def test_a_record_in_another_persons_place_or_of_an_older_version_does_not_open(
-    pen: Sequencer, store: StoreFixture
+    sequencer: Sequencer, store: StoreFixture
 ) -> None:
     """A citizen must not become unknown by moving a row, nor by putting an old one back."""
-    write(pen, store, 10, ANN)
-    with pen._database.reader() as reader:
+    write(sequencer, store, 10, ANN)
+    with sequencer._database.reader() as reader:
         old = reader.execute(select(subjects.c.record).where(subjects.c.id == 10)).scalar()
-    write(pen, store, 10, dataclasses.replace(ANN, version=2))
+    write(sequencer, store, 10, dataclasses.replace(ANN, version=2))
 
     for subject, version in ((20, 1), (10, 2)):
         row = update(subjects).where(subjects.c.id == subject)
-        pen.commit((), (Effect(row.values(record=old, record_version=version)),))
+        sequencer.commit((), (Effect(row.values(record=old, record_version=version)),))
         with pytest.raises(InternalError, match=f"subject {subject} "):
-            read(pen, store, subject)
+            read(sequencer, store, subject)
 
 
-def test_nothing_of_a_record_is_in_the_open(pen: Sequencer, store: StoreFixture) -> None:
-    write(pen, store, 10, ANN)
+def test_nothing_of_a_record_is_in_the_open(sequencer: Sequencer, store: StoreFixture) -> None:
+    write(sequencer, store, 10, ANN)
 
     for path in store.path.parent.rglob("*"):
         assert CANARY.encode() not in path.read_bytes()
     assert CANARY not in repr(ANN)
 
 
-def test_another_data_key_opens_nothing(pen: Sequencer, store: StoreFixture) -> None:
-    write(pen, store, 10, ANN)
+def test_another_data_key_opens_nothing(sequencer: Sequencer, store: StoreFixture) -> None:
+    write(sequencer, store, 10, ANN)
 
-    with pen._database.reader() as reader, pytest.raises(InternalError):
+    with sequencer._database.reader() as reader, pytest.raises(InternalError):
         read_record(reader, DataKey.from_seed(bytes([1]) * 32), 10)
 
 
 def test_somebody_is_whom_chance_says_and_never_nobody_while_there_is_one(
-    pen: Sequencer, store: StoreFixture
+    sequencer: Sequencer, store: StoreFixture
 ) -> None:
-    with pen._database.reader() as reader:
+    with sequencer._database.reader() as reader:
         found = [somebody(reader, at) for at in (0, 10, 11, 25, 31, 2**62)]
-    pen.commit((), [e for number in range(3) for e in remove(f"F-{number}")])
+    sequencer.commit((), [e for number in range(3) for e in remove(f"F-{number}")])
 
     assert found == [10, 10, 20, 30, 10, 10]
-    case_system = StoredPeople(pen._database, store.data_key)
+    case_system = StoredPeople(sequencer._database, store.data_key)
     assert case_system.somebody() == 0
     assert case_system.record(0) == Record()

@@ -89,7 +89,7 @@ def test_whichever_write_or_flush_fails_nothing_more_is_answered_and_nothing_is_
     assert (cuts.figures.lost, cuts.figures.broken) == (0, 0), cuts.figures.first
 
 
-def test_a_flush_that_fails_stops_the_pen(folder: Path) -> None:
+def test_a_flush_that_fails_stops_the_sequencer(folder: Path) -> None:
     """After a failed fsync the kernel may have dropped the pages: a second one would say that all is well."""
     cuts = PowerCuts(folder)
     disk = Disk("one-flush")

@@ -360,7 +360,7 @@ def test_time_never_falls(store: StoreFixture) -> None:
     assert second.time == first.time
 
 
-def test_a_clock_that_fell_back_stops_the_pen(store: StoreFixture) -> None:
+def test_a_clock_that_fell_back_stops_the_sequencer(store: StoreFixture) -> None:
     sequencer = store.sequencer()
     sequencer.commit([store.leaf()])
     store.clock.move(seconds=-2.001)

@@ -34,7 +34,7 @@ DRIVER = Path(__file__).with_name("killed_publisher.py")
 SIZE = 530  # two full tiles and a partial one
 
 
-class House:
+class TiledLedger:
     """A ledger in a scratch folder, and its publisher."""
 
     def __init__(self, store: StoreFixture, folder: Path) -> None:
@@ -71,11 +71,11 @@ class House:
 
 
 @pytest.fixture
-def gateway(store: StoreFixture, tmp_path: Path) -> House:
-    return House(store, tmp_path / "ledger")
+def gateway(store: StoreFixture, tmp_path: Path) -> TiledLedger:
+    return TiledLedger(store, tmp_path / "ledger")
 
 
-def test_what_is_published_is_verified_from_files_alone(gateway: House) -> None:
+def test_what_is_published_is_verified_from_files_alone(gateway: TiledLedger) -> None:
     gateway.grow(SIZE)
 
     assert gateway.publisher().publish() == SIZE
@@ -84,7 +84,7 @@ def test_what_is_published_is_verified_from_files_alone(gateway: House) -> None:
     assert gateway.findings() == []
 
 
-def test_an_empty_ledger_publishes_nothing_and_then_begins(gateway: House) -> None:
+def test_an_empty_ledger_publishes_nothing_and_then_begins(gateway: TiledLedger) -> None:
     assert gateway.publisher().publish() == 0
     assert gateway.findings()[0].severity is Severity.NOTICE
 
@@ -94,7 +94,7 @@ def test_an_empty_ledger_publishes_nothing_and_then_begins(gateway: House) -> No
     assert gateway.whole() == 1
 
 
-def test_full_tiles_never_change_and_partial_ones_give_way(gateway: House) -> None:
+def test_full_tiles_never_change_and_partial_ones_give_way(gateway: TiledLedger) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     before = gateway.files()
@@ -113,7 +113,7 @@ def test_full_tiles_never_change_and_partial_ones_give_way(gateway: House) -> No
     assert gateway.findings() == []
 
 
-def test_entries_of_everyone_are_not_readable_by_other_accounts(gateway: House) -> None:
+def test_entries_of_everyone_are_not_readable_by_other_accounts(gateway: TiledLedger) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
 
@@ -124,7 +124,7 @@ def test_entries_of_everyone_are_not_readable_by_other_accounts(gateway: House) 
 
 @pytest.mark.slow
 def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
-    gateway: House, store: StoreFixture
+    gateway: TiledLedger, store: StoreFixture
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
@@ -152,7 +152,7 @@ def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
 
 
 def test_names_and_bytes_are_flushed_before_they_are_announced(
-    gateway: House, monkeypatch: pytest.MonkeyPatch
+    gateway: TiledLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a power cut may take is never what the checkpoint speaks of."""
     gateway.grow(SIZE)
@@ -187,7 +187,7 @@ def test_names_and_bytes_are_flushed_before_they_are_announced(
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("nth", [1, 2, 5, 9])
 def test_a_disk_that_fails_at_the_nth_flush_delays_and_spoils_nothing(
-    gateway: House, monkeypatch: pytest.MonkeyPatch, nth: int, code: int
+    gateway: TiledLedger, monkeypatch: pytest.MonkeyPatch, nth: int, code: int
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
@@ -212,7 +212,7 @@ def test_a_disk_that_fails_at_the_nth_flush_delays_and_spoils_nothing(
     assert gateway.findings() == []
 
 
-def test_a_stop_is_heeded_between_two_files(gateway: House) -> None:
+def test_a_stop_is_heeded_between_two_files(gateway: TiledLedger) -> None:
     gateway.grow(SIZE)
 
     assert gateway.publisher().publish(stopped=lambda: True) == 0
@@ -220,7 +220,7 @@ def test_a_stop_is_heeded_between_two_files(gateway: House) -> None:
     assert gateway.publisher().publish() == SIZE
 
 
-def test_two_publishers_are_kept_apart(gateway: House) -> None:
+def test_two_publishers_are_kept_apart(gateway: TiledLedger) -> None:
     gateway.grow(2)
     other = gateway.publisher()
 
@@ -232,12 +232,12 @@ def test_two_publishers_are_kept_apart(gateway: House) -> None:
 
 
 def test_attack_rows_set_back_do_not_replace_what_was_published(
-    gateway: House, store_of: Callable[[Path], StoreFixture], tmp_path: Path
+    gateway: TiledLedger, store_of: Callable[[Path], StoreFixture], tmp_path: Path
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     before = gateway.files()
-    yesterday = House(store_of(tmp_path / "yesterday"), gateway.folder)
+    yesterday = TiledLedger(store_of(tmp_path / "yesterday"), gateway.folder)
     yesterday.grow(290)
 
     with pytest.raises(InternalError, match="set back"):
@@ -249,12 +249,12 @@ def test_attack_rows_set_back_do_not_replace_what_was_published(
 
 
 def test_attack_another_history_does_not_replace_what_was_published(
-    gateway: House, store_of: Callable[[Path], StoreFixture], tmp_path: Path
+    gateway: TiledLedger, store_of: Callable[[Path], StoreFixture], tmp_path: Path
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     before = gateway.files()
-    other = House(store_of(tmp_path / "other"), gateway.folder)
+    other = TiledLedger(store_of(tmp_path / "other"), gateway.folder)
     other.store.clock.move(seconds=1)
     other.grow(301)
 
@@ -266,7 +266,7 @@ def test_attack_another_history_does_not_replace_what_was_published(
     other.store.close()
 
 
-def test_attack_a_changed_row_is_not_published(gateway: House, store: StoreFixture) -> None:
+def test_attack_a_changed_row_is_not_published(gateway: TiledLedger, store: StoreFixture) -> None:
     gateway.grow(10)
     store.close()
     gateway.database = store.database()
@@ -280,7 +280,7 @@ def test_attack_a_changed_row_is_not_published(gateway: House, store: StoreFixtu
     assert files_in(gateway.folder)("checkpoint") is None
 
 
-def test_a_checkpoint_that_is_not_ours_is_replaced(gateway: House, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_not_ours_is_replaced(gateway: TiledLedger, tmp_path: Path) -> None:
     gateway.grow(10)
     gateway.publisher().publish()
     other = LogKey.from_seed(bytes(64))
@@ -294,7 +294,7 @@ def test_a_checkpoint_that_is_not_ours_is_replaced(gateway: House, tmp_path: Pat
 
 
 def test_every_flipped_byte_of_every_published_file_is_found_and_its_place_named(
-    gateway: House,
+    gateway: TiledLedger,
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
@@ -324,7 +324,7 @@ def test_every_flipped_byte_of_every_published_file_is_found_and_its_place_named
 @pytest.mark.parametrize("name", ["tile/0/000", "tile/1/000.p/1", "tile/entries/001.p/44"])
 @pytest.mark.parametrize("how", ["deleted", "truncated", "lengthened", "exchanged"])
 def test_a_file_that_is_lost_or_of_another_length_is_found_and_repaired(
-    gateway: House, name: str, how: str
+    gateway: TiledLedger, name: str, how: str
 ) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
@@ -345,7 +345,7 @@ def test_a_file_that_is_lost_or_of_another_length_is_found_and_repaired(
     assert gateway.findings() == []
 
 
-def test_what_is_none_of_ours_is_found_among_the_files(gateway: House) -> None:
+def test_what_is_none_of_ours_is_found_among_the_files(gateway: TiledLedger) -> None:
     gateway.grow(300)
     gateway.publisher().publish()
     (gateway.folder / "tile/0/005").write_bytes(bytes(8192))

@@ -106,7 +106,7 @@ def order(verb: str, name: str) -> Leaf:
     )
 
 
-class Keeper:
+class ErasingGateway:
     """A counter whose gateway erases; whom a query found is written where its sealed place is."""
 
     asked_row = staticmethod(asked_row)
@@ -195,10 +195,10 @@ class Keeper:
 
 
 @pytest.fixture
-def keeper(counter: Counterpart) -> Keeper:
-    return Keeper(counter)
+def erasing(counter: Counterpart) -> ErasingGateway:
+    return ErasingGateway(counter)
 
 
 @pytest.fixture(scope="session")
-def keeper_of() -> Callable[..., Keeper]:
-    return Keeper
+def erasing_of() -> Callable[..., ErasingGateway]:
+    return ErasingGateway

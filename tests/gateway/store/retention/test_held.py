@@ -23,13 +23,13 @@ from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart, StoreFixture
-    from tests.gateway.store.retention.conftest import Keeper
+    from tests.gateway.store.retention.conftest import ErasingGateway
 
 
 @pytest.fixture(scope="session")
-def make(store_of: Any, counter_of: Any, keeper_of: Any) -> tuple[Any, Any, Any]:
+def make(store_of: Any, counter_of: Any, erasing_of: Any) -> tuple[Any, Any, Any]:
     """Return the makers of a store, a counter and what erases."""
-    return store_of, counter_of, keeper_of
+    return store_of, counter_of, erasing_of
 
 
 @pytest.mark.parametrize(
@@ -42,73 +42,73 @@ def make(store_of: Any, counter_of: Any, keeper_of: Any) -> tuple[Any, Any, Any]
     ],
 )
 def test_a_hold_keeps_all_that_it_names_until_it_is_released(
-    keeper: Keeper, kind: HoldKind, reference: str
+    erasing: ErasingGateway, kind: HoldKind, reference: str
 ) -> None:
     """Privacy Regulations s. 4(1): kept until rights are exhausted."""
-    keeper.put(insert(subjects).values(id=5, reference="P-5"))
-    keeper.query(1, "AUS-0001", subject=5)
-    keeper.put(keeper.disclosure_row("AUS-0001", milliseconds(keeper.clock()), 5, "AUS-0009"))
-    keeper.detail(number="AUS-0001")
-    keeper.detail(number="AUS-0009")  # the request for details, under its own number
-    one = keeper.hold(kind, reference)
-    keeper.clock.move(days=800)
+    erasing.put(insert(subjects).values(id=5, reference="P-5"))
+    erasing.query(1, "AUS-0001", subject=5)
+    erasing.put(erasing.disclosure_row("AUS-0001", milliseconds(erasing.clock()), 5, "AUS-0009"))
+    erasing.detail(number="AUS-0001")
+    erasing.detail(number="AUS-0009")  # the request for details, under its own number
+    one = erasing.hold(kind, reference)
+    erasing.clock.move(days=800)
 
-    held = keeper.run()
-    survey = {each.kept: each for each in keeper.store.survey()}
+    held = erasing.run()
+    survey = {each.kept: each for each in erasing.store.survey()}
 
     assert held == {}
     assert survey[RetentionClass.TRANSACTION].held == {one.id: 1}
     assert survey[RetentionClass.EXCHANGE_DETAIL].held == {one.id: 2}
-    assert keeper.store.late() == {}
-    keeper.release(one)
-    assert keeper.run() == {
+    assert erasing.store.late() == {}
+    erasing.release(one)
+    assert erasing.run() == {
         "REPLY": 1,
         "HIT_REFERENCE": 1,
         "EXCHANGE_DETAIL": 2,
         "DISCLOSURE": 1,
         "TRANSACTION": 1,
     }
-    assert keeper.whole() == []
+    assert erasing.whole() == []
 
 
-def test_a_hold_keeps_nothing_that_it_does_not_name(keeper: Keeper) -> None:
-    keeper.put(insert(subjects).values(id=5, reference="P-5"))
-    keeper.query(1, "AUS-0001", subject=5)
-    keeper.query(2, "AUS-0002", subject=6)
-    keeper.hold(HoldKind.PERSON, "P-5")
-    keeper.clock.move(days=800)
+def test_a_hold_keeps_nothing_that_it_does_not_name(erasing: ErasingGateway) -> None:
+    erasing.put(insert(subjects).values(id=5, reference="P-5"))
+    erasing.query(1, "AUS-0001", subject=5)
+    erasing.query(2, "AUS-0002", subject=6)
+    erasing.hold(HoldKind.PERSON, "P-5")
+    erasing.clock.move(days=800)
 
-    assert keeper.run()["TRANSACTION"] == 1
-    assert keeper.counter.row("AUS-0001") is not None
-    assert keeper.counter.row("AUS-0002") is None
+    assert erasing.run()["TRANSACTION"] == 1
+    assert erasing.counter.row("AUS-0001") is not None
+    assert erasing.counter.row("AUS-0002") is None
 
 
-def test_a_hold_placed_between_look_and_commit_is_kept(keeper: Keeper) -> None:
+def test_a_hold_placed_between_look_and_commit_is_kept(erasing: ErasingGateway) -> None:
     """The commit itself demands that no hold came since."""
-    keeper.query(1, "AUS-0001")
-    keeper.clock.move(days=800)
-    with keeper.database.reader() as reader:
-        until = due_data.cutoffs(reader, RetentionClass.TRANSACTION, Schedule(), keeper.clock())
+    erasing.query(1, "AUS-0001")
+    erasing.clock.move(days=800)
+    with erasing.database.reader() as reader:
+        until = due_data.cutoffs(reader, RetentionClass.TRANSACTION, Schedule(), erasing.clock())
         items = due_data.due(reader, RetentionClass.TRANSACTION, until, most=10)
         serial = holds.standing(reader).serial
-    keeper.hold(HoldKind.PARTNER, "AUS")
+    erasing.hold(HoldKind.PARTNER, "AUS")
 
     with pytest.raises(due_data.Moved):
-        keeper.sequencer.commit(
+        erasing.sequencer.commit(
             [], due_data.erase(RetentionClass.TRANSACTION, items, until, serial)
         )
 
-    assert keeper.counter.row() is not None
+    assert erasing.counter.row() is not None
 
 
-def test_the_rows_of_holds_keep_to_the_table_too(keeper: Keeper) -> None:
-    one = keeper.hold(HoldKind.PARTNER, "AUS")
+def test_the_rows_of_holds_keep_to_the_table_too(erasing: ErasingGateway) -> None:
+    one = erasing.hold(HoldKind.PARTNER, "AUS")
     with pytest.raises(InternalError):
-        keeper.hold(HoldKind.PARTNER, "AUS")
-    keeper.release(one)
+        erasing.hold(HoldKind.PARTNER, "AUS")
+    erasing.release(one)
     with pytest.raises(UserError):
-        keeper.release(one)
-    with keeper.database.reader() as reader:
+        erasing.release(one)
+    with erasing.database.reader() as reader:
         (found,) = holds.every(reader)
         assert found.state is RulingState.ENDED
         assert holds.standing(reader).keeps(Named("AUS")) is None
@@ -131,23 +131,25 @@ _HOLD = fixed_dictionaries(
 def test_nothing_held_goes_and_all_that_is_due_and_free_goes(
     tmp_path_factory: pytest.TempPathFactory,
     make: tuple[
-        Callable[[Path], StoreFixture], Callable[[StoreFixture], Counterpart], Callable[..., Keeper]
+        Callable[[Path], StoreFixture],
+        Callable[[StoreFixture], Counterpart],
+        Callable[..., ErasingGateway],
     ],
     rows: list[dict[str, int]],
     orders: list[dict[str, Any]],
     batches: int,
 ) -> None:
-    store_of, counter_of, keeper_of = make
+    store_of, counter_of, erasing_of = make
     store = store_of(tmp_path_factory.mktemp("walk"))
     try:
-        keeper = keeper_of(counter_of(store))
-        keeper.put(*(insert(subjects).values(id=n, reference=f"P-{n}") for n in range(1, 5)))
-        start = keeper.clock()
+        erasing = erasing_of(counter_of(store))
+        erasing.put(*(insert(subjects).values(id=n, reference=f"P-{n}") for n in range(1, 5)))
+        start = erasing.clock()
         for number, row in enumerate(rows):
-            keeper.query(number + 1, f"AUS-{number:04}", row["subject"])
+            erasing.query(number + 1, f"AUS-{number:04}", row["subject"])
             made = milliseconds(start - timedelta(days=row["age"]))
             mine = transactions.c.number == f"AUS-{number:04}"
-            keeper.put(update(transactions).where(mine).values(receive_ms=made))
+            erasing.put(update(transactions).where(mine).values(receive_ms=made))
         for number, one in enumerate(orders):
             names = {
                 HoldKind.PERSON: f"P-{one['which'] % 4 + 1}",
@@ -155,21 +157,21 @@ def test_nothing_held_goes_and_all_that_is_due_and_free_goes(
                 HoldKind.PARTNER: ("AUS", "GBR")[one["which"] % 2],
                 HoldKind.EVERYTHING: "",
             }
-            placed = keeper.hold(one["kind"], names[one["kind"]], str(number))
+            placed = erasing.hold(one["kind"], names[one["kind"]], str(number))
             if one["released"]:
-                keeper.release(placed)
+                erasing.release(placed)
 
-        while keeper.run(batches):
+        while erasing.run(batches):
             pass
-        again = keeper.run()
+        again = erasing.run()
 
         for number, row in enumerate(rows):
             name = f"AUS-{number:04}"
             held = any(_names(one, row["subject"], number) for one in orders if not one["released"])
-            gone = keeper.counter.row(name) is None
+            gone = erasing.counter.row(name) is None
             assert gone == (timedelta(days=row["age"]) >= TWO_YEARS and not held)
         assert again == {}
-        assert keeper.whole() == []
+        assert erasing.whole() == []
     finally:
         store.close()
 

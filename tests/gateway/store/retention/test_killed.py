@@ -18,7 +18,7 @@ from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
-    from tests.gateway.store.retention.conftest import Keeper
+    from tests.gateway.store.retention.conftest import ErasingGateway
     from tests.programs import Programs
 
 _RUN = """
@@ -76,8 +76,8 @@ CLASSES = (
 )
 
 
-def there(keeper: Keeper) -> Counter[RetentionClass]:
-    with keeper.database.reader() as reader:
+def there(erasing: ErasingGateway) -> Counter[RetentionClass]:
+    with erasing.database.reader() as reader:
         return Counter(
             {
                 kept: reader.execute(
@@ -89,39 +89,39 @@ def there(keeper: Keeper) -> Counter[RetentionClass]:
         )
 
 
-def told(keeper: Keeper) -> Counter[RetentionClass]:
+def told(erasing: ErasingGateway) -> Counter[RetentionClass]:
     found: Counter[RetentionClass] = Counter()
-    for reference in keeper.entries(EntryType.RETENTION):
+    for reference in erasing.entries(EntryType.RETENTION):
         found[RetentionClass[reference.split("/")[0]]] += int(reference.rsplit("/", 1)[1])
     return found
 
 
 @pytest.mark.parametrize("step", [1, 3, 6, 9, 15, 24])
 def test_killed_anywhere_a_run_is_half_done_and_no_batch_is(
-    counter: Counterpart, keeper_of: Any, programs: Programs, step: int
+    counter: Counterpart, erasing_of: Any, programs: Programs, step: int
 ) -> None:
-    keeper: Keeper = keeper_of(counter)
+    erasing: ErasingGateway = erasing_of(counter)
     path: Path = counter.store.path
     for number in range(1, 5):
-        keeper.query(number, f"AUS-000{number}")
-        keeper.detail()
-    now = milliseconds(keeper.clock())
-    keeper.put(*(keeper.asked_row(f"A-0000000{n}", now) for n in range(3)))
-    before = there(keeper)
+        erasing.query(number, f"AUS-000{number}")
+        erasing.detail()
+    now = milliseconds(erasing.clock())
+    erasing.put(*(erasing.asked_row(f"A-0000000{n}", now) for n in range(3)))
+    before = there(erasing)
     counter.store.close()
-    keeper.clock.move(days=731)
+    erasing.clock.move(days=731)
 
-    run = programs.run(_RUN, path, step, keeper.clock().isoformat())
+    run = programs.run(_RUN, path, step, erasing.clock().isoformat())
 
     assert run.returncode == -signal.SIGKILL, run.stderr
     counter.sequencer = counter.store.sequencer()
-    keeper = keeper_of(counter)
-    assert before - there(keeper) == told(keeper)
-    assert keeper.whole() == []
-    keeper.run()
-    assert not +there(keeper)
-    assert told(keeper)[RetentionClass.EXCHANGE_DETAIL] == before[RetentionClass.EXCHANGE_DETAIL]
-    assert keeper.whole() == []
+    erasing = erasing_of(counter)
+    assert before - there(erasing) == told(erasing)
+    assert erasing.whole() == []
+    erasing.run()
+    assert not +there(erasing)
+    assert told(erasing)[RetentionClass.EXCHANGE_DETAIL] == before[RetentionClass.EXCHANGE_DETAIL]
+    assert erasing.whole() == []
 
 
 def test_a_reference_is_written_one_way() -> None:

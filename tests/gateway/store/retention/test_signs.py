@@ -15,24 +15,24 @@ from gateway.retention.erasure import Retention
 from gateway.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from tests.gateway.store.retention.conftest import Keeper
+    from tests.gateway.store.retention.conftest import ErasingGateway
 
 LONG = 20.0  # seconds after which a test gives up
 
 
 def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    erasing: ErasingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SLICE", 0.01)
     watchdog, beats = Watchdog(5.0), threading.Semaphore(0)
     beat = watchdog.beat
     monkeypatch.setattr(watchdog, "beat", lambda: (beat(), beats.release()))
     store = Retention(
-        keeper.database,
-        keeper.sequencer,
-        keeper.counter.store.data_key,
+        erasing.database,
+        erasing.sequencer,
+        erasing.counter.store.data_key,
         AgreementsInForce({}),
-        keeper.clock,
+        erasing.clock,
         watchdog,
     )
 
@@ -52,39 +52,39 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
 
 
 def test_a_run_that_fails_leaves_the_lock_to_the_next(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    erasing: ErasingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(keeper.store._database, "sweep_copies", lambda: 1 / 0)
+        broken.setattr(erasing.store._database, "sweep_copies", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            keeper.run()
+            erasing.run()
 
-    assert keeper.run() == {}
+    assert erasing.run() == {}
 
 
 def test_each_page_of_held_things_is_a_sign(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    erasing: ErasingGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "BATCH", 2)
     for number in range(1, 8):
-        keeper.query(number, f"AUS-{number:04}")
-    keeper.hold(HoldKind.EVERYTHING, "")
-    keeper.clock.move(days=1, minutes=2)
+        erasing.query(number, f"AUS-{number:04}")
+    erasing.hold(HoldKind.EVERYTHING, "")
+    erasing.clock.move(days=1, minutes=2)
     signs: list[int] = []
     watchdog = Watchdog(60.0)
     monkeypatch.setattr(watchdog, "beat", lambda: signs.append(1))
     store = Retention(
-        keeper.database,
-        keeper.sequencer,
-        keeper.counter.store.data_key,
+        erasing.database,
+        erasing.sequencer,
+        erasing.counter.store.data_key,
         AgreementsInForce({}),
-        keeper.clock,
+        erasing.clock,
         watchdog,
     )
 
     assert not store.run(batches=100).erased
     ran = len(signs)
-    keeper.clock.move(days=300)
+    erasing.clock.move(days=300)
     store.late()
 
     assert ran >= 4
