@@ -317,7 +317,7 @@ class Partner:
         at_least: int = 0,
         seed: bytes | None = None,
     ) -> Outgoing:
-        """Write any letter; `parcel.pack` makes bytes of it that can be carried after a restart.
+        """Write any envelope; `parcel.pack` makes bytes of it that can be carried after a restart.
 
         Raises DirectoryRefused where what we last read of the peer's directory has ended.
         """
@@ -327,7 +327,7 @@ class Partner:
         )
 
     def carry(self, outgoing: Outgoing, *, deadline: float = DEADLINE) -> Believed:
-        """Carry a letter and return its answer, opened and not yet read."""
+        """Carry an envelope and return its answer, opened and not yet read."""
         return self._dialogue.ask(outgoing, deadline)[1].believed
 
     # What every call does

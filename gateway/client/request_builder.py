@@ -60,7 +60,7 @@ class Outgoing:
     """
 
     question: Question
-    letter: SignedEnvelope = field(repr=False)
+    envelope: SignedEnvelope = field(repr=False)
     seconds: float
     rewrite: Callable[[Author, int], Outgoing] | None = None
 
@@ -149,16 +149,18 @@ class Author:
             reply_key=reply_key,
             floor=floor,
         )
-        letter = SignedEnvelope(octets, sealed, signer.sign(text, signatures.REQUEST))
+        signed = SignedEnvelope(octets, sealed, signer.sign(text, signatures.REQUEST))
 
         def rewrite(author: Author, size: int) -> Outgoing:
             return author.compose(operation, payload, about, floor=size, at_least=at_least)
 
         return Outgoing(
             question,
-            letter,
+            signed,
             time.perf_counter() - started,
-            rewrite if seed is None else None,  # a kept letter is written anew by whoever keeps it
+            rewrite
+            if seed is None
+            else None,  # a kept envelope is written anew by whoever keeps it
         )
 
     def query(

@@ -1,7 +1,7 @@
 """What every call to a partner does: carry it, judge what comes back, and keep up with the partner's keys.
 
 (1) the partner's directory is read when its time is over, before anything is written
-(2) a letter sealed to a key that no longer opens is written anew, once: the same matter, another message id
+(2) an envelope sealed to a key that no longer opens is written anew, once: the same matter, another message id
 (3) an answer under a key that we do not know is judged again under the partner's newest bundle, if there is one
 
 Nothing is believed for having been refreshed: each answer passes every check of `gateway.client.verification`.
@@ -99,10 +99,10 @@ class Session:
         question: Question | None = None,
         rewritten: Callable[[Outgoing], None] = lambda _: None,
     ) -> tuple[Outgoing, VerifiedAnswer]:
-        """Send a letter; return what was sent in the end, and what came back, judged.
+        """Send an envelope; return what was sent in the end, and what came back, judged.
 
-        question   that the answer has to answer, where it is not the letter's own
-        rewritten  is told of the letter that takes the place of one sealed to a stale key
+        question   that the answer has to answer, where it is not the envelope's own
+        rewritten  is told of the envelope that takes the place of one sealed to a stale key
         """
         until = time.monotonic() + deadline
         try:
@@ -201,7 +201,7 @@ class Session:
         operation, number = outgoing.question.operation, outgoing.question.number
         with self._lines.held() as line:
             request: Any = REQUESTS[operation](
-                envelope=signed_envelope.envelope_of(outgoing.letter)
+                envelope=signed_envelope.envelope_of(outgoing.envelope)
             )
             response, attempts = self._transport.carry(
                 line.methods[operation], request, until, number=number

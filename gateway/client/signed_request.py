@@ -1,4 +1,4 @@
-"""A letter of ours as bytes, with all that carrying it again and believing its answer needs.
+"""An envelope of ours as bytes, with all that carrying it again and believing its answer needs.
 
     parcel = seed 32 ‖ u64be floor ‖ u32be len ‖ header ‖ u32be len ‖ sealed ‖ u32be len ‖ signature
 
@@ -22,8 +22,8 @@ _LENGTH = 4
 
 def pack(outgoing: Outgoing, seed: bytes) -> bytes:
     """Return the parcel of a question whose reply key was made of `seed`."""
-    letter = outgoing.letter
-    parts = (letter.header, letter.sealed, letter.signature)
+    signed = outgoing.envelope
+    parts = (signed.header, signed.sealed, signed.signature)
     framed = b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in parts)
     return seed + outgoing.question.floor.to_bytes(_FLOOR, "big") + framed
 
@@ -38,17 +38,17 @@ def unpack(octets: bytes) -> Outgoing:
         start = end
     if len(parts) != 3 or start != len(octets):
         raise InternalError("a stored signed request is not one that we packed")
-    letter = SignedEnvelope(*parts)
+    signed = SignedEnvelope(*parts)
     try:
-        header = signed_envelope.parse_header(letter.header)
+        header = signed_envelope.parse_header(signed.header)
     except Refusal:
         raise InternalError(
             "a stored signed request has a header that we would not have written"
         ) from None
     question = Question(
         header=header,
-        transcript=envelope.transcript_hash(letter.header, letter.sealed),
+        transcript=envelope.transcript_hash(signed.header, signed.sealed),
         reply_key=envelope.OpeningKey.from_seed(octets[:SEED]),
         floor=int.from_bytes(octets[SEED : SEED + _FLOOR], "big"),
     )
-    return Outgoing(question, letter, 0.0)
+    return Outgoing(question, signed, 0.0)

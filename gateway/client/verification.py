@@ -106,30 +106,30 @@ class AnswerVerifier:
 
         progress  does step 6: told the signed checkpoint, what it says, and the question's floor
         """
-        letter = self._letter(question, response)  # (1)
-        header = self._header(question, letter)  # (2), (3)
-        self._signature(question, letter, header)  # (4)
+        signed = self._envelope(question, response)  # (1)
+        header = self._header(question, signed)  # (2), (3)
+        self._signature(question, signed, header)  # (4)
         receipt = self._present(question, response)
-        verified = self._receipt(question, letter, header, receipt)  # (5)
-        signed = proof.parse_proof(receipt.tlog_proof).checkpoint
-        progress(signed, verified.checkpoint, question.floor)  # (6)
-        payload = self._open(question, letter, header)  # (7)
-        size = len(letter.header) + len(letter.sealed) + len(letter.signature)
+        verified = self._receipt(question, signed, header, receipt)  # (5)
+        note = proof.parse_proof(receipt.tlog_proof).checkpoint
+        progress(note, verified.checkpoint, question.floor)  # (6)
+        payload = self._open(question, signed, header)  # (7)
+        size = len(signed.header) + len(signed.sealed) + len(signed.signature)
         return Believed(payload, receipt, verified.index, verified.checkpoint, size)
 
-    def _letter(self, question: Question, response: Response) -> SignedEnvelope:
+    def _envelope(self, question: Question, response: Response) -> SignedEnvelope:
         """(1)."""
         try:
-            return signed_envelope.letter_of(signed_envelope.envelope_in(response))
+            return signed_envelope.envelope_from(signed_envelope.envelope_in(response))
         except Refusal:
             raise self._no(
                 question, "envelope", "its parts are not what the format allows"
             ) from None
 
-    def _header(self, question: Question, letter: SignedEnvelope) -> Header:
+    def _header(self, question: Question, signed: SignedEnvelope) -> Header:
         """(2) and (3)."""
         try:
-            header = signed_envelope.parse_header(letter.header)
+            header = signed_envelope.parse_header(signed.header)
         except Refusal as fault:
             element = fault.metadata.get("element", "header")
             raise self._no(question, "header", f"{element} breaks its rule") from None
@@ -149,16 +149,16 @@ class AnswerVerifier:
             raise self._no(question, "in_reply_to", "it answers another request")
         return header
 
-    def _signature(self, question: Question, letter: SignedEnvelope, header: Header) -> None:
+    def _signature(self, question: Question, signed: SignedEnvelope, header: Header) -> None:
         """(4): a key of the bundle, valid when the answer says that it was made."""
         key = self.peer.signing_key(header.signing_key_id, header.create_time)
         if key is None:
             raise self._no(
                 question, "signature", "the signing key is not in the peer's bundle; is it current?"
             )
-        text = envelope.transcript(letter.header, letter.sealed)
+        text = envelope.transcript(signed.header, signed.sealed)
         try:
-            key.verify(letter.signature, text, signatures.RESPONSE)
+            key.verify(signed.signature, text, signatures.RESPONSE)
         except SignatureRefused:
             raise self._no(question, "signature", "it does not verify") from None
 
@@ -177,14 +177,14 @@ class AnswerVerifier:
             ) from None
 
     def _receipt(
-        self, question: Question, letter: SignedEnvelope, header: Header, receipt: Receipt
+        self, question: Question, signed: SignedEnvelope, header: Header, receipt: Receipt
     ) -> VerifiedReceipt:
         """(5), offline; the place of its checkpoint in the ledger's history is (6)."""
         asked = question.header
         expected = proof.Expected(
             partner_id=self.party,
             message_id=asked.message_id,
-            transcript=envelope.transcript_hash(letter.header, letter.sealed),
+            transcript=envelope.transcript_hash(signed.header, signed.sealed),
             operation=asked.operation.name,
             transaction_number=asked.transaction_number,
             agreement_id=asked.agreement_id,
@@ -200,11 +200,11 @@ class AnswerVerifier:
         except AuditFault as fault:
             raise self._no(question, "receipt", str(fault)) from None
 
-    def _open(self, question: Question, letter: SignedEnvelope, header: Header) -> bytes:
+    def _open(self, question: Question, signed: SignedEnvelope, header: Header) -> bytes:
         """(7)."""
         try:
             return envelope.open_sealed(
-                letter.sealed, letter.header, header.payload_commitment, question.reply_key
+                signed.sealed, signed.header, header.payload_commitment, question.reply_key
             )
         except OpenRefused:
             raise self._no(question, "seal", "it does not open with our reply key") from None

@@ -295,5 +295,5 @@ class Receipt:
 class Reply:
     """What leaves the gateway: a signed envelope and, beside it, its receipt."""
 
-    letter: SignedEnvelope
+    envelope: SignedEnvelope
     receipt: Receipt

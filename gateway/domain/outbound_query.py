@@ -95,7 +95,7 @@ class OutboundQuery:
 class StoredAnswer:
     """What is kept of a query of ours: the signed envelope until it is answered, then what was answered, or why it was not.
 
-    letter      what a transport made of it; empty once it was answered
+    envelope    what a transport made of it; empty once it was answered
     until       when that envelope's life ends, milliseconds
     answer      payload of the answer
     receipt     leaf and proof of the partner's ledger, which prove the answer
@@ -105,7 +105,7 @@ class StoredAnswer:
     reason, element   why no answer came, as the ledger has it, and for what in the question
     """
 
-    letter: bytes = field(default=b"", repr=False)
+    envelope: bytes = field(default=b"", repr=False)
     until: int = 0
     answer: bytes = field(default=b"", repr=False)
     receipt: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)

@@ -31,7 +31,7 @@ class Call:
 
     caller: str
     operation: Operation
-    letter: SignedEnvelope
+    envelope: SignedEnvelope
     remaining: Callable[[], float]
     alive: Callable[[], bool]
     stages: Stages

@@ -129,7 +129,7 @@ class Pipeline:
         if call.operation not in self._operations:
             raise OperationNotAuthorised
         header = self._read(call)  # (4), (5)
-        transcript = envelope.transcript_hash(call.letter.header, call.letter.sealed)
+        transcript = envelope.transcript_hash(call.envelope.header, call.envelope.sealed)
         try:
             with self._services.gate.turn(header.sender) as turn:
                 _begin(call, turn)
@@ -226,7 +226,7 @@ class Pipeline:
 
     def _read(self, call: Call) -> Header:
         """(4) and (5): cheap to provoke and about nobody, so their refusals are counted, not recorded."""
-        header = signed_envelope.parse_header(call.letter.header)
+        header = signed_envelope.parse_header(call.envelope.header)
         if header.sender != call.caller:
             raise SenderMismatch
         if header.message_type is not MessageType.REQUEST:
@@ -253,13 +253,13 @@ class Pipeline:
 
     def _authenticate(self, call: Call, header: Header) -> None:
         """(6): whoever holds the public key can distinguish the two faults, so the answer says which it was."""
-        letter = call.letter
+        signed = call.envelope
         try:
             key = self._services.directory.signing_key(
                 header.sender, header.signing_key_id, header.create_time
             )
-            text = envelope.transcript(letter.header, letter.sealed)
-            key.verify(letter.signature, text, signatures.REQUEST)
+            text = envelope.transcript(signed.header, signed.sealed)
+            key.verify(signed.signature, text, signatures.REQUEST)
         except (UnknownKey, KeyNotUsable):
             raise _rejected("SIGNING_KEY") from None
         except SignatureRefused:
@@ -340,8 +340,8 @@ class Pipeline:
         call.stages.mark("policy")
         try:
             payload = envelope.open_sealed(
-                call.letter.sealed,
-                call.letter.header,
+                call.envelope.sealed,
+                call.envelope.header,
                 header.payload_commitment,
                 self._opener(header),
             )
@@ -354,8 +354,8 @@ class Pipeline:
     def _write(self, admitted: Admitted, conclusion: Conclusion) -> Recorded:
         """(19): sealed to the fresh key of the request, signed, and of one size whatever the outcome."""
         if isinstance(conclusion.answer, Reply):
-            letter = conclusion.answer.letter
-            return Recorded(signed_envelope.parse_header(letter.header), letter)
+            signed = conclusion.answer.envelope
+            return Recorded(signed_envelope.parse_header(signed.header), signed)
         asked, now = admitted.request.header, _next_second(self._services.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         try:
@@ -422,7 +422,7 @@ def _final(admitted: Admitted, refusal: Refusal) -> bool:
 def _demand_size(call: Call) -> None:
     """Refuse a sealed payload of no size class, or a query that its size distinguishes from others (protocol 6)."""
     least = envelope.SMALLEST_REQUEST_QUERY if call.operation is Operation.SUBMIT_QUERY else 0
-    padded = len(call.letter.sealed) - envelope.OVERHEAD - envelope.SALT_BYTES
+    padded = len(call.envelope.sealed) - envelope.OVERHEAD - envelope.SALT_BYTES
     if padded not in envelope.SIZE_CLASSES or padded < least:
         raise HeaderInvalid(element="envelope.sealed", rule="SIZE_CLASS")
 
@@ -451,7 +451,7 @@ class Recorded:
     """A signed envelope of ours, and the header that it holds."""
 
     header: Header
-    letter: SignedEnvelope
+    envelope: SignedEnvelope
 
 
 class Recorder:
@@ -495,14 +495,14 @@ class Recorder:
         waits: Callable[[], None],
     ) -> Reply:
         """(20): what this does not make durable does not leave; `waits` as in `request`."""
-        request, letter = admitted.request, written.letter
-        transcript = envelope.transcript_hash(letter.header, letter.sealed)
+        request, signed = admitted.request, written.envelope
+        transcript = envelope.transcript_hash(signed.header, signed.sealed)
         leaf = exchange_events.response(
             request.header, written.header, transcript, conclusion.facts
         )
         effects = transactions.finish_request(
             request.header,
-            letter,
+            signed,
             conclusion.settled,
             self._clock(),
             response_index=conclusion.response_index,
@@ -511,7 +511,7 @@ class Recorder:
         done = self._commit((*conclusion.leaves, leaf), (*conclusion.effects, *effects))
         if isinstance(conclusion.answer, Reply):
             return conclusion.answer
-        return Reply(letter, self._sequencer.receipt(done.indices[-1], done.checkpoint_size))
+        return Reply(signed, self._sequencer.receipt(done.indices[-1], done.checkpoint_size))
 
     def refusal(self, header: Header, transcript: bytes, refusal: Refusal) -> None:
         """A refusal is durable before it is an error; when the ledger cannot, that is the only answer.

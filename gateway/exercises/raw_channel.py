@@ -58,10 +58,10 @@ class Road:
         """Close the channel."""
         self._channel.close()
 
-    def send(self, letter: SignedEnvelope) -> RawReply:
+    def send(self, signed: SignedEnvelope) -> RawReply:
         """Send an envelope once; raises `PartnerError` where there was neither answer nor refusal."""
         try:
-            return RawReply(self._submit(request(letter), timeout=DEADLINE))
+            return RawReply(self._submit(request(signed), timeout=DEADLINE))
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 raise PartnerError("the channel is closed") from None
@@ -71,29 +71,29 @@ class Road:
             raise explained from None
 
 
-def request(letter: SignedEnvelope) -> bytes:
+def request(signed: SignedEnvelope) -> bytes:
     """Return the bytes of a request that holds an envelope; all operations of the exchange encode it so."""
-    octets = signed_envelope.envelope_bytes(letter)
+    octets = signed_envelope.envelope_bytes(signed)
     return ENVELOPE_TAG + _varint(len(octets)) + octets
 
 
-def flipped(letter: SignedEnvelope, part: str, at: int) -> SignedEnvelope:
+def flipped(signed: SignedEnvelope, part: str, at: int) -> SignedEnvelope:
     """Return an envelope with the lowest bit of one byte of `sealed` or `signature` flipped."""
-    octets = bytearray(letter.sealed if part == "sealed" else letter.signature)
+    octets = bytearray(signed.sealed if part == "sealed" else signed.signature)
     octets[at] ^= 1
     if part == "sealed":
-        return replace(letter, sealed=bytes(octets))
-    return replace(letter, signature=bytes(octets))
+        return replace(signed, sealed=bytes(octets))
+    return replace(signed, signature=bytes(octets))
 
 
-def signed_anew(letter: SignedEnvelope, folder: HomeDirectory) -> SignedEnvelope:
+def signed_anew(signed: SignedEnvelope, folder: HomeDirectory) -> SignedEnvelope:
     """Return other bytes under the same message id, signed by the party itself: its life a moment shorter."""
-    header = signed_envelope.parse_header(letter.header)
+    header = signed_envelope.parse_header(signed.header)
     header = replace(header, expire_time=header.expire_time - timedelta(milliseconds=1))
     octets = signed_envelope.header_bytes(header)
-    text = envelope.transcript(octets, letter.sealed)
+    text = envelope.transcript(octets, signed.sealed)
     return SignedEnvelope(
-        octets, letter.sealed, folder.keyset.signing().sign(text, signatures.REQUEST)
+        octets, signed.sealed, folder.keyset.signing().sign(text, signatures.REQUEST)
     )
 
 

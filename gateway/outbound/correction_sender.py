@@ -136,7 +136,7 @@ class CorrectionSender:
     def _carry(self, correction: Correction, now: datetime) -> Delivery:
         with self._context.database.reader() as reader:
             papers = corrections.papers_of(reader, self._context.data_key, correction)
-        if not papers.letter or papers.until <= milliseconds(now + MARGIN):
+        if not papers.envelope or papers.until <= milliseconds(now + MARGIN):
             written = self._written(correction, papers)
             if written is None:  # no key to seal to; its new bundle must come first
                 self._wait(correction, now, papers)
@@ -144,7 +144,7 @@ class CorrectionSender:
             papers = written
             sealed = corrections.seal(self._context.data_key, correction, papers)
             self._commit((), *corrections.kept(correction, sealed=sealed))  # (1)
-        delivery = self._context.transports(correction.partner).carry(papers.letter)  # (2)
+        delivery = self._context.transports(correction.partner).carry(papers.envelope)  # (2)
         if delivery.fate is Fate.DELIVERED and not _answers(delivery, correction):
             delivery = replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED:payload")
         if delivery.fate is Fate.DELIVERED and delivery.receipt is not None:
@@ -152,7 +152,7 @@ class CorrectionSender:
         elif delivery.fate is Fate.REFUSED and delivery.reason != _FULL:
             self.alarm(correction, Act.REFUSE, delivery.reason)  # (4)
         else:
-            letterless = replace(papers, letter=b"", until=0)
+            letterless = replace(papers, envelope=b"", until=0)
             stale = delivery.fate in (Fate.STALE, Fate.DOUBTED)
             self._wait(correction, now, letterless if stale else papers)
             if delivery.fate is Fate.DOUBTED:
@@ -194,7 +194,7 @@ class CorrectionSender:
         moment = milliseconds(now)
         if correction.direction is Direction.INBOUND:
             return corrections.moved(correction, Act.SEND, ack_ms=moment, attempts=0)
-        told = replace(papers, letter=b"", until=0)  # a reminder is a new envelope
+        told = replace(papers, envelope=b"", until=0)  # a reminder is a new envelope
         values: dict[str, Any] = {
             "sealed": corrections.seal(self._context.data_key, correction, told),
             "next_ms": milliseconds(correction_policy.reminder(now, correction.due)),

@@ -118,7 +118,9 @@ class QuerySender:
             raise UserError(
                 "the partner's bundle holds no key that is valid now; import its new one"
             )
-        stored = StoredAnswer(letter=written.octets, until=milliseconds(written.header.expire_time))
+        stored = StoredAnswer(
+            envelope=written.octets, until=milliseconds(written.header.expire_time)
+        )
         query = self._outbound_query(asking, number, OutboundState.ASKED, stored, now)
         query = replace(query, message_id=written.header.message_id)
         leaf = exchange_events.question(asking, written.header, written.transcript, permission)
@@ -220,10 +222,10 @@ class QuerySender:
     def _carried(self, query: OutboundQuery) -> bool:
         """Send what is to be sent; return whether nobody answered."""
         stored = outbound_queries.stored_answer_of(self._context.data_key, query)
-        alive = stored.letter and milliseconds(self._context.clock()) < stored.until
+        alive = stored.envelope and milliseconds(self._context.clock()) < stored.until
         if query.state is OutboundState.PENDING or not alive:
             return self._state(query)
-        delivery = self._context.transports(query.partner).carry(stored.letter)
+        delivery = self._context.transports(query.partner).carry(stored.envelope)
         if delivery.fate is Fate.DELIVERED:
             self._answered(query, delivery, _result(delivery))
         elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:

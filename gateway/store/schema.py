@@ -308,7 +308,7 @@ corrections = Table(
     Index(None, "state", "due_ms"),
 )
 
-# What a correction says, and the letter that carries it: up to half a megabyte, a photograph among it. Read one
+# What a correction says, and the envelope that carries it: up to half a megabyte, a photograph among it. Read one
 # at a time; it goes when the duty is done.
 correction_papers = Table(
     "correction_papers",

@@ -158,7 +158,7 @@ def envelope_in(message: Enclosing) -> types_pb2.Envelope:
     return message.envelope
 
 
-def letter_of(message: types_pb2.Envelope) -> SignedEnvelope:
+def envelope_from(message: types_pb2.Envelope) -> SignedEnvelope:
     """Return the signed envelope of a message, its parts as received; raises `HeaderInvalid`."""
     refuse_unknown(message, "envelope", HeaderInvalid)
     fields = Fields(message, "envelope", missing=HeaderInvalid, invalid=HeaderInvalid)
@@ -171,7 +171,7 @@ def letter_of(message: types_pb2.Envelope) -> SignedEnvelope:
 
 def parse_envelope(octets: bytes) -> SignedEnvelope:
     """Return the signed envelope that `octets` encode; raises `HeaderInvalid`."""
-    return letter_of(
+    return envelope_from(
         decode(
             types_pb2.Envelope,
             octets,
@@ -182,16 +182,16 @@ def parse_envelope(octets: bytes) -> SignedEnvelope:
     )
 
 
-def envelope_of(letter: SignedEnvelope) -> types_pb2.Envelope:
+def envelope_of(signed: SignedEnvelope) -> types_pb2.Envelope:
     """Return the message that carries a signed envelope."""
     return types_pb2.Envelope(
-        header=letter.header, sealed=letter.sealed, signature=letter.signature
+        header=signed.header, sealed=signed.sealed, signature=signed.signature
     )
 
 
-def envelope_bytes(letter: SignedEnvelope) -> bytes:
+def envelope_bytes(signed: SignedEnvelope) -> bytes:
     """Return the bytes of the message that carries a signed envelope."""
-    return envelope_of(letter).SerializeToString(deterministic=True)
+    return envelope_of(signed).SerializeToString(deterministic=True)
 
 
 def receipt_of(message: types_pb2.Receipt) -> Receipt:
@@ -221,4 +221,4 @@ def receipt_bytes(receipt: Receipt) -> bytes:
 
 def parts(reply: Reply) -> Parts:
     """Return what a response of ExchangeService is made of."""
-    return Parts(envelope=envelope_of(reply.letter), receipt=receipt_message(reply.receipt))
+    return Parts(envelope=envelope_of(reply.envelope), receipt=receipt_message(reply.receipt))

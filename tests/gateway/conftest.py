@@ -221,11 +221,11 @@ def matter(**other: object) -> dict[str, object]:
 
 @dataclass
 class Forger:
-    """Writes letters as an attacker or a careless client would: any header, any payload, any key."""
+    """Writes envelopes as an attacker or a careless client would: any header, any payload, any key."""
 
     pair: Pair
 
-    def letter(
+    def compose(
         self,
         payload: bytes | None = None,
         *,
@@ -236,7 +236,7 @@ class Forger:
         recipient_id: str = "CAN",
         **header: object,
     ) -> SignedEnvelope:
-        """Return a letter that is lawful but for what is named."""
+        """Return an envelope that is lawful but for what is named."""
         keyset, now = self.pair.keyset, datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         signer = signer or keyset.signing()
@@ -282,14 +282,14 @@ class Forger:
 
     def send(
         self,
-        letter: SignedEnvelope,
+        signed: SignedEnvelope,
         *,
         keyset: Keyset | None = None,
         timeout: float = CALL,
         method: str = "SubmitQuery",
     ) -> exchange_pb2.SubmitQueryResponse:
-        """Put a letter on the wire as it is; raises grpc.RpcError."""
-        request = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(letter))
+        """Put an envelope on the wire as it is; raises grpc.RpcError."""
+        request = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(signed))
         return self.post(request.SerializeToString(), keyset=keyset, timeout=timeout, method=method)
 
     def post(
@@ -310,10 +310,10 @@ class Forger:
             )
             return call(octets, timeout=timeout)
 
-    def refused(self, letter: SignedEnvelope, **how: object) -> tuple[str, str]:
-        """Send a letter that must be refused; return gRPC code and reason."""
+    def refused(self, signed: SignedEnvelope, **how: object) -> tuple[str, str]:
+        """Send an envelope that must be refused; return gRPC code and reason."""
         with pytest.raises(grpc.RpcError) as caught:
-            self.send(letter, **how)
+            self.send(signed, **how)
         return verdict(caught.value)
 
 
@@ -397,9 +397,9 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
             serving.stop()
 
 
-def call(letter: SignedEnvelope, caller: str = "AUS") -> Call:
+def call(signed: SignedEnvelope, caller: str = "AUS") -> Call:
     """Return a call as the listeners would hand it over."""
-    return Call(caller, Operation.SUBMIT_QUERY, letter, lambda: 10.0, lambda: True, Stages())
+    return Call(caller, Operation.SUBMIT_QUERY, signed, lambda: 10.0, lambda: True, Stages())
 
 
 class People:

@@ -8,7 +8,7 @@ Ours about the person are in it too: those that named the person, those in the c
 the number of a query that found the person, and what followed any of them.
 
 What may have to be withheld from the person too (Privacy Act s. 19, 21, 22), a match hidden from the partner or a
-ground of refusal, is left out of letter and JSON alike until an officer has decided: it is released, or said to be
+ground of refusal, is left out of the texts and of the JSON until an officer has decided: it is released, or said to be
 withheld under its section. Until then it is a finding, and the pack calls itself a draft.
 """
 

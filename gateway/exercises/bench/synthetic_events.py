@@ -352,14 +352,14 @@ class Life:
         self._put(sent, arrived)
         hours = self.random.uniform(80, 200) if self.random.random() < 0.1 else 20
         back = sent + timedelta(hours=hours)
-        letter = self._follow(asked, Operation.ACK_CORRECTION, name.hex())
+        envelope = self._follow(asked, Operation.ACK_CORRECTION, name.hex())
         ack = CorrectionAck(id=name, outcome=CorrectionOutcome.CORRECTED, completed=back)
-        facts = acknowledgement_facts(letter.header, ack)
-        self._put(back, exchange_events.request(*letter, facts))
+        facts = acknowledgement_facts(envelope.header, ack)
+        self._put(back, exchange_events.request(*envelope, facts))
         acknowledged = exchange_events.correction_received(
-            EntryType.ACKNOWLEDGEMENT, *letter, facts
+            EntryType.ACKNOWLEDGEMENT, *envelope, facts
         )
-        end = self._answer(letter, correction_facts(name, CorrectionState.ACKNOWLEDGED))
+        end = self._answer(envelope, correction_facts(name, CorrectionState.ACKNOWLEDGED))
         self._put(back + timedelta(seconds=1), acknowledged, end)
 
     def _reviewed(self, done: datetime, asked: SyntheticMessage, searched: Facts) -> None:

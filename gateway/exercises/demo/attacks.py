@@ -43,9 +43,9 @@ def replayed(stage: Stage) -> tuple[Promise, Promise]:
     """Send one message twice, then another under its id."""
     person, prints = stage.somebody
     outgoing = stage.partner.compose(stage.cast.samples(prints), **matter(person.pseudonym))
-    first = stage.road.send(outgoing.letter)
+    first = stage.road.send(outgoing.envelope)
     before = stage.partner.checkpoint().size
-    again = stage.road.send(outgoing.letter)
+    again = stage.road.send(outgoing.envelope)
     after = stage.partner.checkpoint().size
     believed = stage.partner.send(outgoing)  # a third time, and judged: it is our answer
     same = bool(first.response) and first.response == again.response
@@ -55,7 +55,7 @@ def replayed(stage: Stage) -> tuple[Promise, Promise]:
         f" ledger {before} → {after} entries; receipt {believed.receipt_index}",
         same and before == after and believed.receipt_index < before,
     )
-    other = stage.road.send(signed_anew(outgoing.letter, stage.folder))
+    other = stage.road.send(signed_anew(outgoing.envelope, stage.folder))
     conflict = refusal(
         "another message under the same id is refused", other.reason, "REPLAY_CONFLICT"
     )
@@ -65,14 +65,20 @@ def replayed(stage: Stage) -> tuple[Promise, Promise]:
 def tampered(stage: Stage) -> tuple[Promise, ...]:
     """Turn one bit of what is sealed, and of the signature."""
     person, prints = stage.somebody
-    letter = stage.partner.compose(stage.cast.samples(prints), **matter(person.pseudonym)).letter
+    envelope = stage.partner.compose(
+        stage.cast.samples(prints), **matter(person.pseudonym)
+    ).envelope
     acts = (
-        ("sealed", len(letter.sealed) // 2, "one bit turned in the sealed question is refused"),
+        ("sealed", len(envelope.sealed) // 2, "one bit turned in the sealed question is refused"),
         ("signature", 0, "one bit turned in the post-quantum signature is refused"),
-        ("signature", len(letter.signature) - 1, "one bit turned in the classical one is refused"),
+        (
+            "signature",
+            len(envelope.signature) - 1,
+            "one bit turned in the classical one is refused",
+        ),
     )
     return tuple(
-        refusal(says, stage.road.send(flipped(letter, part, at)).reason, "ENVELOPE_REJECTED")
+        refusal(says, stage.road.send(flipped(envelope, part, at)).reason, "ENVELOPE_REJECTED")
         for part, at, says in acts
     )
 

@@ -163,7 +163,7 @@ class Presser(ABC):
             person="drill",
         )
         with self.partner() as partner:
-            return [request(partner.compose(samples, **matter).letter) for _ in range(count)]
+            return [request(partner.compose(samples, **matter).envelope) for _ in range(count)]
 
     def send(self, method: Any, octets: Any, seconds: float | None) -> Any:  # noqa: ANN401
         """Send a request and go on; what comes of it is tallied when it does. Return the call."""
@@ -386,7 +386,7 @@ class Corrections(Paced):
             lambda key: correction_payload.notice_bytes(replace(notice, reply_key=key)),
             About(number=notice.id.hex(), reference=self.plan.number),
         )
-        return request(written.letter)
+        return request(written.envelope)
 
 
 PRESSERS: Mapping[Pressure, type[Presser]] = {

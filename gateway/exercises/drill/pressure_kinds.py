@@ -39,7 +39,7 @@ from gateway.trust.partners import own_bundle
 from keys import atomic_file
 from keys.signatures import LogKey
 
-LETTER = (
+MESSAGE_SECONDS = (
     30.0  # seconds in which a message to a partner that serves leaves; the outbox looks every 2
 )
 ROUND = 45.0  # seconds in which housekeeping comes round; it does every 30
@@ -112,15 +112,17 @@ def broken_partner(stage: Stage, told: KindNotes) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(_mute(stage.presses))
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            letters = [(stage.presses, "nz")] * MUTE + [(broken, "uk"), (stage.asks, "au")]
-            numbers = list(pool.map(lambda one: stage.ask_out(*one), letters))
+            messages = [(stage.presses, "nz")] * MUTE + [(broken, "uk"), (stage.asks, "au")]
+            numbers = list(pool.map(lambda one: stage.ask_out(*one), messages))
         _drop_pair(stage, broken)
         stack.enter_context(stage.serving(stage.asks))
         served = time.monotonic()
         yield
         while stage.case(numbers[-1])["state"] not in _ARRIVED:
-            if time.monotonic() > served + LETTER:
-                told.missed.append(f"a message to another partner did not leave in {LETTER:.0f} s")
+            if time.monotonic() > served + MESSAGE_SECONDS:
+                told.missed.append(
+                    f"a message to another partner did not leave in {MESSAGE_SECONDS:.0f} s"
+                )
                 break
             time.sleep(4 * LOOK)
 

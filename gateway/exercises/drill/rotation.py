@@ -122,7 +122,7 @@ _RECORD = b"a record of nobody"
 class Sealed:
     """A message that a partner sealed to one of our keys."""
 
-    letter: SignedEnvelope
+    envelope: SignedEnvelope
     header: Header
 
 
@@ -294,7 +294,7 @@ def _sealed(partner: Party, home: Party) -> Sealed:
     bundle = own_bundle(home.home)
     with Partner.connect(folder.party, folder.keyset, bundle) as client:
         outgoing = client.compose(samples, **matter)
-    return Sealed(outgoing.letter, outgoing.question.header)
+    return Sealed(outgoing.envelope, outgoing.question.header)
 
 
 def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[bytes]) -> int:
@@ -302,12 +302,12 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
 
     Raises UserError where one does not open before: then nothing was shown.
     """
-    letters, blobs = tuple(sealed), tuple(records)
+    envelopes, blobs = tuple(sealed), tuple(records)
     shutil.copytree(home.home, copy)
     opens = []
     for ahead in DAYS:
         with _ahead(home, copy, ahead) as gateway:
-            opens.append(_opening(gateway, letters, blobs))
+            opens.append(_opening(gateway, envelopes, blobs))
             gateway.keys.reencryption.round()
             gateway.keys.rotation.round()
             for record in gateway.keyset.records:
@@ -315,7 +315,7 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
                     gateway.admin.perform(
                         TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON}
                     )
-    if opens[0] != len(letters) + len(blobs):
+    if opens[0] != len(envelopes) + len(blobs):
         raise UserError(
             "something did not open before its key was destroyed; the drill shows nothing"
         )
@@ -324,16 +324,16 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
             raise UserError(
                 "the gallery is empty: what old data keys sealed was not moved to the new one"
             )
-        return _opening(gateway, letters, blobs)
+        return _opening(gateway, envelopes, blobs)
 
 
 def _ahead(home: Party, copy: Path, by: timedelta) -> Gateway:
     return Gateway.open(copy, home.passphrase, clock=lambda: utc_now() + by)
 
 
-def _opening(gateway: Gateway, letters: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
+def _opening(gateway: Gateway, envelopes: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
     """Return how many open now."""
-    found = sum(_opens(each, gateway.keyset) for each in letters)
+    found = sum(_opens(each, gateway.keyset) for each in envelopes)
     for blob in blobs:
         with suppress(KeysError):
             found += gateway.keys.data_key.open(blob, _RECORD) == _RECORD
@@ -346,7 +346,7 @@ def _opens(sealed: Sealed, keyset: Keyset) -> bool:
     try:
         key = keyset.opening(kid, keyset.record(kid).changed)
         envelope.open_sealed(
-            sealed.letter.sealed, sealed.letter.header, sealed.header.payload_commitment, key
+            sealed.envelope.sealed, sealed.envelope.header, sealed.header.payload_commitment, key
         )
     except KeysError:
         return False

@@ -58,7 +58,7 @@ class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
             Call(
                 caller=caller.partner,
                 operation=operation,
-                letter=signed_envelope.letter_of(envelope),
+                envelope=signed_envelope.envelope_from(envelope),
                 remaining=caller.remaining,
                 alive=caller.alive,
                 stages=caller.stages,

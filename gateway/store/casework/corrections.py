@@ -52,12 +52,12 @@ class Papers:
     """What a correction says, and the envelope that carries it while it is valid.
 
     notice   the payload of the notice
-    letter   what a transport made of it; empty where it must be written anew
+    envelope what a transport made of it; empty where it must be written anew
     until    when that envelope's life ends, milliseconds
     """
 
     notice: bytes = field(repr=False)
-    letter: bytes = field(default=b"", repr=False)
+    envelope: bytes = field(default=b"", repr=False)
     until: int = 0
 
 
@@ -313,7 +313,7 @@ def seal(data_key: DataRing, correction: Correction, papers: Papers) -> bytes:
     """Return papers sealed for their row, so that no other row can bear them."""
     head = papers.until.to_bytes(8, "big") + len(papers.notice).to_bytes(4, "big")
     return data_key.seal(
-        head + papers.notice + papers.letter,
+        head + papers.notice + papers.envelope,
         aad(correction.partner, correction.id, int(correction.direction)),
     )
 

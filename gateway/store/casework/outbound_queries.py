@@ -202,7 +202,7 @@ def every(
 def seal(data_key: DataRing, partner: str, number: str, stored: StoredAnswer) -> bytes:
     """Return an answer sealed for its row, so that no other row can bear it."""
     members = {
-        "letter": _base64(stored.letter),
+        "letter": _base64(stored.envelope),
         "until": stored.until,
         "answer": _base64(stored.answer),
         "receipt": [_base64(each) for each in stored.receipt],
@@ -227,7 +227,7 @@ def stored_answer_of(data_key: DataRing, query: OutboundQuery) -> StoredAnswer:
             "the stored answer of a query of ours does not open: altered or moved"
         ) from None
     return StoredAnswer(
-        letter=base64.b64decode(told["letter"]),
+        envelope=base64.b64decode(told["letter"]),
         until=told["until"],
         answer=base64.b64decode(told["answer"]),
         receipt=(base64.b64decode(told["receipt"][0]), base64.b64decode(told["receipt"][1])),

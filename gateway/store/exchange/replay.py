@@ -157,7 +157,7 @@ def first_sight(header: Header, transcript: bytes, now: datetime) -> Effect:
 
 def answered(
     header: Header,
-    letter: SignedEnvelope,
+    envelope: SignedEnvelope,
     stored_until: datetime | None,
     response_index: int | None,
 ) -> Effect:
@@ -168,9 +168,9 @@ def answered(
     values: dict[str, object] = {
         "who": header.sender,
         "id": header.message_id,
-        "header": letter.header,
-        "sealed": letter.sealed,
-        "signature": letter.signature,
+        "header": envelope.header,
+        "sealed": envelope.sealed,
+        "signature": envelope.signature,
     }
     if response_index is not None:
         values["leaf_index"] = response_index
@@ -206,8 +206,8 @@ def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], 
 
 
 def _reply(connection: Connection, row: Row[Any]) -> Reply:
-    letter = SignedEnvelope(row.header, row.sealed, row.signature)
-    return Reply(letter, stored_ledger.receipt(connection, row.response_index))
+    envelope = SignedEnvelope(row.header, row.sealed, row.signature)
+    return Reply(envelope, stored_ledger.receipt(connection, row.response_index))
 
 
 def _refusal(said: str) -> Refusal:

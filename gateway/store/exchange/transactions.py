@@ -268,7 +268,7 @@ def begin_request(
 
 def finish_request(
     header: Header,
-    letter: SignedEnvelope,
+    envelope: SignedEnvelope,
     settled: Settled | None,
     now: datetime,
     *,
@@ -276,14 +276,14 @@ def finish_request(
 ) -> tuple[Effect, ...]:
     """Return what step 20 makes true together with the RESPONSE leaf, which comes last in its commit.
 
-    letter           the reply, stored as it is sent
+    envelope         the reply, stored as it is sent
     settled          how the query ended; None for what is no query
     response_index   leaf of the receipt, where the reply is that of an earlier message
 
     The commit raises InProgress where the message was answered meanwhile: the retry gets that answer.
     """
     stored_until = None if settled is None else now + REPLY_LIFE
-    effects = [answered(header, letter, stored_until, response_index)]
+    effects = [answered(header, envelope, stored_until, response_index)]
     if settled is not None:
         effects.extend(_settle(header, settled, now))
     return tuple(effects)

@@ -44,12 +44,12 @@ def signing_kid(home: Any) -> bytes:
 
 def test_a_message_sealed_to_a_suspended_key(pair: Any, forger: Any) -> None:
     """The thief reads what is sealed to it: nothing sealed to it is taken, and the sender learns the version."""
-    letter = forger.letter()  # sealed while the key was good
+    envelope = forger.compose()  # sealed while the key was good
 
     version = stop(pair, pair.gateway.keyset.kem().kid)["directory_version"]
 
     with pytest.raises(grpc.RpcError) as refused:
-        forger.send(letter)
+        forger.send(envelope)
     assert forger.verdict(refused.value) == ("FAILED_PRECONDITION", "KEY_STALE")
     assert version == own_bundle(pair.home).version
 
@@ -59,22 +59,22 @@ def test_whoever_has_the_new_entry_is_answered_at_once(pair: Any, forger: Any) -
     stop(pair, pair.gateway.keyset.kem().kid)
     own = own_bundle(pair.home)
 
-    letter = forger.letter(
+    envelope = forger.compose(
         recipient=own.sealing_key(datetime.now(UTC) + timedelta(seconds=1)),
         directory_version=own.version,
     )
 
-    assert forger.send(letter).envelope.sealed
+    assert forger.send(envelope).envelope.sealed
 
 
 def test_a_message_replayed_after_its_key_was_stopped(pair: Any, forger: Any) -> None:
     """Also the stored reply is not handed out again: the key decides before the replay table."""
-    letter = forger.letter()
-    assert forger.send(letter).envelope.sealed
+    envelope = forger.compose()
+    assert forger.send(envelope).envelope.sealed
 
     stop(pair, pair.gateway.keyset.kem().kid)
 
-    assert forger.refused(letter) == ("FAILED_PRECONDITION", "KEY_STALE")
+    assert forger.refused(envelope) == ("FAILED_PRECONDITION", "KEY_STALE")
 
 
 def test_an_answer_signed_by_a_suspended_key(pair: Any, people: Any) -> None:
@@ -97,11 +97,11 @@ def test_an_answer_signed_by_a_suspended_key(pair: Any, people: Any) -> None:
 
 def test_a_message_signed_by_a_partners_stolen_key(pair: Any, forger: Any) -> None:
     """The partner told us by telephone; its bundle still says that the key is good."""
-    assert forger.send(forger.letter()).envelope.sealed
+    assert forger.send(forger.compose()).envelope.sealed
 
     stop(pair, signing_kid(pair.asker), "AUS")
 
-    assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
+    assert forger.refused(forger.compose()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
 def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
@@ -182,7 +182,7 @@ def test_a_newer_bundle_that_still_has_the_stolen_key(pair: Any, forger: Any) ->
     put(pair, newer)
 
     assert pair.gateway.directory.partners.stated()[0].version == 2
-    assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
+    assert forger.refused(forger.compose()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
 def test_an_old_directory_put_back(pair: Any, forger: Any, people: Any) -> None:
@@ -200,7 +200,7 @@ def test_an_old_directory_put_back(pair: Any, forger: Any, people: Any) -> None:
 
     assert pair.gateway.directory.partners.stated()[0].version == 2
     assert pair.gateway.directory.partners.faults
-    assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
+    assert forger.refused(forger.compose()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
 def put(pair: Any, bundle: PartyBundle) -> None:

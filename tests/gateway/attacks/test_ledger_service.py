@@ -1,4 +1,4 @@
-"""What LedgerService is asked is read as strictly as a letter: no number overflows, nothing unknown passes."""
+"""What LedgerService is asked is read as strictly as an envelope: no number overflows, nothing unknown passes."""
 
 from __future__ import annotations
 

@@ -67,13 +67,13 @@ def test_certificate_of_an_unknown_authority(shared_forger: Any) -> None:
     rogue = UnknownKeyset(issue_ca("AUS", key, datetime.now(UTC)), key)
 
     with pytest.raises(grpc.RpcError) as caught:
-        shared_forger.send(shared_forger.letter(), keyset=rogue, timeout=CALL)
+        shared_forger.send(shared_forger.compose(), keyset=rogue, timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_certificate_that_is_not_pinned(shared_forger: Any, trusted: tuple[bytes, TlsKey]) -> None:
     """Issued by the partner's own authority, and still not the leaf that the directory pins."""
-    assert shared_forger.refused(shared_forger.letter(), keyset=UnknownKeyset(*trusted)) == (
+    assert shared_forger.refused(shared_forger.compose(), keyset=UnknownKeyset(*trusted)) == (
         "UNAUTHENTICATED",
         "CERTIFICATE_NOT_PINNED",
     )
@@ -82,7 +82,7 @@ def test_certificate_that_is_not_pinned(shared_forger: Any, trusted: tuple[bytes
 def test_expired_certificate(shared_forger: Any, trusted: tuple[bytes, TlsKey]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.send(
-            shared_forger.letter(), keyset=UnknownKeyset(*trusted, days=5, ago=6), timeout=CALL
+            shared_forger.compose(), keyset=UnknownKeyset(*trusted, days=5, ago=6), timeout=CALL
         )
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
@@ -146,9 +146,9 @@ def test_a_call_without_a_deadline(shared_forger: Any) -> None:
 
 
 def test_a_deadline_too_short_to_begin(shared_forger: Any) -> None:
-    letter = shared_forger.letter()
+    envelope = shared_forger.compose()
     with pytest.raises(grpc.RpcError) as caught:
-        shared_forger.send(letter, timeout=0.09)
+        shared_forger.send(envelope, timeout=0.09)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
@@ -170,7 +170,7 @@ def test_more_calls_than_the_allowance(homes: Any, serve: Any, people: Any) -> N
         seen = []
         for _ in range(4):
             try:
-                forger.send(forger.letter())
+                forger.send(forger.compose())
                 seen.append("OK")
             except grpc.RpcError as error:
                 seen.append(forger.verdict(error)[1])

@@ -188,13 +188,13 @@ def _holds(value: object, needles: list[bytes], depth: int = 4) -> bool:
 def test_signed_junk_beyond_the_allowance_is_counted_not_recorded(pair: Any, people: Any) -> None:
     """A flood of refusals must not fill the disk; what is left out is in a summary (ADR 12)."""
     forger = people.forger(pair)
-    letter = forger.letter()
+    envelope = forger.compose()
     size = pair.gateway.sequencer.size
 
     for _ in range(RECORDED + 40):
         with pytest.raises(Exception, match="accepted"):
             pair.serving.pipeline.handle(
-                people.call(SignedEnvelope(letter.header, letter.sealed, bytes(3373)))
+                people.call(SignedEnvelope(envelope.header, envelope.sealed, bytes(3373)))
             )
 
     written = pair.gateway.sequencer.size - size

@@ -61,7 +61,7 @@ def raw(pair: Any, *options: tuple[str, int]) -> Iterator[grpc.Channel]:
 
 
 def octets(forger: Any) -> bytes:
-    envelope = signed_envelope.envelope_of(forger.letter())
+    envelope = signed_envelope.envelope_of(forger.compose())
     return exchange_pb2.SubmitQueryRequest(envelope=envelope).SerializeToString()
 
 
@@ -71,14 +71,14 @@ def test_a_copy_is_answered_from_what_is_stored_until_its_share_is_used_up(
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 3")
     with serve(*homes) as pair:
         forger = people.forger(pair)
-        letter = forger.letter()
-        answers = {forger.send(letter).SerializeToString()}
+        signed = forger.compose()
+        answers = {forger.send(signed).SerializeToString()}
         size = pair.gateway.sequencer.size
-        answers |= {forger.send(letter).SerializeToString() for _ in range(3)}
+        answers |= {forger.send(signed).SerializeToString() for _ in range(3)}
         assert len(answers) == 1
 
         with pytest.raises(grpc.RpcError) as caught:
-            forger.send(letter)
+            forger.send(signed)
 
         assert forger.verdict(caught.value) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
         assert dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
@@ -93,14 +93,14 @@ def test_a_copy_beyond_its_share_is_refused_before_its_signature_is_verified(
 ) -> None:
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
-        pipeline, letter = pair.serving.pipeline, people.forger(pair).letter()
+        pipeline, signed = pair.serving.pipeline, people.forger(pair).compose()
         for _ in range(2):
-            pipeline.handle(people.call(letter))
+            pipeline.handle(people.call(signed))
         verified: list[object] = []
         monkeypatch.setattr(pipeline, "_authenticate", lambda *call: verified.append(call))
 
         with pytest.raises(RateLimited):
-            pipeline.handle(people.call(letter))
+            pipeline.handle(people.call(signed))
 
         assert verified == []
 
@@ -108,18 +108,18 @@ def test_a_copy_beyond_its_share_is_refused_before_its_signature_is_verified(
 def test_copies_of_a_refused_message_are_counted_too(
     homes: Any, serve: Any, people: Any, monkeypatch: Any
 ) -> None:
-    """Else one letter over its quota, sent on and on, has all its signatures verified and its seal opened."""
+    """Else one envelope over its quota, sent on and on, has all its signatures verified and its seal opened."""
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
         pipeline = pair.serving.pipeline
-        letter = people.forger(pair).letter(agreement_version=9)
+        signed = people.forger(pair).compose(agreement_version=9)
         for _ in range(2):
             with pytest.raises(Refusal):
-                pipeline.handle(people.call(letter))
+                pipeline.handle(people.call(signed))
         monkeypatch.setattr(pipeline, "_authenticate", pytest.fail)
 
         with pytest.raises(RateLimited):
-            pipeline.handle(people.call(letter))
+            pipeline.handle(people.call(signed))
 
 
 def test_a_copy_of_what_was_answered_before_a_restart_is_counted_once_it_is_known(
@@ -127,14 +127,14 @@ def test_a_copy_of_what_was_answered_before_a_restart_is_counted_once_it_is_know
 ) -> None:
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
-        letter = people.forger(pair).letter()
-        pair.serving.pipeline.handle(people.call(letter))
+        signed = people.forger(pair).compose()
+        pair.serving.pipeline.handle(people.call(signed))
     with serve(*homes) as pair:
         pipeline = pair.serving.pipeline
-        pipeline.handle(people.call(letter))
+        pipeline.handle(people.call(signed))
 
         with pytest.raises(RateLimited):
-            pipeline.handle(people.call(letter))
+            pipeline.handle(people.call(signed))
 
 
 def test_who_sends_what_is_refused_is_soon_refused_before_it_is_read() -> None:
@@ -165,7 +165,7 @@ def test_what_we_lack_is_not_charged_to_who_asks(
         forger = people.forger(pair)
         monkeypatch.setattr(pair.serving.pipeline, "_authenticate", away)
         for _ in range(20):
-            assert forger.refused(forger.letter())[1] == "ENGINE_UNAVAILABLE"
+            assert forger.refused(forger.compose())[1] == "ENGINE_UNAVAILABLE"
 
 
 def test_other_bytes_under_a_seen_message_id_are_no_copy_and_still_a_conflict(
@@ -174,9 +174,9 @@ def test_other_bytes_under_a_seen_message_id_are_no_copy_and_still_a_conflict(
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
         forger, same = people.forger(pair), bytes(range(16))
-        forger.send(forger.letter(message_id=same))
+        forger.send(forger.compose(message_id=same))
         for _ in range(3):
-            other = forger.letter(message_id=same)
+            other = forger.compose(message_id=same)
             assert forger.refused(other) == ("ALREADY_EXISTS", "REPLAY_CONFLICT")
 
 
@@ -227,7 +227,7 @@ def test_who_does_not_read_its_answers_keeps_its_own_places_and_no_more(
             )
             assert kept == (0, 3)
 
-            assert forger.refused(forger.letter()) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
+            assert forger.refused(forger.compose()) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
             assert admission.taken("AUS") == 3
 
             for one in unread:
@@ -396,7 +396,7 @@ def test_who_calls_again_at_each_refusal_is_slowed_down_and_holds_no_thread(
             assert not any(one.done() for one in asked)
 
             # More than so many are not kept waiting, for each keeps a stream.
-            assert forger.refused(forger.letter()) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+            assert forger.refused(forger.compose()) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
 
             with workers._changed:
                 due = workers._departures.due(float("inf"))

@@ -27,7 +27,7 @@ def test_one_message_id_for_two_short_lived_questions(
     def question(forger: Any) -> Any:
         now = (datetime.now(UTC) + later).replace(microsecond=0)
         operation = Operation.GET_CAPABILITIES
-        return forger.letter(
+        return forger.compose(
             query_payload.reply_key_bytes(OpeningKey.generate().public, operation),
             operation=operation,
             message_id=message_id,

@@ -1,4 +1,4 @@
-"""What an attacker, or a careless client, can do to a letter: each is refused, recorded, and tells nothing."""
+"""What an attacker, or a careless client, can do to an envelope: each is refused, recorded, and tells nothing."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from keys.signatures import SigningKey
 REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
-def reason_of(pair: Any, people: Any, letter: SignedEnvelope) -> str:
+def reason_of(pair: Any, people: Any, envelope: SignedEnvelope) -> str:
     """Walk the pipeline without the listeners; anything but a Refusal is a failure of the gateway."""
     with pytest.raises(Refusal) as caught:
-        pair.serving.pipeline.handle(people.call(letter))
+        pair.serving.pipeline.handle(people.call(envelope))
     return caught.value.reason
 
 
 def test_a_lawful_letter_is_answered(shared_forger: Any) -> None:
     """The control: without it the refusals below would prove nothing."""
-    assert shared_forger.send(shared_forger.letter()).HasField("receipt")
+    assert shared_forger.send(shared_forger.compose()).HasField("receipt")
 
 
 @pytest.fixture(scope="module")
 def lawful(shared_forger: Any) -> SignedEnvelope:
-    return shared_forger.letter()
+    return shared_forger.compose()
 
 
 @settings(max_examples=60)
@@ -96,7 +96,7 @@ def test_resigned_by_another_partner(shared_forger: Any, lawful: SignedEnvelope)
 
 def test_signed_as_a_response(shared_forger: Any) -> None:
     """The context of the signature keeps one kind of message from passing for the other."""
-    assert shared_forger.refused(shared_forger.letter(context=signatures.RESPONSE)) == REJECTED
+    assert shared_forger.refused(shared_forger.compose(context=signatures.RESPONSE)) == REJECTED
 
 
 def test_stripped_ed25519_half(shared_forger: Any, lawful: SignedEnvelope) -> None:
@@ -112,38 +112,38 @@ def test_stripped_ml_dsa_half(shared_forger: Any, lawful: SignedEnvelope) -> Non
 
 
 def test_signed_by_an_unknown_key(shared_forger: Any) -> None:
-    assert shared_forger.refused(shared_forger.letter(signer=SigningKey.generate())) == REJECTED
+    assert shared_forger.refused(shared_forger.compose(signer=SigningKey.generate())) == REJECTED
 
 
 def test_a_commitment_to_other_bytes(shared_forger: Any) -> None:
     """The commitment is checked after opening; whatever fails there is one word, SEAL."""
-    assert shared_forger.refused(shared_forger.letter(commitment=bytes(32))) == REJECTED
+    assert shared_forger.refused(shared_forger.compose(commitment=bytes(32))) == REJECTED
 
 
 def test_sealed_to_a_key_that_is_not_ours(shared_forger: Any) -> None:
-    letter = shared_forger.letter(recipient=SealingKey(OpeningKey.generate().public))
+    envelope = shared_forger.compose(recipient=SealingKey(OpeningKey.generate().public))
 
-    assert shared_forger.refused(letter) == ("FAILED_PRECONDITION", "KEY_STALE")
+    assert shared_forger.refused(envelope) == ("FAILED_PRECONDITION", "KEY_STALE")
 
 
 def test_addressed_to_somebody_else(shared_forger: Any) -> None:
-    assert shared_forger.refused(shared_forger.letter(recipient_id="NZL")) == (
+    assert shared_forger.refused(shared_forger.compose(recipient_id="NZL")) == (
         "INVALID_ARGUMENT",
         "HEADER_INVALID",
     )
 
 
 def test_sent_in_another_name(shared_forger: Any) -> None:
-    assert shared_forger.refused(shared_forger.letter(sender="NZL")) == (
+    assert shared_forger.refused(shared_forger.compose(sender="NZL")) == (
         "UNAUTHENTICATED",
         "SENDER_MISMATCH",
     )
 
 
 def test_brought_to_another_rpc(shared_forger: Any) -> None:
-    letter = shared_forger.letter()
+    envelope = shared_forger.compose()
 
-    assert shared_forger.refused(letter, method="GetCapabilities") == (
+    assert shared_forger.refused(envelope, method="GetCapabilities") == (
         "INVALID_ARGUMENT",
         "HEADER_INVALID",
     )
@@ -152,9 +152,9 @@ def test_brought_to_another_rpc(shared_forger: Any) -> None:
 @pytest.mark.parametrize("offset", [-3600, -800, 300, 86400])
 def test_a_clock_beyond_the_window(shared_forger: Any, offset: int) -> None:
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=offset)
-    letter = shared_forger.letter(create_time=moment, expire_time=moment + timedelta(minutes=5))
+    envelope = shared_forger.compose(create_time=moment, expire_time=moment + timedelta(minutes=5))
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
 
 
 @pytest.mark.parametrize("element", ["create_time", "expire_time"])
@@ -186,34 +186,34 @@ def test_the_last_moment_of_our_calendar_is_outside_the_window_and_no_fault(
     shared_forger: Any,
 ) -> None:
     last = calendar_bounds.END - timedelta(minutes=5)
-    letter = shared_forger.letter(
+    envelope = shared_forger.compose(
         create_time=last, expire_time=calendar_bounds.END - timedelta(milliseconds=1)
     )
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
 
 
 def test_a_message_that_lives_too_long(shared_forger: Any) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    letter = shared_forger.letter(create_time=now, expire_time=now + timedelta(minutes=11))
+    envelope = shared_forger.compose(create_time=now, expire_time=now + timedelta(minutes=11))
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
 
 
 def test_replayed_with_other_bytes(shared_forger: Any) -> None:
     message_id = secrets.token_bytes(16)
-    shared_forger.send(shared_forger.letter(message_id=message_id))
+    shared_forger.send(shared_forger.compose(message_id=message_id))
 
-    assert shared_forger.refused(shared_forger.letter(message_id=message_id)) == (
+    assert shared_forger.refused(shared_forger.compose(message_id=message_id)) == (
         "ALREADY_EXISTS",
         "REPLAY_CONFLICT",
     )
 
 
 def test_a_transaction_number_used_twice(shared_forger: Any) -> None:
-    shared_forger.send(shared_forger.letter(transaction_number="T-ONLY-ONCE"))
+    shared_forger.send(shared_forger.compose(transaction_number="T-ONLY-ONCE"))
 
-    assert shared_forger.refused(shared_forger.letter(transaction_number="T-ONLY-ONCE")) == (
+    assert shared_forger.refused(shared_forger.compose(transaction_number="T-ONLY-ONCE")) == (
         "ALREADY_EXISTS",
         "TRANSACTION_REUSED",
     )
@@ -223,34 +223,36 @@ def test_a_face_where_the_law_names_fingers(shared_forger: Any, people: Any) -> 
     """IRPR 315.38: a query carries fingerprints and a transaction number."""
     face = replace(people.samples(1)[0], modality=Modality.FACE, position=0)
 
-    letter = shared_forger.letter(shared_forger.payload(Biometrics((face,))))
+    envelope = shared_forger.compose(shared_forger.payload(Biometrics((face,))))
 
-    assert shared_forger.refused(letter) == ("PERMISSION_DENIED", "MODALITY_NOT_PERMITTED")
+    assert shared_forger.refused(envelope) == ("PERMISSION_DENIED", "MODALITY_NOT_PERMITTED")
 
 
 def test_a_declared_format_that_is_not_the_records(shared_forger: Any, people: Any) -> None:
     other = replace(people.samples(1)[0], format=RecordFormat.INCITS_378_2004)
 
-    letter = shared_forger.letter(shared_forger.payload(Biometrics((other,))))
+    envelope = shared_forger.compose(shared_forger.payload(Biometrics((other,))))
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENTS_INCONSISTENT")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "ELEMENTS_INCONSISTENT")
 
 
 def test_a_declared_size_that_is_not_the_records(shared_forger: Any, people: Any) -> None:
     other = replace(people.samples(1)[0], width=7)
 
-    letter = shared_forger.letter(shared_forger.payload(Biometrics((other,))))
+    envelope = shared_forger.compose(shared_forger.payload(Biometrics((other,))))
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENTS_INCONSISTENT")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "ELEMENTS_INCONSISTENT")
 
 
 def test_lying_length_field(shared_forger: Any, people: Any) -> None:
     sample = people.samples(1)[0]
     lying = sample.data[:8] + b"\xff\xff\xff\xff" + sample.data[12:]
 
-    letter = shared_forger.letter(shared_forger.payload(Biometrics((replace(sample, data=lying),))))
+    envelope = shared_forger.compose(
+        shared_forger.payload(Biometrics((replace(sample, data=lying),)))
+    )
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "RECORD_UNPARSEABLE")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "RECORD_UNPARSEABLE")
 
 
 @pytest.mark.parametrize("key", [bytes(1216), b"\xff" * 1216])
@@ -260,14 +262,14 @@ def test_a_reply_key_that_nothing_can_be_sealed_to(
     """It is refused before the search: an answer that cannot be sealed must not have cost a destruction."""
     size = shared_pair.gateway.sequencer.size
 
-    letter = shared_forger.letter(shared_forger.payload(reply_key=key))
+    envelope = shared_forger.compose(shared_forger.payload(reply_key=key))
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENT_INVALID")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "ELEMENT_INVALID")
     assert shared_pair.gateway.sequencer.size <= size + 1  # the refusal alone
 
 
 def test_an_unparseable_payload_under_a_good_signature(shared_forger: Any) -> None:
-    assert shared_forger.refused(shared_forger.letter(b"\xff\xfe not protobuf"))[0] == (
+    assert shared_forger.refused(shared_forger.compose(b"\xff\xfe not protobuf"))[0] == (
         "INVALID_ARGUMENT"
     )
 
@@ -288,14 +290,14 @@ def test_no_envelope_at_all(shared_forger: Any) -> None:
 
 
 def test_a_response_sent_as_a_request(shared_forger: Any) -> None:
-    letter = shared_forger.letter(
+    envelope = shared_forger.compose(
         message_type=MessageType.RESPONSE,
         in_reply_to=bytes(32),
         transaction_number="",
         transaction_reference="T-12345678",
     )
 
-    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "HEADER_INVALID")
+    assert shared_forger.refused(envelope) == ("INVALID_ARGUMENT", "HEADER_INVALID")
 
 
 def test_the_refused_are_in_the_ledger_and_it_is_whole(
@@ -304,7 +306,7 @@ def test_the_refused_are_in_the_ledger_and_it_is_whole(
     """A refusal from step 6 on is durable before the error leaves (protocol 4)."""
     size = shared_pair.gateway.sequencer.size
 
-    shared_forger.refused(shared_forger.letter(signer=SigningKey.generate()))
+    shared_forger.refused(shared_forger.compose(signer=SigningKey.generate()))
 
     assert shared_pair.gateway.sequencer.size in {
         size,
@@ -323,7 +325,7 @@ def test_canary_in_errors(
 
     monkeypatch.setattr(shared_pair.serving.pipeline, "_open", broken)
     with pytest.raises(grpc.RpcError) as caught:
-        shared_forger.send(shared_forger.letter())
+        shared_forger.send(shared_forger.compose())
 
     assert shared_forger.verdict(caught.value) == ("INTERNAL", "INTERNAL")
     assert "canary" not in str(caught.value)

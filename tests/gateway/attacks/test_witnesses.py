@@ -297,7 +297,7 @@ def test_old_cosignatures_brought_again_fill_no_table(
 def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
     pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only at the rounds: a letter of ours brings the fork home, and its evidence is named by digest."""
+    """Not only at the rounds: an envelope of ours brings the fork home, and its evidence is named by digest."""
     evidence = tmp_path / "AUS.split-1.json"
     evidence.write_bytes(b"{}")
     forked = SplitView("its ledger was rewritten", evidence)
@@ -310,7 +310,7 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
         lambda split: pair.gateway.outbound.worker._connections.accuse("AUS", split),
     )
     monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
-    delivery = transport.carry(b"a letter")
+    delivery = transport.carry(b"an envelope")
 
     assert (delivery.fate, delivery.reason) == (Fate.DOUBTED, "SPLIT_VIEW")
     *_, last = (decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database))

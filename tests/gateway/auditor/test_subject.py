@@ -49,23 +49,23 @@ def test_a_match_that_was_not_told_waits_for_an_officer() -> None:
 
     assert len(pack.table.findings) == 1
     assert "not told of" in pack.table.findings[0]
-    letters, document = read(pack)
-    for each in (*letters.values(), json.dumps(document)):
+    texts_by_language, document = read(pack)
+    for each in (*texts_by_language.values(), json.dumps(document)):
         assert "20260101-00000004" not in each
-    assert "DRAFT" in letters["en"]
-    assert "ÉBAUCHE" in letters["fr"]
+    assert "DRAFT" in texts_by_language["en"]
+    assert "ÉBAUCHE" in texts_by_language["fr"]
     assert (document["draft"], document["undecided"]) == (True, 1)
 
 
 def read(pack: Pack) -> tuple[dict[str, str], Any]:
-    """Return the letters of a pack by language, and its document."""
+    """Return the texts_by_language of a pack by language, and its document."""
     texts = pack.texts(("en", "fr"))
-    letters = {each: texts[f"{each}.txt"].decode() for each in ("en", "fr")}
-    return letters, json.loads(texts["exchanges.json"])
+    texts_by_language = {each: texts[f"{each}.txt"].decode() for each in ("en", "fr")}
+    return texts_by_language, json.loads(texts["exchanges.json"])
 
 
 def test_a_match_that_was_not_told_is_told_truly_once_it_is_released() -> None:
-    """What is true and what the partner was told are two things, in letter and JSON alike."""
+    """What is true and what the partner was told are two things, in texts and JSON alike."""
     why = {"why": "au@1:answer.reveal.CITIZEN"}
     told = {"true_outcome": "MATCH", "disclosed_outcome": "NO_MATCH", **why}
     said = [*SAID[:6], *query(4, 4, subject="77", **told)]
@@ -73,14 +73,15 @@ def test_a_match_that_was_not_told_is_told_truly_once_it_is_released() -> None:
         released = Decided(frozenset({6}))
         pack = subject(index, Period(), "77", (), {why["why"]: "IRPR 315.36"}.get, released)  # type: ignore[arg-type]
 
-    letters, document = read(pack)
+    texts_by_language, document = read(pack)
     assert pack.table.findings == ()
     assert (
-        "result: you were found\n    told to AUS: nobody was found (IRPR 315.36)" in letters["en"]
+        "result: you were found\n    told to AUS: nobody was found (IRPR 315.36)"
+        in texts_by_language["en"]
     )
     assert (
         "réponse donnée à AUS\u00a0: aucune correspondance n’a été trouvée (RIPR 315.36)"
-        in letters["fr"]
+        in texts_by_language["fr"]
     )
     last = document["exchanges"][-1]
     assert (last["found"], last["told"], last["hidden_by"]) == ("MATCH", "NO_MATCH", "IRPR 315.36")
@@ -96,12 +97,12 @@ def test_what_an_officer_withholds_is_said_to_be_withheld_under_its_section() ->
         ):
             subject(index, Period(), "77", decided=Decided(frozenset({0})))
 
-    letters, document = read(pack)
+    texts_by_language, document = read(pack)
     assert (
         "1 more exchanges of this time are withheld from you under the Privacy Act, s. 21."
-        in letters["en"]
+        in texts_by_language["en"]
     )
-    assert "art. 21" in letters["fr"]
+    assert "art. 21" in texts_by_language["fr"]
     assert document["withheld"] == [{"count": 1, "section": "21"}]
     assert (document["draft"], len(document["exchanges"])) == (False, 1)
     assert "20260101-00000004" not in json.dumps(document)
@@ -150,7 +151,7 @@ def test_each_datum_that_was_disclosed_has_its_legal_basis_and_what_was_not_is_n
     with indexed(said) as index:
         pack = subject(index, Period(), "77", decided=Decided(frozenset({2})))
 
-    letters, document = read(pack)
+    texts_by_language, document = read(pack)
     _, partly, nothing = document["exchanges"]
     assert partly["fields"] == [
         {"field": "LAST_NAME", "paragraph": "IRPR 315.41(2)(a)"},
@@ -162,12 +163,15 @@ def test_each_datum_that_was_disclosed_has_its_legal_basis_and_what_was_not_is_n
     assert (nothing["fields"], nothing["not_disclosed"]) == ([], WANTED.split(","))
     assert (
         "data disclosed: last name, first name (IRPR 315.41(2)(a)); immigration status (IRPR 315.41(2)(c))"
-        in letters["en"]
+        in texts_by_language["en"]
     )
-    assert "withheld from AUS: a part, ground: detrimental to national security" in letters["en"]
-    assert "asked for and not disclosed: photograph" in letters["en"]
-    assert letters["en"].count("data disclosed:") == 1
-    assert "statut d’immigration (RIPR 315.41(2)c))" in letters["fr"]
+    assert (
+        "withheld from AUS: a part, ground: detrimental to national security"
+        in texts_by_language["en"]
+    )
+    assert "asked for and not disclosed: photograph" in texts_by_language["en"]
+    assert texts_by_language["en"].count("data disclosed:") == 1
+    assert "statut d’immigration (RIPR 315.41(2)c))" in texts_by_language["fr"]
 
 
 @pytest.mark.parametrize(
@@ -179,8 +183,8 @@ def test_a_ground_that_is_not_released_is_in_neither_letter_nor_document(
     with indexed([*SAID[:2], *about(11, 5, 1, PARTLY, WANTED)]) as index:
         pack = subject(index, Period(), "77", decided=decided)
 
-    letters, document = read(pack)
-    for each in (*letters.values(), json.dumps(document)):
+    texts_by_language, document = read(pack)
+    for each in (*texts_by_language.values(), json.dumps(document)):
         assert not any(
             word in each
             for word in ("NATIONAL_SECURITY", "national security", "sécurité nationale")
@@ -188,7 +192,7 @@ def test_a_ground_that_is_not_released_is_in_neither_letter_nor_document(
     last = document["exchanges"][-1]
     assert [each["field"] for each in last["fields"]] == PARTLY["fields"].split(",")
     assert last.get("withheld_from_you") == kept
-    assert (kept is None) is ("s. 22(1)(b)" not in letters["en"])
+    assert (kept is None) is ("s. 22(1)(b)" not in texts_by_language["en"])
     assert len(pack.table.findings) == (kept is None)
 
 
@@ -230,7 +234,7 @@ def test_our_own_questions_about_a_person_are_in_their_pack() -> None:
         cite = {"au@1:ask.persecution": "IRPR 315.4(2)"}
         pack = subject(index, Period(), "77", (), lambda rule: cite.get(rule, ""))
 
-    letters, document = read(pack)
+    texts_by_language, document = read(pack)
     told_of = [
         (each["transaction"][-2:], each["operation"], each["told"], each["paragraph"])
         for each in document["exchanges"][1:]
@@ -245,7 +249,7 @@ def test_our_own_questions_about_a_person_are_in_their_pack() -> None:
     assert details_told["fields"] == [{"field": "LAST_NAME", "paragraph": "IRPR 315.41(2)(a)"}]
     assert details_told["not_disclosed"] == ["PHOTOGRAPH"]
     assert pack.table.totals["ours_that_name_nobody"] == 1
-    assert "our own law did not allow the question; nothing was sent" in letters["en"]
+    assert "our own law did not allow the question; nothing was sent" in texts_by_language["en"]
 
 
 def test_a_person_whom_an_examiner_did_not_find_was_compared_and_not_found() -> None:
@@ -257,13 +261,13 @@ def test_a_person_whom_an_examiner_did_not_find_was_compared_and_not_found() -> 
         entry(EntryType.VERDICT, 2, verdict="DIFFERENT", subject="77", **nobody),
     ]
     with indexed(said) as index:
-        letters, document = read(subject(index, Period(), "77"))
+        texts_by_language, document = read(subject(index, Period(), "77"))
 
     assert (document["exchanges"][0]["found"], document["exchanges"][0]["told"]) == (
         "COMPARED",
         "NO_MATCH",
     )
-    assert "an examiner compared your fingerprints" in letters["en"]
+    assert "an examiner compared your fingerprints" in texts_by_language["en"]
 
 
 @pytest.mark.parametrize(
@@ -286,13 +290,16 @@ def test_a_correction_says_who_corrected_what_and_what_was_done(
         entry(EntryType.ACKNOWLEDGEMENT, 6, 50, EntryClass.OTHER, outbound=not outbound, **done),
     ]
     with indexed(said) as index:
-        letters, document = read(subject(index, Period(), "77"))
+        texts_by_language, document = read(subject(index, Period(), "77"))
 
     last = document["exchanges"][-1]
     assert (last["direction"], last["transaction"], last["told"]) == (way, name, "WRONG_VALUE")
     assert (last["corrected"], last["outcome"]) == (["DATE_OF_BIRTH"], "CORRECTED")
-    assert words in letters["en"]
-    assert "data concerned: date of birth\n    what was done: it was corrected" in letters["en"]
+    assert words in texts_by_language["en"]
+    assert (
+        "data concerned: date of birth\n    what was done: it was corrected"
+        in texts_by_language["en"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_a_number_is_one_number_whatever_it_is_used_for(
             About(number=first.id.hex(), reference=NUMBER),
             10.0,
         )
-    canada.correct(NUMBER, first)  # said again, in another letter, it is the same correction
+    canada.correct(NUMBER, first)  # said again, in another envelope, it is the same correction
 
     assert query.value.reason == "TRANSACTION_REUSED"
     assert borrowed.value.reason == "ELEMENTS_INCONSISTENT"

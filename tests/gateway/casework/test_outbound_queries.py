@@ -473,7 +473,7 @@ def test_a_question_that_nobody_took_expires_and_is_no_answer(
 def test_a_question_that_is_never_answered_is_not_kept_for_ever(
     sides: Any, ask: Any, clock: Any, monkeypatch: Any, patience: Any
 ) -> None:
-    """315.26: a partner that stays away, or is gone, keeps no question of ours, its letter and its case in store."""
+    """315.26: a partner that stays away, or is gone, keeps no question of ours, its envelope and its case in store."""
     can, aus = sides
     aus.close()
     patience(1.0)
@@ -533,18 +533,18 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
         def __init__(self, transport: Any) -> None:
             self._transport, self.write = transport, transport.write
 
-        def carry(self, letter: bytes) -> Delivery:
-            told.append(letter)
+        def carry(self, envelope: bytes) -> Delivery:
+            told.append(envelope)
             if len(told) == 1 and first == "answered":
                 denied = outbound_queries.not_received(
                     can.outbound_query("AUS", number), {FieldCode.DATE_OF_BIRTH}
                 )  # as another commits that read the row before us, and was refused
                 can.gateway.sequencer.commit((), (denied,))
-                return self._transport.carry(letter)
+                return self._transport.carry(envelope)
             if len(told) == 1:
                 can.act("asked.details", **wanted)
                 return Delivery(Fate.REFUSED, "HIT_REFERENCE_SPENT")
-            return self._transport.carry(letter)
+            return self._transport.carry(envelope)
 
     seeker = can.gateway.outbound.worker._seeker
     monkeypatch.setattr(

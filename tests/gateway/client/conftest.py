@@ -131,11 +131,11 @@ class Answering:
     frame: Callable[[Frame], Frame] = lambda frame: frame
     stored: dict[str, tuple[SignedEnvelope, Receipt]] = field(default_factory=dict)
 
-    def answer(self, letter: SignedEnvelope) -> tuple[SignedEnvelope, Receipt]:
-        asked = signed_envelope.parse_header(letter.header)
+    def answer(self, signed: SignedEnvelope) -> tuple[SignedEnvelope, Receipt]:
+        asked = signed_envelope.parse_header(signed.header)
         opening = self.keyset.opening(asked.kem_key_id)
         opened = envelope.open_sealed(
-            letter.sealed, letter.header, asked.payload_commitment, opening
+            signed.sealed, signed.header, asked.payload_commitment, opening
         )
         if asked.operation is Operation.SUBMIT_QUERY:
             public = query_payload.read_query(opened).reply_key
@@ -143,7 +143,7 @@ class Answering:
             public = query_payload.read_reply_key(opened, asked.operation)
         if asked.operation is Operation.REDELIVER_RESULT:
             return self.stored[asked.transaction_reference]
-        answered = self._seal(asked, letter, public)
+        answered = self._seal(asked, signed, public)
         said = signed_envelope.parse_header(answered.header)
         frame = Frame(
             type=EntryType.RESPONSE,
@@ -165,7 +165,7 @@ class Answering:
         self.stored[asked.transaction_number] = answered, receipt
         return answered, receipt
 
-    def _seal(self, asked: Header, letter: SignedEnvelope, public: bytes) -> SignedEnvelope:
+    def _seal(self, asked: Header, signed: SignedEnvelope, public: bytes) -> SignedEnvelope:
         recipient = self.sealed_to or envelope.SealingKey(public)
         signer = self.signer or self.keyset.signing()
         packed = envelope.pack(self.payload(asked))
@@ -183,7 +183,7 @@ class Answering:
                 expire_time=now + timedelta(minutes=5),
                 directory_version=1,
                 transaction_reference=asked.transaction_number or asked.transaction_reference,
-                in_reply_to=envelope.transcript_hash(letter.header, letter.sealed),
+                in_reply_to=envelope.transcript_hash(signed.header, signed.sealed),
                 payload_commitment=packed.commitment,
             )
         )
@@ -284,9 +284,9 @@ class AnsweringServer(
     def _answer(self, kind: type[Any], request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append(request.SerializeToString(deterministic=True))
         self.unwilling(context)
-        letter, receipt = self.gateway.answer(signed_envelope.letter_of(request.envelope))
+        signed, receipt = self.gateway.answer(signed_envelope.envelope_from(request.envelope))
         response = kind(
-            envelope=signed_envelope.envelope_of(letter),
+            envelope=signed_envelope.envelope_of(signed),
             receipt=signed_envelope.receipt_message(receipt),
         )
         self.tamper(response)

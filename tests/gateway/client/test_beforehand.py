@@ -92,7 +92,7 @@ def test_a_connection_that_is_made_again_is_looked_at_again(
 
 
 def test_a_partner_that_comes_back_with_an_older_tls_is_sent_nothing() -> None:
-    """The same channel, a new connection: gRPC would speak TLS 1.2 with it, and hand it the letter.
+    """The same channel, a new connection: gRPC would speak TLS 1.2 with it, and hand it the envelope.
 
     In a process of its own: what gRPC speaks at least, our server's module has told it in this one.
     """

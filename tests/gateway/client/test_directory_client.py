@@ -1,4 +1,4 @@
-"""A partner's view of us keeps up by itself: a stale key is met once, and the letter written anew."""
+"""A partner's view of us keeps up by itself: a stale key is met once, and the envelope written anew."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_key_that_is_stopped_between_two_steps_is_stale_and_no_fault(
     pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at the key (7) and the opening (10) an operator may act; once in some hundred tries one did."""
-    letter, looked = people.forger(pair).letter(), []
+    envelope, looked = people.forger(pair).compose(), []
     real = Keyset.opening
 
     def once(keyset: Keyset, kid: bytes, now: Any = None) -> Any:
@@ -141,7 +141,7 @@ def test_a_key_that_is_stopped_between_two_steps_is_stale_and_no_fault(
 
     monkeypatch.setattr(Keyset, "opening", once)
     with pytest.raises(errors.KeyStale):
-        pair.serving.pipeline.handle(people.call(letter))
+        pair.serving.pipeline.handle(people.call(envelope))
 
     assert len(looked) == 2
 

@@ -63,7 +63,7 @@ def test_a_query_hides_what_it_holds_in_one_size_class(
     by_print = partner.compose([sample], **matter)
     by_number = partner.compose(PriorTransaction("20260301-aa"), **matter)
 
-    sizes = {len(outgoing.letter.sealed) for outgoing in (by_print, by_number)}
+    sizes = {len(outgoing.envelope.sealed) for outgoing in (by_print, by_number)}
     assert sizes == {65_536 + envelope.OVERHEAD + envelope.SALT_BYTES}
 
 
@@ -311,14 +311,14 @@ def test_a_payload_of_a_wrong_form_is_no_answer(
 def test_a_hit_for_one_query_is_no_answer_to_another(
     partner: Any, sample: Any, matter: Any, answering_server: Any
 ) -> None:
-    """Forwarding: the letter of one exchange, with its own true receipt, in the place of another."""
+    """Forwarding: the envelope of one exchange, with its own true receipt, in the place of another."""
     first = partner.compose([sample], **matter)
-    letter, receipt = answering_server.gateway.answer(first.letter)
+    signed, receipt = answering_server.gateway.answer(first.envelope)
 
     def swap(response: Any) -> None:
         response.CopyFrom(
             exchange_pb2.SubmitQueryResponse(
-                envelope=signed_envelope.envelope_of(letter),
+                envelope=signed_envelope.envelope_of(signed),
                 receipt=signed_envelope.receipt_message(receipt),
             )
         )
@@ -334,8 +334,8 @@ def test_a_tampered_question_is_sent_as_it_is(
 ) -> None:
     """For demonstrations and tests of the peer: the bytes are the caller's."""
     outgoing = partner.compose([sample], **matter)
-    flipped = bytes([outgoing.letter.signature[0] ^ 1]) + outgoing.letter.signature[1:]
-    tampered = replace(outgoing, letter=replace(outgoing.letter, signature=flipped))
+    flipped = bytes([outgoing.envelope.signature[0] ^ 1]) + outgoing.envelope.signature[1:]
+    tampered = replace(outgoing, envelope=replace(outgoing.envelope, signature=flipped))
 
     partner.send(tampered)
 

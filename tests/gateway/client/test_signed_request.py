@@ -1,4 +1,4 @@
-"""A letter kept as bytes is the same letter after a restart: the same bytes leave, and its answer opens."""
+"""An envelope kept as bytes is the same envelope after a restart: the same bytes leave, and its answer opens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_packed_letter_is_the_same_letter(shared_pair: Any) -> None:
 
     again = signed_request.unpack(signed_request.pack(outgoing, seed))
 
-    assert again.letter == outgoing.letter
+    assert again.envelope == outgoing.envelope
     assert again.question.transcript == outgoing.question.transcript
     assert again.question.reply_key.public == outgoing.question.reply_key.public
     assert again.question.header == outgoing.question.header

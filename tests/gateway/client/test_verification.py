@@ -30,9 +30,9 @@ def judge(canada: Any, question: Any, response: Any, *, later: timedelta = timed
 
 
 def response_of(canada: Any, asked: Any) -> Any:
-    letter, receipt = canada.answer(asked.letter)
+    signed, receipt = canada.answer(asked.envelope)
     return exchange_pb2.SubmitQueryResponse(
-        envelope=signed_envelope.envelope_of(letter),
+        envelope=signed_envelope.envelope_of(signed),
         receipt=signed_envelope.receipt_message(receipt),
     )
 
@@ -98,9 +98,9 @@ def test_a_header_for_somebody_or_something_else(canada: Any, asked: Any, change
 
 
 def test_our_own_request_reflected_is_no_answer(canada: Any, asked: Any) -> None:
-    """Reflection: our letter comes back as if it were the peer's."""
+    """Reflection: our envelope comes back as if it were the peer's."""
     response = response_of(canada, asked)
-    response.envelope.CopyFrom(signed_envelope.envelope_of(asked.letter))
+    response.envelope.CopyFrom(signed_envelope.envelope_of(asked.envelope))
 
     assert rejected(canada, asked, response).step == "header"
 

@@ -106,7 +106,7 @@ def test_a_drill_in_which_nothing_gave_way_is_fine() -> None:
         {"p95_ratio": pressure.RATIO + 0.01},
         {"memory_kept_mib": MEMORY_MIB + 1},
         {"descriptors_kept": FEW + 1},
-        {"missed": ("a letter to another partner did not leave",)},
+        {"missed": ("an envelope to another partner did not leave",)},
     ],
     ids=lambda found: next(iter(found)),
 )

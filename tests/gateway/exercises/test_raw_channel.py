@@ -28,7 +28,7 @@ def signer() -> SigningKey:
 
 
 @pytest.fixture(scope="module")
-def letter(signer: SigningKey) -> SignedEnvelope:
+def signed(signer: SigningKey) -> SignedEnvelope:
     header = signed_envelope.header_bytes(
         Header(
             message_type=MessageType.REQUEST,
@@ -55,38 +55,38 @@ def letter(signer: SigningKey) -> SignedEnvelope:
 
 @given(size=st.integers(0, 300_000))
 def test_a_request_of_raw_bytes_is_the_message_that_protobuf_makes(size: int) -> None:
-    letter = SignedEnvelope(b"h", bytes(size), b"s")
-    octets = signed_envelope.envelope_bytes(letter)
+    signed = SignedEnvelope(b"h", bytes(size), b"s")
+    octets = signed_envelope.envelope_bytes(signed)
 
-    whole = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(letter))
+    whole = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(signed))
 
     assert ENVELOPE_TAG + _varint(len(octets)) + octets == whole.SerializeToString()
 
 
 @pytest.mark.parametrize(("part", "at"), [("sealed", 0), ("sealed", 1999), ("signature", 3372)])
-def test_one_bit_is_turned_and_no_other(letter: SignedEnvelope, part: str, at: int) -> None:
-    turned = flipped(letter, part, at)
+def test_one_bit_is_turned_and_no_other(signed: SignedEnvelope, part: str, at: int) -> None:
+    turned = flipped(signed, part, at)
 
-    before, after = getattr(letter, part), getattr(turned, part)
+    before, after = getattr(signed, part), getattr(turned, part)
     differing = [n for n, (one, two) in enumerate(zip(before, after, strict=True)) if one != two]
     assert differing == [at]
     assert (before[at] ^ after[at]).bit_count() == 1
-    assert replace(turned, **{part: before}) == letter
+    assert replace(turned, **{part: before}) == signed
 
 
 def test_a_letter_signed_anew_is_lawful_but_for_its_message_id(
-    letter: SignedEnvelope, signer: SigningKey
+    signed: SignedEnvelope, signer: SigningKey
 ) -> None:
     """Otherwise the signature would refuse it, and not the memory of its id."""
     folder: Any = SimpleNamespace(keyset=SimpleNamespace(signing=lambda: signer), witness=Path())
 
-    other = signed_anew(letter, folder)
+    other = signed_anew(signed, folder)
 
     first, second = (
-        signed_envelope.parse_header(letter.header),
+        signed_envelope.parse_header(signed.header),
         signed_envelope.parse_header(other.header),
     )
     assert second.message_id == first.message_id
-    assert other.header != letter.header
+    assert other.header != signed.header
     text = envelope.transcript(other.header, other.sealed)
     signatures.VerifyingKey(signer.public).verify(other.signature, text, signatures.REQUEST)

@@ -77,8 +77,8 @@ def test_a_message_sealed_before_the_rotation_is_answered_after_it(
 
     with serve(*homes) as pair:
         forger = people.forger(pair)
-        letter = forger.letter(recipient=before.sealing_key(datetime.now(UTC)))
-        assert forger.send(letter).envelope.sealed
+        envelope = forger.compose(recipient=before.sealing_key(datetime.now(UTC)))
+        assert forger.send(envelope).envelope.sealed
 
 
 def test_answers_signed_before_the_rotation_verify_after_it(

@@ -53,9 +53,9 @@ def test_a_message_that_is_refused_is_no_evidence(
     key_operations_of(pair.gateway).do("keys.rotate", kind="KEM")
     signer = pair.keyset.signing()
 
-    ahead = forger.letter(directory_version=3, signer=signer)
+    ahead = forger.compose(directory_version=3, signer=signer)
     assert forger.refused(ahead)[1] == "KEY_STALE"
-    unknown = forger.letter(directory_version=2, commitment=bytes(32))
+    unknown = forger.compose(directory_version=2, commitment=bytes(32))
     forger.refused(unknown)
 
     assert seen(pair.gateway) == {}

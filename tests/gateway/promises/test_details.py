@@ -339,7 +339,7 @@ def test_a_request_that_a_crash_cut_off_is_answered_once(pair: Pair, people: Peo
     record(pair, 1)
     answer = ask(partner, people, 1)
     walk = pair.serving.pipeline._operations[_operation()]
-    letter = pair_letter(pair, people, answer)
+    envelope = pair_envelope(pair, people, answer)
     perform = walk.perform
     calls = []
 
@@ -349,10 +349,10 @@ def test_a_request_that_a_crash_cut_off_is_answered_once(pair: Pair, people: Peo
 
     object.__setattr__(walk, "perform", dies)
     with pytest.raises(KeyboardInterrupt):
-        pair.serving.pipeline.handle(letter())
+        pair.serving.pipeline.handle(envelope())
     object.__setattr__(walk, "perform", perform)
-    first = pair.serving.pipeline.handle(letter())
-    again = pair.serving.pipeline.handle(letter())
+    first = pair.serving.pipeline.handle(envelope())
+    again = pair.serving.pipeline.handle(envelope())
 
     assert len(calls) == 1
     assert first == again
@@ -365,7 +365,7 @@ def _operation() -> Any:
     return Operation.REQUEST_HIT_DETAILS
 
 
-def pair_letter(pair: Pair, people: People, answer: Answer) -> Any:
+def pair_envelope(pair: Pair, people: People, answer: Answer) -> Any:
     """Return what makes the same call again and again, as the listeners would hand it over."""
     from gateway.domain.person import DetailsRequest
     from gateway.wire import disclosure_payload as wire
@@ -381,12 +381,12 @@ def pair_letter(pair: Pair, people: People, answer: Answer) -> Any:
             person="O-1",
         )
     )
-    letter = people.forger(pair).letter(
+    envelope = people.forger(pair).compose(
         payload,
         operation=_operation(),
         transaction_reference=answer.transaction_number,
     )
-    return lambda: replace(people.call(letter), operation=_operation())
+    return lambda: replace(people.call(envelope), operation=_operation())
 
 
 def test_a_used_reference_tells_nothing_of_who_was_hidden_since(pair: Pair, people: People) -> None:

@@ -301,9 +301,9 @@ def _demand_absent(folder: Any, needles: list[bytes]) -> None:
 
 
 def test_an_empty_biometric_probe_is_an_error_not_an_outcome(shared_forger: Any) -> None:
-    letter = shared_forger.letter(shared_forger.payload(Biometrics(())))
+    envelope = shared_forger.compose(shared_forger.payload(Biometrics(())))
 
-    assert shared_forger.refused(letter)[0] in {"INVALID_ARGUMENT", "PERMISSION_DENIED"}
+    assert shared_forger.refused(envelope)[0] in {"INVALID_ARGUMENT", "PERMISSION_DENIED"}
 
 
 @pytest.mark.usefixtures("asked_once")

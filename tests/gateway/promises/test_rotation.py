@@ -179,8 +179,8 @@ def test_what_was_sealed_to_a_destroyed_key_opens_never_again(
 
     def opened(gateway: Gateway) -> bytes:
         key = gateway.keyset.opening(kid, gateway.keyset.record(kid).changed)
-        letter = outgoing.letter
-        return envelope.open_sealed(letter.sealed, letter.header, header.payload_commitment, key)
+        signed = outgoing.envelope
+        return envelope.open_sealed(signed.sealed, signed.header, header.payload_commitment, key)
 
     with later(home, secret, hours=47) as gateway:
         gateway.keys.rotation.round()

@@ -192,10 +192,10 @@ def test_every_call_has_its_line_and_none_says_what_was_asked(
     pair: Any, forger: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    forger.send(forger.letter())
-    forger.refused(forger.letter(signer=SigningKey.generate()))
-    forger.refused(forger.letter(create_time=datetime(2020, 1, 1, tzinfo=UTC)))
-    forger.refused(forger.letter(agreement_version=99))
+    forger.send(forger.compose())
+    forger.refused(forger.compose(signer=SigningKey.generate()))
+    forger.refused(forger.compose(create_time=datetime(2020, 1, 1, tzinfo=UTC)))
+    forger.refused(forger.compose(agreement_version=99))
     with pytest.raises(grpc.RpcError):
         forger.post(b"", timeout=None)
 

@@ -53,7 +53,7 @@ START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ORIGIN = "gateway.can.example/exchange-log"
 TRANSCRIPT = bytes([7]) * 32
 CLAIMS = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=100, year_limit=1000)
-LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
+SIGNED_ENVELOPE = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 @dataclass
@@ -192,7 +192,7 @@ class StoreFixture:
         )
 
     @staticmethod
-    def letter(text: str = "answer") -> SignedEnvelope:
+    def envelope(text: str = "answer") -> SignedEnvelope:
         return SignedEnvelope(
             b"header of " + text.encode(), b"sealed " + text.encode(), b"signature"
         )
@@ -251,7 +251,7 @@ class Counterpart:
         self,
         head: Header,
         outcome: Outcome | None = Outcome.NO_MATCH,
-        letter: SignedEnvelope = LETTER,
+        envelope: SignedEnvelope = SIGNED_ENVELOPE,
         **more: object,
     ) -> Committed:
         settled = None
@@ -262,7 +262,7 @@ class Counterpart:
                 self.store.data_key, "AUS", head.transaction_number, Finding(None)
             )
             settled = Settled(outcome=outcome, result=sealed, finding=nobody, **more)  # type: ignore[arg-type]
-        effects = finish_request(head, letter, settled, self.store.clock())
+        effects = finish_request(head, envelope, settled, self.store.clock())
         kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
         return self.sequencer.commit([self.store.leaf(kind) for kind in kinds], effects)
 

@@ -65,7 +65,7 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(
 ) -> None:
     """Nothing that was accepted is lost, and rounds and lists no longer read it."""
     correction = one(store)
-    papers = corrections.Papers(b"a notice with a photograph", b"a letter", 5)
+    papers = corrections.Papers(b"a notice with a photograph", b"an envelope", 5)
     sealed = corrections.seal(store.data_key, correction, papers)
     database = of_revision(store.path, "0004")
     writer = database._writer

@@ -26,7 +26,7 @@ from gateway.store.schema import quotas, replay, transactions
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart, StoreFixture
 
-LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
+SIGNED_ENVELOPE = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 def test_the_quota_holds_under_concurrency(counter: Counterpart) -> None:
@@ -212,7 +212,7 @@ def test_a_standing_request_uses_no_number_and_no_quota(counter: Counterpart) ->
         seen = find_replay(reader, "AUS", head.message_id)
     assert seen is not None
     assert seen.reply is not None
-    assert seen.reply.letter == LETTER
+    assert seen.reply.envelope == SIGNED_ENVELOPE
 
 
 @settings(max_examples=30)

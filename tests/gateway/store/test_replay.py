@@ -27,7 +27,7 @@ from gateway.store.schema import replay, transactions
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
 
-LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
+SIGNED_ENVELOPE = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 def test_two_identical_queries_at_the_same_instant_search_once(counter: Counterpart) -> None:
@@ -86,7 +86,7 @@ def test_a_redelivered_answer_keeps_the_receipt_of_the_first(counter: Counterpar
     counter.begin(again, None)
 
     effects = finish_request(
-        again, LETTER, None, counter.store.clock(), response_index=answered.indices[-1]
+        again, SIGNED_ENVELOPE, None, counter.store.clock(), response_index=answered.indices[-1]
     )
     counter.sequencer.commit([counter.store.leaf(EntryType.RESPONSE)], effects)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
 
 TRANSCRIPT = bytes([7]) * 32
-LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
+SIGNED_ENVELOPE = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 @pytest.mark.parametrize("act", Act)
@@ -120,7 +120,7 @@ def test_an_answer_is_stored_with_its_receipt(counter: Counterpart) -> None:
 
     reply = counter.reply()
     assert reply is not None
-    assert reply.letter == LETTER
+    assert reply.envelope == SIGNED_ENVELOPE
     assert reply.receipt == counter.sequencer.receipt(
         committed.indices[-1], committed.checkpoint_size
     )
@@ -195,7 +195,7 @@ def test_an_answer_is_given_once(counter: Counterpart) -> None:
     row, reply = counter.row(), counter.reply()
     assert row is not None
     assert reply is not None
-    assert (row.outcome, reply.letter) == (Outcome.NO_MATCH, LETTER)
+    assert (row.outcome, reply.envelope) == (Outcome.NO_MATCH, SIGNED_ENVELOPE)
     assert counter.sequencer.size == 3
 
 
@@ -324,7 +324,7 @@ def test_what_is_deleted_is_in_no_file(counter: Counterpart) -> None:
     store, head = counter.store, counter.store.header()
     secret = b"a stored reply that must go " * 200
     counter.begin(head)
-    counter.finish(head, letter=SignedEnvelope(b"h", secret, b"s"))
+    counter.finish(head, envelope=SignedEnvelope(b"h", secret, b"s"))
     store.clock.move(days=2)
     assert any(secret[:28] in each.read_bytes() for each in store.path.parent.iterdir())
 
@@ -358,7 +358,7 @@ def test_a_match_that_was_not_told_is_none_to_who_asks_back_by_its_number(
         result=seal_result(store.data_key, "AUS", "AUS-0001", b"result"),
         finding=seal_finding(store.data_key, "AUS", "AUS-0001", Finding(7)),
     )
-    effects = finish_request(head, LETTER, settled, store.clock())
+    effects = finish_request(head, SIGNED_ENVELOPE, settled, store.clock())
     kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
     counter.sequencer.commit([store.leaf(kind) for kind in kinds], effects)
 

@@ -288,7 +288,7 @@ def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
         try:
             parse(octets)
         except InvalidArgument as refusal:
-            assert refusal.metadata["element"]  # noqa: PT017 - the other outcome is a letter
+            assert refusal.metadata["element"]  # noqa: PT017 - the other outcome is an envelope
 
 
 def test_a_refusal_never_holds_a_value(header: HeaderOf) -> None:
@@ -300,7 +300,7 @@ def test_a_refusal_never_holds_a_value(header: HeaderOf) -> None:
     assert "Jane" not in repr((str(caught.value), caught.value.args, caught.value.metadata))
 
 
-parts_of_letters = st.builds(
+parts_of_envelopes = st.builds(
     SignedEnvelope,
     st.binary(min_size=1, max_size=64),
     st.binary(min_size=1, max_size=64),
@@ -308,14 +308,14 @@ parts_of_letters = st.builds(
 )
 
 
-@given(parts_of_letters)
-def test_a_letter_keeps_its_bytes(letter: SignedEnvelope) -> None:
-    assert signed_envelope.letter_of(signed_envelope.envelope_of(letter)) == letter
-    assert signed_envelope.parse_envelope(signed_envelope.envelope_bytes(letter)) == letter
+@given(parts_of_envelopes)
+def test_a_letter_keeps_its_bytes(signed: SignedEnvelope) -> None:
+    assert signed_envelope.envelope_from(signed_envelope.envelope_of(signed)) == signed
+    assert signed_envelope.parse_envelope(signed_envelope.envelope_bytes(signed)) == signed
 
 
 @pytest.mark.parametrize(
-    ("letter", "element"),
+    ("signed", "element"),
     [
         (SignedEnvelope(b"", b"s", b"g"), "envelope.header"),
         (SignedEnvelope(b"h", b"", b"g"), "envelope.sealed"),
@@ -325,9 +325,9 @@ def test_a_letter_keeps_its_bytes(letter: SignedEnvelope) -> None:
         (SignedEnvelope(b"h", b"s", bytes(signed_envelope.SIGNATURE + 1)), "envelope.signature"),
     ],
 )
-def test_an_envelope_has_three_parts_of_bounded_size(letter: SignedEnvelope, element: str) -> None:
+def test_an_envelope_has_three_parts_of_bounded_size(signed: SignedEnvelope, element: str) -> None:
     with pytest.raises(HeaderInvalid) as caught:
-        signed_envelope.letter_of(signed_envelope.envelope_of(letter))
+        signed_envelope.envelope_from(signed_envelope.envelope_of(signed))
 
     assert caught.value.metadata["element"] == element
 
@@ -344,17 +344,17 @@ def test_the_largest_envelope_is_read_and_one_byte_more_is_not() -> None:
         signed_envelope.parse_envelope(bytes(signed_envelope.MAX_ENVELOPE + 1))
 
 
-@given(parts_of_letters, st.integers(0, 250), st.integers(1, 255))
+@given(parts_of_envelopes, st.integers(0, 250), st.integers(1, 255))
 def test_a_flipped_byte_of_an_envelope_is_refused_or_another_letter(
-    letter: SignedEnvelope, at: int, mask: int
+    signed: SignedEnvelope, at: int, mask: int
 ) -> None:
-    octets = bytearray(signed_envelope.envelope_bytes(letter))
+    octets = bytearray(signed_envelope.envelope_bytes(signed))
     octets[at % len(octets)] ^= mask
     try:
         read = signed_envelope.parse_envelope(bytes(octets))
     except HeaderInvalid:
         return
-    assert read != letter
+    assert read != signed
 
 
 def test_a_field_beside_the_envelope_is_refused() -> None:
@@ -365,20 +365,22 @@ def test_a_field_beside_the_envelope_is_refused() -> None:
         clean.SerializeToString() + b"\x0a\x02\x20\x01"
     )
 
-    assert signed_envelope.letter_of(signed_envelope.envelope_in(clean)) == SignedEnvelope(
+    assert signed_envelope.envelope_from(signed_envelope.envelope_in(clean)) == SignedEnvelope(
         b"h", b"s", b"g"
     )
     for message in (beside, inside):
         with pytest.raises(HeaderInvalid):
             signed_envelope.envelope_in(message)
     with pytest.raises(HeaderInvalid) as caught:
-        signed_envelope.letter_of(inside.envelope)
+        signed_envelope.envelope_from(inside.envelope)
     assert caught.value.metadata["element"] == "envelope"
 
 
 def test_a_request_without_an_envelope_is_refused() -> None:
     with pytest.raises(HeaderInvalid):
-        signed_envelope.letter_of(signed_envelope.envelope_in(exchange_pb2.SubmitQueryRequest()))
+        signed_envelope.envelope_from(
+            signed_envelope.envelope_in(exchange_pb2.SubmitQueryRequest())
+        )
 
 
 receipts = st.builds(
@@ -410,7 +412,7 @@ def test_a_reply_becomes_any_response() -> None:
 
     response = exchange_pb2.SubmitQueryResponse(**signed_envelope.parts(reply))
 
-    assert signed_envelope.letter_of(response.envelope) == reply.letter
+    assert signed_envelope.envelope_from(response.envelope) == reply.envelope
     assert signed_envelope.receipt_of(response.receipt) == reply.receipt
 
 

@@ -110,7 +110,7 @@ def header(**more: Any) -> Header:
     return Header(**{**fields, **more})
 
 
-def letter(
+def compose(
     draws: Draws, name: str, payload: bytes, made: Header, *, at_least: int, key: str
 ) -> dict[str, Any]:
     """Return each step from the payload to the envelope."""
@@ -152,7 +152,7 @@ def exchange(draws: Draws) -> dict[str, Any]:
         reply_key=KEMS["reply"].public,
         probe=PriorTransaction("CAN-20260110-0001"),
     )
-    asked = letter(
+    asked = compose(
         draws,
         "query",
         query_payload.query_bytes(query),
@@ -177,7 +177,7 @@ def exchange(draws: Draws) -> dict[str, Any]:
         transaction_reference="20260301-000102030405",
         in_reply_to=asked["transcript_hash"],
     )
-    answered = letter(
+    answered = compose(
         draws, "answer", query_payload.result_bytes(result), replied, at_least=0, key="reply"
     )
     return {

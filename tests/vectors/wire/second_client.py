@@ -575,7 +575,7 @@ def _usage(*, certificates: bool) -> x509.KeyUsage:
 
 @dataclass(frozen=True)
 class Question:
-    """A letter, and what its answer is held against."""
+    """An envelope, and what its answer is held against."""
 
     values: Mapping[str, Any]
     header: bytes
@@ -779,7 +779,7 @@ def demand_only_grown(
 
 
 def call(channel: grpc.Channel, method: str, question: Question, deadline: float) -> bytes:
-    """Send a letter and return the bytes of its response; raises grpc.RpcError."""
+    """Send an envelope and return the bytes of its response; raises grpc.RpcError."""
     sent: Any = channel.unary_unary(f"/gateway.v1.ExchangeService/{method}")
     return bytes(sent(message([(1, question.envelope)]), timeout=deadline))
 
