@@ -268,7 +268,7 @@ def test_an_exchange_names_its_partner_and_message(
 def test_acts_of_the_gateway_have_no_sequence_rules(empty: Ledger, words: Words) -> None:
     ordered = {EntryType.HOLD, EntryType.DECISION, EntryType.RETENTION}  # see test_shredding
     ordered |= {EntryType.PROPOSAL}  # likewise
-    ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_grammar_review
+    ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_sequence_rules_review
     ordered |= {kind for kind, _, _ in sequence_rules._EDGES}  # see test_sequel
     kinds = set(EntryType) - {EntryType.REQUEST, EntryType.RESPONSE, EntryType.ABANDONED} - ordered
     empty.commit(*(words.own(kind) for kind in sorted(kinds - {EntryType.DESTRUCTION})))
