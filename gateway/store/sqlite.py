@@ -413,8 +413,8 @@ def _lock(path: Path) -> IO[bytes]:
     except OSError:
         handle.close()
         raise UserError(
-            f"another process writes to {path}{_who(path)}: `passerelle serve`, or a command that has the stopped gateway"
-            " open. `passerelle status DIR` says whether it serves; end it with SIGTERM, or wait for the command"
+            f"another process writes to {path}{_who(path)}; stop it first: it is `passerelle serve`, which `passerelle"
+            " status DIR` shows and SIGTERM ends, or a command, which ends by itself"
         ) from None
     return handle
 
