@@ -301,8 +301,8 @@ class Approvals:
         for kept in waiting:
             if kept.id == but or kept.action != handler.name or kept.proposer not in found.people:
                 continue
-            other = Proposal.parse(kept.text)
             try:
+                other = Proposal.parse(kept.text)
                 approval.demand_current(other, found)
             except ApprovalRefused:
                 continue  # nobody can approve it any more

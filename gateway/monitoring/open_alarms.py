@@ -110,7 +110,7 @@ def find_open(
     """Return the open alarms, the oldest first.
 
     keys      ours; None where they could not be read
-    bundles   of partners, as they state them, less nothing that we refuse
+    bundles   of partners, as they state them, with the keys that we refuse
     """
     latched = alarms.raised_since(reader)
     found = [OpenAlarm(*_named(name), since) for name, since in latched.items()]
@@ -119,7 +119,7 @@ def find_open(
     found += _of_partners(blocklist.blocked_since(reader), bundles)
     found += [
         OpenAlarm(AlarmKind.CORRECTION, partner, due)
-        for partner, due in corrections.alarmed(reader).items()
+        for partner, due in corrections.late_since(reader).items()
     ]
     return tuple(sorted(found, key=lambda one: (one.since, one.kind.name, one.name)))
 

@@ -267,7 +267,7 @@ def partners(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(wanted))
 
 
-def alarmed(connection: Connection) -> dict[str, datetime]:
+def late_since(connection: Connection) -> dict[str, datetime]:
     """Return by partner the earliest time that a correction, now late or refused by the partner, was due."""
     phases = (CorrectionPhase.UNSENT, CorrectionPhase.LATE, CorrectionPhase.REFUSED)
     wanted = (

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from gateway import telemetry
 from gateway.admin.operation import Officer
@@ -28,6 +29,10 @@ from gateway.server.listener import tls_identity
 from gateway.server.status import look
 from gateway.server.workers import periodic_jobs
 from gateway.store import alarms
+from gateway.store.correction_lifecycle import CorrectionPhase
+from gateway.store.effects import Effect
+from gateway.store.schema import corrections as rows
+from gateway.store.times import milliseconds
 from keys.keyset import KeyKind, KeyState
 from keys.rotation_schedule import short
 
@@ -158,6 +163,40 @@ def test_a_refused_key_is_an_alarm_while_the_partners_bundle_still_states_it(
 def _without_pins(bundle: Any) -> dict[str, Any]:
     names = ("party", "signing", "kem", "tls_ca_pem")
     return {**{name: getattr(bundle, name) for name in names}, "tls_pins": ()}
+
+
+@pytest.mark.parametrize(
+    ("phases", "partners"),
+    [
+        ((CorrectionPhase.OPEN, CorrectionPhase.ACKNOWLEDGED), []),
+        ((CorrectionPhase.LATE, CorrectionPhase.UNSENT, CorrectionPhase.REFUSED), ["AUS"]),
+    ],
+)
+def test_corrections_are_one_alarm_a_partner_while_one_is_late_or_refused(
+    gateway: Any, phases: tuple[CorrectionPhase, ...], partners: list[str]
+) -> None:
+    for number, phase in enumerate(phases):
+        row = {
+            "id": bytes([number]) * 16,
+            "partner": "AUS",
+            "direction": 1,
+            "number": "CAN-1",
+            "kind": 2,
+            "state": int(phase),
+            "opened_by": "AUS",
+            "open_ms": 0,
+            "attempts": 0,
+            "due_ms": milliseconds(NOW) + number,
+            "open_index": 0,
+        }
+        gateway.sequencer.commit((), (Effect(insert(rows).values(**row), rows=1),))
+
+    with gateway.database.reader() as reader:
+        found = find_open(reader, None, ())
+    assert [(one.kind, one.name) for one in found] == [
+        (AlarmKind.CORRECTION, "AUS") for _ in partners
+    ]
+    assert {one.since for one in found} <= {NOW}  # the earliest
 
 
 def test_an_alarm_that_a_restart_finds_open_is_said_in_the_new_log(
