@@ -53,7 +53,7 @@ def test_custody_is_changed_by_two_and_the_old_passphrase_opens_nothing(
 def test_a_gateway_is_backed_up_lost_and_restored(
     can: Path, run: Any, passphrase: Any, tmp_path: Path
 ) -> None:
-    apart = secret(tmp_path / "recovery.pass", "kept elsewhere")
+    apart = secret(tmp_path / "recovery.pass", "kept elsewhere than the rest")
     folder, file = tmp_path / "recovery", tmp_path / "can.backup"
     early = run("backup", can, file, *passphrase)
     assert early.code == 2
@@ -82,7 +82,7 @@ def test_a_gateway_is_backed_up_lost_and_restored(
 def test_a_recovery_key_is_not_made_into_a_folder_with_anything_in_it(
     run: Any, tmp_path: Path
 ) -> None:
-    apart = secret(tmp_path / "recovery.pass", "kept elsewhere")
+    apart = secret(tmp_path / "recovery.pass", "kept elsewhere than the rest")
 
     said = run("recovery", "new", tmp_path, "--recovery-passphrase-file", apart)
     assert said.code == 2
