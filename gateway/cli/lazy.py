@@ -12,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -21,6 +22,24 @@ from typer.main import get_command_name, get_group
 from typer.models import CommandInfo, TyperInfo
 
 from gateway.cli.old_spellings import Command
+from gateway.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A distribution that may be installed beside the gateway: its packages, and what to do where they are not there."""
+
+    packages: tuple[str, ...]
+    remedy: str
+
+    def apps(self, modules: tuple[str, ...]) -> list[typer.Typer]:
+        """Import the applications of modules of this part; raises UserError where the part is not installed."""
+        try:
+            return _apps(modules)
+        except ModuleNotFoundError as absent:
+            if not (absent.name or "").startswith(self.packages):
+                raise
+            raise UserError(self.remedy) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +48,18 @@ class Entry:
 
     summary  its line in the list of commands: the first paragraph of its own help
     add      imports it and adds it, under `name`, to the application that is passed
-    part     package of a distribution of its own that it is of, and is not listed without; "" for the gateway's own
+    part     distribution that it is of, and is not listed without; None for the gateway's own
     """
 
     name: str
     summary: str
     add: Callable[[typer.Typer], None]
-    part: str = ""
+    part: Part | None = None
 
     @property
     def installed(self) -> bool:
         """Whether the distribution that it is of is there."""
-        return not self.part or find_spec(self.part) is not None
+        return self.part is None or find_spec(self.part.packages[0]) is not None
 
 
 class Table:
@@ -52,7 +71,7 @@ class Table:
         self.commands = Commands(self._builders)
 
     def __call__(
-        self, name: str, summary: str, part: str = ""
+        self, name: str, summary: str, part: Part | None = None
     ) -> Callable[[Callable[[typer.Typer], None]], Callable[[typer.Typer], None]]:
         """Return the decorator that enters a function under `name`."""
 
@@ -62,6 +81,13 @@ class Table:
             return add
 
         return enter
+
+    def add(self, name: str, summary: str, *modules: str, part: Part | None = None) -> None:
+        """Enter what modules below `gateway.cli` have under a name: the command of this name, or else a group of all of theirs.
+
+        modules  `home.serve`, whose application is named `app`, or `home.backup:recovery`
+        """
+        self(name, summary, part)(partial(_add, name, summary, modules, part))
 
 
 class Commands(Mapping[str, Any]):
@@ -86,6 +112,27 @@ class Commands(Mapping[str, Any]):
         return len(self._builders)
 
 
+def _apps(modules: tuple[str, ...]) -> list[typer.Typer]:
+    """Import modules, and return their applications."""
+    named = (module.partition(":") for module in modules)
+    return [getattr(import_module(f"gateway.cli.{path}"), app or "app") for path, _, app in named]
+
+
+def _add(
+    name: str, summary: str, modules: tuple[str, ...], part: Part | None, into: typer.Typer
+) -> None:
+    """Add the command of a name, or else a group of all commands, of the applications of modules."""
+    apps = _apps(modules) if part is None else part.apps(modules)
+    commands = [each for app in apps for each in app.registered_commands]
+    alone = [each for each in commands if _name_of(each) == name]
+    if alone:
+        into.registered_commands += alone
+        return
+    group = copy.copy(apps[0])
+    group.registered_commands = commands
+    into.add_typer(group, name=name, help=summary, no_args_is_help=True)
+
+
 def _imported(entry: Entry) -> Any:  # noqa: ANN401 - typer's own types
     holder = typer.Typer()
     entry.add(holder)
@@ -96,11 +143,15 @@ def _commands_of(app: typer.Typer) -> Commands:
     """Return what is registered in an application; commands before groups, as typer lists them."""
     builders: dict[str, Callable[[], Any]] = {}
     for command in app.registered_commands:
-        name = command.name or get_command_name(getattr(command.callback, "__name__", ""))
+        name = _name_of(command)
         builders[name] = partial(_command, name, command)
     for group in app.registered_groups:
         builders[str(group.name)] = partial(_group, group)
     return Commands(builders)
+
+
+def _name_of(command: CommandInfo) -> str:
+    return command.name or get_command_name(getattr(command.callback, "__name__", ""))
 
 
 def _command(name: str, info: CommandInfo) -> Any:  # noqa: ANN401 - typer's own types

@@ -1,38 +1,25 @@
-"""The command `passerelle`: every verb registered in one place, and imported when it is typed."""
+"""The command `passerelle`: every verb named in one place with the modules that have it, which are imported when it is typed."""
 
 from __future__ import annotations
 
 try:
-    from collections.abc import Iterator
-    from contextlib import contextmanager
     from typing import Annotated, Any
 
     import typer
 
     from gateway.cli import old_spellings
-    from gateway.cli.lazy import LazyGroup, Table
+    from gateway.cli.lazy import LazyGroup, Part, Table
     from gateway.cli.output import GuardedGroup, example, manner
-    from gateway.errors import UserError
 except KeyboardInterrupt:
     # Imports take most of a short command's time, before there is a command that could end in order.
     raise SystemExit(130) from None
 
 listed = Table()
-EXERCISES = "gateway.exercises"  # of the distribution passerelle-exercises
-
-
-@contextmanager
-def exercises() -> Iterator[None]:
-    """Say what to install where demonstration, drills, benches and evaluation are not installed beside the gateway."""
-    try:
-        yield
-    except ModuleNotFoundError as absent:
-        if not (absent.name or "").startswith(("gateway.exercises", "gateway.cli.exercises")):
-            raise
-        raise UserError(
-            "this command is of the distribution passerelle-exercises, which is not installed: install the wheel"
-            " passerelle_exercises that came with this release, pip install --no-index FILE.whl"
-        ) from None
+EXERCISES = Part(
+    ("gateway.exercises", "gateway.cli.exercises"),
+    "this command is of the distribution passerelle-exercises, which is not installed: install the wheel"
+    " passerelle_exercises that came with this release, pip install --no-index FILE.whl",
+)
 
 
 class Root(LazyGroup, GuardedGroup):
@@ -85,318 +72,124 @@ def root(
     manner(context).debug = debug
 
 
-@listed(
+listed.add(
     "init",
     "Make the home directory of a party: keys, certificates, public bundle, agreements, auditor's keys.",
+    "home.init",
 )
-def _init(app: typer.Typer) -> None:
-    from gateway.cli.home import init
-
-    app.command(
-        epilog=example(
-            "passerelle init can --party CAN --legal-name 'Immigration, Refugees and Citizenship Canada'",
-            "passerelle init aus --party AUS --listen 0.0.0.0:7443 --host gateway.example.au",
-        )
-    )(init.init)
-
-
-@listed("serve", "Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.")
-def _serve(app: typer.Typer) -> None:
-    from gateway.cli.home import serve
-
-    app.command(
-        epilog=example(
-            "passerelle serve can --passphrase-file can.pass",
-            "passerelle serve can --maintenance   # for what has to be set right first",
-        )
-    )(serve.serve)
-
-
-@listed(
+listed.add(
+    "serve",
+    "Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.",
+    "home.serve",
+)
+listed.add(
     "check",
     "Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.",
+    "home.serve",
 )
-def _check(app: typer.Typer) -> None:
-    from gateway.cli.home import serve
-
-    app.command(
-        epilog=example(
-            "passerelle check can",
-            "passerelle check can --json",
-            "passerelle check can --partner AUS",
-        )
-    )(serve.check)
-
-
-@listed(
+listed.add(
     "status",
     "Say whether the gateway serves, why not, since when, and what is due; it needs no passphrase.",
+    "home.status",
 )
-def _status(app: typer.Typer) -> None:
-    from gateway.cli.home import status
-
-    app.command(epilog=status.EPILOG)(status.status)
-
-
-@listed(
+listed.add(
     "query",
     "Ask a partner whether it knows a person; the answer is shown after signature, receipt and ledger hold.",
+    "partner.query",
 )
-def _query(app: typer.Typer) -> None:
-    from gateway.cli.partner import query
-
-    app.command(
-        epilog=example(
-            "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
-            " --case C-17 --unit U-3 --official P-9 --finger 2=index.fmr"
-        )
-    )(query.query)
-
-
-@listed("state", "Ask a partner what became of an earlier query, e.g. after a deadline passed.")
-def _state(app: typer.Typer) -> None:
-    from gateway.cli.partner import query
-
-    app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
-        query.state
-    )
-
-
-@listed(
+listed.add(
+    "state",
+    "Ask a partner what became of an earlier query, e.g. after a deadline passed.",
+    "partner.query",
+)
+listed.add(
     "details",
     "Ask for fields of the person of a match; shown after signature, receipt and ledger hold.",
+    "partner.details",
 )
-def _details(app: typer.Typer) -> None:
-    from gateway.cli.partner import details
-
-    app.command(
-        epilog=example(
-            "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
-            " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --official P-9"
-        )
-    )(details.details)
-
-
-@listed(
+listed.add(
     "demo",
     "Show the main job on this machine: two parties, real TLS, real searches, refusals, a verified ledger.",
-    EXERCISES,
+    "exercises.demo",
+    part=EXERCISES,
 )
-def _demo(app: typer.Typer) -> None:
-    with exercises():
-        from gateway.cli.exercises import demo
-
-    app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(
-        demo.demo
-    )
-
-
-@listed(
+listed.add(
     "console",
     "Open pages for an auditor in the browser of this machine: search, timeline, exchange histories, proofs, the report.",
+    "audit.console",
 )
-def _console(app: typer.Typer) -> None:
-    from gateway.cli.audit import console
-
-    app.command(epilog=console.EPILOG)(console.console)
-
-
-@listed(
+listed.add(
     "backup",
     "Write the gateway into one file that only the recovery key opens; it may serve meanwhile.",
+    "home.backup",
 )
-def _backup(app: typer.Typer) -> None:
-    from gateway.cli.home import backup
-
-    backup.add_backup(app)
-
-
-@listed(
+listed.add(
     "restore",
     "Bring a gateway back from its backup into a new home directory; it says so in its ledger before anything else.",
+    "home.backup",
 )
-def _restore(app: typer.Typer) -> None:
-    from gateway.cli.home import backup
-
-    app.command(epilog=backup.RESTORE)(backup.restore)
-
-
-@listed("party", "Exchange public bundles with partners.")
-def _party(app: typer.Typer) -> None:
-    from gateway.cli.home import party, party_show
-
-    party.app.command(epilog=party_show.EPILOG)(party_show.show)
-    app.add_typer(party.app, name="party")
-
-
-@listed("directory", "See how our directory stands, and have its root key holders sign.")
-def _directory(app: typer.Typer) -> None:
-    from gateway.cli.admin import directory
-
-    app.add_typer(directory.app, name="directory")
-
-
-@listed("gallery", "Enrol people and count them.")
-def _gallery(app: typer.Typer) -> None:
-    from gateway.cli.subjects import gallery
-
-    app.add_typer(gallery.app, name="gallery")
-
-
-@listed("registry", "Keep the records of people: status, data, photograph.")
-def _registry(app: typer.Typer) -> None:
-    from gateway.cli.subjects import registry
-
-    app.add_typer(registry.app, name="registry")
-
-
-@listed("agreements", "See what was agreed, check a file, sign it for our gateway.")
-def _agreements(app: typer.Typer) -> None:
-    from gateway.cli.admin import agreements
-
-    app.add_typer(agreements.app, name="agreements")
-
-
-@listed("corrections", "Correct what was disclosed, and answer for what was disclosed to us.")
-def _corrections(app: typer.Typer) -> None:
-    from gateway.cli.casework import corrections
-
-    app.add_typer(corrections.app, name="corrections")
-
-
-@listed("outbound", "Ask partners, see what they answered, and record what was used.")
-def _outbound(app: typer.Typer) -> None:
-    from gateway.cli.casework import outbound_queries
-
-    app.add_typer(outbound_queries.app, name="outbound")
-
-
-@listed("keys", "See how our keys stand, and rotate them.")
-def _keys(app: typer.Typer) -> None:
-    from gateway.cli.keys import compromised, custody, lifecycle  # noqa: F401 - each adds its commands
-
-    app.add_typer(lifecycle.app, name="keys")
-
-
-@listed("staff", "See who may act for us, grant a person access, revoke it.")
-def _staff(app: typer.Typer) -> None:
-    from gateway.cli.admin import staff
-
-    app.add_typer(staff.app, name="staff")
-
-
-@listed("proposals", "See what waits for a second person; approve it, reject it.")
-def _proposals(app: typer.Typer) -> None:
-    from gateway.cli.admin import proposals
-
-    app.add_typer(proposals.app, name="proposals")
-
-
-@listed("review", "See what waits for an examiner, look at it, and decide.")
-def _review(app: typer.Typer) -> None:
-    from gateway.cli.casework import review
-
-    app.add_typer(review.app, name="review")
-
-
-@listed("audit", "Ask the ledger what was done, and why.")
-def _audit(app: typer.Typer) -> None:
-    from gateway.cli.audit import (
-        conduct,
-        console,
-        explain,
-        people,
-        period_questions,
-        replay,
-        report,
-    )
-
-    explain.app.command(epilog=console.VIEWS)(console.views)
-    explain.app.command(epilog=replay.EPILOG)(replay.replay)
-    explain.app.command(epilog=report.EPILOG)(report.report)
-    period_questions.install(explain.app)
-    people.install(explain.app)
-    conduct.install(explain.app)
-    app.add_typer(explain.app, name="audit")
-
-
-@listed("ledger", "Check the ledger.")
-def _ledger(app: typer.Typer) -> None:
-    from gateway.cli.ledger import entries, reconcile, verify
-
-    entries.install(verify.app)
-    verify.app.command(epilog=reconcile.EPILOG)(reconcile.reconcile)
-    app.add_typer(verify.app, name="ledger")
-
-
-@listed("witness", "Watch a ledger as an independent witness.")
-def _witness(app: typer.Typer) -> None:
-    from gateway.cli.ledger import witness
-
-    app.add_typer(witness.app, name="witness")
-
-
-@listed("retention", "See what is kept, erase what is due, hold what must not go.")
-def _retention(app: typer.Typer) -> None:
-    from gateway.cli.subjects import retention
-
-    app.add_typer(retention.app, name="retention")
-
-
-@listed("decisions", "Refuse a partner all or part of what we hold of a person.")
-def _decisions(app: typer.Typer) -> None:
-    from gateway.cli.casework import decisions
-
-    app.add_typer(decisions.app, name="decisions")
-
-
-@listed("bench", "Measure it on this machine.", EXERCISES)
-def _bench(app: typer.Typer) -> None:
-    with exercises():
-        from gateway.cli.exercises import bench, bench_alike, demo
-
-    demo.bench.command(
-        epilog=example(
-            "passerelle bench finger",
-            "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
-        )
-    )(bench.finger)
-    demo.bench.command(
-        epilog=example(
-            "passerelle bench year invented",
-            "passerelle bench year invented --entries 1000000 --json",
-        )
-    )(bench.year)
-    demo.bench.command(
-        epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
-    )(bench_alike.alike)
-    app.add_typer(demo.bench, name="bench")
-
-
-@listed(
+listed.add("party", "Exchange public bundles with partners.", "home.party", "home.party_show")
+listed.add(
+    "directory",
+    "See how our directory stands, and have its root key holders sign.",
+    "admin.directory",
+)
+listed.add("gallery", "Enrol people and count them.", "subjects.gallery")
+listed.add("registry", "Keep the records of people: status, data, photograph.", "subjects.registry")
+listed.add(
+    "agreements", "See what was agreed, check a file, sign it for our gateway.", "admin.agreements"
+)
+listed.add(
+    "corrections",
+    "Correct what was disclosed, and answer for what was disclosed to us.",
+    "casework.corrections",
+)
+listed.add(
+    "outbound",
+    "Ask partners, see what they answered, and record what was used.",
+    "casework.outbound_queries",
+)
+listed.add(
+    "keys",
+    "See how our keys stand, and rotate them.",
+    *("keys.lifecycle", "keys.compromised", "keys.custody"),
+)
+listed.add("staff", "See who may act for us, grant a person access, revoke it.", "admin.staff")
+listed.add(
+    "proposals", "See what waits for a second person; approve it, reject it.", "admin.proposals"
+)
+listed.add("review", "See what waits for an examiner, look at it, and decide.", "casework.review")
+listed.add(
+    "audit",
+    "Ask the ledger what was done, and why.",
+    *("audit.explain", "audit.console:audit_app", "audit.replay", "audit.report"),
+    *("audit.period_questions", "audit.people", "audit.conduct"),
+)
+listed.add("ledger", "Check the ledger.", "ledger.verify", "ledger.entries", "ledger.reconcile")
+listed.add("witness", "Watch a ledger as an independent witness.", "ledger.witness")
+listed.add(
+    "retention",
+    "See what is kept, erase what is due, hold what must not go.",
+    "subjects.retention",
+)
+listed.add(
+    "decisions", "Refuse a partner all or part of what we hold of a person.", "casework.decisions"
+)
+listed.add(
+    "bench",
+    "Measure it on this machine.",
+    *("exercises.demo:bench", "exercises.bench", "exercises.bench_alike"),
+    part=EXERCISES,
+)
+listed.add(
     "drill",
     "Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time.",
-    EXERCISES,
+    *("exercises.drill", "exercises.drill_storage"),
+    part=EXERCISES,
 )
-def _drill(app: typer.Typer) -> None:
-    with exercises():
-        from gateway.cli.exercises import drill
-
-    app.add_typer(drill.app, name="drill")
-
-
-@listed("eval", "Measure the matcher on your records.", EXERCISES)
-def _eval(app: typer.Typer) -> None:
-    with exercises():
-        from gateway.cli.exercises import evaluation
-
-    app.add_typer(evaluation.app, name="eval")
-
-
-@listed(
-    "recovery", "The key that opens backups: make it, keep it elsewhere, have two operators set it."
+listed.add("eval", "Measure the matcher on your records.", "exercises.evaluation", part=EXERCISES)
+listed.add(
+    "recovery",
+    "The key that opens backups: make it, keep it elsewhere, have two operators set it.",
+    "home.backup:recovery_app",
 )
-def _recovery(app: typer.Typer) -> None:
-    from gateway.cli.home import backup
-
-    app.add_typer(backup.app, name="recovery")

@@ -11,26 +11,24 @@ import typer
 from gateway import user_files
 from gateway.cli import output
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Home, Json, No, example
+from gateway.cli.output import Home, No
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.operations.agreements import Sign
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
 
-app = typer.Typer(
-    help="See what was agreed, check a file, sign it for our gateway.", no_args_is_help=True
-)
+app = typer.Typer()
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An agreement, TOML.")
 ]
 
 
-@app.command(name="list", epilog=example("passerelle agreements list can"))
-def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
+@plain_command(app, "passerelle agreements list can", name="list")
+def list_(context: typer.Context, home: Home) -> None:
     """List the agreements of the gateway and which are in force; needs no passphrase."""
-    del as_json
     from gateway.server import expiry_of_folder
 
     now = datetime.now(UTC)
@@ -48,15 +46,13 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
     )
 
 
-@app.command(epilog=example("passerelle agreements show can au@1"))
+@plain_command(app, "passerelle agreements show can au@1")
 def show(
     context: typer.Context,
     home: Home,
     name: Annotated[str, typer.Argument(metavar="ID@VERSION", help="As `list` shows it.")],
-    as_json: Json = False,
 ) -> None:
     """Show an agreement of the gateway, each rule beside its paragraph; needs no passphrase."""
-    del as_json
     from gateway.law.agreement_display import lines
     from gateway.server import expiry_of_folder
 
@@ -78,10 +74,8 @@ def show(
     )
 
 
-@app.command(
-    epilog=example(
-        "passerelle agreements check au-2.toml", "passerelle agreements check au-2.toml --for can"
-    )
+@plain_command(
+    app, "passerelle agreements check au-2.toml", "passerelle agreements check au-2.toml --for can"
 )
 def check(
     context: typer.Context,
@@ -96,10 +90,8 @@ def check(
             help="Home directory of the gateway that would take it; a file of another party is refused.",
         ),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Read a file as a gateway would; a complaint names the line (exit code 1). Says nothing of its signature."""
-    del as_json
     from gateway import config
     from gateway.law.agreement_parser import parse
     from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement

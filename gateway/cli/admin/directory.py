@@ -13,13 +13,12 @@ from gateway.cli import admin_session
 from gateway.cli import output as console
 from gateway.cli.admin_session import As
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Home, Json, PassphraseFile, example
+from gateway.cli.output import Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.operations.directory import Adopt, Draft, Status
 
-app = typer.Typer(
-    help="See how our directory stands, and have its root key holders sign.", no_args_is_help=True
-)
+app = typer.Typer()
 
 RootKeys = Annotated[
     list[Path] | None,
@@ -66,11 +65,10 @@ def status(call: Call) -> None:
     call.emit(found, table)
 
 
-@app.command(
-    epilog=example(
-        "passerelle directory renew can --root-key keepers/1 --root-key keepers/2",
-        "passerelle directory renew can -o next.targets.json   # then: sign it, then --signed",
-    )
+@plain_command(
+    app,
+    "passerelle directory renew can --root-key keepers/1 --root-key keepers/2",
+    "passerelle directory renew can -o next.targets.json   # then: sign it, then --signed",
 )
 def renew(  # noqa: PLR0917 - the options of the command
     context: typer.Context,
@@ -81,21 +79,18 @@ def renew(  # noqa: PLR0917 - the options of the command
     root_keys_passphrase_file: RootKeysPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Have two of three root key holders sign for 90 days more that this gateway speaks for its party."""
-    del as_json
     gateway = (home, officer, passphrase_file)
     _ceremony(
         context, gateway, "targets", root_keys or [], output, signed, root_keys_passphrase_file
     )
 
 
-@app.command(
-    epilog=example(
-        "passerelle directory root can --root-key keepers/1 --root-key keepers/2 --root-key keepers/3",
-        "passerelle directory root can -o next.root.json   # then: sign it, then --signed",
-    )
+@plain_command(
+    app,
+    "passerelle directory root can --root-key keepers/1 --root-key keepers/2 --root-key keepers/3",
+    "passerelle directory root can -o next.root.json   # then: sign it, then --signed",
 )
 def root(  # noqa: PLR0917 - the options of the command
     context: typer.Context,
@@ -106,15 +101,13 @@ def root(  # noqa: PLR0917 - the options of the command
     root_keys_passphrase_file: RootKeysPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Have three of five root key holders sign the next root: a year more, and the pairs that the gateway signs with now."""
-    del as_json
     gateway = (home, officer, passphrase_file)
     _ceremony(context, gateway, "root", root_keys or [], output, signed, root_keys_passphrase_file)
 
 
-@app.command(epilog=example("passerelle directory sign next.root.json --root-key keepers/4"))
+@plain_command(app, "passerelle directory sign next.root.json --root-key keepers/4")
 def sign(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The draft; the signature is added to it.")],
@@ -125,10 +118,8 @@ def sign(
         ),
     ],
     root_keys_passphrase_file: RootKeysPassphrase = None,
-    as_json: Json = False,
 ) -> None:
     """Add a root key holder's signature to a draft, on any machine; it needs no gateway."""
-    del as_json
     from gateway.client.directory_client import LARGEST
 
     content = _with_signatures(
@@ -138,11 +129,10 @@ def sign(
     console.emit(context, {"ok": True, "file": str(file)}, f"signed       {file}")
 
 
-@app.command(
-    name="root-key",
-    epilog=example("passerelle directory root-key can/keepers/3 --to /media/stick/root-key"),
+@plain_command(
+    app, "passerelle directory root-key can/keepers/3 --to /media/stick/root-key", name="root-key"
 )
-def root_key(  # noqa: PLR0917 - the options of the command
+def root_key(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The folder as it was handed out.")],
     to: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to make; keep it yourself.")],
@@ -150,10 +140,8 @@ def root_key(  # noqa: PLR0917 - the options of the command
     new_passphrase_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with your own passphrase.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Take a root key holder's folder: the same keys under a passphrase that only this person knows."""
-    del as_json
     from keys.tuf_root_key import rewrap
 
     given = _passphrase(root_keys_passphrase_file, folder)

@@ -16,9 +16,7 @@ from gateway.operations import proposals
 if TYPE_CHECKING:
     from gateway.client.officer_credential import Credential
 
-app = typer.Typer(
-    help="See what waits for a second person; approve it, reject it.", no_args_is_help=True
-)
+app = typer.Typer()
 
 SHOWN = 200  # characters of an argument that a screen shows; --json has all of it
 

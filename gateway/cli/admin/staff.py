@@ -12,7 +12,7 @@ import typer
 
 from gateway.cli import admin_session, output
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Json, example
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.operations import staff
 from gateway.operations.forms import PSEUDONYM
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from keys.custody import Custody
     from keys.officer_keys import Request
 
-app = typer.Typer(
-    help="See who may act for us, grant a person access, revoke it.", no_args_is_help=True
-)
+app = typer.Typer()
 
 Official = Annotated[
     str,
@@ -65,12 +63,11 @@ Out = Annotated[
 ]
 
 
-@app.command(
-    epilog=example(
-        "passerelle staff request me --official P-7   # on P-7's own machine",
-        "passerelle staff request me --official P-7"
-        " --token 'pkcs11:token=p7;object=officer?module-path=/usr/lib/softhsm/libsofthsm2.so'",
-    )
+@plain_command(
+    app,
+    "passerelle staff request me --official P-7   # on P-7's own machine",
+    "passerelle staff request me --official P-7"
+    " --token 'pkcs11:token=p7;object=officer?module-path=/usr/lib/softhsm/libsofthsm2.so'",
 )
 def request(
     context: typer.Context,
@@ -81,13 +78,11 @@ def request(
     official: Official,
     token: Token = "",
     passphrase_file: Secret = None,
-    as_json: Json = False,
 ) -> None:
     """Make your own keys, on your own machine, and the request by which an operator adds you. It needs no gateway.
 
     Hand request.json to an operator and read its fingerprint out to whoever approves. The other files stay with you.
     """
-    del as_json
     from gateway.trust.bundle import fingerprint
     from keys import officer_keys as officer
 
@@ -106,9 +101,7 @@ def request(
     )
 
 
-@app.command(
-    epilog=example("passerelle staff install me certificate.json   # on P-7's own machine")
-)
+@plain_command(app, "passerelle staff install me certificate.json   # on P-7's own machine")
 def install(
     context: typer.Context,
     *,
@@ -118,10 +111,8 @@ def install(
     certificate: Annotated[
         Path, typer.Argument(metavar="FILE", help="The certificate that an operator gave you.")
     ],
-    as_json: Json = False,
 ) -> None:
     """Put your certificate beside your keys, where it was issued for them. It needs no gateway and no passphrase."""
-    del as_json
     from gateway.client import officer_credential
 
     said = officer_credential.install(folder, certificate, datetime.now(UTC))
@@ -134,7 +125,7 @@ def install(
     )
 
 
-@app.command(epilog=example("passerelle staff seal can/staff/me ~/me   # of an earlier version"))
+@plain_command(app, "passerelle staff seal can/staff/me ~/me   # of an earlier version")
 def seal(
     context: typer.Context,
     *,
@@ -142,10 +133,8 @@ def seal(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of your own to make.")],
     token: Token = "",
     passphrase_file: Secret = None,
-    as_json: Json = False,
 ) -> None:
     """Seal keys that an earlier version left in clear: the same keys and certificate, in a folder of your own."""
-    del as_json
     from gateway.client import officer_credential
 
     _demand_own(folder)

@@ -2,137 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gateway.cli.admin_session import As
-from gateway.cli.audit import people, period_questions, session
-from gateway.cli.audit.session import (
-    Asked,
-    AuditSession,
-    Bundle,
-    Csv,
-    Key,
-    KeyPassphrase,
-    Partner,
-    Since,
-    Until,
-    Where,
-    Why,
-)
-from gateway.cli.output import In, Json, PassphraseFile, example
+from gateway.cli.audit import people
+from gateway.cli.audit.period_questions import HELD, LIVE, answering, question
+from gateway.cli.audit.session import Asked, AuditSession, Scope
 
-if TYPE_CHECKING:
-    from gateway.auditor.result_table import Period, Table
+app = typer.Typer()
 
 
-def uses(
-    context: typer.Context,
-    *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
-) -> None:
+@question(app, f"can --since 2026-01-01 {LIVE}", f"{HELD} --partner AUS --csv uses.csv")
+def uses(context: typer.Context, scope: Scope, asked: Asked) -> None:
     """List for which decisions partners' answers were used, by whom, in which record.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.conduct import uses as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.conduct import uses as question
-
-        return question(room.index, period, names_of(room))
-
-    told = period_questions.words("uses", since, partner, until)
-    period_questions.answer(context, asked, told, (since, until, partner), csv, ask=ask)
+    with answering(context, asked, scope, scope.words("uses")) as (here, period, tell):
+        tell(ask(here.index, period, names_of(here)))
 
 
-def erasures(
-    context: typer.Context,
-    *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
-) -> None:
+@question(app, f"can --since 2026-01-01 {LIVE}", f"{HELD} --json")
+def erasures(context: typer.Context, scope: Scope, asked: Asked) -> None:
     """List what was erased and on which ground, who left the registry, and the holds that kept something.
 
     With --partner: holds on that partner or on a transaction of theirs; erasures name no partner.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.conduct import erasures as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.conduct import erasures as question
-
-        return question(room.index, period)
-
-    told = period_questions.words("erasures", since, partner, until)
-    period_questions.answer(context, asked, told, (since, until, partner), csv, ask=ask)
+    with answering(context, asked, scope, scope.words("erasures")) as (here, period, tell):
+        tell(ask(here.index, period))
 
 
-def decisions(
-    context: typer.Context,
-    *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
-) -> None:
+@question(app, f"can --since 2026-01-01 {LIVE}", f"{HELD} --partner AUS")
+def decisions(context: typer.Context, scope: Scope, asked: Asked) -> None:
     """List what officials refused to disclose of a person, to whom, on which ground, and what was lifted.
 
     With --partner: also what every partner is refused.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.conduct import decisions as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.conduct import decisions as question
-
-        return question(room.index, period, names_of(room))
-
-    told = period_questions.words("decisions", since, partner, until)
-    period_questions.answer(context, asked, told, (since, until, partner), csv, ask=ask)
+    with answering(context, asked, scope, scope.words("decisions")) as (here, period, tell):
+        tell(ask(here.index, period, names_of(here)))
 
 
+@question(app, f"can F-17 {LIVE}", f"S-1234567890123456789 {HELD}")
 def readings(
     context: typer.Context,
-    where: Where = None,
     person: Annotated[
         str,
         typer.Argument(
@@ -142,36 +65,20 @@ def readings(
     ] = "",
     *,
     case: Annotated[str, typer.Option(metavar="CASE", help="Of this case alone.")] = "",
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    scope: Scope,
+    asked: Asked,
 ) -> None:
     """List who was shown what: a person's prints, record, decisions, answers, or what an auditor asked.
 
     Exit code 0: answered. 1: some readings are sealed or erased. 2: could not be answered.
     """
-    del as_json, language
-    where, person = session.sorted_out(where, person, bundle)
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.conduct import readings as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.conduct import readings as question
-
-        number = people.registry_number(room, person)
-        return question(room.index, period, number=number, named=person, case=case)
-
+    asked, person = asked.sorted_out(person)
     of = " ".join(filter(None, ("readings", person, f"case {case}" if case else "")))
-    told = period_questions.words(of, since, partner, until)
-    period_questions.answer(context, asked, told, (since, until, partner), csv, ask=ask)
+    with answering(context, asked, scope, scope.words(of)) as (here, period, tell):
+        number = people.registry_number(here, person)
+        tell(ask(here.index, period, number=number, named=person, case=case))
 
 
 def names_of(room: AuditSession) -> dict[str, str]:
@@ -187,19 +94,3 @@ def names_of(room: AuditSession) -> dict[str, str]:
             continue
         found[agreement.partner] = agreement.partner_names[-1].name
     return found
-
-
-def install(app: typer.Typer) -> None:
-    """Hang the commands under `passerelle audit`."""
-    live = "--reason 'complaint 14' --key auditor/ --as staff/a1"
-    held = "--bundle 2026.bundle --key auditor/"
-    for command, first, second in (
-        (uses, f"can --since 2026-01-01 {live}", f"{held} --partner AUS --csv uses.csv"),
-        (erasures, f"can --since 2026-01-01 {live}", f"{held} --json"),
-        (decisions, f"can --since 2026-01-01 {live}", f"{held} --partner AUS"),
-        (readings, f"can F-17 {live}", f"S-1234567890123456789 {held}"),
-    ):
-        name = command.__name__
-        app.command(
-            epilog=example(f"passerelle audit {name} {first}", f"passerelle audit {name} {second}")
-        )(command)

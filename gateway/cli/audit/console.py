@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -13,11 +13,10 @@ import typer
 
 from gateway.cli import admin_session
 from gateway.cli import output as speaking
-from gateway.cli.admin_session import As
 from gateway.cli.audit import report, session
-from gateway.cli.audit.session import Asked, AuditSession, KeyPassphrase, Where, Why
-from gateway.cli.output import In, Json, PassphraseFile, example
+from gateway.cli.audit.session import Asked, AuditSession, KeyPassphrase
 from gateway.cli.passphrase import passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.operations import audit
 
@@ -29,11 +28,9 @@ if TYPE_CHECKING:
     from gateway.domain.messages import Receipt
     from gateway.ledger.verify import Report
 
-EPILOG = example(
-    "passerelle console can --key auditor/ --reason 'complaint 14' --as staff/a1",
-    "passerelle console --bundle 2026.bundle --key auditor/ --reason 'yearly audit'",
-)
-VIEWS = example("passerelle audit views --bundle 2026.bundle --key auditor/")
+app = typer.Typer()
+audit_app = typer.Typer()
+
 LONGEST = 200  # characters of a question that a gateway takes
 
 Auditor = Annotated[
@@ -47,13 +44,23 @@ Auditor = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedWithKey(Asked):
+    """The same, by whoever names the auditor's folder; without it the pages would show little."""
+
+    key: Auditor
+
+
+@plain_command(
+    app,
+    "passerelle console can --key auditor/ --reason 'complaint 14' --as staff/a1",
+    "passerelle console --bundle 2026.bundle --key auditor/ --reason 'yearly audit'",
+    translated=True,
+)
 def console(
     context: typer.Context,
-    where: Where = None,
     *,
-    key: Auditor,
-    bundle: session.Bundle = None,
-    reason: Why = "",
+    asked: AskedWithKey,
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 for any that is free.")
     ] = 0,
@@ -66,21 +73,14 @@ def console(
             help="The console ends when nobody has opened a page for so long.",
         ),
     ] = 15,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    language: In = "",
-    as_json: Json = False,
 ) -> None:
     """Open pages for an auditor in the browser of this machine: search, timeline, exchange histories, proofs, the report.
 
     The link works once. Nothing can be changed; each view is recorded before it is shown: in the gateway's ledger, or
     beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks (--idle).
     """
-    del as_json, language
-    if not reason:
+    if not asked.reason:
         raise UserError("say why you read: --reason WORDS; each view is recorded with it")
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with session.room(asked, "console: opened") as room:
         from gateway.auditor.console.server import serve
 
@@ -94,6 +94,7 @@ def console(
         serve(hall, port, ready)
 
 
+@plain_command(audit_app, "passerelle audit views --bundle 2026.bundle --key auditor/")
 def views(
     context: typer.Context,
     *,
@@ -102,13 +103,11 @@ def views(
     ],
     key: Auditor,
     key_passphrase_file: KeyPassphrase = None,
-    as_json: Json = False,
 ) -> None:
     """List what was looked at in a bundle with the console, and check that no line of that log was altered.
 
     Exit code 0: it holds. 2: it does not, or there is none.
     """
-    del as_json
     from gateway.auditor.console.access_log import ViewLog
     from gateway.auditor.index import secret_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,20 +11,12 @@ import typer
 
 from gateway import user_files
 from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
+from gateway.cli.audit import session
 from gateway.cli.audit.period_questions import citing, found
-from gateway.cli.audit.session import (
-    Asked,
-    Bundle,
-    Key,
-    KeyPassphrase,
-    Where,
-    Why,
-    room,
-    sorted_out,
-)
-from gateway.cli.output import Code, In, Json, PassphraseFile, example
+from gateway.cli.audit.session import Asked, KeyPassphrase
+from gateway.cli.output import Code
 from gateway.cli.passphrase import passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.language import Language, Message, say
 from gateway.ledger.exchange_history import Question
@@ -32,69 +24,54 @@ from gateway.operations import audit
 
 if TYPE_CHECKING:
     from gateway.ledger.exchange_history import ExchangeHistory
-    from keys.envelope import OpeningRing
-    from keys.keyset import Keyset
 
-app = typer.Typer(help="Ask the ledger what was done, and why.", no_args_is_help=True)
+app = typer.Typer()
 
 Transaction = Annotated[str, typer.Argument(metavar="TXN", help="Transaction number of the query.")]
-Reason = Annotated[
-    str, typer.Option(metavar="WORDS", help="Why you read it; recorded before anything is shown.")
-]
 
 
-@app.command(
-    epilog=example(
-        "passerelle audit explain can 20260301-0123456789abcdef0123 --reason 'complaint 14'"
-        " --key auditor/ --as staff/a1",
-        "passerelle audit explain 20260301-0123456789abcdef0123 --only keys --bundle 2026.bundle",
-    )
+@plain_command(
+    app,
+    "passerelle audit explain can 20260301-0123456789abcdef0123 --reason 'complaint 14'"
+    " --key auditor/ --as staff/a1",
+    "passerelle audit explain 20260301-0123456789abcdef0123 --only keys --bundle 2026.bundle",
+    translated=True,
 )
 def explain(
     context: typer.Context,
     *,
-    where: Where = None,
     number: Transaction = "",
-    bundle: Bundle = None,
-    reason: Why = "",
     partner: Annotated[
         str, typer.Option(metavar="ID", help="Whose query, where several used the number.")
     ] = "",
     only: Annotated[
         Question | None, typer.Option(metavar="QUESTION", help="One question alone.")
     ] = None,
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    language: In = "",
-    as_json: Json = False,
+    asked: Asked,
 ) -> None:
     """Say who asked and why, what was sent and answered, and why it was permitted, masked or refused.
 
     Exit code 0: answered and clean. 1: answered, with findings. 2: could not be answered.
     """
-    del as_json, language
-    where, number = sorted_out(where, number, bundle)
+    asked, number = asked.sorted_out(number)
     if not number:
         raise UserError("name the transaction: its number is in the answer to the query")
-    if (where is None) is (bundle is None):
+    if (asked.where is None) is (asked.bundle is None):
         raise UserError("name either a home directory or --bundle FILE")
-    if where is None or key is not None:
-        asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    if asked.where is None or asked.key is not None:
         history = _from_index(asked, number, partner)
     else:
         # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
-        if not reason:
+        if not asked.reason:
             raise UserError("say why you read: --reason WORDS; a live gateway records it first")
         read = admin_session.perform(
-            where,
+            asked.where,
             audit.Transaction.declaration.name,
-            {"transaction": number, "partner": partner, "reason": reason},
-            officer=officer,
-            passphrase=passphrase_of(where, passphrase_file),
+            {"transaction": number, "partner": partner, "reason": asked.reason},
+            officer=asked.officer,
+            passphrase=passphrase_of(asked.where, asked.passphrase_file),
         )
-        history = _from_gateway(where, read, number)
+        history = _from_gateway(asked.where, read, number)
     questions = list(Question) if only is None else [only]
     words = output.language(context)
     output.emit(
@@ -105,7 +82,7 @@ def explain(
     )
 
 
-@app.command(epilog=example("passerelle audit renew auditor/ -o auditor.json"))
+@plain_command(app, "passerelle audit renew auditor/ -o auditor.json")
 def renew(
     context: typer.Context,
     *,
@@ -115,19 +92,17 @@ def renew(
         typer.Option("--out", "-o", metavar="FILE", help="Where the new public half is written."),
     ],
     key_passphrase_file: KeyPassphrase = None,
-    as_json: Json = False,
 ) -> None:
     """Make the auditor's next key, on the auditor's own machine; two operators take over its public half.
 
     The keys before it stay in the folder: what was recorded under them opens to nothing else.
     """
-    del as_json
     from gateway.keymanagement.auditor_key import public_file
     from gateway.trust.bundle import fingerprint
     from keys import atomic_file
     from keys.keyset import KeyKind, KeyState
 
-    keyset, now = _keyset(folder, key_passphrase_file), datetime.now(UTC)
+    keyset, now = session.opened(folder, key_passphrase_file), datetime.now(UTC)
     before = keyset.primary(KeyKind.AUDIT)
     keyset, made = keyset.generate(KeyKind.AUDIT, now, reason="renewed", actor="auditor")
     for kid, state in ((made.kid, KeyState.ACTIVE), (before.kid, KeyState.DEACTIVATED)):
@@ -165,7 +140,7 @@ def _from_index(asked: Asked, number: str, partner: str) -> ExchangeHistory:
     from gateway.ledger.exchange_history import build_history
     from gateway.ledger.sealed_entries import opened
 
-    with room(asked, f"explain {number}") as here:
+    with session.room(asked, f"explain {number}") as here:
         partners = [each for each in here.index.partners_of(number) if each == (partner or each)]
         if len(partners) > 1:
             names = ", ".join(partners)
@@ -174,26 +149,6 @@ def _from_index(asked: Asked, number: str, partner: str) -> ExchangeHistory:
         told = here.index.of_transaction(number, of)
         cite = citations(here.source.agreements().values())
     return build_history(told, number, of, cite, opened=opened(told))
-
-
-def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningRing | None:
-    """Return what opens details, with every key that the auditor has; None where no folder is named."""
-    return None if folder is None else _keyset(folder, passphrase_file).audit_ring()
-
-
-def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
-    from keys.custody import FileCustody
-    from keys.keyset import Keyset
-
-    if not (folder / "keyset.json").is_file():
-        raise UserError(
-            f"{folder} holds no auditor's key; name the folder that `init` made as auditor/"
-        )
-    passphrase: Callable[[], bytes] = output.passphrase_from(
-        passphrase_file, "the auditor's key", option="--key-passphrase-file"
-    )
-    custody = FileCustody.open(folder / "kek.json", passphrase())
-    return Keyset.load(folder / "keyset.json", custody)
 
 
 def _document(

@@ -10,28 +10,16 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.admin_session import As
-from gateway.cli.audit import period_questions, session
-from gateway.cli.audit.session import (
-    Asked,
-    AuditSession,
-    Bundle,
-    Csv,
-    Key,
-    KeyPassphrase,
-    Partner,
-    Since,
-    Until,
-    Where,
-    Why,
-)
-from gateway.cli.output import In, Json, PassphraseFile, example
+from gateway.cli.audit import period_questions
+from gateway.cli.audit.period_questions import HELD, LIVE, answering, question
+from gateway.cli.audit.session import Asked, AuditSession, Scope
 from gateway.errors import UserError
 from gateway.language import LANGUAGES
 
 if TYPE_CHECKING:
     from gateway.auditor.questions.subject import Decided
-    from gateway.auditor.result_table import Period, Table
+
+app = typer.Typer()
 
 DIMENSIONS: Final = ("sex", "age_band", "region")
 LONGEST_WHOM = 100  # characters of what the entry of a reading says of whom it was about
@@ -40,14 +28,14 @@ _WITHHELD: Final = re.compile(r"([0-9]{1,12})=((?:1[89]|2[0-8])(?:\([0-9a-z.]{1,
 _HOURS: Final = re.compile(r"([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-3])")
 
 
+@question(
+    app,
+    f"can --since 2026-01-01 --cases cases.txt {LIVE}",
+    f"{HELD} --partner AUS --hours 6-18 --csv odd.csv",
+)
 def anomalies(
     context: typer.Context,
     *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
     cases: Annotated[
         Path | None,
         typer.Option(
@@ -62,38 +50,30 @@ def anomalies(
             help="Working hours, UTC, e.g. 6-18; else each party's own habits say what is odd.",
         ),
     ] = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    scope: Scope,
+    asked: Asked,
 ) -> None:
     """List queries without a matching case, repeats, and odd hours.
 
     Exit code 0: nothing is odd. 1: something is worth a question. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.anomalies import anomalies as ask
+
     listed, working = _cases(cases), _hours(hours)
-
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.anomalies import anomalies as question
-
-        return question(room.index, period, listed, working)
-
     more = (f" hours {hours}" if hours else "") + (" against a list of cases" if cases else "")
-    words = period_questions.words("anomalies", since, partner, until, more)
-    period_questions.answer(context, asked, words, (since, until, partner), csv, ask=ask)
+    words = scope.words("anomalies", more)
+    with answering(context, asked, scope, words) as (here, period, tell):
+        tell(ask(here.index, period, listed, working))
 
 
+@question(
+    app,
+    f"can --by sex,age_band,region --since 2026-01-01 --groups groups.csv {LIVE}",
+    f"{HELD} --by region --groups groups.csv --json",
+)
 def rates(
     context: typer.Context,
     *,
-    where: Where = None,
-    bundle: Bundle = None,
     by: Annotated[
         str, typer.Option(metavar="LIST", help="Of sex, age_band and region, with commas.")
     ] = "sex,age_band,region",
@@ -104,42 +84,31 @@ def rates(
             help="The registrar's subject,sex,age_band,region; the ledger holds no sex and no age.",
         ),
     ] = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    scope: Scope,
+    asked: Asked,
 ) -> None:
     """Give hit and false-hit rates by group of people, with intervals; counts below 10 are suppressed.
 
     Exit code 0: answered. 1: not by group, for want of --groups. 2: could not be answered.
     """
-    del as_json, language
+    from gateway.auditor.demographic_groups import read_groups
+    from gateway.auditor.questions.rates import rates as ask
+
     dimensions = by.split(",")
     if not set(dimensions) <= set(DIMENSIONS) or len(set(dimensions)) < len(dimensions):
         raise UserError(f"--by is some of {', '.join(DIMENSIONS)}, each once, with commas between")
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
-
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.demographic_groups import read_groups
-        from gateway.auditor.questions.rates import rates as question
-
+    with answering(context, asked, scope, scope.words(f"rates by {by}")) as (here, period, tell):
         stated = None if groups is None else read_groups(groups)
-        return question(room.index, period, dimensions, stated)
-
-    words = period_questions.words(f"rates by {by}", since, partner, until)
-    period_questions.answer(context, asked, words, (since, until, partner), csv, ask=ask)
+        tell(ask(here.index, period, dimensions, stated))
 
 
+@question(
+    app,
+    f"can F-17 --lang en,fr --out F-17.zip {LIVE}",
+    f"S-1234567890123456789 --lang fr --out pack {HELD}",
+)
 def subject(
     context: typer.Context,
-    where: Where = None,
     person: Annotated[
         str,
         typer.Argument(
@@ -175,18 +144,8 @@ def subject(
             help="One that an officer withholds, and the section of the Privacy Act, e.g. 17=21; may be repeated.",
         ),
     ] = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    scope: Scope,
+    asked: Asked,
 ) -> None:
     """Write all exchanges about one person into a pack that answers their access request.
 
@@ -195,8 +154,9 @@ def subject(
 
     Exit code 0: written. 1: written, with findings. 2: could not be answered.
     """
-    del as_json, language
-    where, person = session.sorted_out(where, person, bundle)
+    from gateway.auditor.questions import subject as questions
+
+    asked, person = asked.sorted_out(person)
     languages = lang.split(",")
     if not set(languages) <= set(LANGUAGES) or len(set(languages)) < len(languages):
         raise UserError("--lang is en, fr, or en,fr")
@@ -204,22 +164,16 @@ def subject(
         raise UserError("name the person: FILE_NUMBER, or a case of theirs with --case")
     if out.exists():
         raise UserError(f"{out} is there already; a pack is never written over another")
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     decided = _decided(release or [], withhold or [])
-
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions import subject as question
-
-        number = registry_number(room, person)
-        cite = period_questions.cited(room)
-        pack = question.subject(room.index, period, number, tuple(case or ()), cite, decided)
-        question.write_pack(pack, out, languages)
-        output.note(f"pack  {out}")
-        return pack.table
-
     # Sealed with the reading: who looked for whom is asked one day, and who reads the frames learns nothing.
-    words = period_questions.words(_whom(person, case or []), since, partner, until)
-    period_questions.answer(context, asked, words, (since, until, partner), csv, ask=ask)
+    words = scope.words(_whom(person, case or []))
+    with answering(context, asked, scope, words) as (here, period, tell):
+        number = registry_number(here, person)
+        cite = period_questions.cited(here)
+        pack = questions.subject(here.index, period, number, tuple(case or ()), cite, decided)
+        questions.write_pack(pack, out, languages)
+        output.note(f"pack  {out}")
+        tell(pack.table)
 
 
 def _decided(release: list[int], withhold: list[str]) -> Decided:
@@ -285,30 +239,3 @@ def _hours(text: str) -> tuple[int, int] | None:
     if found is None:
         raise UserError("--hours is the first and the last working hour, UTC: 6-18")
     return int(found[1]), int(found[2])
-
-
-def install(app: typer.Typer) -> None:
-    """Hang the commands under `passerelle audit`."""
-    live = "--reason 'complaint 14' --key auditor/ --as staff/a1"
-    held = "--bundle 2026.bundle --key auditor/"
-    for command, first, second in (
-        (
-            anomalies,
-            f"can --since 2026-01-01 --cases cases.txt {live}",
-            f"{held} --partner AUS --hours 6-18 --csv odd.csv",
-        ),
-        (
-            rates,
-            f"can --by sex,age_band,region --since 2026-01-01 --groups groups.csv {live}",
-            f"{held} --by region --groups groups.csv --json",
-        ),
-        (
-            subject,
-            f"can F-17 --lang en,fr --out F-17.zip {live}",
-            f"S-1234567890123456789 --lang fr --out pack {held}",
-        ),
-    ):
-        name = command.__name__
-        app.command(
-            epilog=example(f"passerelle audit {name} {first}", f"passerelle audit {name} {second}")
-        )(command)

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.cli import output
-from gateway.cli.admin_session import As
 from gateway.cli.audit import session
-from gateway.cli.audit.session import (
-    Asked,
-    AuditSession,
-    Bundle,
-    Csv,
-    Key,
-    KeyPassphrase,
-    Partner,
-    Since,
-    Until,
-    Where,
-    Why,
-)
-from gateway.cli.output import Code, In, Json, PassphraseFile, example
+from gateway.cli.audit.session import Asked, AuditSession, Csv, Partner, Scope
+from gateway.cli.output import Code
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.language import Language, Message, heading, say
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
     from rich.console import RenderableType
 
     from gateway.auditor.index import Index
@@ -40,125 +27,83 @@ if TYPE_CHECKING:
     from gateway.law.quota_policy import Quotas
     from gateway.ledger.exchange_history import Cite
 
+app = typer.Typer()
+
 CITING: Final = frozenset(
     {"paragraph", "ground", "because"}
 )  # columns whose cells cite the Regulations
+LIVE = "--reason 'complaint 14' --key auditor/ --as staff/a1"
+HELD = "--bundle 2026.bundle --key auditor/"
 SHOWN = 50  # rows printed for eyes; --json and --csv have them all
 
 Txn = Annotated[str, typer.Argument(metavar="[TXN]", help="Transaction number; else a period.")]
 
 
-def refusals(
-    context: typer.Context,
-    *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
-) -> None:
+def question(app: typer.Typer, *ends: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the decorator that makes a function the question of its name; its examples are command lines that end so."""
+
+    def make(body: Callable[..., None]) -> Callable[..., None]:
+        lines = (f"passerelle audit {body.__name__} {end}" for end in ends)
+        return plain_command(app, *lines, translated=True)(body)
+
+    return make
+
+
+@question(
+    app,
+    f"can --since 2026-01-01 {LIVE}",
+    f"{HELD} --csv refused.csv",
+)
+def refusals(context: typer.Context, scope: Scope, asked: Asked) -> None:
     """List all masked and refused answers, and why.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.refusals import refusals as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.refusals import refusals as question
-
-        return question(room.index, period, cited(room))
-
-    answer(
-        context,
-        asked,
-        words("refusals", since, partner, until),
-        (since, until, partner),
-        csv,
-        ask=ask,
-    )
+    with answering(context, asked, scope, scope.words("refusals")) as (here, period, tell):
+        tell(ask(here.index, period, cited(here)))
 
 
-def quota(
-    context: typer.Context,
-    *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
-) -> None:
+@question(
+    app,
+    f"can --since 2026-01-01 --partner AUS {LIVE}",
+    f"{HELD} --json",
+)
+def quota(context: typer.Context, scope: Scope, asked: Asked) -> None:
     """Count queries by partner, purpose and day, and of the year so far, beside what was agreed both ways.
 
     ALL is all purposes together. Exit code 0: within what was agreed. 1: a day or a year went over it. 2: could not
     be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.quota import quota as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.quota import quota as question
-
-        return question(room.index, period, limits_of(room))
-
-    answer(
-        context, asked, words("quota", since, partner, until), (since, until, partner), csv, ask=ask
-    )
+    with answering(context, asked, scope, scope.words("quota")) as (here, period, tell):
+        tell(ask(here.index, period, limits_of(here)))
 
 
+@question(app, f"can --since 2026-01-01 --late {LIVE}", HELD)
 def corrections(
     context: typer.Context,
     *,
-    where: Where = None,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
     late: Annotated[bool, typer.Option("--late", help="Only those whose time has passed.")] = False,
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    scope: Scope,
+    asked: Asked,
 ) -> None:
     """List corrections sent and received, when they were acknowledged, and which are late.
 
     Exit code 0: none is late. 1: some are, or were. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.corrections import corrections as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.corrections import corrections as question
-
-        return question(room.index, period, late=late)
-
-    told = words("late corrections" if late else "corrections", since, partner, until)
-    answer(context, asked, told, (since, until, partner), csv, ask=ask)
+    words = scope.words("late corrections" if late else "corrections")
+    with answering(context, asked, scope, words) as (here, period, tell):
+        tell(ask(here.index, period, late=late))
 
 
+@question(app, f"can minutiae@1 {LIVE}", f"minutiae@1 {HELD}")
 def recall(
     context: typer.Context,
-    where: Where = None,
     algorithm: Annotated[
         str,
         typer.Argument(
@@ -166,80 +111,52 @@ def recall(
         ),
     ] = "",
     *,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    scope: Scope,
+    asked: Asked,
 ) -> None:
     """List the answers that a withdrawn version of the algorithm gave.
 
     Exit code 0: answered. 1: answered, and some answers are sealed. 2: could not be answered.
     """
-    del as_json, language
-    where, algorithm = session.sorted_out(where, algorithm, bundle)
+    from gateway.auditor.questions.recall import recall as ask
+
+    asked, algorithm = asked.sorted_out(algorithm)
     if not algorithm:
         raise UserError("name the calibration: ALGORITHM@VERSION, or how its name begins")
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
-
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.recall import recall as question
-
-        return question(room.index, period, algorithm)
-
-    told = words(f"recall {algorithm}"[:120], since, partner, until)
-    answer(context, asked, told, (since, until, partner), csv, ask=ask)
+    words = scope.words(f"recall {algorithm}"[:120])
+    with answering(context, asked, scope, words) as (here, period, tell):
+        tell(ask(here.index, period, algorithm))
 
 
-def destruction(
-    context: typer.Context,
-    where: Where = None,
-    number: Txn = "",
-    *,
-    bundle: Bundle = None,
-    since: Since = None,
-    until: Until = None,
-    partner: Partner = "",
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
-) -> None:
+@question(
+    app,
+    f"can --since 2026-01-01 {LIVE}",
+    "20260301-0123456789abcdef0123 --bundle 2026.bundle",
+)
+def destruction(context: typer.Context, number: Txn = "", *, scope: Scope, asked: Asked) -> None:
     """Say when prints and templates were destroyed, and under which receipt.
 
     Exit code 0: all in time. 1: one is missing or came after the answer. 2: could not be answered.
     """
-    del as_json, language
-    where, number = session.sorted_out(where, number, bundle)
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    from gateway.auditor.questions.destruction import destruction as ask
 
-    def ask(room: AuditSession, period: Period) -> Table:
-        from gateway.auditor.questions.destruction import destruction as question
-
-        table = question(room.index, period, number)
+    asked, number = asked.sorted_out(number)
+    words = scope.words(f"destruction {number}".strip())
+    with answering(context, asked, scope, words) as (here, period, tell):
+        table = ask(here.index, period, number)
         if number and not table.rows:
             raise UserError("no query of this number was searched")
-        return table
-
-    told = words(f"destruction {number}".strip(), since, partner, until)
-    answer(context, asked, told, (since, until, partner), csv, ask=ask)
+        tell(table)
 
 
+@question(
+    app,
+    f"can --before 20260301-0123456789abcdef0123 {LIVE}",
+    "--bundle 2026.bundle --before 20260301-0123456789abcdef0123 --window 7d",
+)
 def changes(
     context: typer.Context,
     *,
-    where: Where = None,
     before: Annotated[
         str, typer.Option("--before", metavar="TXN", help="The transaction in question.")
     ],
@@ -247,72 +164,62 @@ def changes(
         str, typer.Option(metavar="TIME", help="How far back: 90m, 24h, 7d.")
     ] = "24h",
     partner: Partner = "",
-    bundle: Bundle = None,
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
     csv: Csv = None,
-    language: In = "",
-    as_json: Json = False,
+    asked: Asked,
 ) -> None:
     """Say who changed keys, agreements, staff or settings just before an exchange.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json, language
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
-
-    def ask(room: AuditSession, period: Period) -> Table:
-        del period
-        from gateway.auditor.questions.changes import changes as question
-
-        return question(room.index, before, span(window), partner)
+    from gateway.auditor.questions.changes import changes as ask
 
     of = f" of {partner}" if partner else ""
-    told = f"changes before {before}{of} within {window}"
-    answer(context, asked, told, (None, None, ""), csv, ask=ask)
+    words = f"changes before {before}{of} within {window}"
+    with answering(context, asked, Scope(csv=csv), words) as (here, _, tell):
+        tell(ask(here.index, before, span(window), partner))
 
 
-def answer(
-    context: typer.Context,
-    asked: Asked,
-    question: str,
-    period: tuple[datetime | None, datetime | None, str],
-    csv: Path | None,
-    *,
-    ask: Callable[[AuditSession, Period], Table],
-) -> None:
-    """Ask a question of a gateway or a bundle and tell the answer: for eyes, as JSON, as CSV.
+@contextmanager
+def answering(
+    context: typer.Context, asked: Asked, scope: Scope, words: str
+) -> Iterator[tuple[AuditSession, Period, Callable[[Table], None]]]:
+    """Yield where a question is asked, the time that it is asked of, and what tells its answer: for eyes, as JSON, as CSV.
 
+    words   of the question, as the ledger will state it
     With --csv - the rows alone are on stdout.
     """
     from gateway.auditor.result_table import Period
 
-    session.demand_new(csv)
-    speech = output.language(context)
-    since, until, partner = period
-    over = Period(session.moment(since) or 0, session.moment(until, end=True), partner)
-    if over.until is not None and over.until <= over.since:
+    session.demand_new(scope.csv)
+    since, until = session.moment(scope.since) or 0, session.moment(scope.until, end=True)
+    if until is not None and until <= since:
         raise UserError("--until is before --since: nothing can be in that time")
-    with session.room(asked, question) as room:
-        _demand_known(room.index, partner)
-        table = ask(room, over)
-        unread = not room.index.opened
-        code = Code.NO if table.findings else Code.DONE
-        session.write_csv(csv, table.columns, table.rows)
-        if str(csv) == "-":
-            raise typer.Exit(int(code))
-        document = {
-            "ok": not table.findings,
-            "question": question,
-            "rows": table.documents(),
-            "totals": dict(table.totals),
-            "findings": [speech(finding) for finding in table.findings],
-            "sealed": unread,
-        }
-        output.emit(context, document, *_shown(table, speech, unread=unread), code=code)
+    with session.room(asked, words) as here:
+        _demand_known(here.index, scope.partner)
+
+        def tell(table: Table) -> None:
+            _tell(context, table, words, scope.csv, unread=not here.index.opened)
+
+        yield here, Period(since, until, scope.partner), tell
+
+
+def _tell(
+    context: typer.Context, table: Table, words: str, csv: Path | None, *, unread: bool
+) -> None:
+    speech = output.language(context)
+    code = Code.NO if table.findings else Code.DONE
+    session.write_csv(csv, table.columns, table.rows)
+    if str(csv) == "-":
+        raise typer.Exit(int(code))
+    document = {
+        "ok": not table.findings,
+        "question": words,
+        "rows": table.documents(),
+        "totals": dict(table.totals),
+        "findings": [speech(finding) for finding in table.findings],
+        "sealed": unread,
+    }
+    output.emit(context, document, *_shown(table, speech, unread=unread), code=code)
 
 
 def _demand_known(index: Index, partner: str) -> None:
@@ -340,15 +247,6 @@ def span(text: str) -> int:
     if unit not in units or not number.isascii() or not number.isdigit() or len(number) > 6:
         raise UserError("--window is a number and m, h or d: 90m, 24h, 7d")
     return int(number) * units[unit]
-
-
-def words(
-    what: str, since: datetime | None, partner: str, until: datetime | None = None, more: str = ""
-) -> str:
-    """Return what the ledger will say was asked, and of which time."""
-    of = f" of {partner}" if partner else ""
-    times = (("since", since), ("until", until))
-    return f"{what}{of}{''.join(f' {word} {day:%Y-%m-%d}' for word, day in times if day)}{more}"
 
 
 def limits_of(room: AuditSession) -> dict[tuple[str, int, int], Quotas]:
@@ -419,40 +317,3 @@ def _cell(speech: Language, column: str, value: object) -> str:
         return str(value).replace(".", ",")
     told = speech(value)
     return citing(speech, told) if column in CITING else told
-
-
-def install(app: typer.Typer) -> None:
-    """Hang the commands under `passerelle audit`."""
-    live = "--reason 'complaint 14' --key auditor/ --as staff/a1"
-    for command, first, second in (
-        (
-            refusals,
-            f"can --since 2026-01-01 {live}",
-            "--bundle 2026.bundle --key auditor/ --csv refused.csv",
-        ),
-        (
-            quota,
-            f"can --since 2026-01-01 --partner AUS {live}",
-            "--bundle 2026.bundle --key auditor/ --json",
-        ),
-        (
-            corrections,
-            f"can --since 2026-01-01 --late {live}",
-            "--bundle 2026.bundle --key auditor/",
-        ),
-        (recall, f"can minutiae@1 {live}", "minutiae@1 --bundle 2026.bundle --key auditor/"),
-        (
-            destruction,
-            f"can --since 2026-01-01 {live}",
-            "20260301-0123456789abcdef0123 --bundle 2026.bundle",
-        ),
-        (
-            changes,
-            f"can --before 20260301-0123456789abcdef0123 {live}",
-            "--bundle 2026.bundle --before 20260301-0123456789abcdef0123 --window 7d",
-        ),
-    ):
-        name = command.__name__
-        app.command(
-            epilog=example(f"passerelle audit {name} {first}", f"passerelle audit {name} {second}")
-        )(command)

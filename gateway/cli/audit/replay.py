@@ -12,10 +12,11 @@ import typer
 from gateway import user_files
 from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As, Perform
-from gateway.cli.audit.explain import Reason, auditor_key
+from gateway.cli.audit import session
 from gateway.cli.audit.session import Key, KeyPassphrase
-from gateway.cli.output import Code, Home, In, Json, PassphraseFile, example
+from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.domain.messages import Modality
 from gateway.errors import UserError
 from gateway.language import say
@@ -26,14 +27,22 @@ if TYPE_CHECKING:
     from gateway.ledger.exchange_history import OpenedEntry
     from gateway.ledger.policy_replay import Past, Replayed
 
+app = typer.Typer()
+
+Reason = Annotated[
+    str, typer.Option(metavar="WORDS", help="Why you read it; recorded before anything is shown.")
+]
+
 SHOWN = 50  # changed queries printed for eyes; --json has them all
-EPILOG = example(
+
+
+@plain_command(
+    app,
     "passerelle audit replay can 20260301-0123456789abcdef0123 --key auditor/ --reason 'complaint 14'",
     "passerelle audit replay can --since 2026-01-01 --agreement au-2.toml --key auditor/"
     " --reason 'impact of version 2'",
+    translated=True,
 )
-
-
 def replay(
     context: typer.Context,
     *,
@@ -56,21 +65,18 @@ def replay(
     key_passphrase_file: KeyPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
-    language: In = "",
-    as_json: Json = False,
 ) -> None:
     """Decide past queries again from the ledger, without biometrics, and show what would change.
 
     Exit code 0: nothing would change. 1: something would. 2: could not be answered.
     """
-    del as_json, language
     if bool(number) == (since is not None):
         raise typer.BadParameter("name one transaction, or --since DAY", param_hint="TXN")
     if key is None:
         raise UserError(
             "a decision cannot be made again without the auditor's key: give --key FOLDER"
         )
-    opening = auditor_key(key, key_passphrase_file)
+    opening = session.opened(key, key_passphrase_file).audit_ring()
     from gateway.ledger.sealed_entries import take
 
     with admin_session.open_session(

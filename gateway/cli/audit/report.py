@@ -10,11 +10,11 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.admin_session import As
 from gateway.cli.audit import session
-from gateway.cli.audit.session import Asked, AuditSession, Bundle, Key, KeyPassphrase, Where, Why
-from gateway.cli.output import Code, Json, PassphraseFile, example
+from gateway.cli.audit.session import Asked, AuditSession
+from gateway.cli.output import Code
 from gateway.cli.passphrase import log_of
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from gateway.auditor.result_table import Period
     from gateway.ledger.verify import Report
 
-EPILOG = example(
+app = typer.Typer()
+
+
+@plain_command(
+    app,
     "passerelle audit report can --from 2026-01-01 --to 2026-12-31 --lang fr -o rapport.html"
     " --reason 'yearly report' --key auditor/ --as staff/a1",
     "passerelle audit report --bundle 2026.bundle --from 2026-01-01 --to 2026-12-31 -o report.html --key auditor/",
 )
-
-
 def report(
     context: typer.Context,
-    where: Where = None,
     *,
     first: Annotated[
         datetime,
@@ -53,13 +54,7 @@ def report(
             metavar="FILE", help="The ledger's owner as you know it, to verify a bundle with."
         ),
     ] = None,
-    bundle: Bundle = None,
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
+    asked: Asked,
 ) -> None:
     """Write one page about a period: is the ledger verified, volumes, outcomes, refusals, quotas, times, duties, keys.
 
@@ -67,14 +62,12 @@ def report(
 
     Exit code 0: no findings. 1: some, or the ledger is not verified. 2: the page could not be made.
     """
-    del as_json
     from gateway.auditor.report.page import render
 
     period = _period(first, last, language)
-    if party is not None and bundle is None:
+    if party is not None and asked.bundle is None:
         raise UserError("--party is for a bundle; a home directory knows its own keys")
     session.demand_new(out)
-    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with session.room(asked, f"report {first:%Y-%m-%d} to {last:%Y-%m-%d}") as room:
         found = figures_of(room, period)
         verified = verify(asked, room, party)

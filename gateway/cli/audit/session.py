@@ -12,16 +12,18 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
 from gateway import calendar_bounds, user_files
 from gateway.cli import admin_session, output
+from gateway.cli.admin_session import As
+from gateway.cli.output import PassphraseFile
 from gateway.cli.passphrase import passphrase_of
 from gateway.errors import UserError
 from gateway.operations import audit
@@ -97,17 +99,45 @@ Partner = Annotated[str, typer.Option("--partner", metavar="ID", help="One partn
 NEW = 5_000  # entries; with more that are new, a bar is shown while they are read
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Where a question is asked, and with what: the options that all questions share."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where a ledger is read, why, and by whom: the options that all commands share that read one."""
 
-    where: Path | None
-    bundle: Path | None
-    reason: str = ""
-    key: Path | None = None
-    key_passphrase_file: Path | None = None
-    officer: Path | None = None
-    passphrase_file: Path | None = None
+    where: Where = None
+    bundle: Bundle = None
+    reason: Why = ""
+    officer: As = None
+    passphrase_file: PassphraseFile = None
+
+    def sorted_out(self, word: str) -> tuple[Self, str]:
+        """Return this and the word as they are meant: with --bundle the first word on the line is no folder."""
+        if self.bundle is not None and self.where is not None and not word:
+            return replace(self, where=None), str(self.where)
+        return self, word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Access):
+    """The same, with the auditor's key, which opens what is sealed."""
+
+    key: Key = None
+    key_passphrase_file: KeyPassphrase = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a question is about, the options that all questions over a period share: from when, till when, of whom."""
+
+    since: Since = None
+    until: Until = None
+    partner: Partner = ""
+    csv: Csv = None
+
+    def words(self, what: str, more: str = "") -> str:
+        """Return what the ledger will say was asked, and of which time."""
+        of = f" of {self.partner}" if self.partner else ""
+        times = (("since", self.since), ("until", self.until))
+        return f"{what}{of}{''.join(f' {word} {day:%Y-%m-%d}' for word, day in times if day)}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +177,6 @@ def room(asked: Asked, question: str) -> Iterator[AuditSession]:
 
             index.extend(source, ring, progress)
         yield AuditSession(index, source, secret)
-
-
-def sorted_out(where: Path | None, word: str, bundle: Path | None) -> tuple[Path | None, str]:
-    """Return folder and word as they are meant: with --bundle the first word on the line is no folder."""
-    if bundle is not None and where is not None and not word:
-        return None, str(where)
-    return where, word
 
 
 def moment(day: datetime | None, *, end: bool = False) -> int | None:
@@ -211,7 +234,7 @@ def _plain(cell: object) -> str:
     return text
 
 
-def live(asked: Asked, question: str) -> Stored:
+def live(asked: Access, question: str) -> Stored:
     """Record that a gateway's ledger is read, then open its rows; raises UserError where no reason is given."""
     from gateway.server.local_source import Stored
 

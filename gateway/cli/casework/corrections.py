@@ -13,10 +13,7 @@ from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code, No
 from gateway.operations import corrections
 
-app = typer.Typer(
-    help="Correct what was disclosed, and answer for what was disclosed to us.",
-    no_args_is_help=True,
-)
+app = typer.Typer()
 
 
 @command(app, corrections.Open)

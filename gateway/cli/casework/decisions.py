@@ -8,9 +8,7 @@ from gateway.cli.operation_command import Call, command
 from gateway.domain.person import Scope
 from gateway.operations import decisions
 
-app = typer.Typer(
-    help="Refuse a partner all or part of what we hold of a person.", no_args_is_help=True
-)
+app = typer.Typer()
 
 
 @command(app, decisions.Refuse)

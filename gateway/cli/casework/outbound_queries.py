@@ -17,9 +17,7 @@ from gateway.cli.subjects.gallery import Extractor
 from gateway.errors import UserError
 from gateway.operations import outbound
 
-app = typer.Typer(
-    help="Ask partners, see what they answered, and record what was used.", no_args_is_help=True
-)
+app = typer.Typer()
 
 
 @command(app, outbound.Ask)

@@ -17,9 +17,7 @@ from gateway.operations import review
 URGENT = 900  # seconds left, below which a case is shown in red
 SOON = 3600  # seconds; below, in yellow
 
-app = typer.Typer(
-    help="See what waits for an examiner, look at it, and decide.", no_args_is_help=True
-)
+app = typer.Typer()
 
 
 @command(app, review.List)

@@ -10,9 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Json
+from gateway.cli.plain_command import plain_command
+
+app = typer.Typer()
 
 
+@plain_command(
+    app,
+    "passerelle bench finger",
+    "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+)
 def finger(
     context: typer.Context,
     *,
@@ -34,10 +41,8 @@ def finger(
             help="Search for real people among the invented: <finger>_<impression>.<suffix>.",
         ),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Measure searches for one finger in a large gallery, on this machine, beside a matrix product."""
-    del as_json
     output.one_blas_thread()
     from gateway.exercises.bench.finger import Order, measured
 
@@ -49,6 +54,9 @@ def finger(
     output.emit(context, {"ok": True, **figures}, *_lines(figures))
 
 
+@plain_command(
+    app, "passerelle bench year invented", "passerelle bench year invented --entries 1000000 --json"
+)
 def year(
     context: typer.Context,
     folder: Annotated[
@@ -58,14 +66,12 @@ def year(
     entries: Annotated[
         int, typer.Option(min=1000, max=10_000_000, help="Entries of the invented year.")
     ] = 100_000,
-    as_json: Json = False,
 ) -> None:
     """Invent a year of exchanges, and measure how long an auditor waits for each of the questions.
 
     The folder is kept: an invented ledger to try every command of `passerelle audit` and `ledger` on. A million
     entries take 4 GB and some minutes.
     """
-    del as_json
     from gateway.exercises.bench.audit import measured
 
     with output.bar("invent and index", 2 * entries) as advance:

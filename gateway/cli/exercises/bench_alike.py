@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Code, Json
+from gateway.cli.output import Code
+from gateway.cli.plain_command import plain_command
 
 if TYPE_CHECKING:
     from gateway.exercises.bench.side_channel import Compared, Figures
 
+app = typer.Typer()
 
+
+@plain_command(app, "passerelle bench alike", "passerelle bench alike --queries 10000 --json")
 def alike(
     context: typer.Context,
     *,
@@ -22,13 +26,11 @@ def alike(
         int, typer.Option(min=100, max=1_000_000, help="Queries of all three kinds together.")
     ] = 3000,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads that ask.")] = 4,
-    as_json: Json = False,
 ) -> None:
     """Ask about hits, masked citizens and unknown people by turns, and try to tell them apart by time and size.
 
     Exit code 0: they look alike. 1: something tells them apart at p < 0.01, twice in a row.
     """
-    del as_json
     from gateway.exercises.bench.side_channel import measure
 
     with output.bar("asking", queries) as advance:

@@ -10,11 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Code, Json, example, manner
+from gateway.cli.output import Code, manner
+from gateway.cli.plain_command import plain_command
 
-bench = typer.Typer(help="Measure it on this machine.", no_args_is_help=True)
+app = typer.Typer()
+
+bench = typer.Typer()
 
 
+@plain_command(app, "passerelle demo", "passerelle demo --records prints/ --json")
 def demo(
     context: typer.Context,
     *,
@@ -35,10 +39,8 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the scratch folder to be looked at.")
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Show the main job on this machine: two parties, real TLS, real searches, refusals, a verified ledger."""
-    del as_json
     from rich.console import Console
 
     from gateway.exercises.demo.output import DemoOutput
@@ -51,9 +53,7 @@ def demo(
     output.emit(context, asdict(summary), verdict, code=Code.DONE if summary.ok else Code.NO)
 
 
-@bench.command(
-    epilog=example("passerelle bench exchange", "passerelle bench exchange --seconds 30 --json")
-)
+@plain_command(bench, "passerelle bench exchange", "passerelle bench exchange --seconds 30 --json")
 def exchange(
     context: typer.Context,
     *,
@@ -69,10 +69,8 @@ def exchange(
         int | None,
         typer.Option(min=1, max=100_000, help="People enrolled, two fingers each. Default: 50."),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Measure sealed, recorded, searched and verified queries per second through a real server on loopback."""
-    del as_json
     from rich.console import Console
 
     from gateway.exercises.bench.exchange import Load, measure
@@ -87,9 +85,7 @@ def exchange(
     output.emit(context, asdict(figures), board(figures), line(figures), code=code)
 
 
-@bench.command(
-    epilog=example("passerelle bench ledger", "passerelle bench ledger --entries 1000000 --json")
-)
+@plain_command(bench, "passerelle bench ledger", "passerelle bench ledger --entries 1000000 --json")
 def ledger(
     context: typer.Context,
     *,
@@ -105,10 +101,8 @@ def ledger(
             metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
         ),
     ] = Path(".bench"),
-    as_json: Json = False,
 ) -> None:
     """Measure the ledger: entries a second by groups and one by one, verifying it whole, one receipt."""
-    del as_json
     from gateway.exercises.bench.ledger import measure
     from gateway.exercises.scratch_folder import Scratch
 

@@ -9,25 +9,14 @@ from typing import Annotated
 import typer
 
 from gateway.cli import output
-from gateway.cli.exercises import drill_storage
-from gateway.cli.output import Code, Json, example
+from gateway.cli.output import Code
+from gateway.cli.plain_command import plain_command
 
-app = typer.Typer(
-    help="Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time.",
-    no_args_is_help=True,
-)
+app = typer.Typer()
 
 
-@app.callback()
-def drills() -> None:
-    """Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time."""
-
-
-@app.command(
-    epilog=example(
-        "passerelle drill rotation",
-        "passerelle drill rotation --clients 4 --seconds 60 --json",
-    )
+@plain_command(
+    app, "passerelle drill rotation", "passerelle drill rotation --clients 4 --seconds 60 --json"
 )
 def rotation(
     context: typer.Context,
@@ -47,7 +36,6 @@ def rotation(
             metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
         ),
     ] = Path(".drill"),
-    as_json: Json = False,
 ) -> None:
     """Rotate every kind of key while partners ask; exit 0 only if nothing failed and nothing old opens.
 
@@ -59,7 +47,6 @@ def rotation(
     The 48 hours of a sealing key, and the week of a data key, pass on a copy of the home directory that is opened by a
     clock that is ahead; only there are old keys destroyed.
     """
-    del as_json
     from rich.console import Console
     from rich.table import Table
 
@@ -77,7 +64,7 @@ def rotation(
     output.emit(context, document, table, verdict, code=code)
 
 
-@app.command(epilog=example("passerelle drill compromise", "passerelle drill compromise --json"))
+@plain_command(app, "passerelle drill compromise", "passerelle drill compromise --json")
 def compromise(
     context: typer.Context,
     *,
@@ -87,14 +74,12 @@ def compromise(
             metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
         ),
     ] = Path(".drill"),
-    as_json: Json = False,
 ) -> None:
     """Name keys as stolen while a partner asks; exit 0 only if nothing got through, and the list was exact.
 
     The gateway's sealing key, the partner's signing key and TLS leaf, then the gateway's signing key: each order is
     the command of the key compromise, given to a gateway that serves.
     """
-    del as_json
     from rich.console import Console
     from rich.table import Table
 
@@ -110,7 +95,7 @@ def compromise(
     output.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
 
 
-@app.command(epilog=example("passerelle drill restore", "passerelle drill restore --json"))
+@plain_command(app, "passerelle drill restore", "passerelle drill restore --json")
 def restore(
     context: typer.Context,
     *,
@@ -120,14 +105,12 @@ def restore(
             metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
         ),
     ] = Path(".drill"),
-    as_json: Json = False,
 ) -> None:
     """Lose a gateway and bring it back from its backup; exit 0 only if it is whole and says what it lost.
 
     Damaged copies and a foreign recovery key must be refused, and so must a backup that a partner's witness has
     outgrown, until the loss is accepted. The recovery key is set by two names in one process.
     """
-    del as_json
     from rich.console import Console
     from rich.table import Table
 
@@ -143,10 +126,3 @@ def restore(
     )
     code = Code.DONE if figures.ok else Code.NO
     output.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
-
-
-app.command(epilog=drill_storage.PRESSURE)(drill_storage.pressure)
-
-app.command(epilog=drill_storage.POWERCUT)(drill_storage.powercut)
-
-app.command(epilog=drill_storage.TAMPER)(drill_storage.tamper)

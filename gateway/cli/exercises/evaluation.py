@@ -12,7 +12,8 @@ from typer.core import TyperGroup
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.output import Code, Json, example, note
+from gateway.cli.output import Code, note
+from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files as records
 from gateway.errors import UserError
 
@@ -39,7 +40,7 @@ class _Default(TyperGroup):
         return rest
 
 
-app = typer.Typer(cls=_Default, no_args_is_help=True, help="Measure the matcher on your records.")
+app = typer.Typer(cls=_Default)
 
 Place = Annotated[
     Path,
@@ -57,14 +58,13 @@ Threads = Annotated[
 Svg = typer.Option(metavar="FILE.svg", show_default=False)
 
 
-@app.command(
-    WHOLE,
-    epilog=example(
-        "passerelle eval prints/",
-        "passerelle eval prints/ --scores ours.npz --plot det.svg --run other=other.npz",
-        "passerelle eval probes/ --gallery other-extractor/ --json",
-        "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg",
-    ),
+@plain_command(
+    app,
+    "passerelle eval prints/",
+    "passerelle eval prints/ --scores ours.npz --plot det.svg --run other=other.npz",
+    "passerelle eval probes/ --gallery other-extractor/ --json",
+    "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg",
+    name=WHOLE,
 )
 def folder(
     context: typer.Context,
@@ -94,14 +94,12 @@ def folder(
         ),
     ] = None,
     threads: Threads = None,
-    as_json: Json = False,
 ) -> None:
     """Measure the matcher on records of known fingers, in the terms of ISO/IEC 19795-1.
 
     EER as FVC defines it, FNMR at FMR, FNIR at FPIR; 95 % intervals by drawing fingers again. A record that
     cannot be enrolled counts as an error of every comparison that it is in.
     """
-    del as_json
     output.one_blas_thread()
     from gateway.exercises.evaluation import evaluate
     from gateway.exercises.evaluation.scores import load_run
@@ -126,11 +124,10 @@ def folder(
     _tell(context, probes, enrolled, sets)
 
 
-@app.command(
-    epilog=example(
-        "passerelle eval explain 101_1.fmr 101_2.fmr",
-        "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg --json",
-    )
+@plain_command(
+    app,
+    "passerelle eval explain 101_1.fmr 101_2.fmr",
+    "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg --json",
 )
 def explain(
     context: typer.Context,
@@ -138,10 +135,8 @@ def explain(
     probe: Annotated[Path, typer.Argument(metavar="A", help="Record of the probe.")],
     gallery: Annotated[Path, typer.Argument(metavar="B", help="Record that it is compared with.")],
     plot: Annotated[Path | None, Svg] = None,
-    as_json: Json = False,
 ) -> None:
     """Show which minutiae of two records agreed, and what each stage gave to their score."""
-    del as_json
     output.one_blas_thread()
     from gateway.exercises.evaluation.explain import explained, one
 

@@ -9,7 +9,8 @@ import typer
 
 from gateway.cli import output
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Json, PassphraseFile, example
+from gateway.cli.output import PassphraseFile
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.operations.backup import Begin, Recipient
 
@@ -20,17 +21,11 @@ RecoveryPassphrase = Annotated[
     typer.Option(metavar="FILE", help="File with the recovery key's passphrase; else a prompt."),
 ]
 
-app = typer.Typer(
-    help="The key that opens backups: make it, keep it elsewhere, have two operators set it.",
-    no_args_is_help=True,
-)
+app = typer.Typer()
+recovery_app = typer.Typer()
 
 
-def add_backup(app: typer.Typer) -> None:
-    """Add `passerelle backup`, which is no command of a group."""
-    command(app, Begin)(backup)
-
-
+@command(app, Begin)
 def backup(
     call: Call,
     *,
@@ -65,6 +60,12 @@ def backup(
     )
 
 
+@plain_command(
+    app,
+    "passerelle restore can.backup can2 --recovery recovery --checkpoint CAN.checkpoint",
+    "passerelle restore can.backup can2 --recovery recovery --checkpoint CAN.checkpoint"
+    " --accept-loss 'disk lost, newest backup of Monday'",
+)
 def restore(
     context: typer.Context,
     *,
@@ -96,13 +97,11 @@ def restore(
     ] = False,
     recovery_passphrase_file: RecoveryPassphrase = None,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Bring a gateway back from its backup into a new home directory; it says so in its ledger before anything else.
 
     Ask each partner for the checkpoint it kept: without one, entries since the backup can be lost unseen.
     """
-    del as_json
     from gateway.server.process_hardening import forbid_core
     from gateway.server.restore import restore as bring_back
     from keys import recovery as recoveries
@@ -142,16 +141,14 @@ def restore(
     output.emit(context, document, *lines)
 
 
-@app.command(epilog=example("passerelle recovery new recovery   # on another machine, kept there"))
+@plain_command(recovery_app, "passerelle recovery new recovery   # on another machine, kept there")
 def new(
     context: typer.Context,
     *,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to make.")],
     recovery_passphrase_file: RecoveryPassphrase = None,
-    as_json: Json = False,
 ) -> None:
     """Make a recovery key. Its folder is kept away from the gateway; recipient.json is for the gateway."""
-    del as_json
     from gateway.server.process_hardening import forbid_core
     from keys import recovery
 
@@ -165,21 +162,19 @@ def new(
     _told(context, folder, key.key_id.hex())
 
 
-@app.command(epilog=example("passerelle recovery show recovery"))
+@plain_command(recovery_app, "passerelle recovery show recovery")
 def show(
     context: typer.Context,
     *,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the key.")],
-    as_json: Json = False,
 ) -> None:
     """Say which recovery key a folder holds; no passphrase is needed."""
-    del as_json
     from keys import recovery
 
     _told(context, folder, recovery.read_recipient(folder / recovery.PUBLIC).key_id.hex())
 
 
-@command(app, Recipient)
+@command(recovery_app, Recipient)
 def use(
     call: Call,
     *,
@@ -202,10 +197,3 @@ def _told(context: typer.Context, folder: Path, kid: str) -> None:
         f"folder        {folder}  → keep it elsewhere, and its passphrase apart from it",
         f"next          passerelle recovery use DIR {folder}/recipient.json: two operators",
     )
-
-
-RESTORE = example(
-    "passerelle restore can.backup can2 --recovery recovery --checkpoint CAN.checkpoint",
-    "passerelle restore can.backup can2 --recovery recovery --checkpoint CAN.checkpoint"
-    " --accept-loss 'disk lost, newest backup of Monday'",
-)

@@ -29,9 +29,11 @@ import typer
 from gateway import user_files
 from gateway.cli import output
 from gateway.cli.admin.staff import grant_first, requested
-from gateway.cli.output import Json
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from keys import atomic_file
+
+app = typer.Typer()
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
 FOLDERS = ("parties", "agreements", "store", "witness")
@@ -67,6 +69,11 @@ class NewHome:
         return f"{shown}:{self.listen.rpartition(':')[2]}"
 
 
+@plain_command(
+    app,
+    "passerelle init can --party CAN --legal-name 'Immigration, Refugees and Citizenship Canada'",
+    "passerelle init aus --party AUS --listen 0.0.0.0:7443 --host gateway.example.au",
+)
 def init(
     context: typer.Context,
     *,
@@ -119,10 +126,8 @@ def init(
             " what is dangerous takes two. Each one's certificate is written beside it, certificate.json.",
         ),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Make the home directory of a party: keys, certificates, public bundle, agreements, auditor's keys."""
-    del as_json
     from gateway.server.process_hardening import forbid_core
 
     forbid_core()

@@ -12,7 +12,8 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output as console
-from gateway.cli.output import Home, Json, No, example
+from gateway.cli.output import Home, No
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
 
 _fingerprint = re.compile(r"[A-Za-z2-7]{32}")  # base32 of 160 bits
 
-app = typer.Typer(help="Exchange public bundles with partners.", no_args_is_help=True)
+app = typer.Typer()
 
 
-@app.command(
-    epilog=example(
-        "passerelle party export can -o CAN.json",
-        "passerelle party export can > CAN.json   # the fingerprint goes to stderr",
-    )
+@plain_command(
+    app,
+    "passerelle party export can -o CAN.json",
+    "passerelle party export can > CAN.json   # the fingerprint goes to stderr",
 )
 def export(
     context: typer.Context,
@@ -38,7 +38,6 @@ def export(
             "--output", "-o", metavar="FILE", help="Write the bundle here; else to stdout."
         ),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Write our public bundle for a partner, and say the fingerprint to read out over the telephone."""
     from gateway.trust.bundle import fingerprint
@@ -49,7 +48,7 @@ def export(
     printed = fingerprint(octets)
     if output is not None:
         user_files.write(output, octets)
-    elif not as_json:
+    elif not console.manner(context).as_json:
         sys.stdout.write(octets.decode("ascii"))
         sys.stdout.flush()
         console.note(f"\nfingerprint  {printed}  → read it out to the partner over the telephone")
@@ -69,12 +68,11 @@ def export(
     )
 
 
-@app.command(
+@plain_command(
+    app,
+    "passerelle party import can AUS.json --fingerprint XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX",
+    "passerelle party import can AUS.json   # asks for the comparison",
     name="import",
-    epilog=example(
-        "passerelle party import can AUS.json --fingerprint XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX",
-        "passerelle party import can AUS.json   # asks for the comparison",
-    ),
 )
 def import_(
     context: typer.Context,
@@ -84,10 +82,8 @@ def import_(
         str | None,
         typer.Option(metavar="XXXX-…", help="What the partner read out over the telephone."),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Trust a partner's public bundle, after its fingerprint was compared over the telephone."""
-    del as_json
     from gateway import config
     from gateway.trust import bundle as bundles
     from gateway.trust.configured import directory_of
@@ -134,10 +130,9 @@ def import_(
     )
 
 
-@app.command(name="list", epilog=example("passerelle party list can"))
-def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
+@plain_command(app, "passerelle party list can", name="list")
+def list_(context: typer.Context, home: Home) -> None:
     """List the partners that we know, and which of their files do not count."""
-    del as_json
     from rich.table import Table
 
     from gateway import config

@@ -11,28 +11,28 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.output import Home, Json, example
+from gateway.cli.output import Home
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.trust.bundle import BundleKey, PartyBundle
 
-EPILOG = example("passerelle party show can AUS", "passerelle party show can   # our own entry")
+app = typer.Typer()
 
 
+@plain_command(app, "passerelle party show can AUS", "passerelle party show can   # our own entry")
 def show(
     context: typer.Context,
     home: Home,
     party: Annotated[
         str, typer.Argument(metavar="[PARTY]", help="The partner; without it our own entry.")
     ] = "",
-    as_json: Json = False,
 ) -> None:
     """Show an entry: endpoints, every key with its id and end, what we refuse of it, and what is agreed.
 
     Ids are those that `passerelle keys compromised --partner` takes and that the partner's `keys list` shows.
     """
-    del as_json
     from rich.table import Column, Table
 
     from gateway.trust.bundle import fingerprint

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Code, Home, Json, PassphraseFile
+from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import effective, passphrase_of
+from gateway.cli.plain_command import plain_command
 
 if TYPE_CHECKING:
     from gateway.server.process import Addresses
 
+app = typer.Typer()
 
+
+@plain_command(
+    app,
+    "passerelle serve can --passphrase-file can.pass",
+    "passerelle serve can --maintenance   # for what has to be set right first",
+)
 def serve(
     context: typer.Context,
     home: Home,
@@ -28,13 +36,11 @@ def serve(
         ),
     ] = False,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.
 
     Exit code 74: the ledger could not be written. 75: a thread stood still. After both a supervisor starts it again.
     """
-    del as_json
     from gateway.server.application import Gateway
     from gateway.server.lifecycle import Serving
     from gateway.server.maintenance import Maintenance
@@ -65,6 +71,9 @@ def serve(
         raise typer.Exit(code)
 
 
+@plain_command(
+    app, "passerelle check can", "passerelle check can --json", "passerelle check can --partner AUS"
+)
 def check(
     context: typer.Context,
     home: Home,
@@ -76,13 +85,11 @@ def check(
         ),
     ] = "",
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.
 
     Exit code 1: something fails, or ends within a week.
     """
-    del as_json
     if partner:
         _reach(context, home, partner, passphrase_file)
         return

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Code, Home, Json, example
+from gateway.cli.output import Code, Home
+from gateway.cli.plain_command import plain_command
 
 if TYPE_CHECKING:
     from gateway.server.status import Status
 
-EPILOG = example(
+app = typer.Typer()
+
+
+@plain_command(
+    app,
     "passerelle status can",
     "passerelle status can --json   # exit code 0 while it serves, else 1",
     "passerelle status can --watch --every 5",
 )
-
-
 def status(
     context: typer.Context,
     home: Home,
@@ -32,7 +35,6 @@ def status(
     every: Annotated[
         float, typer.Option(min=0.5, max=3600, metavar="SECONDS", help="Between two looks.")
     ] = 2.0,
-    as_json: Json = False,
 ) -> None:
     """Say whether the gateway serves, why not, since when, and what is due; it needs no passphrase.
 
@@ -46,7 +48,7 @@ def status(
         code = Code.DONE if seen.serving else Code.NO
         output.emit(context, _document(seen, home), _table(seen, home), code=code)
         return
-    if as_json:
+    if output.manner(context).as_json:
         raise typer.BadParameter(
             "one of --json and --watch; --json is one look", param_hint="--watch"
         )

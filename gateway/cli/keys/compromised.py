@@ -14,11 +14,12 @@ import typer
 
 from gateway import calendar_bounds
 from gateway.cli import admin_session, output
-from gateway.cli.keys.lifecycle import app
 from gateway.cli.operation_command import Call, Yes, command, demand_meant
 from gateway.cli.output import Code
 from gateway.errors import PasserelleError
 from gateway.operations.compromise import Affected, Believe, Compromised
+
+app = typer.Typer()
 
 SHOWN = 50  # entries printed for eyes; --csv and --json have them all
 COLUMNS = ("index", "type", "time", "partner", "direction", "transaction", "message_id", "use")

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from gateway.cli import output
-from gateway.cli.keys.lifecycle import app
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Home, Json, PassphraseFile, example
+from gateway.cli.output import Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.operations.custody import Rewrap, Show
+
+app = typer.Typer()
 
 
 @command(app, Show)
@@ -46,19 +48,17 @@ def rewrap(
     call.emit(found, f"custody  {found['custody']}")
 
 
-@app.command(epilog=example("passerelle keys recover can   # what a damaged keyset names"))
+@plain_command(app, "passerelle keys recover can   # what a damaged keyset names")
 def recover(
     context: typer.Context,
     *,
     home: Home,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Put the last good keyset in the place of a damaged one, if no key in it is behind the ledger.
 
     The gateway is stopped. The damaged file stays beside, as keyset.json.damaged.
     """
-    del as_json
     import functools
 
     from gateway import config

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 16  # digits of a key id that are enough to tell ours apart
 
-app = typer.Typer(help="See how our keys stand, and rotate them.", no_args_is_help=True)
+app = typer.Typer()
 
 
 @command(app, keys.List)

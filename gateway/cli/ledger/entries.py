@@ -14,18 +14,9 @@ from gateway import user_files
 from gateway.cli import output
 from gateway.cli.admin_session import As
 from gateway.cli.audit import session
-from gateway.cli.audit.session import (
-    Asked,
-    Bundle,
-    Key,
-    KeyPassphrase,
-    Where,
-    Why,
-    live,
-    opened,
-    sorted_out,
-)
-from gateway.cli.output import Home, Json, PassphraseFile, example
+from gateway.cli.audit.session import Access, Asked, Why, live, opened
+from gateway.cli.output import Home, PassphraseFile
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.ledger.entry import Frame
     from gateway.server.local_source import Stored
 
+app = typer.Typer()
+
 FOLLOWED = 1000  # entries that are followed before the ledger is told of it again
 HOUR = 3600.0  # seconds; likewise
 EVERY = 1.0  # seconds between two looks of `tail --follow`
@@ -41,38 +34,36 @@ EVERY = 1.0  # seconds between two looks of `tail --follow`
 Index = Annotated[str, typer.Argument(metavar="INDEX", help="Place of the entry, from 0.")]
 
 
+@plain_command(
+    app,
+    "passerelle ledger show can 4711 --reason 'complaint 14' --key auditor/ --as staff/a1",
+    "passerelle ledger show 4711 --bundle 2026.bundle --key auditor/",
+)
 def show(
     context: typer.Context,
-    where: Where = None,
     index: Index = "",
     *,
-    bundle: Bundle = None,
-    reason: Why = "",
-    key: Key = None,
-    key_passphrase_file: KeyPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
+    asked: Asked,
 ) -> None:
     """Show one entry: what the leaf says, its hash, and with the auditor's key what is sealed beside it."""
-    del as_json
-    where, index = sorted_out(where, index, bundle)
+    asked, index = asked.sorted_out(index)
     number = _number(index)
     with ExitStack() as closing:
-        asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
         source = _source(asked, f"show {number}", closing)
         held = next(source.held(number, number + 1), None)
         size = source.size
     if held is None or held.index != number:
         raise UserError(f"there is no entry {number} here; the ledger has {size}")
-    facts = _facts(held, key, key_passphrase_file)
+    facts = _facts(held, asked.key, asked.key_passphrase_file)
     document = {"ok": True, "index": number, **_told(held), "detail": facts}
     output.emit(context, document, *_lines(document))
 
 
+@plain_command(
+    app, "passerelle ledger prove 4711 --bundle 2026.bundle -o 4711.tlog-proof --leaf 4711.leaf"
+)
 def prove(
     context: typer.Context,
-    where: Where = None,
     index: Index = "",
     *,
     out: Annotated[
@@ -83,19 +74,13 @@ def prove(
         Path | None,
         typer.Option(metavar="FILE", help="Where the leaf goes that the proof is about."),
     ] = None,
-    bundle: Bundle = None,
-    reason: Why = "",
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
+    access: Access,
 ) -> None:
     """Write the proof that an entry stands in the ledger, as C2SP tlog-proof@v1, for any tool that reads that."""
-    del as_json
-    where, index = sorted_out(where, index, bundle)
+    access, index = access.sorted_out(index)
     number = _number(index)
     with ExitStack() as closing:
-        asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
-        source = _source(asked, f"prove {number}", closing)
+        source = _source(access, f"prove {number}", closing)
         receipt = source.prove(number)
     user_files.write(out, receipt.tlog_proof)
     if leaf is not None:
@@ -104,6 +89,7 @@ def prove(
     output.emit(context, document, f"proof  {out}  entry {number}")
 
 
+@plain_command(app, "passerelle ledger tail can -n 50 --reason 'is it serving?' --follow")
 def tail(
     context: typer.Context,
     *,
@@ -117,16 +103,14 @@ def tail(
     reason: Why = "",
     officer: As = None,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Show the last entries: time, type, partner, number; nothing that is sealed. That it was read is an entry."""
-    del as_json
     if follow and output.manner(context).as_json:
         raise UserError("--follow has no end, and --json is one document: take one of them")
     with ExitStack() as closing:
-        asked = Asked(home, None, reason, None, None, officer, passphrase_file)
+        access = Access(where=home, reason=reason, officer=officer, passphrase_file=passphrase_file)
         further = ", and what follows" if follow else ""
-        source = _source(asked, f"tail {count}{further}", closing)
+        source = _source(access, f"tail {count}{further}", closing)
         held = list(source.held(max(0, source.size - count), source.size))
         size = source.size
     rows = [{"index": each.index, **_told(each)} for each in held]
@@ -138,26 +122,8 @@ def tail(
         if (
             size - told > FOLLOWED or time.monotonic() - since > HOUR
         ):  # one entry does not speak for a whole day
-            session.live(asked, f"tail, and what follows {size}").close()
+            session.live(access, f"tail, and what follows {size}").close()
             told, since = size, time.monotonic()
-
-
-def install(app: typer.Typer) -> None:
-    """Hang the commands under `passerelle ledger`."""
-    app.command(
-        epilog=example(
-            "passerelle ledger show can 4711 --reason 'complaint 14' --key auditor/ --as staff/a1",
-            "passerelle ledger show 4711 --bundle 2026.bundle --key auditor/",
-        )
-    )(show)
-    app.command(
-        epilog=example(
-            "passerelle ledger prove 4711 --bundle 2026.bundle -o 4711.tlog-proof --leaf 4711.leaf"
-        )
-    )(prove)
-    app.command(
-        epilog=example("passerelle ledger tail can -n 50 --reason 'is it serving?' --follow")
-    )(tail)
 
 
 class _Bundled:
@@ -184,14 +150,14 @@ class _Bundled:
             return proof(self._archive, index, progress)
 
 
-def _source(asked: Asked, question: str, closing: ExitStack) -> _Bundled | Stored:
-    if (asked.where is None) is (asked.bundle is None):
+def _source(access: Access, question: str, closing: ExitStack) -> _Bundled | Stored:
+    if (access.where is None) is (access.bundle is None):
         raise UserError("name either a home directory or --bundle FILE")
-    if asked.bundle is not None:
+    if access.bundle is not None:
         from gateway.ledger.archive import Archive
 
-        return _Bundled(closing.enter_context(Archive.open(asked.bundle)))
-    return closing.enter_context(live(asked, question))
+        return _Bundled(closing.enter_context(Archive.open(access.bundle)))
+    return closing.enter_context(live(access, question))
 
 
 def _more(home: Path, size: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +13,11 @@ import typer
 
 from gateway import user_files
 from gateway.cli import admin_session, output
-from gateway.cli.admin_session import As
 from gateway.cli.audit import session
-from gateway.cli.audit.session import Asked, Bundle, Since, Until, Where, Why
-from gateway.cli.output import Code, In, Json, PassphraseFile, example
+from gateway.cli.audit.session import Access, Asked, Since, Until
+from gateway.cli.output import Code
 from gateway.cli.passphrase import log_of, passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.language import Message, say
 from gateway.operations import audit
@@ -26,20 +27,22 @@ if TYPE_CHECKING:
     from gateway.auditor.reconcile import Message as Recorded
     from gateway.auditor.source import Source
 
+app = typer.Typer()
+
 SHOWN = 50
-EPILOG = example(
+
+
+@plain_command(
+    app,
     "passerelle ledger reconcile can --with AUS --since 2026-01-01 --until 2026-03-31 -o can.statement"
     " --reason 'quarter' --as staff/a1",
     "passerelle ledger reconcile aus --with CAN --against can.statement --party CAN.json -o aus.statement"
     " --reason 'quarter' --as staff/a2",
+    translated=True,
 )
-
-
 def reconcile(
     context: typer.Context,
     *,
-    where: Where = None,
-    bundle: Bundle = None,
     other: Annotated[
         str, typer.Option("--with", metavar="ID", help="The party whose ledger is compared.")
     ],
@@ -59,11 +62,7 @@ def reconcile(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where our statement goes.")
     ] = None,
-    reason: Why = "",
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-    language: In = "",
-    as_json: Json = False,
+    access: Access,
 ) -> None:
     """State what we recorded with a party, or compare it with what that party states.
 
@@ -71,7 +70,6 @@ def reconcile(
 
     Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: neither can be decided.
     """
-    del as_json, language
     from gateway.auditor.reconcile import LARGEST, Part, compare, state
     from gateway.auditor.reconcile_messages import recorded
 
@@ -85,14 +83,13 @@ def reconcile(
         session.demand_new(out)
         session.demand_new(_receipt_of(out))
     named = session.moment(since), session.moment(until, end=True)
-    theirs = None if against is None else _theirs(against, _us(where, bundle), other, party)
+    theirs = None if against is None else _theirs(against, _us(access), other, party)
     if theirs is not None:
         _demand_named(theirs, named)
     period = (named[0] or 0, named[1] or 0) if theirs is None else (theirs.since, theirs.until)
     _demand_over(period)
-    asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
-    with session.room(asked, f"reconcile with {other}"[:80]) as room:
-        us = _us(where, bundle)
+    with session.room(Asked(**asdict(access)), f"reconcile with {other}"[:80]) as room:
+        us = _us(access)
         _demand_whole(room.source, period)
         messages = recorded(room.index, us, other, *period)
         note = room.source.newest()
@@ -101,7 +98,7 @@ def reconcile(
         ours = state(messages, us, other, period, salt=salt, made=_now(), checkpoint=note)
         if len(ours.to_bytes()) > LARGEST:
             raise UserError("the period is too long for one statement: state a shorter one")
-        receipt = None if where is None else _sworn(where, ours, asked)
+        receipt = None if access.where is None else _sworn(access.where, ours, access)
         user_files.create(out, ours.to_bytes())
         if receipt is not None:
             user_files.create(_receipt_of(out), receipt)
@@ -117,15 +114,15 @@ def reconcile(
                     "stated  {count} questions, {messages} messages  {file}  → give it to {other}'s auditor",
                     count=count,
                     messages=len(within),
-                    file=_files(where, out),
+                    file=_files(access.where, out),
                     other=other,
                 )
             ),
         )
         return
     compared = compare(messages, us, theirs)
-    if where is not None:
-        _record(where, asked, theirs, compared)
+    if access.where is not None:
+        _record(access.where, access, theirs, compared)
     _tell(context, compared, theirs, other)
 
 
@@ -188,7 +185,7 @@ def _demand_named(theirs: Statement, named: tuple[int | None, int | None]) -> No
             )
 
 
-def _sworn(home: Path, ours: Statement, asked: Asked) -> bytes:
+def _sworn(home: Path, ours: Statement, access: Access) -> bytes:
     """Have a live gateway record our statement, and return the proof of that, which goes beside it."""
     from gateway.auditor import statement_receipt
     from gateway.server.local_source import Stored
@@ -203,8 +200,8 @@ def _sworn(home: Path, ours: Statement, asked: Asked) -> bytes:
             "until": _day(ours.until),
             "count": len(ours.rows) + len(ours.possible),
         },
-        officer=asked.officer,
-        passphrase=passphrase_of(home, asked.passphrase_file),
+        officer=access.officer,
+        passphrase=passphrase_of(home, access.passphrase_file),
     )
     with Stored(home) as stored:
         return statement_receipt.write(stored.prove(int(str(told["index"]))))
@@ -221,20 +218,20 @@ def _files(home: Path | None, out: Path | None) -> str:
     return say("{file} and {receipt}", file=out, receipt=_receipt_of(out))
 
 
-def _us(where: Path | None, bundle: Path | None) -> str:
-    if where is not None:
+def _us(access: Access) -> str:
+    if access.where is not None:
         from gateway import config
 
-        return config.load(where).gateway.party
+        return config.load(access.where).gateway.party
     from gateway.ledger.archive import Archive
 
-    if bundle is None:
+    if access.bundle is None:
         raise UserError("name either a home directory or --bundle FILE")
-    with Archive.open(bundle) as archive:
+    with Archive.open(access.bundle) as archive:
         return archive.manifest.party
 
 
-def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> None:
+def _record(home: Path, access: Access, theirs: Statement, compared: Compared) -> None:
     """Have the gateway record that a period was compared, and how it came out."""
     admin_session.perform(
         home,
@@ -248,8 +245,8 @@ def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> 
             "missing_there": len(compared.only_here),
             "differing": len(compared.differing),
         },
-        officer=asked.officer,
-        passphrase=passphrase_of(home, asked.passphrase_file),
+        officer=access.officer,
+        passphrase=passphrase_of(home, access.passphrase_file),
     )
 
 

@@ -12,8 +12,9 @@ from gateway import user_files
 from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.output import Code, Home, No, PassphraseFile
 from gateway.cli.passphrase import log_of, passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.operations import audit
 from gateway.operations.ledger import Stamp
@@ -25,14 +26,13 @@ ReceiptId = Annotated[
     typer.Argument(metavar="RECEIPT_ID", help="Destruction receipt that the answer named, D-…."),
 ]
 
-app = typer.Typer(help="Check the ledger.", no_args_is_help=True)
+app = typer.Typer()
 
 
-@app.command(
-    epilog=example(
-        "passerelle ledger verify can",
-        "passerelle ledger verify 2026.bundle --party CAN.json --json",
-    )
+@plain_command(
+    app,
+    "passerelle ledger verify can",
+    "passerelle ledger verify 2026.bundle --party CAN.json --json",
 )
 def verify(
     context: typer.Context,
@@ -53,7 +53,6 @@ def verify(
             metavar="FILE", help="Certificates, PEM, that time stamps in a bundle must lead to."
         ),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Check every entry, every checkpoint and the order of events; needs no passphrase.
 
@@ -62,7 +61,6 @@ def verify(
 
     Exit code 0: clean. 1: findings. 2: cannot say, e.g. there is no ledger.
     """
-    del as_json
     if where.is_file():
         _verify_bundle(context, where, party, authority_roots)
         return
@@ -76,11 +74,10 @@ def verify(
     _tell(context, report)
 
 
-@app.command(
-    epilog=example(
-        "passerelle ledger export can -o 2026.bundle --reason 'yearly audit'",
-        "passerelle ledger export can --since 2026-01-01 -o 2026.bundle --reason 'yearly audit' --as staff/a1",
-    )
+@plain_command(
+    app,
+    "passerelle ledger export can -o 2026.bundle --reason 'yearly audit'",
+    "passerelle ledger export can --since 2026-01-01 -o 2026.bundle --reason 'yearly audit' --as staff/a1",
 )
 def export(
     context: typer.Context,
@@ -100,13 +97,11 @@ def export(
     ] = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Write the ledger into one file that is verified and asked without a gateway.
 
     Details stay sealed to the auditor's key. The gateway may serve meanwhile.
     """
-    del as_json
     from gateway.server.local_source import Stored
 
     if out.exists():
@@ -148,10 +143,8 @@ def export(
     )
 
 
-@app.command(
-    epilog=example("passerelle ledger publish can", "passerelle ledger publish can --json")
-)
-def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> None:
+@plain_command(app, "passerelle ledger publish can", "passerelle ledger publish can --json")
+def publish(context: typer.Context, *, home: Home) -> None:
     """Write the ledger's public files again: every tile and the checkpoint, from rows; needs no passphrase.
 
     A gateway that serves publishes by itself. This repairs files that were lost or damaged, and publishes what a
@@ -159,7 +152,6 @@ def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> Non
 
     Exit code 0: published. 2: it could not be, e.g. the disk is full or the ledger was set back.
     """
-    del as_json
     from gateway.server.workers import tiles
 
     total = tiles.count(home)
@@ -174,10 +166,8 @@ def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> Non
     )
 
 
-@app.command(
-    epilog=example(
-        "passerelle ledger destruction can D-0123456789abcdef0123456789abcdef -o destroyed.json"
-    )
+@plain_command(
+    app, "passerelle ledger destruction can D-0123456789abcdef0123456789abcdef -o destroyed.json"
 )
 def destruction(
     context: typer.Context,
@@ -187,13 +177,11 @@ def destruction(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where the receipt is written.")
     ],
-    as_json: Json = False,
 ) -> None:
     """Write the receipt that says the prints of a query were destroyed, for its partner or an auditor.
 
     It is signed by the ledger and holds no personal data; whoever has our party bundle checks it.
     """
-    del as_json
     from gateway.ledger.destruction_receipt import RECEIPT_ID
     from gateway.server import self_check
 
@@ -210,13 +198,12 @@ def destruction(
     )
 
 
-@app.command(
+@plain_command(
+    app,
+    "passerelle ledger verify-receipt destroyed.json --party CAN.json",
+    "passerelle ledger verify-receipt destroyed.json --party CAN.json"
+    " --receipt D-0123456789abcdef0123456789abcdef",
     name="verify-receipt",
-    epilog=example(
-        "passerelle ledger verify-receipt destroyed.json --party CAN.json",
-        "passerelle ledger verify-receipt destroyed.json --party CAN.json"
-        " --receipt D-0123456789abcdef0123456789abcdef",
-    ),
 )
 def verify_receipt(
     context: typer.Context,
@@ -228,13 +215,11 @@ def verify_receipt(
     receipt: Annotated[
         str, typer.Option(metavar="ID", help="The receipt that the answer named, D-….")
     ] = "",
-    as_json: Json = False,
 ) -> None:
     """Check a destruction receipt off-line: both signatures of the ledger, and that the entry stands in it.
 
     Exit code 0: it holds. 1: it does not. 2: it could not be checked.
     """
-    del as_json
     from gateway.ledger import destruction_receipt as receipts
     from gateway.ledger.errors import ReceiptRefused
 

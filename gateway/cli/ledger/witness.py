@@ -14,8 +14,9 @@ import typer
 from gateway import user_files
 from gateway.cli import output
 from gateway.cli.operation_command import Call, command
-from gateway.cli.output import Code, Json, No, PassphraseFile, example
+from gateway.cli.output import Code, No, PassphraseFile
 from gateway.cli.passphrase import log_of
+from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.operations.ledger import AddCosignature, ListWitnesses
 
@@ -31,7 +32,7 @@ NAMED = re.compile(
     r"[a-z0-9]([a-z0-9.-]{0,62})(/[A-Za-z0-9._~/-]{1,64})?"
 )  # a policy's words are ASCII
 
-app = typer.Typer(help="Watch a ledger as an independent witness.", no_args_is_help=True)
+app = typer.Typer()
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The witness's own folder.")]
 Party = Annotated[
@@ -39,11 +40,10 @@ Party = Annotated[
 ]
 
 
-@app.command(
-    epilog=example(
-        "passerelle witness new commissioner --name privacy.example.ca/witness",
-        "passerelle witness new commissioner --name privacy.example.ca/witness --passphrase-file w.pass --json",
-    )
+@plain_command(
+    app,
+    "passerelle witness new commissioner --name privacy.example.ca/witness",
+    "passerelle witness new commissioner --name privacy.example.ca/witness --passphrase-file w.pass --json",
 )
 def new(
     context: typer.Context,
@@ -56,10 +56,8 @@ def new(
         ),
     ],
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Make a witness: a key of its own, sealed by a passphrase, and the line for the ledger's policy file."""
-    del as_json
     from gateway.ledger.signed_note import KeyType, VerifierKey
     from keys.custody import FileCustody
     from keys.signatures import WitnessKey
@@ -85,11 +83,10 @@ def new(
     )
 
 
-@app.command(
-    epilog=example(
-        "passerelle witness run commissioner --party CAN.json --from https://gateway.example.ca/ledger",
-        "passerelle witness run commissioner --party CAN.json --from can/ledger --once --json",
-    )
+@plain_command(
+    app,
+    "passerelle witness run commissioner --party CAN.json --from https://gateway.example.ca/ledger",
+    "passerelle witness run commissioner --party CAN.json --from can/ledger --once --json",
 )
 def run(
     context: typer.Context,
@@ -107,13 +104,11 @@ def run(
     ] = 60.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Look at a ledger's published files, keep its newest checkpoint, cosign it; until Ctrl-C, or once.
 
     Exit code 0: it only grew. 1: it was rewritten, and evidence is kept. 2: neither could be decided.
     """
-    del as_json
     from gateway.auditor.witness import HistoryRewritten, fetching
 
     watcher, fetch = _watcher(folder, party, passphrase_file), fetching(place)
@@ -135,10 +130,9 @@ def run(
         time.sleep(interval)
 
 
-@app.command(epilog=example("passerelle witness show commissioner --party CAN.json"))
-def show(context: typer.Context, *, folder: Folder, party: Party, as_json: Json = False) -> None:
+@plain_command(app, "passerelle witness show commissioner --party CAN.json")
+def show(context: typer.Context, *, folder: Folder, party: Party) -> None:
     """Say what a witness remembers of a ledger, and what evidence it keeps; needs no passphrase."""
-    del as_json
     from gateway.ledger.signed_note import MAX_NOTE
 
     log = log_of(party)
@@ -160,11 +154,10 @@ def show(context: typer.Context, *, folder: Folder, party: Party, as_json: Json 
     output.emit(context, document, *lines, code=Code.NO if evidence else Code.DONE)
 
 
-@app.command(
-    epilog=example(
-        "passerelle witness check CAN.split-0123456789abcdef.json --party CAN.json",
-        "passerelle witness check aus.checkpoint nzl.checkpoint --party CAN.json --from can/ledger",
-    )
+@plain_command(
+    app,
+    "passerelle witness check CAN.split-0123456789abcdef.json --party CAN.json",
+    "passerelle witness check aus.checkpoint nzl.checkpoint --party CAN.json --from can/ledger",
 )
 def check(
     context: typer.Context,
@@ -182,13 +175,11 @@ def check(
             "--from", metavar="PLACE", help="Where the ledger is published; it may clear itself."
         ),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Judge off-line whether two signed checkpoints of one ledger can both be true.
 
     Exit code 0: they can. 1: they cannot, or the ledger has not shown it. 2: it is no evidence.
     """
-    del as_json
     from gateway.auditor.witness import fetching
     from gateway.ledger import split_view
     from gateway.ledger.errors import TileRefused
@@ -237,11 +228,10 @@ def list_(call: Call) -> None:
     call.emit(told, *lines)
 
 
-@app.command(
-    epilog=example(
-        "passerelle witness quorum 2026.bundle --policy witnesses.policy --party CAN.json",
-        "passerelle witness quorum 2026.bundle --policy witnesses.policy --party CAN.json --json",
-    )
+@plain_command(
+    app,
+    "passerelle witness quorum 2026.bundle --policy witnesses.policy --party CAN.json",
+    "passerelle witness quorum 2026.bundle --policy witnesses.policy --party CAN.json --json",
 )
 def quorum(
     context: typer.Context,
@@ -254,7 +244,6 @@ def quorum(
         typer.Option(metavar="FILE", help="Whose cosignatures you demand, as C2SP tlog-policy."),
     ],
     party: Party,
-    as_json: Json = False,
 ) -> None:
     """Say off-line up to which entry a ledger was cosigned by a quorum of your choice.
 
@@ -263,7 +252,6 @@ def quorum(
 
     Exit code 0: a quorum cosigned entries of the bundle. 1: none did. 2: neither could be decided.
     """
-    del as_json
     from gateway.ledger import witness_quorum as counting
     from gateway.ledger.archive import Archive
     from gateway.ledger.witness_policy import MAX_POLICY, NONE, Policy

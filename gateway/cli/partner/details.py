@@ -11,18 +11,26 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.output import Code, Home, Json, No, PassphraseFile
+from gateway.cli.output import Code, Home, No, PassphraseFile
 from gateway.cli.partner.query import PURPOSES, Deadline, To, agreement_of, choice
 from gateway.cli.passphrase import demand_no_law, partner_of
+from gateway.cli.plain_command import plain_command
 from gateway.domain.messages import Purpose
 from gateway.domain.person import TEXT, DetailsOutcome, Field, FieldCode
 
 if TYPE_CHECKING:
     from gateway.client import Disclosed, Partner
 
+app = typer.Typer()
+
 _reference = re.compile(r"[0-9a-f]{32}")
 
 
+@plain_command(
+    app,
+    "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
+    " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --official P-9",
+)
 def details(
     context: typer.Context,
     *,
@@ -51,14 +59,12 @@ def details(
     ] = None,
     deadline: Deadline = 10.0,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Ask for fields of the person of a match; shown after signature, receipt and ledger hold.
 
     A reference is bound to the fields of its first use: the same again are told again, others are refused.
     Disclosed: exit code 0. Unavailable, or refused: 1. Nobody answered in time: 2.
     """
-    del as_json
     wanted = tuple(choice(FieldCode, each, "--field") for each in field)
     meant = choice(Purpose, purpose, "--purpose")
     under = agreement_of(agreement)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Code, Home, Json, PassphraseFile
+from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import demand_no_law, partner_of
+from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Nameless, Sources, Unusable
 from gateway.cli.subjects.gallery import Extractor, Position
@@ -34,6 +35,8 @@ from gateway.errors import UserError
 if TYPE_CHECKING:
     from gateway.client import Answer
 
+app = typer.Typer()
+
 PURPOSES = tuple(purpose.name for purpose in Purpose if purpose)
 ANSWERED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.REVIEW_PENDING})
 
@@ -47,6 +50,11 @@ Deadline = Annotated[
 ]
 
 
+@plain_command(
+    app,
+    "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
+    " --case C-17 --unit U-3 --official P-9 --finger 2=index.fmr",
+)
 def query(
     context: typer.Context,
     *,
@@ -95,14 +103,12 @@ def query(
     ] = None,
     deadline: Deadline = 10.0,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Ask a partner whether it knows a person; the answer is shown after signature, receipt and ledger hold.
 
     A match and a no-match are both answers: exit code 0. A refusal, poor samples or an answer that fails a
     check: 1. Nobody answered in time: 2.
     """
-    del as_json
     named = named_records(files or [], finger or [], position, manifest, extractor)
     probe = PriorTransaction(prior) if prior is not None else samples_of(named)
     if prior is not None and named.good:
@@ -128,6 +134,7 @@ def query(
     _tell(context, to, answer)
 
 
+@plain_command(app, "passerelle state aus 20260301-0123456789abcdef0123 --to CAN")
 def state(
     context: typer.Context,
     *,
@@ -136,14 +143,12 @@ def state(
     to: To,
     deadline: Deadline = 10.0,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Ask a partner what became of an earlier query, e.g. after a deadline passed.
 
     Decided with an answer: exit code 0. Given up, refused, or unknown to the partner: 1. Not decided yet, or
     nobody answered: 2.
     """
-    del as_json
     with partner_of(home, to, passphrase_file) as partner:
         found = partner.state(number, deadline=deadline)
     told = _result(found.result) if found.result is not None else {}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import output
-from gateway.cli.output import Code, Home, Json, PassphraseFile, example
+from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
+from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Unusable
 from gateway.domain.messages import POSITIONS, Modality
@@ -32,7 +33,7 @@ MASKED = (
     "MASKED   {} people have no status: to partners they are no match  → passerelle registry import"
 )
 
-app = typer.Typer(help="Enrol people and count them.", no_args_is_help=True)
+app = typer.Typer()
 
 Position = Annotated[
     int,
@@ -50,12 +51,11 @@ Extractor = Annotated[
 ]
 
 
-@app.command(
-    epilog=example(
-        "passerelle gallery enrol can prints/ --position 2",
-        "passerelle gallery enrol can prints/ --position 2 --status FOREIGN_NATIONAL --nationality IND",
-        "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor,status,nationalities]",
-    )
+@plain_command(
+    app,
+    "passerelle gallery enrol can prints/ --position 2",
+    "passerelle gallery enrol can prints/ --position 2 --status FOREIGN_NATIONAL --nationality IND",
+    "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor,status,nationalities]",
 )
 def enrol(
     context: typer.Context,
@@ -87,7 +87,6 @@ def enrol(
         ),
     ] = None,
     passphrase_file: PassphraseFile = None,
-    as_json: Json = False,
 ) -> None:
     """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1).
 
@@ -96,7 +95,6 @@ def enrol(
     typed. Two files of one name, or several files of one person, need a manifest. What is repaired in a record is told,
     file by file, and recorded. After Ctrl-C the same command continues.
     """
-    del as_json
     named = _named(paths or [], position, manifest, extractor)
     if not named.good and not named.bad:
         raise UserError("no record in what was named; name files, or folders that hold some")
@@ -122,14 +120,12 @@ def enrol(
     _tell(context, report, (bad, repaired), broken_off=broken_off())
 
 
-@app.command(epilog=example("passerelle gallery stats can", "passerelle gallery stats can --json"))
+@plain_command(app, "passerelle gallery stats can", "passerelle gallery stats can --json")
 def stats(
     context: typer.Context,
     home: Home,
-    as_json: Json = False,
 ) -> None:
     """Count the people on file, those with prints, who alone can be found, and the records; needs no passphrase."""
-    del as_json
     from gateway.server import self_check
 
     counts = self_check.stats(home)

@@ -26,9 +26,7 @@ BATCH_ROWS = 64  # rows of one message to the gateway
 BATCH_BYTES = 500_000  # of their JSON; a message has at most a million
 LARGEST_ROW = 900_000  # bytes, likewise
 
-app = typer.Typer(
-    help="Keep the records of people: status, data, photograph.", no_args_is_help=True
-)
+app = typer.Typer()
 
 
 @dataclass(slots=True)

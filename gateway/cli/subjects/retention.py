@@ -13,9 +13,7 @@ from gateway.operations import retention
 
 BATCHES = 25  # of each class at a time, so that the bar moves every few seconds
 
-app = typer.Typer(
-    help="See what is kept, erase what is due, hold what must not go.", no_args_is_help=True
-)
+app = typer.Typer()
 hold = typer.Typer(help="Legal holds: what they name is not erased.", no_args_is_help=True)
 app.add_typer(hold, name="hold")
 

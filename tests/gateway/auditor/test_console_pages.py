@@ -41,7 +41,12 @@ def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
     """A console's hall over the archive's bundle, with the auditor's key."""
     bundle = tmp_path_factory.mktemp("console") / "whole.bundle"
     bundle.write_bytes(archive.bundle.read_bytes())
-    asked = Asked(None, bundle, "a test", archive.home / "auditor", archive.root / "auditor.pass")
+    asked = Asked(
+        bundle=bundle,
+        reason="a test",
+        key=archive.home / "auditor",
+        key_passphrase_file=archive.root / "auditor.pass",
+    )
     with ExitStack() as closing:
         room = closing.enter_context(session.room(asked, "console: opened"))
         yield console.hall_of(asked, room)
@@ -367,13 +372,12 @@ def test_a_view_of_a_live_gateway_is_an_entry_of_its_ledger(archive: Any) -> Non
     from gateway.server.local_source import Stored
 
     asked = Asked(
-        archive.home,
-        None,
-        "complaint 14",
-        archive.home / "auditor",
-        archive.root / "auditor.pass",
-        archive.root / "a1",
-        archive.root / "gateway.pass",
+        where=archive.home,
+        reason="complaint 14",
+        key=archive.home / "auditor",
+        key_passphrase_file=archive.root / "auditor.pass",
+        officer=archive.root / "a1",
+        passphrase_file=archive.root / "gateway.pass",
     )
     with session.room(asked, "console: opened") as room:
         console.hall_of(asked, room).record("console: entry 7 é")

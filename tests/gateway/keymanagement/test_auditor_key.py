@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.admin.operation import Officer
-from gateway.cli.audit.explain import auditor_key
+from gateway.cli.audit import session
 from gateway.cli.main import app
 from gateway.errors import UserError
 from gateway.exercises.drill.rotation import ONE, TWO
@@ -57,7 +57,7 @@ def test_what_was_recorded_before_and_after_opens_to_the_auditor_alone(
 
     assert made.exit_code == 0
     assert pair.gateway.keyset.primary(KeyKind.AUDIT).kid.hex() == json.loads(made.stdout)["kid"]
-    key = auditor_key(folder, passphrase)
+    key = session.opened(folder, passphrase).audit_ring()
     for answer in (before, after):
         told = take(entries(pair, answer.transaction_number), key)
         assert any(each.facts for each in told)
