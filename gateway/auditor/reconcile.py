@@ -33,7 +33,6 @@ from keys import strict_json
 from keys.strict_json import JsonRefused
 
 FORMAT: Final = "passerelle/1/reconciliation"
-SALT: Final = 32  # bytes
 DIGEST: Final = 16  # bytes of each half of a row; 2^64 rows until two meet by chance
 EDGE_MS: Final = (
     15 * 60_000

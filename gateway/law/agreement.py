@@ -208,11 +208,6 @@ class Agreement:
         """For what the partner may ask us, each with its paragraph."""
         return self.answering.purposes
 
-    @property
-    def ask_purposes(self) -> Mapping[Purpose, str]:
-        """For what we may ask the partner, each with its paragraph."""
-        return self.asking.purposes
-
     def rule(self, key: str) -> str:
         """Return the id of the rule at `key` of the file."""
         return f"{self.name}:{key}"

@@ -23,7 +23,6 @@ from gateway.ledger.merkle import (
     HASH_SIZE,
     MAX_PROOF,
     leaf_hash,
-    verify_consistency,
     verify_inclusion,
 )
 from gateway.ledger.signed_note import MAX_NOTE, MAX_SIZE, Checkpoint, LogIdentity
@@ -36,7 +35,6 @@ __all__ = [
     "VerifiedReceipt",
     "make_proof",
     "parse_proof",
-    "verify_progress",
     "verify_receipt",
 ]
 
@@ -156,7 +154,7 @@ def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) ->
     (6) The checkpoint says that it was signed when the leaf was written or later, and not later than now.
     (7) The leaf is at the stated index of the tree that was signed.
 
-    Raises `ReceiptRefused`. `verify_progress` then asks whether the log only grew.
+    Raises `ReceiptRefused`. Whether the log only grew, who keeps its checkpoints asks: `gateway.client.checkpoint_memory`.
     """
     # (1)
     if len(expected.message_id) != MESSAGE_ID_SIZE or len(expected.transcript) != HASH_SIZE:
@@ -186,27 +184,6 @@ def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) ->
         leaf, size, root = leaf_hash(receipt.leaf), checkpoint.size, checkpoint.root
         verify_inclusion(leaf, proof.hashes, index=proof.index, size=size, expected=root)
     return VerifiedReceipt(proof.index, checkpoint, frame)
-
-
-def verify_progress(old: Checkpoint | None, new: Checkpoint, hashes: Sequence[bytes]) -> None:
-    """Refuse a checkpoint that does not continue the last one seen of the same log.
-
-    old      None at first sight: nothing to compare, and nothing proved until the second
-    hashes   the consistency proof from old.size; empty at first sight, at an unchanged size, and after
-             an empty log
-
-    Raises `ProofRefused` for another log, a smaller size, another root at the same size, and a proof
-    that does not hold. The two notes are then evidence: keep both.
-    """
-    if old is not None and old.origin != new.origin:
-        raise ProofRefused("the checkpoint is of another log")
-    if old is None or old.size == 0:
-        if hashes:
-            raise ProofRefused("there is nothing yet to be consistent with")
-        return
-    if new.size < old.size:
-        raise ProofRefused("the log has become smaller")
-    verify_consistency(hashes, old=old.size, new=new.size, old_root=old.root, new_root=new.root)
 
 
 @contextmanager

@@ -224,14 +224,6 @@ class Directory:
             raise KeyNotUsable("the signing key was not valid at that moment")
         return key
 
-    def kem_key(self, party: str, now: datetime) -> tuple[SealingKey, int]:
-        """Return the key to seal to and the bundle's version; raises `UnknownParty` or `KeyNotUsable`."""
-        bundle = self.party(party)
-        key = bundle.sealing_key(now)
-        if key is None:
-            raise KeyNotUsable(f"no sealing key of {party} is valid now; import its new bundle")
-        return key, bundle.version
-
     def import_bundle(self, octets: bytes, stated: str) -> PartyBundle:
         """Trust a bundle whose fingerprint somebody read out as `stated`; durable when it returns.
 

@@ -14,7 +14,7 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH: Final = 720
-BLUE, ORANGE, GREEN, GREY = "#005a9c", "#b34700", "#00704f", "#5b6470"  # each 4.5:1 on white
+BLUE, ORANGE, GREY = "#005a9c", "#b34700", "#5b6470"  # each 4.5:1 on white
 COLOURS: Final = (BLUE, ORANGE)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 34
 _STUB = 9  # pixels

@@ -83,22 +83,6 @@ class Claims:
     own: Quota | None = None
 
 
-def usage(
-    connection: Connection,
-    partner: str,
-    now: datetime,
-    direction: Direction = Direction.INBOUND,
-) -> Usage:
-    """Return what the partner has used of its quota."""
-    day, year = (
-        connection.execute(
-            _IN_ALL, {"who": partner, "way": int(direction), "time": period}
-        ).scalar_one()
-        for period in periods(now)
-    )
-    return Usage(day, year)
-
-
 def used(connection: Connection, partner: str, direction: Direction, now: datetime) -> Usage:
     """Return what was used in one direction this UTC day and year, in all and for each purpose."""
     by_purpose: dict[Purpose, dict[str, int]] = {}

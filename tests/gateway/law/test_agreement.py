@@ -180,7 +180,7 @@ def test_a_file_becomes_an_agreement_that_says_the_same() -> None:
     assert agreement.in_force == datetime(2026, 1, 1, tzinfo=UTC)
     assert agreement.until == datetime(2031, 1, 1, tzinfo=UTC)
     assert agreement.answer_purposes == {Purpose.CITIZENSHIP: "IRPR 315.41(1)(c)"}
-    assert agreement.ask_purposes == {Purpose.VISA_PERMIT_BENEFIT: "IRPR 315.4(1)(a)"}
+    assert agreement.asking.purposes == {Purpose.VISA_PERMIT_BENEFIT: "IRPR 315.4(1)(a)"}
     assert agreement.modalities == {Modality.FINGER: "IRPR 315.38"}
     assert agreement.prior_transaction == "IRPR 315.38"
     assert not agreement.same_direction

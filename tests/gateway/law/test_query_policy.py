@@ -123,7 +123,7 @@ def test_a_purpose_of_the_other_direction_is_not_permitted() -> None:
     answering = replace(AU.answering, purposes={Purpose.CITIZENSHIP: "IRPR 315.41(1)(c)"})
     asks_only = replace(AU, answering=answering)
 
-    assert Purpose.VISA_PERMIT_BENEFIT in asks_only.ask_purposes
+    assert Purpose.VISA_PERMIT_BENEFIT in asks_only.asking.purposes
     with pytest.raises(PurposeNotPermitted):
         may_answer_header(header(), {"au": (asks_only,)}, NOW)
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.messages import Direction, Receipt
-from gateway.ledger import merkle
 from gateway.ledger.entry import decode
 from gateway.ledger.proof import (
     MAX_TEXT,
@@ -21,11 +20,9 @@ from gateway.ledger.proof import (
     ReceiptRefused,
     make_proof,
     parse_proof,
-    verify_progress,
     verify_receipt,
 )
 from gateway.ledger.signed_note import (
-    Checkpoint,
     LogIdentity,
     NoteRefused,
     open_checkpoint,
@@ -317,45 +314,6 @@ def test_a_log_identity_is_two_keys_that_bear_its_name(ledger: Ledger) -> None:
     ]:
         with pytest.raises(NoteRefused):
             LogIdentity(*parts)
-
-
-def test_a_log_that_only_grows_is_accepted(ledger: Ledger) -> None:
-    seen = [open_checkpoint(note, *ledger.log.vkeys) for note in ledger.notes]
-
-    verify_progress(None, seen[0], [])
-    for old in seen:
-        for new in seen:
-            if old.size <= new.size:
-                path = merkle.consistency_proof(old.size, new.size, ledger.get)
-                verify_progress(old, new, path)
-
-
-def test_a_rolled_back_or_forked_log_is_refused(ledger: Ledger) -> None:
-    first, *_, last = (open_checkpoint(note, *ledger.log.vkeys) for note in ledger.notes)
-    path = merkle.consistency_proof(first.size, last.size, ledger.get)
-
-    with pytest.raises(ProofRefused, match="smaller"):
-        verify_progress(last, first, path)
-    with pytest.raises(ProofRefused, match="different roots"):
-        verify_progress(last, replace(last, root=bytes(32)), [])
-    with pytest.raises(ProofRefused):
-        verify_progress(first, replace(last, root=bytes(32)), path)
-    with pytest.raises(ProofRefused, match="another log"):
-        verify_progress(first, replace(last, origin=last.origin + "/2"), path)
-    with pytest.raises(ProofRefused):
-        verify_progress(first, last, [])
-
-
-def test_nothing_is_proved_at_first_sight(ledger: Ledger) -> None:
-    new = open_checkpoint(ledger.notes[0], *ledger.log.vkeys)
-    empty = Checkpoint(new.origin, 0, merkle.EMPTY_ROOT)
-
-    verify_progress(empty, new, [])
-    for old in (None, empty):
-        with pytest.raises(ProofRefused, match="nothing yet"):
-            verify_progress(old, new, [bytes(32)])
-    with pytest.raises(ProofRefused, match="another log"):
-        verify_progress(replace(empty, origin="other"), new, [])
 
 
 def _flip(raw: bytes, at: int) -> bytes:

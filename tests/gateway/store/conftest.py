@@ -29,7 +29,7 @@ from gateway.law.quota_policy import Usage
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.ledger.signed_note import LogIdentity
 from gateway.retention.erasure import Retention
-from gateway.store.exchange.quotas import Claims, usage
+from gateway.store.exchange.quotas import Claims, used
 from gateway.store.exchange.replay import stored_reply
 from gateway.store.exchange.transactions import (
     Finding,
@@ -286,7 +286,8 @@ class Counterpart:
 
     def usage(self) -> Usage:
         with self.sequencer._database.reader() as reader:
-            return usage(reader, "AUS", self.store.clock())
+            told = used(reader, "AUS", Direction.INBOUND, self.store.clock())
+            return Usage(told.day, told.year)
 
     def count(self, table: object) -> int:
         with self.sequencer._database.reader() as reader:

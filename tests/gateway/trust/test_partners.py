@@ -62,8 +62,9 @@ def test_a_partner_is_known_by_name_pin_and_keys(directory: Directory, aus: Part
     assert directory.partner_by_pin(aus.bundle.tls_pins[0]) == aus.bundle
     assert directory.authorities() == aus.bundle.tls_ca_pem
     assert directory.signing_key("AUS", aus.signing.key_id, NOW).key_id == aus.signing.key_id
-    key, version = directory.kem_key("AUS", NOW)
-    assert (key.key_id, version) == (aus.opening.key_id, 3)
+    key = directory.party("AUS").sealing_key(NOW)
+    assert key is not None
+    assert (key.key_id, directory.party("AUS").version) == (aus.opening.key_id, 3)
     assert directory.faults == ()
 
 
@@ -97,8 +98,6 @@ def test_an_unknown_person_is_not_known(directory: Directory, aus: Party) -> Non
     assert directory.partner_by_pin(bytes(32)) is None
     with pytest.raises(UnknownParty):
         directory.party("NZL")
-    with pytest.raises(UnknownParty):
-        directory.kem_key("NZL", NOW)
     with pytest.raises(UnknownKey):
         directory.signing_key("NZL", aus.signing.key_id, NOW)
     with pytest.raises(UnknownKey):
@@ -110,8 +109,7 @@ def test_a_key_counts_only_while_it_is_valid(directory: Directory, aus: Party) -
 
     with pytest.raises(KeyNotUsable):
         directory.signing_key("AUS", aus.signing.key_id, NOW + 52 * WEEK)
-    with pytest.raises(KeyNotUsable, match="import its new bundle"):
-        directory.kem_key("AUS", NOW - WEEK)
+    assert directory.party("AUS").sealing_key(NOW - WEEK) is None
 
 
 def test_an_import_is_on_disk_whole_and_private(
