@@ -152,6 +152,20 @@ def bar(what: str, total: int) -> Iterator[Callable[[float], None]]:
         yield lambda count: progress.update(task, advance=count)
 
 
+@contextmanager
+def gauge(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show it likewise to who says how many are done in all, not how many more."""
+    with bar(what, total) as advance:
+        told = 0
+
+        def reach(done: int) -> None:
+            nonlocal told
+            advance(done - told)
+            told = done
+
+        yield reach
+
+
 def one_blas_thread() -> None:
     """Have each of our threads multiply alone; said before numpy is loaded, it holds for this process."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

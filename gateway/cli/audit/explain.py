@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway import user_files
-from gateway.cli import admin_session, output
+from gateway.cli import output
 from gateway.cli.audit import session
 from gateway.cli.audit.period_questions import citing, found
 from gateway.cli.audit.session import Asked, KeyPassphrase
 from gateway.cli.output import Code
-from gateway.cli.passphrase import passphrase_of
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.language import Language, Message, say
@@ -64,12 +63,12 @@ def explain(
         # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
         if not asked.reason:
             raise UserError("say why you read: --reason WORDS; a live gateway records it first")
-        read = admin_session.perform(
+        read = asked.perform(
             asked.where,
-            audit.Transaction.declaration.name,
-            {"transaction": number, "partner": partner, "reason": asked.reason},
-            officer=asked.officer,
-            passphrase=passphrase_of(asked.where, asked.passphrase_file),
+            audit.Transaction,
+            transaction=number,
+            partner=partner,
+            reason=asked.reason,
         )
         history = _from_gateway(asked.where, read, number)
     questions = list(Question) if only is None else [only]

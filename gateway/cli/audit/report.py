@@ -112,14 +112,7 @@ def verify(asked: Asked, room: AuditSession, party: Path | None = None) -> Repor
     if not isinstance(source, ArchiveSource):
         raise UserError("a bundle is needed, or a home directory")
     log = source.log if party is None else log_of(party)
-    with output.bar("verifying", source.size - source.first) as advance:
-        told = 0
-
-        def progress(done: int) -> None:
-            nonlocal told
-            advance(done - told)
-            told = done
-
+    with output.gauge("verifying", source.size - source.first) as progress:
         return verify_archive(source.archive, log, progress)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -31,6 +31,7 @@ from gateway.operations import audit
 if TYPE_CHECKING:
     from gateway.auditor.index import Index
     from gateway.auditor.source import Source
+    from gateway.operations.declaration import Request
     from gateway.server.local_source import Stored
     from keys.keyset import Keyset
 
@@ -115,6 +116,16 @@ class Access:
             return replace(self, where=None), str(self.where)
         return self, word
 
+    def perform(self, home: Path, operation: type[Request], **values: object) -> dict[str, object]:
+        """Have an operation done at the gateway whose ledger is read, and return its answer."""
+        return admin_session.perform(
+            home,
+            operation.declaration.name,
+            values,
+            officer=self.officer,
+            passphrase=passphrase_of(home, self.passphrase_file),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Access):
@@ -167,14 +178,7 @@ def room(asked: Asked, question: str) -> Iterator[AuditSession]:
         index = closing.enter_context(_index(beside, secret))
         ring = None if keyset is None else keyset.audit_ring()
         new = source.size - max(index.size, source.first)
-        with output.bar("reading the ledger", new) if new > NEW else _quiet() as advance:
-            told = 0
-
-            def progress(done: int) -> None:
-                nonlocal told
-                advance(done - told)
-                told = done
-
+        with output.gauge("reading the ledger", new) if new > NEW else nullcontext() as progress:
             index.extend(source, ring, progress)
         yield AuditSession(index, source, secret)
 
@@ -243,13 +247,7 @@ def live(asked: Access, question: str) -> Stored:
         raise UserError("name the home directory of the gateway")
     if not asked.reason:
         raise UserError("say why you read: --reason WORDS; a live gateway records it first")
-    admin_session.perform(
-        home,
-        audit.Read.declaration.name,
-        {"question": question, "reason": asked.reason},
-        officer=asked.officer,
-        passphrase=passphrase_of(home, asked.passphrase_file),
-    )
+    asked.perform(home, audit.Read, question=question, reason=asked.reason)
     return Stored(home)
 
 
@@ -278,8 +276,3 @@ def _index(beside: Path, secret: bytes) -> Index:
     from gateway.auditor.index import Index
 
     return Index(beside, secret) if secret else Index.passing()
-
-
-@contextmanager
-def _quiet() -> Iterator[Callable[[float], None]]:
-    yield lambda _: None

@@ -139,14 +139,7 @@ class _Bundled:
     def prove(self, index: int) -> Receipt:
         from gateway.ledger.archive_proofs import prove as proof
 
-        with output.bar("hashing", self.size - self._archive.manifest.first) as advance:
-            told = 0
-
-            def progress(done: int) -> None:
-                nonlocal told
-                advance(done - told)
-                told = done
-
+        with output.gauge("hashing", self.size - self._archive.manifest.first) as progress:
             return proof(self._archive, index, progress)
 
 

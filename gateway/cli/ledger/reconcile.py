@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway import user_files
-from gateway.cli import admin_session, output
+from gateway.cli import output
 from gateway.cli.audit import session
 from gateway.cli.audit.session import Access, Asked, Since, Until
 from gateway.cli.output import Code
-from gateway.cli.passphrase import log_of, passphrase_of
+from gateway.cli.passphrase import log_of
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 from gateway.language import Message, say
@@ -190,18 +190,14 @@ def _sworn(home: Path, ours: Statement, access: Access) -> bytes:
     from gateway.auditor import statement_receipt
     from gateway.server.local_source import Stored
 
-    told = admin_session.perform(
+    told = access.perform(
         home,
-        audit.State.declaration.name,
-        {
-            "partner": ours.other,
-            "digest": statement_receipt.digest(ours.to_bytes()),
-            "since": _day(ours.since),
-            "until": _day(ours.until),
-            "count": len(ours.rows) + len(ours.possible),
-        },
-        officer=access.officer,
-        passphrase=passphrase_of(home, access.passphrase_file),
+        audit.State,
+        partner=ours.other,
+        digest=statement_receipt.digest(ours.to_bytes()),
+        since=_day(ours.since),
+        until=_day(ours.until),
+        count=len(ours.rows) + len(ours.possible),
     )
     with Stored(home) as stored:
         return statement_receipt.write(stored.prove(int(str(told["index"]))))
@@ -233,20 +229,16 @@ def _us(access: Access) -> str:
 
 def _record(home: Path, access: Access, theirs: Statement, compared: Compared) -> None:
     """Have the gateway record that a period was compared, and how it came out."""
-    admin_session.perform(
+    access.perform(
         home,
-        audit.Reconcile.declaration.name,
-        {
-            "partner": theirs.party,
-            "since": _day(theirs.since),
-            "until": _day(theirs.until),
-            "compared": compared.both,
-            "missing_here": compared.only_there,
-            "missing_there": len(compared.only_here),
-            "differing": len(compared.differing),
-        },
-        officer=access.officer,
-        passphrase=passphrase_of(home, access.passphrase_file),
+        audit.Reconcile,
+        partner=theirs.party,
+        since=_day(theirs.since),
+        until=_day(theirs.until),
+        compared=compared.both,
+        missing_here=compared.only_there,
+        missing_there=len(compared.only_here),
+        differing=len(compared.differing),
     )
 
 

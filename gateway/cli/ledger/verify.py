@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from gateway import user_files
-from gateway.cli import admin_session, output
+from gateway.cli import output
 from gateway.cli.admin_session import As
+from gateway.cli.audit import session
+from gateway.cli.audit.session import Access
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code, Home, No, PassphraseFile
-from gateway.cli.passphrase import log_of, passphrase_of
+from gateway.cli.passphrase import log_of
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
-from gateway.operations import audit
 from gateway.operations.ledger import Stamp
 
 SHOWN = 50  # findings printed for eyes; --json has them all
@@ -102,29 +103,14 @@ def export(
 
     Details stay sealed to the auditor's key. The gateway may serve meanwhile.
     """
-    from gateway.server.local_source import Stored
-
     if out.exists():
         raise UserError(f"{out} is there already; a bundle is never written over another")
     day = None if since is None else since.replace(tzinfo=UTC)
     asked = f"export since {since:%Y-%m-%d}" if since else "export of the whole ledger"
-    admin_session.perform(
-        home,
-        audit.Read.declaration.name,
-        {"question": asked, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    with Stored(home) as stored:
+    access = Access(where=home, reason=reason, officer=officer, passphrase_file=passphrase_file)
+    with session.live(access, asked) as stored:
         total = stored.size - stored.begins(day)
-        with output.bar("exporting", total) as advance:
-            done = 0
-
-            def progress(count: int) -> None:
-                nonlocal done
-                advance(count - done)
-                done = count
-
+        with output.gauge("exporting", total) as progress:
             manifest = stored.export(
                 out, since=day, reason=reason, now=datetime.now(UTC), progress=progress
             )
@@ -269,14 +255,7 @@ def _verify_bundle(
         log = PartyBundle.parse(octets).log
         if party is None:
             output.note(f"held against the keys in the bundle: {fingerprint(octets)}")
-        with output.bar("verifying", archive.size - archive.manifest.first) as advance:
-            done = 0
-
-            def progress(count: int) -> None:
-                nonlocal done
-                advance(count - done)
-                done = count
-
+        with output.gauge("verifying", archive.size - archive.manifest.first) as progress:
             roots = (
                 None if authority_roots is None else user_files.named(authority_roots, MOST_ROOTS)
             )
