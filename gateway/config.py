@@ -29,7 +29,8 @@ from pydantic_settings import (
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
-from gateway.settings_names import FILE, PREFIX, OldName, refuse_old_variables, with_new_names
+from gateway.home_layout import SETTINGS
+from gateway.settings_names import PREFIX, OldName, refuse_old_variables, with_new_names
 from keys import atomic_file, custody_rewrap, strict_json
 
 MAX_FILE = 65_536  # bytes; a settings file is a page
@@ -272,7 +273,7 @@ def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
     value out of its range.
     """
     home = home.absolute()
-    tree = _read(home / FILE)
+    tree = _read(home / SETTINGS)
     _refuse_unknown_variables()
 
     class Layered(Settings):
@@ -360,7 +361,7 @@ def write_default(
         health=_quoted(f"{loopback}:{first + 1 if first else 0}"),
         metrics_port=first + 2 if first else 0,
     )
-    path = home / FILE
+    path = home / SETTINGS
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with atomic_file.create_new(path) as file:
@@ -413,7 +414,7 @@ def _read(path: Path) -> dict[str, Any]:
     except TomlRefused as fault:
         raise UserError(f"{path}: {fault}; correct it there") from None
     if "home" in tree:
-        raise UserError(f"{FILE}: home is not a setting; it is the folder of the file")
+        raise UserError(f"{SETTINGS}: home is not a setting; it is the folder of the file")
     try:
         return with_new_names(tree)
     except OldName as fault:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-FILE: Final = "passerelle.toml"  # in a home directory
 PREFIX: Final = "PASSERELLE_"  # of every variable of the environment that is ours
 OFFICERS_PASSPHRASE: Final = (
     f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts

@@ -27,6 +27,7 @@ from gateway.backup import detail_keys
 from gateway.backup.format import LENGTH_BYTES, MOST_MANIFEST, PIECE, Item, Manifest, Pieces
 from gateway.config import Settings
 from gateway.errors import UserError
+from gateway.home_layout import ADMIN_ADDRESS, AUDITOR, KEEPERS, RESTORED
 from gateway.store.address import open_store
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
@@ -36,8 +37,8 @@ from keys.officer_keys import is_private
 
 ATTEMPTS = 5  # to read files that do not change meanwhile
 
-_ELSEWHERE = frozenset({"auditor", "keepers"})  # folders that their persons carry away
-_PASSING = frozenset({"door.json", "restored.json"})
+_ELSEWHERE = frozenset({AUDITOR, KEEPERS})  # folders that their persons carry away
+_PASSING = frozenset({ADMIN_ADDRESS, RESTORED})
 _SUFFIXES = (".lock", ".pen", ".next", ".damaged", "-wal", "-shm", "-journal")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gateway import telemetry, user_files
 from gateway.errors import UserError
+from gateway.home_layout import RESTORED
 from gateway.ledger import events
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.merkle import root_at
@@ -28,7 +29,6 @@ from gateway.store.ledger.sequencer import Sequencer
 from keys import atomic_file
 
 LEAP = 1000  # versions; more than a gateway publishes between a backup and the day it is needed
-MARK = "restored.json"
 FORMAT = "passerelle restored 2"
 _log = telemetry.logger("restore")
 _NAMES = frozenset({"format", "made", "size", "root", "witnessed", "reason", "keys"})
@@ -101,13 +101,13 @@ def mark(
     said = Mark(made, size, top, witnessed, reason, keys)
     members = {name: getattr(said, name) for name in Mark.__slots__}
     atomic_file.replace(
-        home / MARK, atomic_file.encode({"format": FORMAT, **members, "keys": int(keys)})
+        home / RESTORED, atomic_file.encode({"format": FORMAT, **members, "keys": int(keys)})
     )
 
 
 def marked(home: Path) -> Mark | None:
     """Return what a folder has to record, if it was restored and did not yet."""
-    path = home / MARK
+    path = home / RESTORED
     if not path.exists():
         return None
     fields = atomic_file.Fields(path, atomic_file.decode(path, atomic_file.read(path)), _NAMES)
@@ -136,4 +136,4 @@ def record(said: Mark, sequencer: Sequencer) -> None:
 def finish(home: Path, leap: Callable[[int], object]) -> None:
     """Do (5) and (6)."""
     leap(LEAP)
-    atomic_file.remove(home / MARK)
+    atomic_file.remove(home / RESTORED)

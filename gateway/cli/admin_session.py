@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.output import No, emit, passphrase_from
-from gateway.cli.passphrase import DOOR, passphrase_of
+from gateway.cli.passphrase import passphrase_of
 from gateway.errors import PasserelleError, UserError
+from gateway.home_layout import ADMIN_ADDRESS
 from gateway.settings_names import OFFICERS_PASSPHRASE
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _address(home: Path) -> tuple[str, bytes] | None:
     With it the authorities of its certificate, PEM: it may be issued by another than the officer's.
     """
     try:
-        written = json.loads((home / DOOR).read_text(encoding="utf-8"))
+        written = json.loads((home / ADMIN_ADDRESS).read_text(encoding="utf-8"))
         address = str(written["admin"])
         host, _, port = address.rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()

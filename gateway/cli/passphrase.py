@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from gateway import user_files
 from gateway.cli import output
 from gateway.errors import UserError
+from gateway.home_layout import ADMIN_ADDRESS
 
 if TYPE_CHECKING:
     from gateway.client import Partner
     from gateway.ledger.signed_note import LogIdentity
-
-DOOR = "door.json"  # gateway.server.rpc.admin writes it while the gateway serves
 
 
 def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
@@ -34,7 +33,7 @@ def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
         return _passphrase_of(home, file)()
 
     with suppress(OSError, ValueError):  # no such path: the settings say so, in their own words
-        if (home / DOOR).exists():
+        if (home / ADMIN_ADDRESS).exists():
             return fetch
     return _passphrase_of(home, file)
 

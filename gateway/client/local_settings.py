@@ -15,7 +15,8 @@ from pathlib import Path
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
-from gateway.settings_names import FILE, OldName, refuse_old_variables, with_new_names
+from gateway.home_layout import SETTINGS, WITNESS
+from gateway.settings_names import OldName, refuse_old_variables, with_new_names
 from gateway.trust import endpoints
 from gateway.trust.bundle import MAX_BUNDLE, PartyBundle
 from gateway.trust.partners import Directory, without
@@ -28,7 +29,6 @@ CUSTODY = "file:keys/kek.json"  # default of [keys] custody; relative to the hom
 KEYSET = "keys/keyset.json"  # default of [keys] keyset
 LISTEN = "127.0.0.1:7443"  # default of [exchange] listen
 PARTIES = "parties"  # default of [directory] folder
-WITNESS = Path("witness")
 NONE: frozenset[bytes] = frozenset()
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}")
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
@@ -55,10 +55,10 @@ def read_folder(
 
     Raises `UserError` where something is not there, `MalformedBundle`, and what opening the keyset raises.
     """
-    settings = _settings(home / FILE)
+    settings = _settings(home / SETTINGS)
     party = _setting(settings, "gateway", "party", "")
     if not party:
-        raise UserError(f"{home / FILE}: [gateway] party is missing; it names this party")
+        raise UserError(f"{home / SETTINGS}: [gateway] party is missing; it names this party")
     parties = home / _setting(settings, "directory", "folder", PARTIES)
     bundle = parties / f"{peer}.json"
     if not PARTY.fullmatch(peer) or not bundle.is_file():
@@ -98,7 +98,7 @@ def _proxy(settings: dict[str, object]) -> str | None:
     """Return the proxy by which peers are reached; None for none."""
     stated = _setting(settings, "exchange", "proxy", "")
     if stated and not _ADDRESS.fullmatch(stated):
-        raise UserError(f"{FILE}: [exchange] proxy is host:port, as proxy.example:3128")
+        raise UserError(f"{SETTINGS}: [exchange] proxy is host:port, as proxy.example:3128")
     return stated or None
 
 
@@ -132,7 +132,7 @@ def _setting(settings: dict[str, object], section: str, name: str, default: str)
     stated = table.get(name, default) if isinstance(table, dict) else default
     value = os.environ.get(f"PASSERELLE_{section}__{name}".upper(), stated)
     if not isinstance(value, str):
-        raise UserError(f"{FILE}: [{section}] {name} must be a text")
+        raise UserError(f"{SETTINGS}: [{section}] {name} must be a text")
     return value
 
 
@@ -146,7 +146,7 @@ def _settings_list(settings: dict[str, object], section: str, name: str) -> list
     except ValueError:
         value = None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise UserError(f"{FILE}: [{section}] {name} must be a list of texts")
+        raise UserError(f"{SETTINGS}: [{section}] {name} must be a list of texts")
     return value
 
 

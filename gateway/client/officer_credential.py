@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from gateway import settings_names, user_files
+from gateway import home_layout, user_files
 from gateway.errors import UserError
 from gateway.user_files import FileRefused
 from keys import atomic_file, certificates, officer_keys, signatures
@@ -150,7 +150,7 @@ def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
 def demand_outside(folder: Path) -> None:
     """Raise UserError for a folder in a party's: what is an officer's is not the gateway's."""
     for above in (folder.absolute(), *folder.resolve().parents):
-        if (above / settings_names.FILE).is_file():
+        if (above / home_layout.SETTINGS).is_file():
             raise UserError(
                 f"{folder} lies in {above}, the home directory of a party: keep your keys in a folder of your own, outside it"
             )

@@ -21,7 +21,7 @@ from pathlib import Path
 from gateway import telemetry
 from gateway.directory.repository import DELEGATION_LIFE, ONLINE, ONLINE_LIFE, Repository
 from gateway.errors import DirectoryStale, InternalError, PasserelleError, UserError
-from gateway.keymanagement.active_keyset import OWN
+from gateway.home_layout import OWN_ENTRY
 from gateway.law.agreement import Agreements, AgreementsInForce
 from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring, Kind
@@ -62,7 +62,7 @@ class DirectoryPublication:
         agreements: AgreementsInForce,
         clock: Callable[[], datetime],
     ) -> None:
-        self._own = home / OWN
+        self._own = home / OWN_ENTRY
         self._party = party
         self._keyset = keyset
         self._directory = directory

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from gateway.errors import AuditUnavailable, UserError
+from gateway.home_layout import OWN_ENTRY
 from gateway.keymanagement import adoption, bundle_renewal, custody_setting
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
@@ -41,8 +42,6 @@ from keys.rotation_schedule import TICK
 
 Facts = Mapping[str, str]
 Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
-
-OWN = "party.json"  # our public entry, in the home directory
 
 
 class PublishedDirectory(Protocol):
@@ -196,7 +195,7 @@ class ActiveKeyset:
                 version = own.version + (leap or 1)
                 own = replace(own, root=root)
                 own = bundle_renewal.successor(own, self.current, now, version=version)
-                atomic_file.replace(self._home / OWN, own.to_bytes())
+                atomic_file.replace(self._home / OWN_ENTRY, own.to_bytes())
             new = bundle_renewal.names(own, self.current) - self._named()
             marks = [rotations.name(kid, own.version) for kid in sorted(new)]
             self._adopt(self.current, (adoption.entry(own),), actor, now, facts, marks)

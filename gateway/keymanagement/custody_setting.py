@@ -11,7 +11,7 @@ from typing import Any
 from gateway import bounded_toml, config, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
-from gateway.settings_names import FILE
+from gateway.home_layout import SETTINGS
 from keys import atomic_file
 
 VARIABLE = "PASSERELLE_KEYS__CUSTODY"
@@ -43,21 +43,21 @@ def demand_ours(home: Path, uri: str) -> None:
 def name_custody(home: Path, uri: str) -> None:
     """Write `uri` into the settings, durably; nothing else in them changes. Raises UserError."""
     if uri != custody_of(home):
-        atomic_file.replace(home / FILE, _renamed(_text(home), uri).encode())
+        atomic_file.replace(home / SETTINGS, _renamed(_text(home), uri).encode())
 
 
 def _tree(text: str) -> dict[str, Any]:
     try:
         return bounded_toml.read(text.encode(), config.MAX_FILE)
     except TomlRefused as fault:
-        raise UserError(f"{FILE}: {fault}; correct it there") from None
+        raise UserError(f"{SETTINGS}: {fault}; correct it there") from None
 
 
 def _text(home: Path) -> str:
     try:
-        return user_files.named(home / FILE, config.MAX_FILE).decode()
+        return user_files.named(home / SETTINGS, config.MAX_FILE).decode()
     except UnicodeDecodeError:
-        raise UserError(f"{home / FILE}: not UTF-8; correct it there") from None
+        raise UserError(f"{home / SETTINGS}: not UTF-8; correct it there") from None
 
 
 def _renamed(text: str, uri: str) -> str:
@@ -82,5 +82,5 @@ def _renamed(text: str, uri: str) -> str:
     except UserError:
         same = False
     if not same:
-        raise UserError(f"{FILE}: write the custody on a line of its own under [keys]")
+        raise UserError(f"{SETTINGS}: write the custody on a line of its own under [keys]")
     return changed

@@ -15,6 +15,7 @@ from typing import Self
 from gateway import config, user_files
 from gateway.domain.messages import Receipt
 from gateway.errors import UserError
+from gateway.home_layout import OWN_ENTRY
 from gateway.ledger import signed_note
 from gateway.ledger.archive import MOST_DOCUMENT, Held, Manifest
 from gateway.ledger.archive_writer import Writer
@@ -128,7 +129,7 @@ class Stored:
             )
             with Writer(path) as writer:
                 writer.document(
-                    "party.json", user_files.named(self._home / "party.json", MOST_DOCUMENT)
+                    "party.json", user_files.named(self._home / OWN_ENTRY, MOST_DOCUMENT)
                 )
                 for partner in self._entries():
                     writer.document(

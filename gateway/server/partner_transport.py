@@ -24,12 +24,12 @@ from gateway.client import (
 )
 from gateway.client.errors import DirectoryRefused, OwnCertificateEnded, TlsTooOld
 from gateway.domain.messages import About, Operation
+from gateway.home_layout import WITNESS
 from gateway.outbound.transport import Delivery, Fate, Sender, Written
 from gateway.trust.bundle import PartyBundle
 from keys.keyset import Keyset
 
 PATIENCE = 5.0  # seconds for one carrying; the rounds come again
-WITNESS = "witness"  # folder of the last checkpoint seen of each partner
 
 # Refusals that another moment, another key or a person at either side cures; the duty to correct remains.
 _ANEW = frozenset(

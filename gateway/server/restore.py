@@ -23,6 +23,7 @@ from gateway import config
 from gateway.backup import archive, detail_keys, restored
 from gateway.backup.format import Manifest
 from gateway.errors import UserError
+from gateway.home_layout import FOLDERS
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.address import open_store
@@ -31,8 +32,6 @@ from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import OpeningKey
 from keys.errors import OpenRefused
-
-FOLDERS = ("parties", "agreements", "store", "witness")  # of a home; an empty one is in no backup
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from typing import Final, TypeVar
 from gateway import config, user_files
 from gateway.config import Settings
 from gateway.errors import PasserelleError
+from gateway.home_layout import ADMIN_ADDRESS
 from gateway.keymanagement.transitions import stopped
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops import evidence_deadline
 from gateway.monitoring.expiry import ExpiryNotice, Keys, Level
 from gateway.monitoring.open_alarms import OpenAlarm
 from gateway.server import alarms_of_folder, expiry_of_folder
-from gateway.server.rpc.admin import FILE
 from gateway.store import alarms
 from gateway.store.address import is_served, open_store
 from gateway.store.ledger import stored_ledger
@@ -241,7 +241,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
 def _written(home: Path) -> Mapping[str, object]:
     """Return what a process wrote of where it listens; empty where none did, or it cannot be read."""
     try:
-        written = strict_json.read(user_files.read(home / FILE, MOST_DOOR), MOST_DOOR)
+        written = strict_json.read(user_files.read(home / ADMIN_ADDRESS, MOST_DOOR), MOST_DOOR)
     except (PasserelleError, OSError, ValueError):
         return {}
     return written if isinstance(written, dict) else {}

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 from gateway import user_files
 from gateway.errors import PasserelleError, UserError
+from gateway.home_layout import OWN_ENTRY
 from gateway.ledger.signed_note import LogIdentity
 from gateway.trust import endpoints
 from gateway.trust.bundle import (
@@ -73,7 +74,7 @@ class UnknownParty(PasserelleError):
 
 def own_bundle(home: Path) -> PartyBundle:
     """Return the bundle that the party in `home` publishes of itself. Raises `UserError`, `MalformedBundle`."""
-    path = home / "party.json"
+    path = home / OWN_ENTRY
     try:
         status = path.stat()
         return _own(path, status.st_mtime_ns, status.st_size, status.st_ino)

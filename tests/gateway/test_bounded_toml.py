@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import bounded_toml, config
+from gateway import bounded_toml, config, home_layout
 from gateway.bounded_toml import DEEPEST, LONGEST_WORD, MOST_VALUES, TomlRefused
 from gateway.client import local_settings
 from gateway.errors import UserError
@@ -140,17 +140,17 @@ def _agreement(text: bytes, _: Path) -> Any:
 
 
 def _settings(text: bytes, home: Path) -> Any:
-    (home / config.FILE).write_bytes(text)
+    (home / home_layout.SETTINGS).write_bytes(text)
     return config.load(home)
 
 
 def _client(text: bytes, home: Path) -> Any:
-    (home / config.FILE).write_bytes(text)
+    (home / home_layout.SETTINGS).write_bytes(text)
     return local_settings.read_folder(home, "CAN", lambda: b"")
 
 
 def _custody(text: bytes, home: Path) -> Any:
-    (home / config.FILE).write_bytes(text)
+    (home / home_layout.SETTINGS).write_bytes(text)
     return custody_setting.custody_of(home)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from gateway import config
+from gateway import config, home_layout
 from gateway.config import load, write_default
 from gateway.errors import UserError
 from gateway.exercises import settings_reference
@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def add(home: Path, text: str) -> None:
-    path = home / config.FILE
+    path = home / home_layout.SETTINGS
     path.write_text(path.read_text() + text)
 
 
@@ -105,7 +105,7 @@ def test_a_listener_on_a_network_leaves_health_on_loopback(
     write_default(tmp_path, "AUS", listen, "gateway.example")
     assert load(tmp_path).health.listen == health
 
-    path = tmp_path / config.FILE
+    path = tmp_path / home_layout.SETTINGS
     path.write_text(path.read_text().replace(f'listen = "{health}"', 'listen = "0.0.0.0:7444"'))
     assert load(tmp_path).health.listen == "0.0.0.0:7444"
 
@@ -144,12 +144,12 @@ def test_a_party_may_have_several_names_on_the_network(tmp_path: Path) -> None:
 
 
 def test_settings_are_not_written_twice(home: Path) -> None:
-    before = (home / config.FILE).read_text()
+    before = (home / home_layout.SETTINGS).read_text()
 
     with pytest.raises(UserError, match="already"):
         write_default(home, "AUS", "127.0.0.1:1", "x")
 
-    assert (home / config.FILE).read_text() == before
+    assert (home / home_layout.SETTINGS).read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_settings_that_would_not_load_are_not_left_behind(
     with pytest.raises(UserError):
         write_default(tmp_path, party, listen, host, legal_name=name)
 
-    assert not (tmp_path / config.FILE).exists()
+    assert not (tmp_path / home_layout.SETTINGS).exists()
 
 
 def test_a_name_may_have_quotes_and_accents(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_variable_without_two_underscores_is_none_of_ours(
 
 
 def test_the_folder_of_the_file_is_not_a_setting(home: Path) -> None:
-    path = home / config.FILE
+    path = home / home_layout.SETTINGS
     path.write_text('home = "/elsewhere"\n' + path.read_text())
 
     assert "home is not a setting" in refused(home)
@@ -325,7 +325,7 @@ def test_the_folder_of_the_file_is_not_a_setting(home: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_settings_is_refused(home: Path, octets: bytes, told: str) -> None:
-    (home / config.FILE).write_bytes(octets)
+    (home / home_layout.SETTINGS).write_bytes(octets)
 
     assert told in refused(home)
 
@@ -335,7 +335,7 @@ def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / config.FILE).mkdir()
+    (tmp_path / home_layout.SETTINGS).mkdir()
 
     assert "cannot be read" in refused(tmp_path)
 
@@ -388,7 +388,7 @@ def test_the_reference_of_settings_shows_no_pattern() -> None:
 def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(
     tmp_path: Path, line: str, said: str
 ) -> None:
-    (tmp_path / config.FILE).write_text(f'[gateway]\nparty = "CAN"\n{line}\n')
+    (tmp_path / home_layout.SETTINGS).write_text(f'[gateway]\nparty = "CAN"\n{line}\n')
 
     with pytest.raises(UserError) as told:
         config.load(tmp_path)
@@ -400,7 +400,7 @@ def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(
 
 def test_a_section_under_its_old_name_is_read(tmp_path: Path) -> None:
     """A home directory may be years old; both names at once are a mistake."""
-    file = tmp_path / config.FILE
+    file = tmp_path / home_layout.SETTINGS
     file.write_text('[house]\nparty = "CAN"\n')
     assert config.load(tmp_path).gateway.party == "CAN"
 
@@ -410,7 +410,7 @@ def test_a_section_under_its_old_name_is_read(tmp_path: Path) -> None:
 
 
 def test_a_setting_under_its_old_name_is_read(tmp_path: Path) -> None:
-    file = tmp_path / config.FILE
+    file = tmp_path / home_layout.SETTINGS
     file.write_text(
         '[gateway]\nparty = "CAN"\n[limits]\nstrangers = 64\nstrangers_per_address = 8\n'
     )
@@ -440,7 +440,7 @@ def test_a_setting_under_its_old_name_is_read(tmp_path: Path) -> None:
 def test_a_variable_under_its_old_name_is_told_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, value: str, new: str
 ) -> None:
-    (tmp_path / config.FILE).write_text('[gateway]\nparty = "CAN"\n')
+    (tmp_path / home_layout.SETTINGS).write_text('[gateway]\nparty = "CAN"\n')
     monkeypatch.setenv(old, value)
 
     with pytest.raises(UserError, match=f"{old} is now {new}"):

@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 import gateway
 import keys
+from gateway import home_layout
 from gateway.errors import Refusal
 from gateway.ledger import archive
 from gateway.ledger.entry import FACTS
-from gateway.server import restore
 from gateway.store import schema
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def _files() -> list[str]:
         and isinstance(value := _value(node.right, names), str)
     }
     named = {text for tree in _sources() for text in _texts(tree) if _path.fullmatch(text)}
-    return sorted(joined | named | set(restore.FOLDERS))
+    return sorted(joined | named | set(home_layout.FOLDERS))
 
 
 def _keys_of_values() -> list[str]:

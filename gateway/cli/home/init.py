@@ -31,16 +31,12 @@ from gateway.cli import output
 from gateway.cli.admin.staff import grant_first, requested
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
+from gateway.home_layout import AUDITOR, FOLDERS, KEEPERS, OWN_ENTRY
 from keys import atomic_file
 
 app = typer.Typer()
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
-FOLDERS = ("parties", "agreements", "store", "witness")
-AUDITOR = Path(
-    "auditor"
-)  # kek.json and keyset.json of the auditor; they do not stay on this machine
-KEEPERS = Path("keepers")  # five persons' keys for our directory; none of them stays either
 MAX_NAME = 200  # characters of a legal name, as in the settings and in bundles
 MAX_PORT = 65_533  # the greatest that leaves two more for health and metrics
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
@@ -163,7 +159,7 @@ def init(
             let_in=let_in,
         )
     except BaseException as fault:
-        if not (folder / "party.json").exists():
+        if not (folder / OWN_ENTRY).exists():
             for _, out in operators:  # none lay there before: `requested` looked
                 out.unlink(missing_ok=True)
         if not isinstance(fault, OSError):
@@ -307,7 +303,7 @@ def _furnish(  # noqa: PLR0917 - what a folder is made of
         now=now,
         root=root,
     ).to_bytes()
-    user_files.create(home / "party.json", bundle)
+    user_files.create(home / OWN_ENTRY, bundle)
     return _agreements(settings.agreements.folder, charter.party), fingerprint(bundle)
 
 

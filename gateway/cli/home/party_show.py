@@ -14,6 +14,7 @@ from gateway.cli import output
 from gateway.cli.output import Home
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
+from gateway.home_layout import WITNESS
 
 if TYPE_CHECKING:
     from gateway.trust.bundle import BundleKey, PartyBundle
@@ -134,7 +135,7 @@ def _seen(home: Path, entry: PartyBundle) -> str | None:
     from gateway.ledger.errors import AuditFault
     from gateway.ledger.signed_note import MAX_NOTE
 
-    kept = home / "witness" / f"{entry.party}.checkpoint"
+    kept = home / WITNESS / f"{entry.party}.checkpoint"
     try:
         return f"{entry.log.open(user_files.read(kept, MAX_NOTE)).size} entries"
     except (user_files.FileRefused, AuditFault):

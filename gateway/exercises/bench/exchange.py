@@ -32,9 +32,9 @@ from gateway.exercises.demo.queries import percentile
 from gateway.exercises.load_client import SEEDS_FROM, Plan, Round, Spell, together
 from gateway.exercises.load_process import Askers
 from gateway.exercises.subprocess_cli import Server
+from gateway.home_layout import SETTINGS
 from gateway.law.agreement_library import packaged
 from gateway.law.toml_reader import MOST
-from gateway.settings_names import FILE
 
 GALLERY = 50  # people, two fingers each
 SECONDS = 10.0  # that count, under load
@@ -183,7 +183,7 @@ def _parties(folder: Path, load: Load) -> tuple[Party, Party]:
 
 def unbound(party: Party, clients: int) -> None:
     """Set limits of rate, calls and quota out of the way of so many askers; the law stays Australia's."""
-    settings = party.home / FILE
+    settings = party.home / SETTINGS
     limits = _SETTINGS.format(clients=clients + SPARE_PLACES)
     text = settings.read_text(encoding="utf-8")
     user_files.write(settings, text.replace("[exchange]\n", limits, 1).encode())

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import grpc
 
@@ -31,6 +30,7 @@ from gateway.errors import (
     SecondPersonRequired,
     UserError,
 )
+from gateway.home_layout import ADMIN_ADDRESS
 from gateway.operations.founding import CUSTODIAL
 from gateway.server.listener import admission, interceptor, listeners
 from gateway.server.listener.connection_guard import Guard
@@ -47,7 +47,6 @@ from keys.keyset import Keyset, KeysetInForce
 
 _log = telemetry.logger("admin")
 
-FILE: Final = "door.json"  # in the home directory while the gateway serves: {"admin": "host:port", "authority": PEM, …}
 THREADS = (
     2  # that receive calls; acts are done in threads of their own, as many as officers have places
 )
@@ -190,7 +189,7 @@ class AdminListener:
         if self._beside is None or authority == self._named:
             return
         where = {"admin": self._address, "authority": authority, **self._beside}
-        atomic_file.replace(self._home / FILE, json.dumps(where).encode())
+        atomic_file.replace(self._home / ADMIN_ADDRESS, json.dumps(where).encode())
         self._named = authority
 
     def stop(self, grace: float) -> None:
@@ -216,7 +215,7 @@ class AdminListener:
         """Take the address away: of this process, or of one that was killed."""
         self._beside = None
         with suppress(FileNotFoundError):
-            (self._home / FILE).unlink()
+            (self._home / ADMIN_ADDRESS).unlink()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway import config
+from gateway import config, home_layout
 from gateway.admin.operation import TwoPersons
 from gateway.backup import archive, restored
 from gateway.backup.format import Item, Manifest
@@ -71,7 +71,7 @@ def test_a_gateway_comes_back_with_all_it_held_and_says_so_first(
     assert types(home)[: len(before)] == before
     assert types(home)[len(before) :][:2] == [EntryType.RESTORE, EntryType.DIRECTORY]
     assert self_check.verify_ledger(home).ok
-    assert not (home / restored.MARK).exists()
+    assert not (home / home_layout.RESTORED).exists()
     with Gateway.open(home, secret) as again:
         assert again.keyset.data().open(record, b"") == b"a record"
         found = self_check.check(gateway.home, secret, gateway.clock())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway import config
+from gateway import config, home_layout
 from gateway.admin.operation import TwoPersons
 from gateway.errors import UserError
 from gateway.keymanagement import custody as room
@@ -67,7 +67,7 @@ def test_an_open_gateway_goes_on_under_the_new_key_and_opens_with_it(
 def test_the_settings_name_the_new_place_and_keep_all_else(
     key_operations: Any, gateway: Gateway, new_file: Path
 ) -> None:
-    before = tomllib.loads((gateway.home / config.FILE).read_text())
+    before = tomllib.loads((gateway.home / home_layout.SETTINGS).read_text())
 
     key_operations.do(
         "custody.rewrap",
@@ -76,7 +76,7 @@ def test_the_settings_name_the_new_place_and_keep_all_else(
         to="file:keys/second.json",
     )
 
-    after = tomllib.loads((gateway.home / config.FILE).read_text())
+    after = tomllib.loads((gateway.home / home_layout.SETTINGS).read_text())
     assert after["keys"].pop("custody") == "file:keys/second.json"
     before["keys"].pop("custody")
     assert after == before

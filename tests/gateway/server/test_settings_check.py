@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from gateway import config
+from gateway import config, home_layout
 from gateway.errors import PasserelleError
 from gateway.server import self_check, settings_check
 from gateway.trust.partners import own_bundle
 
 
 def settings(home: Path, section: str, line: str) -> config.Settings:
-    with (home / config.FILE).open("a", encoding="utf-8") as file:
+    with (home / home_layout.SETTINGS).open("a", encoding="utf-8") as file:
         file.write(f"\n[{section}]\n{line}\n")
     return config.load(home)
 
@@ -52,8 +52,10 @@ def test_what_is_not_there_or_is_something_else_is_said_with_its_setting(
 
 def test_a_passphrase_file_is_looked_at_without_being_used(homes: Any) -> None:
     home = homes[0]
-    text = (home / config.FILE).read_text()
-    (home / config.FILE).write_text(text.replace("[keys]", "[keys]\npassphrase_file = 'pass'"))
+    text = (home / home_layout.SETTINGS).read_text()
+    (home / home_layout.SETTINGS).write_text(
+        text.replace("[keys]", "[keys]\npassphrase_file = 'pass'")
+    )
     made = config.load(home)
     for octets, mode, told in (
         (None, 0, "no such file"),
@@ -74,8 +76,10 @@ def test_a_passphrase_file_is_looked_at_without_being_used(homes: Any) -> None:
 
 def test_a_proxy_that_is_not_there_is_said(homes: Any) -> None:
     home = homes[0]
-    text = (home / config.FILE).read_text()
-    (home / config.FILE).write_text(text.replace("[exchange]", "[exchange]\nproxy = '127.0.0.1:1'"))
+    text = (home / home_layout.SETTINGS).read_text()
+    (home / home_layout.SETTINGS).write_text(
+        text.replace("[exchange]", "[exchange]\nproxy = '127.0.0.1:1'")
+    )
 
     with pytest.raises(PasserelleError, match=r"exchange\.proxy: nobody answers"):
         settings_check.try_files(config.load(home))

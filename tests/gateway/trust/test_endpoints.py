@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import config
+from gateway import config, home_layout
 from gateway.trust import endpoints
 from gateway.trust.bundle import MAX_ENDPOINTS, MalformedBundle, PartyBundle
 from gateway.trust.configured import rule_of
@@ -149,7 +149,7 @@ def test_an_entry_that_moves_inside_us_by_its_directory_waits_for_people(
 
 def test_the_rule_is_that_of_the_settings(tmp_path: Path) -> None:
     config.write_default(tmp_path, "CAN", "0.0.0.0:7443", "gateway.can.example")
-    path = tmp_path / config.FILE
+    path = tmp_path / home_layout.SETTINGS
     path.write_text(path.read_text() + '\n[directory]\nallowed_endpoints = ["127.0.0.1:9443"]\n')
 
     rule = rule_of(config.load(tmp_path))
