@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -153,6 +153,7 @@ _serving_since = Gauge(
 )
 _served: set[tuple[str, str]] = set()  # what is shown now
 _evidence_late: set[str] = set()  # as with expiries
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
 _leaves: set[tuple[str, str]] = set()  # as with expiries
 _expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
 
@@ -201,12 +202,7 @@ def show_serving(party: str, reason: str, now: float) -> None:
 
 def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:
     """Show which leaf each listener shows, by listener and serial, with its end."""
-    for labels in _leaves - ends.keys():
-        _leaf.remove(*labels)
-    _leaves.clear()
-    for labels, end in ends.items():
-        _leaf.labels(*labels).set(end)
-        _leaves.add(labels)
+    _show_alone(_leaf, _leaves, ends)
 
 
 def show_alarms(counts: Mapping[str, int]) -> None:
@@ -217,12 +213,17 @@ def show_alarms(counts: Mapping[str, int]) -> None:
 
 def show_expiries(ends: Mapping[tuple[str, str, str], float]) -> None:
     """Show how many seconds are left by kind, partner and name, and nothing of what was shown before."""
-    for labels in _expiries - ends.keys():
-        _expiry.remove(*labels)
-    _expiries.clear()
-    for labels, seconds in ends.items():
-        _expiry.labels(*labels).set(seconds)
-        _expiries.add(labels)
+    _show_alone(_expiry, _expiries, ends)
+
+
+def _show_alone(gauge: Gauge, before: set[_Labels], values: Mapping[_Labels, float]) -> None:
+    """Show values by their labels and take away those of `before`, which becomes what is shown."""
+    for labels in before - values.keys():
+        gauge.remove(*labels)
+    before.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
+        before.add(labels)
 
 
 def count_job_failure(job: str, kind: str) -> None:

@@ -8,25 +8,19 @@ FILE.receipt; a gateway writes it, and a bundle cannot.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
 from datetime import datetime
 from typing import Final
 
 from gateway.auditor.reconcile import StatementRefused
 from gateway.domain.messages import Receipt
+from gateway.ledger import receipt_file
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.merkle import leaf_hash, verify_inclusion
-from gateway.ledger.proof import MAX_TEXT, ProofRefused, parse_proof
+from gateway.ledger.proof import ProofRefused, verify_leaf
 from gateway.ledger.signed_note import LogIdentity
-from keys import strict_json
 
 FORMAT: Final = "passerelle/1/statement-receipt"
-LARGEST: Final = 2 * MAX_TEXT  # bytes of a file; the proof's text, quoted, and one leaf
-_KEYS: Final = frozenset({"format", "leaf", "proof"})
 
 
 def digest(statement: bytes) -> str:
@@ -36,25 +30,14 @@ def digest(statement: bytes) -> str:
 
 def write(receipt: Receipt) -> bytes:
     """Return the file of a receipt."""
-    document = {
-        "format": FORMAT,
-        "leaf": base64.b64encode(receipt.leaf).decode(),
-        "proof": receipt.tlog_proof.decode(),
-    }
-    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
+    return receipt_file.write(FORMAT, receipt)
 
 
 def read(octets: bytes) -> Receipt:
     """Read the file strictly; raises `StatementRefused`. Nothing about it is verified yet."""
     try:
-        document = strict_json.read(octets, LARGEST)
-        if not isinstance(document, dict) or document.keys() != _KEYS:
-            raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
-        if document["format"] != FORMAT:
-            raise ValueError  # noqa: TRY301
-        leaf = base64.b64decode(document["leaf"], validate=True)
-        return Receipt(leaf, document["proof"].encode())
-    except (ValueError, TypeError, AttributeError, binascii.Error):
+        return receipt_file.read(octets, FORMAT)[0]
+    except ValueError:
         raise StatementRefused("this is no file of a statement's receipt") from None
 
 
@@ -75,17 +58,6 @@ def verify(octets: bytes, statement: bytes, *, us: str, log: LogIdentity, now: d
             raise ProofRefused("its leaf is of no statement to us")  # (1)
         if frame.subject_reference != digest(statement):
             raise ProofRefused("its leaf is of another statement")  # (1)
-        proof = parse_proof(receipt.tlog_proof)
-        checkpoint, second = log.read(proof.checkpoint)  # (2)
-        if not int(frame.time.timestamp()) <= second <= now.timestamp():
-            raise ProofRefused("its checkpoint was not signed between the leaf and now")  # (3)
-        verify_inclusion(  # (4)
-            leaf_hash(receipt.leaf),
-            proof.hashes,
-            index=proof.index,
-            size=checkpoint.size,
-            expected=checkpoint.root,
-        )
+        return verify_leaf(receipt, frame.time, log=log, latest=now)[0]  # (2) to (4)
     except AuditFault as fault:
         raise StatementRefused(f"the statement's receipt does not hold: {fault}") from None
-    return proof.index

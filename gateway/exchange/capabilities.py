@@ -21,7 +21,16 @@ from gateway.wire.quota_payload import quotas_bytes
 from keys.envelope import SIZE_CLASSES
 
 
-class GetCapabilities:
+class _OfKeyAlone:
+    """An operation whose request says nothing but to which key the answer is sealed."""
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+        """Read the key that the answer is sealed to."""
+        key = query_payload.read_reply_key(payload, request.header.operation)
+        return Admitted(request, key, operation_facts(request.header), None)
+
+
+class GetCapabilities(_OfKeyAlone):
     """What we accept from the caller: formats, suites, and what the agreements in force permit."""
 
     def __init__(
@@ -33,11 +42,6 @@ class GetCapabilities:
         self._agreements = agreements
         self._own = own
         self._clock = clock
-
-    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
-        """Read the key that the answer is sealed to."""
-        key = query_payload.read_reply_key(payload, request.header.operation)
-        return Admitted(request, key, operation_facts(request.header), None)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Say what the agreements with the caller permit at this moment."""
@@ -57,7 +61,7 @@ class GetCapabilities:
         return Conclusion(query_payload.capabilities_bytes(answer), operation_facts(header))
 
 
-class GetQuota:
+class GetQuota(_OfKeyAlone):
     """How much of each of its quotas the caller has used, and when they begin again."""
 
     def __init__(
@@ -69,11 +73,6 @@ class GetQuota:
         self._agreements = agreements
         self._database = database
         self._clock = clock
-
-    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
-        """Read the key that the answer is sealed to."""
-        key = query_payload.read_reply_key(payload, request.header.operation)
-        return Admitted(request, key, operation_facts(request.header), None)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Count what is recorded at this moment under the agreements with the caller."""

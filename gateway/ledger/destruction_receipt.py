@@ -9,26 +9,20 @@ the leaf commits to and the auditor's key opens.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from gateway.domain.messages import Receipt
+from gateway.ledger import receipt_file
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.ledger.errors import AuditFault, ReceiptRefused
-from gateway.ledger.merkle import leaf_hash, verify_inclusion
-from gateway.ledger.proof import MAX_TEXT, ProofRefused, parse_proof
+from gateway.ledger.proof import ProofRefused, verify_leaf
 from gateway.ledger.signed_note import Checkpoint, LogIdentity
-from keys import strict_json
 
 FORMAT: Final = "passerelle/1/destruction"
 RECEIPT_ID: Final = re.compile(r"D-[0-9a-f]{32}")
-LARGEST: Final = 2 * MAX_TEXT  # bytes of a file; the proof's text, quoted, and one leaf
-_KEYS: Final = frozenset({"format", "receipt", "leaf", "proof"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +37,18 @@ class VerifiedDestruction:
 
 def write(identifier: str, receipt: Receipt) -> bytes:
     """Return the file of a destruction receipt."""
-    document = {
-        "format": FORMAT,
-        "receipt": identifier,
-        "leaf": base64.b64encode(receipt.leaf).decode(),
-        "proof": receipt.tlog_proof.decode(),
-    }
-    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
+    return receipt_file.write(FORMAT, receipt, receipt=identifier)
 
 
 def read(octets: bytes) -> tuple[str, Receipt]:
     """Read the file strictly; raises `ReceiptRefused`. Nothing about it is verified yet."""
     try:
-        document = strict_json.read(octets, LARGEST)
-        if not isinstance(document, dict) or document.keys() != _KEYS:
-            raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
-        if document["format"] != FORMAT or not RECEIPT_ID.fullmatch(document["receipt"]):
-            raise ValueError  # noqa: TRY301
-        leaf = base64.b64decode(document["leaf"], validate=True)
-        return document["receipt"], Receipt(leaf, document["proof"].encode())
-    except (ValueError, TypeError, AttributeError, binascii.Error):
+        receipt, document = receipt_file.read(octets, FORMAT, "receipt")
+        if not RECEIPT_ID.fullmatch(document["receipt"]):
+            raise ValueError  # noqa: TRY301 - the same refusal
+    except (ValueError, TypeError):
         raise ReceiptRefused("this is no file of a destruction receipt") from None
+    return document["receipt"], receipt
 
 
 def verify(
@@ -90,13 +75,7 @@ def verify(
             raise ProofRefused("its leaf is not of this destruction")  # (2)
         if not frame.partner_id or not frame.transaction_number:
             raise ProofRefused("its leaf does not say whose query it was")  # (2)
-        proof = parse_proof(receipt.tlog_proof)
-        checkpoint, second = log.read(proof.checkpoint)  # (3)
-        if not int(frame.time.timestamp()) <= second <= now.timestamp():
-            raise ProofRefused("its checkpoint was not signed between the leaf and now")  # (4)
-        size, root = checkpoint.size, checkpoint.root
-        hashed = leaf_hash(receipt.leaf)
-        verify_inclusion(hashed, proof.hashes, index=proof.index, size=size, expected=root)  # (5)
+        index, checkpoint = verify_leaf(receipt, frame.time, log=log, latest=now)  # (3) to (5)
     except AuditFault as fault:
         raise ReceiptRefused(f"the destruction receipt does not hold: {fault}") from fault
-    return VerifiedDestruction(identifier, frame, proof.index, checkpoint)
+    return VerifiedDestruction(identifier, frame, index, checkpoint)

@@ -35,6 +35,7 @@ __all__ = [
     "VerifiedReceipt",
     "make_proof",
     "parse_proof",
+    "verify_leaf",
     "verify_receipt",
 ]
 
@@ -173,17 +174,38 @@ def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) ->
     if wrong:
         raise ReceiptRefused(f"the receipt's leaf says otherwise: {wrong}")
     with _refusing():
-        # (4)
-        proof = parse_proof(receipt.tlog_proof)
-        # (5)
-        checkpoint, second = log.read(proof.checkpoint)
-        # (6)
-        if not int(frame.time.timestamp()) <= second <= expected.latest.timestamp():
-            raise ProofRefused("its checkpoint was not signed between the leaf and now")
-        # (7)
-        leaf, size, root = leaf_hash(receipt.leaf), checkpoint.size, checkpoint.root
-        verify_inclusion(leaf, proof.hashes, index=proof.index, size=size, expected=root)
-    return VerifiedReceipt(proof.index, checkpoint, frame)
+        # (4) to (7)
+        index, checkpoint = verify_leaf(receipt, frame.time, log=log, latest=expected.latest)
+    return VerifiedReceipt(index, checkpoint, frame)
+
+
+def verify_leaf(
+    receipt: Receipt, written: datetime, *, log: LogIdentity, latest: datetime
+) -> tuple[int, Checkpoint]:
+    """Return where a leaf is in the ledger of `log`, and under which checkpoint.
+
+    written   when the leaf says that it was written
+    latest    no checkpoint was signed after this moment, usually now
+
+    (1) The proof parses.
+    (2) Both of the log's keys have signed its checkpoint.
+    (3) The checkpoint was signed when the leaf was written or later, and not later than `latest`.
+    (4) The leaf is at the stated index of the tree that was signed.
+
+    Raises `AuditFault`.
+    """
+    proof = parse_proof(receipt.tlog_proof)  # (1)
+    checkpoint, second = log.read(proof.checkpoint)  # (2)
+    if not int(written.timestamp()) <= second <= latest.timestamp():
+        raise ProofRefused("its checkpoint was not signed between the leaf and now")  # (3)
+    verify_inclusion(  # (4)
+        leaf_hash(receipt.leaf),
+        proof.hashes,
+        index=proof.index,
+        size=checkpoint.size,
+        expected=checkpoint.root,
+    )
+    return proof.index, checkpoint
 
 
 @contextmanager

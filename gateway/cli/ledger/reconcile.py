@@ -129,6 +129,7 @@ def reconcile(
 def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
     from gateway.auditor import statement_receipt
     from gateway.auditor.reconcile import LARGEST, Statement
+    from gateway.ledger import receipt_file
 
     octets = user_files.named(file, LARGEST)
     statement = Statement.parse(octets)
@@ -146,7 +147,7 @@ def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
                 f"or leave --party out"
             )
         statement_receipt.verify(
-            user_files.named(receipt, statement_receipt.LARGEST), octets, us=us, log=log, now=_now()
+            user_files.named(receipt, receipt_file.LARGEST), octets, us=us, log=log, now=_now()
         )
     return statement
 

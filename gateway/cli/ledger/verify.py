@@ -207,9 +207,10 @@ def verify_receipt(
     Exit code 0: it holds. 1: it does not. 2: it could not be checked.
     """
     from gateway.ledger import destruction_receipt as receipts
+    from gateway.ledger import receipt_file
     from gateway.ledger.errors import ReceiptRefused
 
-    log, octets = log_of(party), user_files.named(file, receipts.LARGEST)
+    log, octets = log_of(party), user_files.named(file, receipt_file.LARGEST)
     try:
         found = receipts.verify(octets, log, datetime.now(UTC), receipt)
     except ReceiptRefused as refused:

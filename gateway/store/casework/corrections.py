@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Table,
     and_,
     delete,
     exists,
@@ -154,7 +155,7 @@ def moved(correction: Correction, act: Act, **values: Any) -> tuple[Effect, ...]
         values |= {"next_ms": None}
     row = update(corrections).where(_same(correction)).values(state=int(after), **values)
     effects = [Effect(row, rows=1, refusal=says(InProgress))]
-    named = _papers(correction.partner, correction.id, correction.direction)
+    named = _named(correction_papers, correction.partner, correction.id, correction.direction)
     if after is CorrectionPhase.ACKNOWLEDGED:
         effects.append(Effect(delete(correction_papers).where(named)))
     elif sealed is not None:
@@ -167,7 +168,7 @@ def kept(correction: Correction, *, sealed: bytes, **values: Any) -> tuple[Effec
     papers = (
         update(correction_papers)
         .where(
-            _papers(correction.partner, correction.id, correction.direction),
+            _named(correction_papers, correction.partner, correction.id, correction.direction),
             exists().where(_same(correction)),
         )
         .values(sealed=sealed)
@@ -182,7 +183,7 @@ def reminded(correction: Correction, *, sealed: bytes, **values: Any) -> tuple[E
     The commit raises InProgress where it was moved meanwhile: the entry would come after the end.
     """
     row = update(corrections).where(_same(correction)).values(**values)
-    named = _papers(correction.partner, correction.id, correction.direction)
+    named = _named(correction_papers, correction.partner, correction.id, correction.direction)
     return (
         Effect(row, rows=1, refusal=says(InProgress)),
         Effect(update(correction_papers).where(named).values(sealed=sealed), rows=1),
@@ -193,7 +194,9 @@ def find(
     connection: Connection, partner: str, identifier: bytes, direction: Direction
 ) -> Correction | None:
     """Return the correction of this pair under an identifier; another partner's is as unknown as none."""
-    row = connection.execute(select(corrections).where(_named(partner, identifier, direction)))
+    row = connection.execute(
+        select(corrections).where(_named(corrections, partner, identifier, direction))
+    )
     found = row.one_or_none()
     return None if found is None else _read(found)
 
@@ -320,7 +323,7 @@ def seal(data_key: DataRing, correction: Correction, papers: Papers) -> bytes:
 
 def papers_of(connection: Connection, data_key: DataRing, correction: Correction) -> Papers:
     """Return what a correction says; raises InternalError where it was altered, moved or is gone."""
-    named = _papers(correction.partner, correction.id, correction.direction)
+    named = _named(correction_papers, correction.partner, correction.id, correction.direction)
     sealed = connection.execute(select(correction_papers.c.sealed).where(named)).scalar()
     try:
         octets = data_key.open(
@@ -426,25 +429,19 @@ def _not_taken(
     return explain
 
 
-def _papers(partner: str, identifier: bytes, direction: Direction) -> ColumnElement[bool]:
+def _named(
+    table: Table, partner: str, identifier: bytes, direction: Direction
+) -> ColumnElement[bool]:
     return and_(
-        correction_papers.c.partner == partner,
-        correction_papers.c.id == identifier,
-        correction_papers.c.direction == int(direction),
-    )
-
-
-def _named(partner: str, identifier: bytes, direction: Direction) -> ColumnElement[bool]:
-    return and_(
-        corrections.c.partner == partner,
-        corrections.c.id == identifier,
-        corrections.c.direction == int(direction),
+        table.c.partner == partner,
+        table.c.id == identifier,
+        table.c.direction == int(direction),
     )
 
 
 def _same(correction: Correction) -> ColumnElement[bool]:
     """Name the row as long as it is where it was read."""
-    named = _named(correction.partner, correction.id, correction.direction)
+    named = _named(corrections, correction.partner, correction.id, correction.direction)
     return and_(named, corrections.c.state == int(correction.state))
 
 

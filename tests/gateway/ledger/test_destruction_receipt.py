@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, text
 
-from gateway.ledger import destruction_receipt
+from gateway.ledger import destruction_receipt, receipt_file
 from gateway.ledger.entry import EntryClass, EntryType
 from gateway.ledger.errors import ReceiptRefused
 from gateway.ledger.signed_note import LogIdentity
@@ -85,4 +85,4 @@ def test_strange_documents_are_refused(leaf: str, proof: str) -> None:
         with pytest.raises(ReceiptRefused):
             destruction_receipt.read(json.dumps(each).encode())
     with pytest.raises(ReceiptRefused):
-        destruction_receipt.read(b"[" * (destruction_receipt.LARGEST + 1))
+        destruction_receipt.read(b"[" * (receipt_file.LARGEST + 1))
