@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,18 @@ Signed = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceremony:
+    """What the root key holders' signing takes: their keys or their signatures, and whom the gateway hears."""
+
+    root_keys: RootKeys = None
+    output: Output = None
+    signed: Signed = None
+    root_keys_passphrase_file: RootKeysPassphrase = None
+    officer: As = None
+    passphrase_file: PassphraseFile = None
+
+
 @command(app, Status)
 def status(call: Call) -> None:
     """Show each role."""
@@ -70,21 +83,9 @@ def status(call: Call) -> None:
     "passerelle directory renew can --root-key keepers/1 --root-key keepers/2",
     "passerelle directory renew can -o next.targets.json   # then: sign it, then --signed",
 )
-def renew(  # noqa: PLR0917 - the options of the command
-    context: typer.Context,
-    home: Home,
-    root_keys: RootKeys = None,
-    output: Output = None,
-    signed: Signed = None,
-    root_keys_passphrase_file: RootKeysPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-) -> None:
+def renew(context: typer.Context, home: Home, ceremony: Ceremony) -> None:
     """Have two of three root key holders sign for 90 days more that this gateway speaks for its party."""
-    gateway = (home, officer, passphrase_file)
-    _ceremony(
-        context, gateway, "targets", root_keys or [], output, signed, root_keys_passphrase_file
-    )
+    _sign_and_adopt(context, home, "targets", ceremony)
 
 
 @plain_command(
@@ -92,19 +93,9 @@ def renew(  # noqa: PLR0917 - the options of the command
     "passerelle directory root can --root-key keepers/1 --root-key keepers/2 --root-key keepers/3",
     "passerelle directory root can -o next.root.json   # then: sign it, then --signed",
 )
-def root(  # noqa: PLR0917 - the options of the command
-    context: typer.Context,
-    home: Home,
-    root_keys: RootKeys = None,
-    output: Output = None,
-    signed: Signed = None,
-    root_keys_passphrase_file: RootKeysPassphrase = None,
-    officer: As = None,
-    passphrase_file: PassphraseFile = None,
-) -> None:
+def root(context: typer.Context, home: Home, ceremony: Ceremony) -> None:
     """Have three of five root key holders sign the next root: a year more, and the pairs that the gateway signs with now."""
-    gateway = (home, officer, passphrase_file)
-    _ceremony(context, gateway, "root", root_keys or [], output, signed, root_keys_passphrase_file)
+    _sign_and_adopt(context, home, "root", ceremony)
 
 
 @plain_command(app, "passerelle directory sign next.root.json --root-key keepers/4")
@@ -156,26 +147,19 @@ def root_key(
     )
 
 
-def _ceremony(  # noqa: PLR0917 - what the two commands share
-    context: typer.Context,
-    gateway: tuple[Path, Path | None, Path | None],
-    role: str,
-    keepers: list[Path],
-    output: Path | None,
-    signed: Path | None,
-    root_keys_passphrase_file: Path | None,
-) -> None:
+def _sign_and_adopt(context: typer.Context, home: Path, role: str, ceremony: Ceremony) -> None:
     from gateway.client.directory_client import LARGEST
 
-    home, officer, passphrase_file = gateway
-    with admin_session.open_session(
-        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
-    ) as do:
-        if signed is not None:
-            content = user_files.named(signed, LARGEST)
+    passphrase = passphrase_of(home, ceremony.passphrase_file)
+    with admin_session.open_session(home, officer=ceremony.officer, passphrase=passphrase) as do:
+        if ceremony.signed is not None:
+            content = user_files.named(ceremony.signed, LARGEST)
         else:
             content = base64.b64decode(str(do(Draft.declaration.name, {"role": role})["metadata"]))
-        content = _with_signatures(content, keepers, root_keys_passphrase_file)
+        content = _with_signatures(
+            content, ceremony.root_keys or [], ceremony.root_keys_passphrase_file
+        )
+        output = ceremony.output
         if output is not None:
             user_files.write(output, content)
             console.emit(
