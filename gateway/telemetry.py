@@ -12,8 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 import structlog
@@ -282,30 +281,11 @@ class Stages:
     def mark(self, name: str) -> None:
         """Say that stage `name` is over; it began where the one before it ended."""
         now = self._clock()
-        self._add(name, now - self._last)
-        self._last = now
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time what is inside as stage `name`; what fails is timed too, but is not over."""
-        self._last = self._clock()
-        try:
-            yield
-        except BaseException:
-            now = self._clock()
-            self._record(name, now - self._last)
-            self._last = now
-            raise
-        self.mark(name)
-
-    def _add(self, name: str, seconds: float) -> None:
-        self._record(name, seconds)
-        if self._observe is not None:
-            self._observe(name)
-
-    def _record(self, name: str, seconds: float) -> None:
+        seconds, self._last = now - self._last, now
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
         _stage_seconds.labels(name).observe(seconds)
+        if self._observe is not None:
+            self._observe(name)
 
 
 class _Stderr:

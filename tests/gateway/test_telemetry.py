@@ -154,24 +154,13 @@ def test_a_stage_lasts_from_the_end_of_the_one_before(ticks: Iterator[float]) ->
     assert stages.seconds == {"header": 2.0, "verify": 1.0}
 
 
-def test_a_step_is_timed_alone(ticks: Iterator[float]) -> None:
-    stages = Stages(clock=lambda: next(ticks))
-
-    next(ticks)
-    with stages.step("open"):
-        next(ticks)
-    stages.mark("search")
-
-    assert stages.seconds == {"open": 2.0, "search": 1.0}
-
-
 def test_the_observer_is_told_of_each_stage_once_it_is_over() -> None:
     told: list[str] = []
     stages = Stages("SubmitQuery", told.append)
 
     stages.mark("header")
-    with stages.step("open"):
-        assert told == ["header"]
+    assert told == ["header"]
+    stages.mark("open")
 
     assert told == ["header", "open"]
 
@@ -189,17 +178,6 @@ def test_the_observer_can_stop_the_process_at_a_stage() -> None:
     stages.mark("header")
     with pytest.raises(Stopped):
         stages.mark("open")
-
-
-def test_a_step_that_fails_is_timed_and_not_over(ticks: Iterator[float]) -> None:
-    told: list[str] = []
-    stages = Stages(observe=told.append, clock=lambda: next(ticks))
-
-    with pytest.raises(KeyError), stages.step("open"):
-        raise KeyError
-
-    assert stages.seconds == {"open": 1.0}
-    assert told == []
 
 
 def test_a_stage_is_a_metric() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
+from google.protobuf.message import Message
 
 from gateway import telemetry
 from gateway.config import Settings
@@ -45,6 +46,17 @@ _HELD = frozenset(
 )
 
 
+def _answering(operation: Operation, response: type[Message]) -> Any:  # noqa: ANN401 - a method, of each RPC its own
+    """Return the method that hands what an envelope brings to the pipeline, and its reply back, as one operation."""
+
+    def answer(self: Exchange, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - of each RPC its own
+        del context
+        reply = self._reply(operation, signed_envelope.envelope_in(request))
+        return response(**signed_envelope.parts(reply))
+
+    return answer
+
+
 class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
     """ExchangeService over the pipeline; `observe` is called at the end of each stage of a call."""
 
@@ -65,69 +77,18 @@ class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
             )
         )
 
-    def GetCapabilities(  # noqa: N802 - the name of the RPC
-        self, request: exchange_pb2.GetCapabilitiesRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.GetCapabilitiesResponse:
-        """Describe what this gateway accepts from the caller."""
-        del context
-        reply = self._reply(Operation.GET_CAPABILITIES, signed_envelope.envelope_in(request))
-        return exchange_pb2.GetCapabilitiesResponse(**signed_envelope.parts(reply))
-
-    def SubmitQuery(  # noqa: N802
-        self, request: exchange_pb2.SubmitQueryRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.SubmitQueryResponse:
-        """Answer one query."""
-        del context
-        reply = self._reply(Operation.SUBMIT_QUERY, signed_envelope.envelope_in(request))
-        return exchange_pb2.SubmitQueryResponse(**signed_envelope.parts(reply))
-
-    def GetQueryState(  # noqa: N802
-        self, request: exchange_pb2.GetQueryStateRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.GetQueryStateResponse:
-        """Say what became of an earlier query."""
-        del context
-        reply = self._reply(Operation.GET_QUERY_STATE, signed_envelope.envelope_in(request))
-        return exchange_pb2.GetQueryStateResponse(**signed_envelope.parts(reply))
-
-    def RedeliverResult(  # noqa: N802
-        self, request: exchange_pb2.RedeliverResultRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.RedeliverResultResponse:
-        """Send the stored response of an earlier query."""
-        del context
-        reply = self._reply(Operation.REDELIVER_RESULT, signed_envelope.envelope_in(request))
-        return exchange_pb2.RedeliverResultResponse(**signed_envelope.parts(reply))
-
-    def RequestHitDetails(  # noqa: N802
-        self, request: exchange_pb2.RequestHitDetailsRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.RequestHitDetailsResponse:
-        """Disclose fields of the person of an earlier match."""
-        del context
-        reply = self._reply(Operation.REQUEST_HIT_DETAILS, signed_envelope.envelope_in(request))
-        return exchange_pb2.RequestHitDetailsResponse(**signed_envelope.parts(reply))
-
-    def SubmitCorrection(  # noqa: N802
-        self, request: exchange_pb2.SubmitCorrectionRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.SubmitCorrectionResponse:
-        """Take a correction of what was disclosed to us."""
-        del context
-        reply = self._reply(Operation.SUBMIT_CORRECTION, signed_envelope.envelope_in(request))
-        return exchange_pb2.SubmitCorrectionResponse(**signed_envelope.parts(reply))
-
-    def AckCorrection(  # noqa: N802
-        self, request: exchange_pb2.AckCorrectionRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.AckCorrectionResponse:
-        """Take the acknowledgement of a correction of ours."""
-        del context
-        reply = self._reply(Operation.ACK_CORRECTION, signed_envelope.envelope_in(request))
-        return exchange_pb2.AckCorrectionResponse(**signed_envelope.parts(reply))
-
-    def GetQuota(  # noqa: N802
-        self, request: exchange_pb2.GetQuotaRequest, context: grpc.ServicerContext
-    ) -> exchange_pb2.GetQuotaResponse:
-        """Say how much of the caller's quota is used."""
-        del context
-        reply = self._reply(Operation.GET_QUOTA, signed_envelope.envelope_in(request))
-        return exchange_pb2.GetQuotaResponse(**signed_envelope.parts(reply))
+    GetCapabilities = _answering(Operation.GET_CAPABILITIES, exchange_pb2.GetCapabilitiesResponse)
+    SubmitQuery = _answering(Operation.SUBMIT_QUERY, exchange_pb2.SubmitQueryResponse)
+    GetQueryState = _answering(Operation.GET_QUERY_STATE, exchange_pb2.GetQueryStateResponse)
+    RedeliverResult = _answering(Operation.REDELIVER_RESULT, exchange_pb2.RedeliverResultResponse)
+    RequestHitDetails = _answering(
+        Operation.REQUEST_HIT_DETAILS, exchange_pb2.RequestHitDetailsResponse
+    )
+    SubmitCorrection = _answering(
+        Operation.SUBMIT_CORRECTION, exchange_pb2.SubmitCorrectionResponse
+    )
+    AckCorrection = _answering(Operation.ACK_CORRECTION, exchange_pb2.AckCorrectionResponse)
+    GetQuota = _answering(Operation.GET_QUOTA, exchange_pb2.GetQuotaResponse)
 
 
 class Proofs(Protocol):
