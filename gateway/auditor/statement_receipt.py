@@ -8,7 +8,9 @@ FILE.receipt; a gateway writes it, and a bundle cannot.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from datetime import datetime
 from typing import Final
 
@@ -30,7 +32,12 @@ def digest(statement: bytes) -> str:
 
 def write(receipt: Receipt) -> bytes:
     """Return the file of a receipt."""
-    return receipt_file.write(FORMAT, receipt)
+    document = {
+        "format": FORMAT,
+        "leaf": base64.b64encode(receipt.leaf).decode(),
+        "proof": receipt.tlog_proof.decode(),
+    }
+    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
 def read(octets: bytes) -> Receipt:

@@ -9,6 +9,8 @@ the leaf commits to and the auditor's key opens.
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +39,13 @@ class VerifiedDestruction:
 
 def write(identifier: str, receipt: Receipt) -> bytes:
     """Return the file of a destruction receipt."""
-    return receipt_file.write(FORMAT, receipt, receipt=identifier)
+    document = {
+        "format": FORMAT,
+        "receipt": identifier,
+        "leaf": base64.b64encode(receipt.leaf).decode(),
+        "proof": receipt.tlog_proof.decode(),
+    }
+    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
 def read(octets: bytes) -> tuple[str, Receipt]:

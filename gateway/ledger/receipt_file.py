@@ -1,4 +1,4 @@
-"""Receipts in files: a leaf of the ledger and the proof that it is there, for whoever checks it without a gateway.
+"""Reads receipts from files: a leaf of the ledger and the proof that it is there, for whoever has no gateway.
 
 {"format": …, "leaf": base64, "proof": tlog-proof@v1}, and after the format what it adds
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from typing import Any, Final
 
 from gateway.domain.messages import Receipt
@@ -15,13 +14,6 @@ from gateway.ledger.proof import MAX_TEXT
 from keys import strict_json
 
 LARGEST: Final = 2 * MAX_TEXT  # bytes of a file; the proof's text, quoted, and one leaf
-
-
-def write(form: str, proven: Receipt, **facts: str) -> bytes:
-    """Return the file of a receipt, of a format, with what the format adds."""
-    leaf, proof = base64.b64encode(proven.leaf).decode(), proven.tlog_proof.decode()
-    document = {"format": form, **facts, "leaf": leaf, "proof": proof}
-    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
 def read(octets: bytes, form: str, *facts: str) -> tuple[Receipt, dict[str, Any]]:
