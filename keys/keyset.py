@@ -337,8 +337,9 @@ class Keyset:
 
         Who may order it is `lifecycle.authority`, for the caller to ask. Beyond the table: an ACTIVE
         key steps down only for a successor (to stop without one, suspend it), none becomes ACTIVE past
-        its end, and a deactivated key is destroyed only when its window, or a week, is over. The life of
-        a key that bears no certificate counts from its promotion, not from its making.
+        its end, and a deactivated key is destroyed only when its window, or a week, is over. Whether
+        something is still sealed with a DATA key is for the caller to know. The life of a key that bears no
+        certificate counts from its promotion, not from its making.
         Raises UnknownKey, IllegalTransition.
         """
         record = self.record(kid)

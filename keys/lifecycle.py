@@ -71,13 +71,16 @@ TRANSITIONS: Mapping[tuple[KeyState, KeyState], frozenset[Authority]] = MappingP
         (_S.SUSPENDED, _S.DESTROYED): _TWO,
         (_S.DEACTIVATED, _S.SUSPENDED): _ONE,  # it may still open, or verify; it never comes back
         (_S.DEACTIVATED, _S.COMPROMISED): _TWO,
-        (_S.DEACTIVATED, _S.DESTROYED): _TWO,  # a KEM key: by schedule, below
+        (_S.DEACTIVATED, _S.DESTROYED): _TWO,  # a KEM or DATA key: by schedule, below
         (_S.COMPROMISED, _S.DESTROYED): _TWO,
     }
 )
 
 KEM_WINDOW = timedelta(hours=48)  # keys 5: how long a deactivated KEM key still opens
 DESTRUCTION_WAIT = timedelta(days=7)  # keys 7: the least time in which one person can still cancel
+# How long a deactivated DATA key is kept at least: longer than any call that took it before its successor was in use and
+# has yet to commit what it sealed.
+DATA_WINDOW = timedelta(hours=1)
 
 LIFETIMES: Mapping[KeyKind, timedelta] = MappingProxyType(  # keys 3
     {
@@ -107,7 +110,14 @@ def authority(kind: KeyKind, state: KeyState, target: KeyState) -> frozenset[Aut
     """Return who may take a key of `kind` from `state` to `target`; nobody where no edge is drawn."""
     if kind is KeyKind.KEM and (state, target) == (_S.DEACTIVATED, _S.DESTROYED):
         return frozenset({Authority.SCHEDULE})
+    if kind is KeyKind.DATA and (state, target) == (_S.DEACTIVATED, _S.DESTROYED):
+        return _TWO_OR_SCHEDULE  # the schedule, when nothing is sealed with it any more
     return TRANSITIONS.get((state, target), frozenset())
+
+
+def wait_before_destruction(kind: KeyKind) -> timedelta:
+    """Return how long a DEACTIVATED key of `kind` is kept at least."""
+    return {KeyKind.KEM: KEM_WINDOW, KeyKind.DATA: DATA_WINDOW}.get(kind, DESTRUCTION_WAIT)
 
 
 def step(kind: KeyKind, state: KeyState, target: KeyState) -> KeyState:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keys import lifecycle
 from keys.errors import IllegalTransition
 from keys.key_record import KeyRecord
-from keys.lifecycle import KeyKind, KeyState
+from keys.lifecycle import KeyState
 
 
 def demand(
@@ -23,10 +23,12 @@ def demand(
     ):
         raise IllegalTransition("no successor is ACTIVE; promote one first, or suspend this key")
     if (record.state, target) == (KeyState.DEACTIVATED, KeyState.DESTROYED):
-        is_kem = record.kind is KeyKind.KEM
-        wait = lifecycle.KEM_WINDOW if is_kem else lifecycle.DESTRUCTION_WAIT
+        wait = lifecycle.wait_before_destruction(record.kind)
         if now <= record.changed + wait:
-            raise IllegalTransition(f"too early: {wait.days} days after deactivation, not before")
+            hours = wait // timedelta(hours=1)
+            raise IllegalTransition(
+                f"too early: more than {hours} h after deactivation, not before"
+            )
 
 
 def end(record: KeyRecord, target: KeyState, now: datetime) -> datetime:

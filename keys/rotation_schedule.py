@@ -4,10 +4,12 @@
     promote    at the end of the period, or at once where somebody asked; when every partner was seen to know the key
     wait       the period is over, and partners who have not seen the key are named; the old key stays in use
     deactivate who was succeeded
-    destroy    a KEM key whose window is over; any other when the wait that two persons decided is over
+    destroy    a KEM key whose window is over; a DATA key with which nothing is sealed any more, where DATA keys rotate by
+               themselves; any other when the wait that two persons decided is over
 
-A timer destroys nothing that two persons have not decided, but for KEM keys (keys.md 5 and 12). Nothing here
-reads a clock, a file or a keyset's secrets.
+A timer destroys nothing that two persons have not decided, but for KEM keys (keys.md 5 and 12) and DATA keys, whose
+schedule two persons decide: the end of a DATA key ends every copy of what was erased before it (ledger.md 3). Nothing
+here reads a clock, a file or a keyset's secrets.
 """
 
 from __future__ import annotations
@@ -20,7 +22,15 @@ from types import MappingProxyType
 
 from keys import certificates
 from keys.key_record import KeyRecord
-from keys.lifecycle import DIRECTORY, KEM_WINDOW, LIFETIMES, KeyKind, KeyState, authority
+from keys.lifecycle import (
+    DATA_WINDOW,
+    DIRECTORY,
+    KEM_WINDOW,
+    LIFETIMES,
+    KeyKind,
+    KeyState,
+    authority,
+)
 
 TICK = timedelta(
     milliseconds=1
@@ -43,6 +53,7 @@ LEADS: Mapping[KeyKind, timedelta] = MappingProxyType(
         KeyKind.KEM: timedelta(hours=72),
         KeyKind.TLS_LEAF: timedelta(days=14),
         KeyKind.TLS_CA: timedelta(days=180),
+        KeyKind.DATA: timedelta(hours=2),  # nobody else has to know it: in time for its promotion
     }
 )
 
@@ -117,15 +128,17 @@ class Outlook:
     evidence   of each PREACTIVE and each ACTIVE key that is announced, by kid
     asked      kids whose rotation somebody asked for: on as soon as the evidence allows
     decided    kids that two persons decided to destroy, and when
+    unused     kids of DATA keys with which nothing is sealed any more; what is not here may still be needed
     """
 
     rhythms: Mapping[KeyKind, CryptoPeriod]
     evidence: Mapping[bytes, Evidence] = field(default_factory=dict)
     asked: Collection[bytes] = ()
     decided: Mapping[bytes, datetime] = field(default_factory=dict)
+    unused: Collection[bytes] = ()
 
 
-# The KEM epoch and the leaf are rotated by themselves; the others when somebody says so (keys.md 3 and 5).
+# The KEM epoch, the leaf and the data key are rotated by themselves; the others when somebody says so (keys.md 3 and 5).
 RHYTHMS: Mapping[KeyKind, CryptoPeriod] = MappingProxyType(
     {
         **{
@@ -135,6 +148,8 @@ RHYTHMS: Mapping[KeyKind, CryptoPeriod] = MappingProxyType(
         },
         KeyKind.KEM: CryptoPeriod(on=True, every=LIFETIMES[KeyKind.KEM]),
         KeyKind.TLS_LEAF: CryptoPeriod(on=True, every=timedelta(days=60)),
+        # What is erased is unreadable in every copy of the database when this period is over.
+        KeyKind.DATA: CryptoPeriod(on=True, every=timedelta(days=7)),
     }
 )
 
@@ -256,7 +271,9 @@ def _retirements(active: list[KeyRecord], outlook: Outlook) -> Iterator[Step]:
 def _ends_of_life(keys: tuple[KeyRecord, ...], outlook: Outlook) -> Iterator[Step]:
     for record in keys:
         name = f"{record.kind.value} {short(record.kid)}"
-        if (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):
+        if record.kind is KeyKind.DATA and record.state is not KeyState.PREACTIVE:
+            yield from _end_of_data_key(record, name, outlook)
+        elif (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):
             when = record.changed + KEM_WINDOW + TICK
             yield Step(
                 Move.DESTROY,
@@ -276,6 +293,22 @@ def _ends_of_life(keys: tuple[KeyRecord, ...], outlook: Outlook) -> Iterator[Ste
                 when,
                 f"{name} is destroyed, as two persons decided",
             )
+
+
+def _end_of_data_key(record: KeyRecord, name: str, outlook: Outlook) -> Iterator[Step]:
+    """Yield when a data key ends: never while something of ours may be sealed with it, whoever decided it."""
+    if record.kid not in outlook.unused:
+        return
+    decided = outlook.decided.get(record.kid)
+    rhythm = outlook.rhythms.get(record.kind)
+    deactivated = record.state is KeyState.DEACTIVATED
+    if decided is not None and authority(record.kind, record.state, KeyState.DESTROYED):
+        what = f"{name} is destroyed, as two persons decided"
+        yield Step(Move.DESTROY, record.kind, record.kid, decided, what)
+    elif deactivated and rhythm is not None and rhythm.on:
+        when = record.changed + DATA_WINDOW + TICK
+        what = f"{name} is destroyed: nothing is sealed with it; what was erased opens in no copy any more"
+        yield Step(Move.DESTROY, record.kind, record.kid, when, what)
 
 
 def short(kid: bytes) -> str:

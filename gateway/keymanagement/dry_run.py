@@ -172,12 +172,20 @@ def schedule(rotation: KeyRotation, request: keys.Schedule) -> Sentences:
         return (f"Refused: {kind.value} keys do not rotate by themselves.",)
     every = timedelta(days=request.days) if request.days else now.every
     if not request.on:
-        return (f"{kind.value} keys rotate when somebody says so, and end at their end.",)
+        said = [f"{kind.value} keys rotate when somebody says so, and end at their end."]
+        return (*said, *([_COPIES_STAY] if kind is KeyKind.DATA else []))
     said = [f"{kind.value} keys rotate every {every.days} days by themselves."]
+    said += [_COPIES_END] if kind is KeyKind.DATA else []
     planned = rotation.steps_with(kind, CryptoPeriod(on=True, every=every))
     said += [f"{step.when:%Y-%m-%d %H:%M} UTC: {step.sentence}." for step in planned]
     return tuple(said)
 
+
+_COPIES_END = (
+    "An earlier key is destroyed when nothing is sealed with it any more: copies of the database from before, erased"
+    " things in them, open no more."
+)
+_COPIES_STAY = "No earlier key is destroyed but by two persons: what is erased stays readable in copies of the database until then."
 
 # What a partner meets who does not know the promoted key yet.
 _COSTS = {

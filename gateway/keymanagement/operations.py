@@ -53,7 +53,11 @@ class KeyOperations:
             self._handler(keys.Destroy, self._destroy, dry_run.destroy, two=self._not_spent),
             self._handler(keys.Cancel, self._cancel, dry_run.cancel),
             self._handler(keys.Rotate, self._rotate, dry_run.rotate, check=_check_kind),
-            self._handler(keys.Schedule, self._schedule, dry_run.schedule, check=_check_schedule),
+            self._handler(
+                *(keys.Schedule, self._schedule, dry_run.schedule),
+                check=_check_schedule,
+                two=lambda request: request.kind is KeyKind.DATA,
+            ),
         )
 
     def _handler(

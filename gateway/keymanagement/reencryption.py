@@ -1,21 +1,25 @@
 """Brings what earlier data keys sealed to the one in use, so that they can be destroyed and nothing is lost.
 
 A little in every round, each batch one entry of the ledger; done, it costs nothing until the next key. A data key is
-destroyed only when nothing is sealed with it any more, whoever decided it.
+destroyed only when nothing is sealed with it any more, whoever decided it. What a call sealed with the key of before its
+promotion may be committed after a pass: so the pass that counts begins when no such call is left.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
 
 from gateway import telemetry
 from gateway.errors import PasserelleError
 from gateway.ledger import events
 from gateway.store.engine import StorageEngine
-from gateway.store.keys import reencryption
+from gateway.store.keys.reencryption import Pass
 from gateway.store.ledger.sequencer import Sequencer
 from keys.data_encryption import DataRing, tag_of
 from keys.errors import KeysError
 from keys.keyset import Keyset, KeysetInForce
-from keys.lifecycle import KeyKind, KeyState
+from keys.lifecycle import DATA_WINDOW, KeyKind, KeyState
 from keys.rotation_schedule import short
 
 BATCH = 500  # things of one commit: a quarter of a second of the writer lock
@@ -25,7 +29,7 @@ _log = telemetry.logger("reencryption")
 
 
 class Reencryption:
-    """Moves sealed things to the data key in use."""
+    """Moves sealed things to the data key in use; for one thread."""
 
     def __init__(
         self,
@@ -33,33 +37,61 @@ class Reencryption:
         sequencer: Sequencer,
         ring: DataRing,
         keyset: KeysetInForce,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database, self._sequencer = database, sequencer
-        self._ring, self._keyset = ring, keyset
-        self._done = b""  # the key that everything was found sealed with
+        self._ring, self._keyset, self._clock = ring, keyset, clock
+        self._pass: Pass | None = None
+        self._of: tuple[bytes, bool] = b"", False  # the key of the pass, and whether it counts
+        self._done: tuple[bytes, bool] = b"", False  # of the last that found nothing left
 
     def round(self) -> None:
-        """Move one batch; what fails is logged, and the next round tries again."""
+        """Move some batches. What fails is logged with its reason, and raised: in several rounds in a row it is an ALARM."""
         try:
             for _ in range(TURN):
                 if not self.step():
                     return
         except (PasserelleError, KeysError) as fault:
             _log.error("reseal_failed", kind=type(fault).__name__, reason=str(fault))
+            raise
 
     def step(self) -> int:
         """Move one batch; return how many things it held. Raises InternalError for what no key opens."""
         keyset = self._keyset.current
-        kid = keyset.primary(KeyKind.DATA).kid
-        if kid == self._done or not _earlier(keyset, kid):
+        primary = keyset.primary(KeyKind.DATA)
+        counts = self._clock() > primary.changed + DATA_WINDOW
+        if not _earlier(keyset, primary.kid) or self._done == (primary.kid, counts):
             return 0
-        with self._database.reader() as reader:
-            effects = tuple(reencryption.moves(reader, self._ring, tag_of(kid), BATCH))
+        if self._pass is None or self._of[0] != primary.kid:
+            self._pass, self._of = Pass(self._ring, tag_of(primary.kid)), (primary.kid, counts)
+        try:
+            with self._database.reader() as reader:
+                effects = self._pass.batch(reader, BATCH)
+        except BaseException:
+            self._pass = None  # the next begins anew
+            raise
         if not effects:
-            self._done = kid
+            self._pass, self._done = None, self._of
             return 0
-        self._sequencer.commit((events.reencryption(short(kid), len(effects)),), effects)
+        self._sequencer.commit((events.reencryption(short(primary.kid), len(effects)),), effects)
         return len(effects)
+
+    def unused(self) -> frozenset[bytes]:
+        """Return the data keys with which nothing is sealed any more, as far as the last pass saw.
+
+        Whoever destroys one looks once more all the same: `begin_anew`, before that is found out.
+        """
+        kid, counts = self._done
+        mine = [r for r in self._keyset.current.records if r.kind is KeyKind.DATA]
+        if not counts or [r.kid for r in mine if r.state is KeyState.ACTIVE] != [kid]:
+            return frozenset()
+        return frozenset(
+            r.kid for r in mine if r.state not in {KeyState.PREACTIVE, KeyState.ACTIVE}
+        )
+
+    def begin_anew(self) -> None:
+        """Look at everything once more, from the next step on."""
+        self._done = b"", False
 
 
 def _earlier(keyset: Keyset, kid: bytes) -> bool:

@@ -17,6 +17,7 @@ from gateway import telemetry, user_files
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.active_keyset import ActiveKeyset, Decide, PublishedDirectory
+from gateway.keymanagement.reencryption import Reencryption
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.monitoring import alarms
@@ -43,6 +44,7 @@ _MADE = "the crypto-period of its predecessor ends"
 _PROMOTED = "every partner was seen to know it"
 _RETIRED = "its successor is in use"
 _SPENT = "its 48 hours are over"
+_UNUSED = "nothing is sealed with it any more"
 
 _log = telemetry.logger("rotation")
 
@@ -58,10 +60,11 @@ class KeyRotation:
         sequencer: Sequencer,
         clock: Callable[[], datetime],
         published: PublishedDirectory,
+        reencryption: Reencryption,
     ) -> None:
         self._active_keyset, self._directory = active_keyset, directory
         self._database, self._sequencer, self._clock = database, sequencer, clock
-        self._published = published
+        self._published, self._reencryption = published, reencryption
         self._alarmed = alarms.OnceInAWhile(ALARMED)
 
     @property
@@ -113,7 +116,13 @@ class KeyRotation:
         with self._database.reader() as reader:
             rhythms, asked = rotations.rhythms(reader), rotations.asked(reader)
             decided = {kid: doom.due for kid, doom in rotations.doomed(reader).items()}
-        return Outlook(rhythms=rhythms, evidence=self.evidence(), asked=asked, decided=decided)
+        return Outlook(
+            rhythms=rhythms,
+            evidence=self.evidence(),
+            asked=asked,
+            decided=decided,
+            unused=self._reencryption.unused(),
+        )
 
     def dooms(self) -> dict[bytes, ScheduledDestruction]:
         """Return what two persons decided to destroy."""
@@ -249,7 +258,9 @@ class KeyRotation:
     def _destroy(self, step: Step, actor: str, facts: Mapping[str, str]) -> tuple[KeyEvent, ...]:
         """Destroy what is due; where two persons decided it, the entry names them."""
         doom = self.dooms().get(step.kid)
-        reason = _SPENT
+        reason = _SPENT if step.kind is KeyKind.KEM else _UNUSED
+        if step.kind is KeyKind.DATA:
+            self._reencryption.begin_anew()  # where something is found after all, it is moved first
         if doom is not None:
             actor, reason = doom.actor, doom.reason
             facts = {"approver": doom.approver, "schedule": SCHEDULE} if doom.approver else {}

@@ -16,13 +16,12 @@ from keys.errors import KeyNotUsable, KeysError
 from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import (
-    DESTRUCTION_WAIT,
     DIRECTORY,
-    KEM_WINDOW,
     PRODUCES_ONLY,
     KeyKind,
     KeyState,
     authority,
+    wait_before_destruction,
 )
 from keys.rotation_schedule import ANNOUNCED, TICK, short
 
@@ -188,5 +187,4 @@ def destroyable(record: KeyRecord) -> datetime:
     """Return from when on the table lets a key be destroyed."""
     if record.state is not KeyState.DEACTIVATED:
         return record.changed
-    window = KEM_WINDOW if record.kind is KeyKind.KEM else DESTRUCTION_WAIT
-    return record.changed + window + TICK
+    return record.changed + wait_before_destruction(record.kind) + TICK

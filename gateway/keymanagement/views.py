@@ -125,8 +125,12 @@ def _next(rotation: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> 
         renewed = "audit renew, then passerelle keys set-auditor-key DIR FILE"  # the private half is the auditor's
         rotated = f"keys rotate DIR {record.kind.value} --reason WORDS"
         return f"→ passerelle {renewed if record.kind is KeyKind.AUDIT else rotated}"
-    if (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):
-        return f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}"
+    if record.state is KeyState.DEACTIVATED:
+        still = {
+            KeyKind.KEM: f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}",
+            KeyKind.DATA: "opens until all is sealed with its successor",
+        }
+        return still.get(record.kind, "verifies, or opens, what is its own")
     role = keepers_sign(record.kind) if record.state is KeyState.PREACTIVE else None
     return _NEXT[record.state] if role is None else _NAME[role]
 
@@ -135,7 +139,6 @@ _NEXT = {
     KeyState.PREACTIVE: "→ passerelle keys promote, once partners have seen it",
     KeyState.ACTIVE: "→ passerelle keys deactivate; a newer one is in use",
     KeyState.SUSPENDED: "→ passerelle keys resume, or revoke; two persons",
-    KeyState.DEACTIVATED: "verifies, or opens, what is its own",
     KeyState.COMPROMISED: "refused",
     KeyState.DESTROYED: "gone; its public half is kept",
 }

@@ -31,6 +31,7 @@ class RetentionClass(Enum):
     EXCHANGE_DETAIL = "sealed details of exchanges in the ledger"
     OFFICE_DETAIL = "sealed details of our own operations in the ledger"
     TRACE = "bytes of what was erased, in the journal of the database"
+    DATA_KEY = "data keys past their period, which open what was erased in copies of the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ RULES: Mapping[RetentionClass, Rule] = MappingProxyType(
         ),
         RetentionClass.TRACE: Rule(
             _NOW, _SOON, "ledger.md 3: shredding is complete when the journal is empty"
+        ),
+        # Their period is the schedule's. What fails is an ALARM at once (`JOB/resealing`, `STEP_FAILED/DATA`); a record that
+        # opens with no key takes days to bring back from a backup, and meanwhile the running database has forgotten.
+        RetentionClass.DATA_KEY: Rule(
+            _NOW, timedelta(days=7), "ledger.md 3: erasure does not rest on what a copy holds"
         ),
     }
 )

@@ -228,14 +228,20 @@ class Cancel(Request):
 @operation(
     "keys.schedule",
     roles=OPERATORS,
+    two_persons="of DATA keys",
     plans=True,
     examples=(
         "passerelle keys schedule can SIGNING on --every 335 --reason 'yearly'",
         "passerelle keys schedule can KEM off --reason 'a partner is moving'",
+        "passerelle keys schedule can DATA on --every 7 --reason 'erasures end in every copy'   # two persons",
     ),
 )
 class Schedule(Request):
-    """Have keys of a kind rotate by themselves, or not. KEM and TLS_LEAF do from the start."""
+    """Have keys of a kind rotate by themselves, or not. KEM, TLS_LEAF and DATA do from the start.
+
+    A DATA key whose period is over is destroyed when nothing is sealed with it any more: what was erased before is then
+    unreadable in every copy of the database. Two persons decide that, and its end.
+    """
 
     kind: KeyKind = _kind()
     on: bool = argument(FLAG)

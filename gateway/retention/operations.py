@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.law.retention_policy import RULES, RetentionClass, life
 from gateway.operations.retention import Run, Status
+from gateway.retention.copies import Copies
 from gateway.retention.erasure import DueItems, Retention
 from gateway.retention.watchdog import RetentionWatchdog
 
@@ -14,8 +16,8 @@ from gateway.retention.watchdog import RetentionWatchdog
 class RetentionOperations:
     """The operations of retention."""
 
-    def __init__(self, retention: Retention, watchdog: RetentionWatchdog) -> None:
-        self._retention, self._watchdog = retention, watchdog
+    def __init__(self, retention: Retention, watchdog: RetentionWatchdog, copies: Copies) -> None:
+        self._retention, self._watchdog, self._copies = retention, watchdog, copies
 
     def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be asked here."""
@@ -32,7 +34,20 @@ class RetentionOperations:
             _row(kept, due=beside.get(kept, 0), late=beside.get(kept, 0))
             for kept in (RetentionClass.PROBE, RetentionClass.TRACE)
         ]
-        return {"classes": classes, "overdue": [row["class"] for row in classes if row["late"]]}
+        copies = self._copies.look()
+        days = copies.period / timedelta(days=1)
+        keys = {"period_days": days, "due": copies.late, "late": copies.late}
+        classes.append(_row(RetentionClass.DATA_KEY, **keys))
+        return {
+            "classes": classes,
+            "overdue": [row["class"] for row in classes if row["late"]],
+            "copies": {
+                "final_before": copies.final_before.isoformat(),
+                "oldest_key": copies.key.hex(),
+                "scheduled": copies.scheduled,
+                "final_by": None if copies.final_by is None else copies.final_by.isoformat(),
+            },
+        }
 
     def _run(self, officer: Officer, request: Run) -> Answer:
         done = self._retention.run(actor=officer.person, batches=request.batches)

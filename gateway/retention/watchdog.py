@@ -16,6 +16,7 @@ from gateway.errors import RetentionOverdue
 from gateway.law.retention_policy import ROUNDS_SILENT, RetentionClass
 from gateway.ledger import events
 from gateway.monitoring.alarms import LatchedAlarms
+from gateway.retention.copies import Copies
 from gateway.retention.erasure import Retention
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Sequencer
@@ -40,9 +41,10 @@ class RetentionWatchdog:
         sequencer: Sequencer,
         retention: Retention,
         clock: Callable[[], datetime],
+        copies: Copies,
     ) -> None:
         self._alarms = LatchedAlarms(database, sequencer, clock)
-        self._retention, self._clock = retention, clock
+        self._retention, self._clock, self._copies = retention, clock, copies
         self._lock = threading.Lock()
         self._rounds = 0
         self._last = clock()
@@ -66,12 +68,12 @@ class RetentionWatchdog:
             self._rounds += not done.more  # else the next round goes on
         else:
             self._rounds += 1
-            self._settle(self._retention.late_traces())
+            self._settle({**self._retention.late_traces(), **self._copies.late()})
         self._last = self._clock()
 
     def look(self) -> None:
         """Find out what is overdue; raise alarms and clear them."""
-        self._settle(self._retention.late())
+        self._settle({**self._retention.late(), **self._copies.late()})
 
     def demand(self) -> None:
         """Raise RetentionOverdue while something is overdue, or the rounds are silent."""

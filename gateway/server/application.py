@@ -242,7 +242,7 @@ def _build(
     directory = services.build_directory(core, settings, keyset, agreements)
     keys = services.build_keys(core, active, directory)
     subjects = services.build_subjects(core, keys.data_key)
-    retention = services.build_retention(core, keys.data_key, agreements)
+    retention = services.build_retention(core, keys, agreements)
     evidence = services.build_evidence(core, directory.partners, settings.evidence)
     casework = services.build_casework(core, keys.data_key, agreements, subjects.people)
     outbound = services.build_outbound(

@@ -53,6 +53,7 @@ from gateway.outbound.correction_sender import SenderContext
 from gateway.outbound.failures import SendFailures
 from gateway.outbound.permissions import OutboundPermissions
 from gateway.outbound.transport import Sender
+from gateway.retention.copies import Copies
 from gateway.retention.erasure import Retention
 from gateway.retention.holds import HoldOperations
 from gateway.retention.operations import RetentionOperations
@@ -130,9 +131,10 @@ class SubjectServices:
 
 @dataclass(frozen=True, slots=True)
 class RetentionServices:
-    """What erases what is due, and what notices that it was not."""
+    """What erases what is due, what is still readable of it in copies, and what notices that it was not erased."""
 
     erasure: Retention
+    copies: Copies
     watchdog: RetentionWatchdog
 
 
@@ -183,14 +185,13 @@ def build_keys(core: Core, active: ActiveKeyset, directory: DirectoryServices) -
     """Return what manages our keys; from here on the directory that we publish follows them."""
     database, sequencer, publication = core.database, core.sequencer, directory.publication
     data_key = DataRing(active.in_force)
-    active.publish_in(publication)
-    return KeyServices(
-        active,
-        data_key,
-        KeyRotation(active, directory.partners, database, sequencer, core.clock, publication),
-        Reencryption(database, sequencer, data_key, active.in_force),
-        ShownCertificates(),
+    reencryption = Reencryption(database, sequencer, data_key, active.in_force, core.clock)
+    rotation = KeyRotation(
+        *(active, directory.partners, database, sequencer, core.clock),
+        *(publication, reencryption),
     )
+    active.publish_in(publication)
+    return KeyServices(active, data_key, rotation, reencryption, ShownCertificates())
 
 
 def build_subjects(core: Core, data_key: DataRing) -> SubjectServices:
@@ -207,12 +208,14 @@ def build_subjects(core: Core, data_key: DataRing) -> SubjectServices:
 
 
 def build_retention(
-    core: Core, data_key: DataRing, agreements: AgreementsInForce
+    core: Core, keys: KeyServices, agreements: AgreementsInForce
 ) -> RetentionServices:
     """Return what erases; the periods are those of the agreements in force."""
     database, sequencer, clock = core.database, core.sequencer, core.clock
-    erasure = Retention(database, sequencer, data_key, agreements, clock, core.watchdog)
-    return RetentionServices(erasure, RetentionWatchdog(database, sequencer, erasure, clock))
+    erasure = Retention(database, sequencer, keys.data_key, agreements, clock, core.watchdog)
+    copies = Copies(database, keys.active.in_force, clock)
+    watchdog = RetentionWatchdog(database, sequencer, erasure, clock, copies)
+    return RetentionServices(erasure, copies, watchdog)
 
 
 def build_evidence(core: Core, partners: Directory, settings: EvidenceSettings) -> EvidenceServices:
@@ -349,7 +352,7 @@ def list_operations(  # noqa: PLR0917 - one line of the table for each
         *subjects.records.handlers(),
         *CorrectionOperations(files, people, outbound.permissions).handlers(),
         *CorrectionTrace(files).handlers(),
-        *RetentionOperations(retention.erasure, retention.watchdog).handlers(),
+        *RetentionOperations(retention.erasure, retention.watchdog, retention.copies).handlers(),
         *HoldOperations(*edges, core.random).handlers(),
         *WithholdingOperations(*edges, core.random).handlers(),
         *OutboundQueryOperations(files, worker, people).handlers(),

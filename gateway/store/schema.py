@@ -23,7 +23,7 @@ from sqlalchemy import (
     text as sql,
 )
 
-REVISION = "0014"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0015"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from keys.custody import FileCustody
 from keys.errors import IllegalTransition, KeyNotUsable
 from keys.keyset import KeyKind, Keyset, KeyState
-from keys.lifecycle import DESTRUCTION_WAIT, KEM_WINDOW, LIFETIMES, PRODUCES_ONLY
+from keys.lifecycle import DATA_WINDOW, DESTRUCTION_WAIT, KEM_WINDOW, LIFETIMES, PRODUCES_ONLY
 
 S = KeyState
 # keys.md 4, copied by hand: whence → whither. What is not here does not exist. That a retired key can be stopped
@@ -157,7 +157,8 @@ class Lives(RuleBasedStateMachine):
         if (state, target) == (S.ACTIVE, S.DEACTIVATED):
             return len(self._active(record.kind)) > 1
         if (state, target) == (S.DEACTIVATED, S.DESTROYED):
-            wait = KEM_WINDOW if record.kind is KeyKind.KEM else DESTRUCTION_WAIT
+            short = {KeyKind.KEM: KEM_WINDOW, KeyKind.DATA: DATA_WINDOW}
+            wait = short.get(record.kind, DESTRUCTION_WAIT)
             return self.now > self.since[kid] + wait
         return True
 

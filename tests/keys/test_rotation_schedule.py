@@ -18,7 +18,7 @@ from keys.errors import (
     UnknownKey,
 )
 from keys.keyset import KeyEvent, KeyKind, KeyRecord, Keyset, KeyState, step
-from keys.lifecycle import ACCEPTS, DESTRUCTION_WAIT, KEM_WINDOW, LIFETIMES
+from keys.lifecycle import ACCEPTS, DATA_WINDOW, DESTRUCTION_WAIT, KEM_WINDOW, LIFETIMES
 
 S = KeyState
 HOUR = timedelta(hours=1)
@@ -120,14 +120,25 @@ def test_a_retired_signing_key_cannot_sign_at_once(gateway: Keyset, now: datetim
 
 def test_a_long_lived_key_waits_a_week_for_destruction(gateway: Keyset, now: datetime) -> None:
     """keys.md 7: time in which one person can still cancel."""
+    kid = gateway.primary(KeyKind.SIGNING).kid
+    keyset = moved(succeeded(gateway, KeyKind.SIGNING, now), kid, now, S.DEACTIVATED)
+
+    with pytest.raises(IllegalTransition, match="more than 168 h"):
+        moved(keyset, kid, now + DESTRUCTION_WAIT, S.DESTROYED)
+    assert moved(keyset, kid, now + DESTRUCTION_WAIT + HOUR, S.DESTROYED)
+
+
+def test_a_data_key_opens_until_the_calls_of_before_are_over_and_never_again_when_destroyed(
+    gateway: Keyset, now: datetime
+) -> None:
     kid = gateway.primary(KeyKind.DATA).kid
     keyset = moved(succeeded(gateway, KeyKind.DATA, now), kid, now, S.DEACTIVATED)
     blob = gateway.data().seal(b"record", b"")
 
     assert keyset.data(kid).open(blob, b"") == b"record"
-    with pytest.raises(IllegalTransition, match="too early"):
-        moved(keyset, kid, now + DESTRUCTION_WAIT, S.DESTROYED)
-    gone = moved(keyset, kid, now + DESTRUCTION_WAIT + HOUR, S.DESTROYED)
+    with pytest.raises(IllegalTransition, match="more than 1 h"):
+        moved(keyset, kid, now + DATA_WINDOW, S.DESTROYED)
+    gone = moved(keyset, kid, now + DATA_WINDOW + HOUR, S.DESTROYED)
     with pytest.raises(KeyNotUsable):
         gone.data(kid)
 

@@ -24,6 +24,10 @@ S = KeyState
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
+# As it is from the start, but for data keys, which have tests of their own.
+_OF_OTHERS = {**RHYTHMS, KeyKind.DATA: CryptoPeriod(on=False, every=335 * DAY)}
+
+
 def moved(keyset: Keyset, kid: bytes, now: datetime, *states: KeyState) -> Keyset:
     for state in states:
         keyset, _ = keyset.transition(kid, state, now, "test", "operator")
@@ -37,7 +41,7 @@ def succeeded(keyset: Keyset, kind: KeyKind, now: datetime) -> Keyset:
 
 
 def foreseen(keyset: Keyset, now: datetime, **known: object) -> list[tuple[Move, KeyKind]]:
-    outlook = Outlook(**{"rhythms": RHYTHMS, **known})  # type: ignore[arg-type]
+    outlook = Outlook(**{"rhythms": _OF_OTHERS, **known})  # type: ignore[arg-type]
     return [(step.move, step.kind) for step in due(keyset.records, outlook, now)]
 
 
@@ -152,7 +156,7 @@ def test_an_authority_leaves_by_hand_alone(gateway: Keyset, now: datetime) -> No
     assert foreseen(keyset, now + 3 * DAY, evidence=seen(kid), asked={kid}) == []
 
 
-def test_only_a_kem_key_dies_by_the_clock_and_any_other_by_decision(
+def test_where_data_keys_do_not_rotate_only_a_kem_key_dies_by_the_clock_and_any_other_by_decision(
     gateway: Keyset, now: datetime
 ) -> None:
     """keys.md 12: no timer destroys a long-lived key."""
@@ -166,8 +170,54 @@ def test_only_a_kem_key_dies_by_the_clock_and_any_other_by_decision(
 
     assert foreseen(keyset, later, rhythms=off) == [(Move.DESTROY, KeyKind.KEM)]
     decided = {gone[1]: later, gone[2]: later + DAY}
-    found = foreseen(keyset, later, rhythms=off, decided=decided)
+    found = foreseen(keyset, later, rhythms=off, decided=decided, unused=gone)
     assert found == [(Move.DESTROY, KeyKind.KEM), (Move.DESTROY, KeyKind.SIGNING)]
+
+
+def test_from_the_start_a_data_key_is_in_use_for_a_week(gateway: Keyset, now: datetime) -> None:
+    rhythms = {KeyKind.DATA: RHYTHMS[KeyKind.DATA]}
+    ready = now + 7 * DAY - 2 * HOUR
+    keyset, made = gateway.generate(KeyKind.DATA, ready, reason="t", actor="t")
+
+    assert foreseen(gateway, ready - HOUR, rhythms=rhythms) == []
+    assert foreseen(gateway, ready, rhythms=rhythms) == [(Move.GENERATE, KeyKind.DATA)]
+    assert foreseen(keyset, ready, rhythms=rhythms) == []
+    assert foreseen(keyset, ready + HOUR, rhythms=rhythms) == [(Move.PROMOTE, KeyKind.DATA)]
+    keyset = moved(keyset, made.kid, ready + HOUR, S.ACTIVE)
+    assert foreseen(keyset, ready + HOUR, rhythms=rhythms) == [(Move.DEACTIVATE, KeyKind.DATA)]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_data_key_ends_by_schedule_only_where_nothing_is_sealed_with_it_and_calls_are_over(
+    gateway: Keyset, now: datetime, on: bool
+) -> None:
+    old = gateway.primary(KeyKind.DATA).kid
+    keyset = moved(succeeded(gateway, KeyKind.DATA, now), old, now + HOUR, S.DEACTIVATED)
+    rhythms = {KeyKind.DATA: CryptoPeriod(on=on, every=30 * DAY)}
+
+    def found(at: datetime, **known: object) -> list[tuple[Move, KeyKind]]:
+        return foreseen(keyset, at, rhythms=rhythms, **known)
+
+    destroyed = [(Move.DESTROY, KeyKind.DATA)]
+    assert found(now + 2 * HOUR, unused={old}) == []  # a call of before may still commit
+    assert found(now + 3 * HOUR, unused={old}) == (destroyed if on else [])
+    assert found(now + 20 * DAY) == []
+    # Two persons decide when, and cannot decide that what is sealed with it is lost.
+    late = {"decided": {old: now + 10 * DAY}}
+    assert found(now + 9 * DAY, unused={old}, **late) == []
+    assert found(now + 10 * DAY, unused={old}, **late) == destroyed
+    assert found(now + 10 * DAY, **late) == []
+
+
+@pytest.mark.parametrize("state", [S.SUSPENDED, S.COMPROMISED])
+def test_no_schedule_destroys_a_data_key_that_a_person_stopped(
+    gateway: Keyset, now: datetime, state: KeyState
+) -> None:
+    old = gateway.primary(KeyKind.DATA).kid
+    keyset = moved(succeeded(gateway, KeyKind.DATA, now), old, now + HOUR, state)
+    rhythms = {KeyKind.DATA: CryptoPeriod(on=True, every=30 * DAY)}
+
+    assert foreseen(keyset, now + 20 * DAY, rhythms=rhythms, unused={old}) == []
 
 
 def test_where_a_person_stopped_all_no_schedule_begins_anew(gateway: Keyset, now: datetime) -> None:

@@ -11,6 +11,7 @@ from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code
 from gateway.operations import retention
 
+_DATA_KEY = "DATA_KEY"  # the class of what no erasure ends, but the rotation of keys
 BATCHES = 25  # of each class at a time, so that the bar moves every few seconds
 
 app = typer.Typer()
@@ -26,10 +27,8 @@ def status(call: Call) -> None:
     call.emit(
         found,
         _table(found["classes"]),
-        *(
-            f"overdue  {', '.join(overdue)}  → passerelle retention run {call.home}"
-            for _ in overdue[:1]
-        ),
+        *_copies(found["copies"], call.home),
+        *_remedies(overdue, call.home),
         code=Code.NO if overdue else Code.DONE,
     )
 
@@ -120,6 +119,32 @@ def list_(call: Call) -> None:
         on = f"{row['kind']} {row['reference']}".strip()
         table.add_row(row["hold"], on, row["since"][:16], row["by"], row["reason"], ended)
     call.emit(found, table)
+
+
+def _copies(found: Any, home: object) -> list[str]:  # noqa: ANN401 - plain values of an act
+    """Say since when what was erased is erased in every copy of the database."""
+    before, by = found["final_before"][:16], found["final_by"]
+    lines = [
+        f"copies   what was erased before {before} is unreadable in every copy of the database"
+    ]
+    if found["scheduled"]:
+        return [*lines, f"         what is erased now will be from {by[:16]} on"]
+    return [
+        *lines,
+        "         what was erased since can be read in copies: DATA keys do not rotate by themselves",
+        f"         → passerelle keys schedule {home} DATA on --every 7 --reason WORDS",
+    ]
+
+
+def _remedies(overdue: list[str], home: object) -> list[str]:
+    """Say what ends that something is overdue: an erasure, but for a data key, which the rotation destroys."""
+    erased = [name for name in overdue if name != _DATA_KEY]
+    lines = [f"overdue  {', '.join(erased)}  → passerelle retention run {home}"] if erased else []
+    if len(erased) < len(overdue):
+        lines.append(
+            f"overdue  {_DATA_KEY}  → passerelle keys list {home}; the log says what keeps it"
+        )
+    return lines
 
 
 def _table(rows: Any) -> Any:  # noqa: ANN401 - plain values of an act; rich is met lazily

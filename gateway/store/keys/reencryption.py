@@ -6,11 +6,22 @@ several. A thing keeps its place and what it is bound to; only the key changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    PrimaryKeyConstraint,
+    Table,
+    and_,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from gateway.errors import InternalError
@@ -39,6 +50,11 @@ class Drawer:
     name: str
     bound: Callable[[Row[Any]], bytes]
     most: int = 500
+
+    @property
+    def key(self) -> PrimaryKeyConstraint:
+        """The primary key of the table."""
+        return self.table.primary_key
 
     @property
     def column(self) -> Column[bytes]:
@@ -88,28 +104,53 @@ def otherwise(connection: Connection, tag: bytes) -> int:
     )
 
 
-def moves(connection: Connection, ring: DataRing, tag: bytes, most: int) -> Iterator[Effect]:
-    """Yield what brings at most so many things to the key of `tag`, which must be the one that seals.
+class Pass:
+    """One pass through everything that is sealed, to the key of `tag`, which must be the one that seals.
 
-    A thing that was changed or erased meanwhile stays as it then is. One that no key opens keeps no other back:
-    where nothing else is left, raises InternalError that names its table.
+    It reads every table once, in the order of its primary key, however many batches it takes. A thing that was changed or
+    erased meanwhile stays as it then is. One that no key opens keeps no other back.
     """
-    broken: InternalError | None = None
-    moved = False
-    for drawer in DRAWERS:
-        wanted = select(drawer.table).where(drawer.otherwise(tag)).limit(min(most, drawer.most))
-        rows = connection.execute(wanted).all()
-        most -= len(rows)
+
+    def __init__(self, ring: DataRing, tag: bytes) -> None:
+        self._ring, self._tag = ring, tag
+        self._left = list(DRAWERS)
+        self._after: tuple[Any, ...] | None = None
+        self._broken: InternalError | None = None
+
+    def batch(self, connection: Connection, most: int) -> tuple[Effect, ...]:
+        """Return what brings at most so many things to the new key; nothing when the pass is over.
+
+        Raises InternalError at its end where something opened with no key, which names the table.
+        """
+        found: list[Effect] = []
+        while self._left and len(found) < most:
+            drawer = self._left[0]
+            page = min(most - len(found), drawer.most)
+            rows = self._rows(connection, drawer, page)
+            found += self._moved(drawer, rows)
+            if len(rows) < page:
+                self._left.pop(0)
+                self._after = None
+            elif found:
+                break  # more of it another time
+        if self._broken is not None and not found:
+            raise self._broken
+        return tuple(found)
+
+    def _rows(self, connection: Connection, drawer: Drawer, most: int) -> Sequence[Row[Any]]:
+        key = drawer.key.columns
+        wanted = select(drawer.table).where(drawer.otherwise(self._tag)).order_by(*key)
+        if self._after is not None:
+            wanted = wanted.where(tuple_(*key) > tuple_(*self._after))
+        return connection.execute(wanted.limit(most)).all()
+
+    def _moved(self, drawer: Drawer, rows: Iterable[Row[Any]]) -> Iterator[Effect]:
         for row in rows:
+            self._after = tuple(getattr(row, column.name) for column in drawer.key.columns)
             try:
-                effect = _move(drawer, ring, row)
+                yield _move(drawer, self._ring, row)
             except InternalError as fault:
-                broken = broken or fault
-            else:
-                moved = True
-                yield effect
-    if broken is not None and not moved:
-        raise broken
+                self._broken = self._broken or fault
 
 
 def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:
@@ -122,7 +163,7 @@ def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:
             f"something sealed in the table {drawer.table.name} opens with no key that is kept;"
             " restore it from a backup"
         ) from None
-    here = [column == getattr(row, column.name) for column in drawer.table.primary_key.columns]
+    here = [column == getattr(row, column.name) for column in drawer.key.columns]
     return Effect(
         update(drawer.table)
         .where(*here, drawer.column == before)

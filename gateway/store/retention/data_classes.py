@@ -132,7 +132,8 @@ def _unfinished(table: Table) -> ColumnElement[bool]:
     )
 
 
-# PROBE is watched and not erased here: prints live in memory, or with a review, and end with it. TRACE is no row.
+# PROBE is watched and not erased here: prints live in memory, or with a review, and end with it. TRACE and DATA_KEY are
+# no rows.
 DATA_CLASSES: Mapping[RetentionClass, DataClass] = MappingProxyType(
     {
         RetentionClass.REPLY: DataClass(

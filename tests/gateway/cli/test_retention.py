@@ -32,7 +32,7 @@ def test_status_run_and_dry_run_of_a_young_gateway_find_nothing_due(
 
     assert status.code == dry.code == done.code == 0, status.err + dry.err + done.err
     classes = {row["class"]: row for row in status.document["classes"]}
-    assert len(classes) == 12
+    assert len(classes) == 13
     assert classes["OFFICE_DETAIL"]["total"] > 3
     assert shown.count("at once") == 2  # prints, and traces in the journal
     assert {name: row["period_days"] for name, row in classes.items() if name in STAMPED} == {

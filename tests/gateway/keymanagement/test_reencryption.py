@@ -18,7 +18,7 @@ from gateway.ledger.entry import EntryType, decode
 from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys import reencryption
-from gateway.store.keys.reencryption import DRAWERS
+from gateway.store.keys.reencryption import DRAWERS, Pass
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import samples
 from gateway.store.times import utc_now
@@ -73,9 +73,15 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
         two = pair.gateway.admin.perform(TWO, "keys.destroy", {"key": old.hex(), "reason": "t"})
         assert two["due"]
 
-    ahead = timedelta(days=8)
+    for ahead in (
+        timedelta(days=8),
+        timedelta(days=8, hours=2),
+    ):  # the period of `new` is over, too
+        with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as gateway:  # noqa: B023 - closed with it
+            assert gateway.keyset.record(old).state is KeyState.DEACTIVATED
+            for job in (gateway.keys.rotation, gateway.keys.reencryption, gateway.keys.rotation):
+                job.round()
     with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as gateway:
-        gateway.keys.rotation.round()
         assert gateway.keyset.record(old).state is KeyState.DESTROYED
         assert everyone(gateway) == before
         assert gateway.keyset.record(old).wrapped == b""
@@ -171,7 +177,8 @@ def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
     with Gateway.open(homes[0], secret) as gateway:
         _, new = turned(gateway)
         with gateway.database.reader() as reader:
-            effects = tuple(reencryption.moves(reader, gateway.keys.data_key, tag_of(new), 500))
+            effects = Pass(gateway.keys.data_key, tag_of(new)).batch(reader, 500)
+            assert effects
         gateway.sequencer.commit((), (Effect(samples.delete()),))
 
         gateway.sequencer.commit((), effects)

@@ -90,7 +90,7 @@ def quota(recorder: Any) -> None:
 
 
 def overdue(recorder: Any) -> None:
-    RetentionWatchdog(NOTHING, recorder, NOTHING, clock)._alarm("ROUNDS", 1)
+    RetentionWatchdog(NOTHING, recorder, NOTHING, clock, NOTHING)._alarm("ROUNDS", 1)
 
 
 def denied(recorder: Any) -> None:
@@ -122,7 +122,7 @@ def corrected(recorder: Any) -> None:
 
 
 def rotated(recorder: Any) -> None:
-    rotation = KeyRotation(NOTHING, NOTHING, NOTHING, recorder, clock, lambda: None)
+    rotation = KeyRotation(NOTHING, NOTHING, NOTHING, recorder, clock, lambda: None, NOTHING)
     rotation._alarm("NOT_SEEN", "SIGNING", "a sentence", "AUS")
 
 

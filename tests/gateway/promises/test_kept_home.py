@@ -19,7 +19,9 @@ import pytest
 from alembic import command
 
 from gateway import config
+from gateway.admin.operation import TwoPersons
 from gateway.domain.messages import Modality, Receipt
+from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.ledger.proof import Expected, verify_receipt
 from gateway.server import application, self_check
@@ -92,6 +94,22 @@ def test_an_old_home_opens_migrates_and_verifies(kept: Path, made: datetime, sec
     assert keys >= {KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.DATA}
     assert types(home)[:ENTRIES].count(EntryType.RESPONSE) == 2
     assert self_check.verify_ledger(home).ok
+
+
+def test_an_old_home_keeps_its_data_keys_until_two_persons_say_otherwise(
+    kept: Path, made: datetime, secret: Any
+) -> None:
+    """No release turns on what destroys keys; in a home that is made now it is on."""
+    with Gateway.open(kept / "can", secret, clock=lambda: made) as gateway:
+        assert not gateway.keys.rotation.outlook().rhythms[KeyKind.DATA].on
+        before = gateway.keyset.primary(KeyKind.DATA).kid
+    with Gateway.open(kept / "can", secret, clock=lambda: made + timedelta(days=60)) as gateway:
+        gateway.keys.rotation.round()
+        assert gateway.keyset.primary(KeyKind.DATA).kid == before
+        with pytest.raises(TwoPersons):
+            gateway.admin.perform(ONE, "keys.schedule", {"kind": "DATA", "on": True, "reason": "t"})
+        gateway.admin.perform(TWO, "keys.schedule", {"kind": "DATA", "on": True, "reason": "t"})
+        assert gateway.keys.rotation.outlook().rhythms[KeyKind.DATA].on
 
 
 def test_samples_of_then_keep_their_seal_and_are_of_fingers(

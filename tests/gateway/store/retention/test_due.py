@@ -37,7 +37,8 @@ MANY = 1000
 
 
 def test_every_class_but_what_is_no_row_has_a_data_class_and_every_class_a_rule() -> None:
-    assert set(DATA_CLASSES) == set(RetentionClass) - {RetentionClass.PROBE, RetentionClass.TRACE}
+    no_rows = {RetentionClass.PROBE, RetentionClass.TRACE, RetentionClass.DATA_KEY}
+    assert set(DATA_CLASSES) == set(RetentionClass) - no_rows
     assert set(RULES) == set(RetentionClass)
     assert all(rule.grace > timedelta(0) and rule.ground for rule in RULES.values())
 

@@ -1,0 +1,94 @@
+"""Until when what was erased can still be read in a copy: a backup, a replica, an archive of the write-ahead log.
+
+Erasing takes a row from the running database. A copy that was made before keeps it, sealed with a data key that was in use
+then. So what was erased is final in every copy when each data key from before has been destroyed (cryptographic erase:
+NIST SP 800-88 rev. 1, section 2.6; ledger.md 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.law.retention_policy import RULES, RetentionClass
+from gateway.store.engine import StorageEngine
+from gateway.store.keys import rotations
+from keys.key_record import KeyRecord
+from keys.keyset import KeysetInForce
+from keys.lifecycle import DATA_WINDOW, KeyKind, KeyState
+from keys.rotation_schedule import CryptoPeriod, turn
+
+_OPENS_NOTHING = frozenset({KeyState.PREACTIVE, KeyState.DESTROYED})
+
+
+@dataclass(frozen=True, slots=True)
+class CopyErasure:
+    """What can still be read in copies.
+
+    final_before  what was erased before opens in no copy: the oldest data key that still exists was made then
+    key           its id
+    scheduled     whether data keys rotate, and end, by themselves
+    final_by      when what is erased now will open in no copy; None where nobody knows
+    period        of a data key
+    late          how many keys should have been destroyed, or replaced, longer than the grace ago
+    """
+
+    final_before: datetime
+    key: bytes
+    scheduled: bool
+    final_by: datetime | None
+    period: timedelta
+    late: int
+
+
+def copy_erasure(
+    records: Iterable[KeyRecord], rhythm: CryptoPeriod, now: datetime, started: datetime
+) -> CopyErasure:
+    """Return what can still be read in copies; pure. Raises ValueError for a keyset without a data key.
+
+    started   since when this process could have rotated keys: a gateway that stood still is not late when it comes back
+    """
+    keys = [r for r in records if r.kind is KeyKind.DATA and r.state not in _OPENS_NOTHING]
+    if not keys:
+        raise ValueError("no data key: nothing is sealed")
+    oldest = min(keys, key=lambda record: (record.created, record.kid))
+    ends = {record.kid: _end(record, rhythm) for record in keys}
+    grace = RULES[RetentionClass.DATA_KEY].grace
+    late = sum(max(end, started) + grace < now for end in ends.values())
+    return CopyErasure(
+        final_before=oldest.created,
+        key=oldest.kid,
+        scheduled=rhythm.on,
+        final_by=max(*ends.values(), now) if rhythm.on else None,
+        period=rhythm.every,
+        late=late if rhythm.on else 0,
+    )
+
+
+def _end(record: KeyRecord, rhythm: CryptoPeriod) -> datetime:
+    """Return when a data key is to be destroyed, by its schedule."""
+    over = turn(record, rhythm.every) if record.state is KeyState.ACTIVE else record.changed
+    return over + DATA_WINDOW
+
+
+class Copies:
+    """What can still be read in copies, now."""
+
+    def __init__(
+        self, database: StorageEngine, keyset: KeysetInForce, clock: Callable[[], datetime]
+    ) -> None:
+        self._database, self._keyset, self._clock = database, keyset, clock
+        self._started = clock()
+
+    def look(self) -> CopyErasure:
+        """Return it."""
+        with self._database.reader() as reader:
+            rhythm = rotations.rhythms(reader)[KeyKind.DATA]
+        records = self._keyset.current.records
+        return copy_erasure(records, rhythm, self._clock(), self._started)
+
+    def late(self) -> dict[RetentionClass, int]:
+        """Return how many data keys are overdue beyond the grace; nothing where they do not end by themselves."""
+        count = self.look().late
+        return {RetentionClass.DATA_KEY: count} if count else {}
