@@ -16,8 +16,10 @@ from gateway.ledger.sealed_entries import hand
 from gateway.operations.audit import Queries, Read, Reconcile, State, Transaction
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger import related_entries
+from gateway.store.ledger.detail_periods import Periods, open_periods, open_seeds, open_stored_key
 from gateway.store.ledger.related_entries import StoredEntry
 from gateway.store.ledger.sequencer import Sequencer
+from keys.data_encryption import DataRing
 
 PAGE = 200  # entries of one answer; each is at most 6 KB
 
@@ -25,9 +27,8 @@ PAGE = 200  # entries of one answer; each is at most 6 KB
 class AuditAccess:
     """Where entries are read."""
 
-    def __init__(self, database: StorageEngine, sequencer: Sequencer) -> None:
-        self._database = database
-        self._sequencer = sequencer
+    def __init__(self, database: StorageEngine, sequencer: Sequencer, ring: DataRing) -> None:
+        self._database, self._sequencer, self._ring = database, sequencer, ring
 
     def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
@@ -53,19 +54,30 @@ class AuditAccess:
             return {"partner": request.partner, "entries": []}
         with self._database.reader() as reader:
             found = related_entries.of_transaction(reader, partners[0], number)
-        return {"partner": partners[0], "entries": _handover(found)}
+            periods = open_periods(reader, self._ring)
+        return {"partner": partners[0], "entries": _handover(found, periods)}
 
     def _queries(self, officer: Officer, request: Queries) -> Answer:
         # Each page is a reading: who begins with the second one must not read unseen.
         self._record(officer, request.reason, request.since.isoformat())
         with self._database.reader() as reader:
             found = related_entries.queries_since(reader, request.since, request.after, PAGE)
-        return {"entries": _handover(found), "more": len(found) == PAGE}
+            periods = open_periods(reader, self._ring)
+        return {"entries": _handover(found, periods), "more": len(found) == PAGE}
 
     def _read(self, officer: Officer, request: Read) -> Answer:
-        """Record that the ledger is read for a question; the rows are then read on this machine."""
+        """Record that the ledger is read for a question; the rows are then read on this machine.
+
+        With the answer go the seeds of the periods: a stopped or serving gateway's rows are read by a process that has none
+        of our keys. What they open is sealed to the auditor all the same.
+        """
         self._record(officer, request.reason, request.question)
-        return {"question": request.question}
+        with self._database.reader() as reader:
+            seeds = open_seeds(reader, self._ring)
+        return {
+            "question": request.question,
+            "periods": {period.hex(): seed.hex() for period, seed in seeds.items()},
+        }
 
     def _state(self, officer: Officer, request: State) -> Answer:
         """Record what we state to a partner: the entry's receipt is what makes the statement ours."""
@@ -94,5 +106,11 @@ class AuditAccess:
         self._sequencer.commit((leaf,), ())
 
 
-def _handover(found: Sequence[StoredEntry]) -> list[dict[str, object]]:
-    return [hand(each.index, each.leaf, each.ciphertext, each.sealed_dek) for each in found]
+def _handover(found: Sequence[StoredEntry], periods: Periods) -> list[dict[str, object]]:
+    return [
+        hand(
+            *(each.index, each.leaf, each.ciphertext),
+            each.sealed_dek and open_stored_key(each.index, each.sealed_dek, periods),
+        )
+        for each in found
+    ]

@@ -44,12 +44,14 @@ from gateway.server.services import (
 )
 from gateway.store.address import open_store
 from gateway.store.leases import Leases
+from gateway.store.ledger.detail_periods import DetailPeriods
 from gateway.store.ledger.sequencer import Observer, Sequencer
 from gateway.store.times import utc_now
 from gateway.trust.partners import OwnEntry
 from gateway.watchdog import Watchdog
 from keys import selftest
 from keys.custody import open_custody
+from keys.data_encryption import DataRing
 from keys.keyset import Keyset, KeysetInForce
 from keys.keyset_upgrade import completed
 
@@ -199,6 +201,7 @@ def _open_ledger(  # noqa: PLR0917 - the ledger is opened with these
         clock,
         observer=_LedgerObserver(on_fatal),
         watchdog=watchdog,
+        periods=DetailPeriods(DataRing(keyset)),
     )
     watchdog.also("sequencer", lambda: sequencer.busy)
     sequencer.start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Self
 
 from gateway import config, user_files
 from gateway.domain.messages import Receipt
-from gateway.errors import UserError
+from gateway.errors import InternalError, UserError
 from gateway.home_layout import OWN_ENTRY
 from gateway.ledger import signed_note
 from gateway.ledger.archive import MOST_DOCUMENT, Held, Manifest
@@ -23,6 +24,7 @@ from gateway.ledger.errors import AuditFault
 from gateway.ledger.merkle import Frontier
 from gateway.store.address import open_store
 from gateway.store.ledger import stored_ledger, witness_evidence
+from gateway.store.ledger.detail_periods import Periods, open_stored_key
 from gateway.store.people import subjects
 from gateway.trust.partners import own_bundle
 
@@ -32,10 +34,14 @@ THINNED = 1024  # entries; of the checkpoints of so many, the last is exported, 
 class Stored:
     """The entries of one folder up to one moment."""
 
-    def __init__(self, home: Path) -> None:
-        """Begin to read; raises UserError where the folder has no ledger."""
+    def __init__(self, home: Path, periods: Periods | None = None) -> None:
+        """Begin to read; raises UserError where the folder has no ledger.
+
+        periods   what opens the second seal of the keys to details (`audit.read` answers with it); without, they stay as
+                  they are stored, and open for nobody
+        """
         settings = config.load(home)
-        self._home, self._settings = home, settings
+        self._home, self._settings, self._periods = home, settings, periods
         self.bundle = own_bundle(home)
         self.log = self.bundle.log
         self.first = 0
@@ -61,7 +67,9 @@ class Stored:
     def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
         """Yield the entries from `start` up to `stop`, exclusive; raises InternalError at a gap."""
         end = self.size if stop is None else min(stop, self.size)
-        yield from stored_ledger.iter_held(self._database, start or 0, end)
+        yield from map(
+            self._with_open_key, stored_ledger.iter_held(self._database, start or 0, end)
+        )
 
     def agreements(self) -> dict[str, bytes]:
         """Return the files of the agreements, by name."""
@@ -110,8 +118,11 @@ class Stored:
         """Write the entries since a moment into a bundle; one that is begun and not finished leaves no file.
 
         Entries and keys are of one snapshot: a key that is shredded meanwhile is in the bundle, and one that is not
-        has its RETENTION entry there. Raises UserError where there is no entry since then.
+        has its RETENTION entry there. Raises UserError where there is no entry since then, and where the periods that are
+        known here are not those of that snapshot.
         """
+        if self._periods is None:
+            raise ValueError("a bundle needs what opens the second seal of the keys to details")
         with self._database.reader() as reader:
             size = stored_ledger.extent(reader)[1]
             first = 0 if since is None else stored_ledger.first_since(reader, since, size)
@@ -140,13 +151,25 @@ class Stored:
                 writer.frontier(Frontier(first, stored_ledger.peaks(reader, first)))
                 said = witness_evidence.cosignatures(reader, first, size)
                 tokens = witness_evidence.tokens(reader, first, size)
-                writer.entries(stored_ledger.held_within(reader, first, size), progress)
+                held = map(self._with_open_key, stored_ledger.held_within(reader, first, size))
+                writer.entries(held, progress)
                 named = {at for at, _ in (*said, *tokens)}
                 writer.checkpoints(self._notes(first, size, named))
                 writer.cosignatures(octets for _, octets in said)
                 writer.tokens(tokens)
                 writer.finish(manifest)
             return manifest
+
+    def _with_open_key(self, held: Held) -> Held:
+        """Return an entry with the key to its detail as the auditor needs it. Raises UserError where periods changed."""
+        if self._periods is None or held.sealed_dek is None:
+            return held
+        try:
+            return replace(
+                held, sealed_dek=open_stored_key(held.index, held.sealed_dek, self._periods)
+            )
+        except InternalError as fault:
+            raise UserError(f"{fault}: if the gateway changed it just now, ask again") from None
 
     def _notes(self, first: int, last: int, named: set[int]) -> Iterator[bytes]:
         """Yield the checkpoint before the first entry, then one in so many entries, the named ones, and the last."""

@@ -345,7 +345,7 @@ def list_operations(  # noqa: PLR0917 - one line of the table for each
         *AuditorKeyOperations(keys.rotation).handlers(),
         *CustodyOperations(core.home, keys.active).handlers(),
         *BackupOperations(*edges).handlers(),
-        *AuditAccess(core.database, core.sequencer).handlers(),
+        *AuditAccess(core.database, core.sequencer, keys.data_key).handlers(),
         *evidence.witnesses.handlers(),
         *evidence.timestamps.handlers(),
         *casework.reviews.handlers(),

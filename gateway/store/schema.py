@@ -23,7 +23,7 @@ from sqlalchemy import (
     text as sql,
 )
 
-REVISION = "0015"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0016"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -94,6 +94,19 @@ details = Table("details", metadata, integer("idx", key=True), blob("ciphertext"
 
 # Apart from the ciphertexts: to shred a detail is to delete its row here, and backups leave the table out.
 detail_keys = Table("detail_keys", metadata, integer("idx", key=True), blob("sealed_dek"))
+
+# The keys by which those are sealed once more (`ledger.detail_periods`): of new details (`moved` = 0), or of what was left of a
+# period of which something was shredded (`touched` = 1). `first` is the entry at which the period begins.
+detail_periods = Table(
+    "detail_periods",
+    metadata,
+    blob("id", key=True),
+    blob("seed"),
+    integer("moved"),
+    integer("touched"),
+    integer("first"),
+    integer("begin_ms"),
+)
 
 checkpoints = Table(
     "checkpoints",

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.auditor.source import Source
     from gateway.operations.declaration import Request
     from gateway.server.local_source import Stored
+    from keys.data_encryption import DataKey
     from keys.keyset import Keyset
 
 Where = Annotated[
@@ -247,8 +248,17 @@ def live(asked: Access, question: str) -> Stored:
         raise UserError("name the home directory of the gateway")
     if not asked.reason:
         raise UserError("say why you read: --reason WORDS; a live gateway records it first")
-    asked.perform(home, audit.Read, question=question, reason=asked.reason)
-    return Stored(home)
+    told = asked.perform(home, audit.Read, question=question, reason=asked.reason)
+    return Stored(home, periods_in(told))
+
+
+def periods_in(told: Mapping[str, Any]) -> Mapping[bytes, DataKey]:
+    """Return what opens the second seal of the keys to details, of the answer to `audit.read`."""
+    from gateway.store.ledger.detail_periods import periods_of
+
+    return periods_of(
+        {bytes.fromhex(p): bytes.fromhex(seed) for p, seed in told["periods"].items()}
+    )
 
 
 def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Path]:

@@ -21,11 +21,13 @@ from gateway.ledger.verify import verify_log
 from gateway.store.address import open_store
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.detail_periods import Periods, open_periods, open_stored_key
 from gateway.store.people import subjects
 from gateway.trust.bundle import PartyBundle
-from keys.custody import FileCustody
+from keys.custody import FileCustody, open_custody
+from keys.data_encryption import DataRing
 from keys.envelope import OpeningKey
-from keys.keyset import Keyset
+from keys.keyset import Keyset, KeysetInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,23 @@ def examine(party: Party, checkpoint: Path) -> Findings:
     custody = FileCustody.open(party.home / "auditor" / "kek.json", party.auditor_passphrase())
     key = Keyset.load(party.home / "auditor" / "keyset.json", custody).audit_opening()
     log = PartyBundle.parse((party.home / "party.json").read_bytes()).log
-    with closing(open_store(config.load(party.home).store.path)) as database:
+    settings = config.load(party.home)
+    own = Keyset.load(settings.keys.keyset, open_custody(settings.keys.custody, party.passphrase))
+    ring = DataRing(KeysetInForce(own))
+    with closing(open_store(settings.store.path)) as database:
         kept = checkpoint.read_bytes()
         size = log.open(kept).size
         notes = _with(kept, size, stored_ledger.iter_checkpoints(database), log)
         report = verify_log(stored_ledger.iter_leaves(database), notes, log)
-        found, masked = _searches(database, key)
+        with database.reader() as reader:
+            periods = open_periods(reader, ring)  # in life, `audit.read` answers with these
+        found, masked = _searches(database, key, periods)
         return Findings(found, masked, report.ok)
 
 
-def _searches(database: StorageEngine, key: OpeningKey) -> tuple[dict[str, str], frozenset[str]]:
+def _searches(
+    database: StorageEngine, key: OpeningKey, periods: Periods
+) -> tuple[dict[str, str], frozenset[str]]:
     """Return whom each query found, by transaction number, and which were not shown, as the sealed details say."""
     leaves = list(stored_ledger.iter_leaves(database))
     found, masked = {}, set()
@@ -64,7 +73,8 @@ def _searches(database: StorageEngine, key: OpeningKey) -> tuple[dict[str, str],
         frame = entry.decode(leaves[detail.index])
         if frame.type is not entry.EntryType.RESPONSE or detail.sealed_dek is None:
             continue
-        facts = entry.open_detail(frame, detail.ciphertext, detail.sealed_dek, key)
+        sealed = open_stored_key(detail.index, detail.sealed_dek, periods)
+        facts = entry.open_detail(frame, detail.ciphertext, sealed, key)
         if "subject" in facts:
             with database.reader() as reader:
                 reference = subjects.reference_of(reader, int(facts["subject"]))

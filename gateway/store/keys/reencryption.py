@@ -7,7 +7,7 @@ several. A thing keeps its place and what it is bound to; only the key changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     func,
     select,
+    true,
     tuple_,
     update,
 )
@@ -28,8 +29,11 @@ from gateway.errors import InternalError
 from gateway.store.casework import corrections, outbound_queries, reviews
 from gateway.store.effects import Effect
 from gateway.store.exchange import transactions
+from gateway.store.ledger import detail_periods
+from gateway.store.ledger.detail_periods import Survivors
 from gateway.store.people import person_records, subjects
 from gateway.store.schema import asked, correction_papers, filed_notices, samples
+from gateway.store.schema import detail_periods as periods
 from gateway.store.schema import reviews as review_rows
 from gateway.store.schema import subjects as subject_rows
 from gateway.store.schema import transactions as transaction_rows
@@ -44,12 +48,14 @@ class Drawer:
     """A column of sealed things, and what each of them is bound to.
 
     most   how many are held at a time: few, where one may be a photograph or several
+    kept   which of its things go to the key that followed; the others leave before the old key does
     """
 
     table: Table
     name: str
     bound: Callable[[Row[Any]], bytes]
     most: int = 500
+    kept: ColumnElement[bool] = field(default_factory=true)
 
     @property
     def key(self) -> PrimaryKeyConstraint:
@@ -91,6 +97,7 @@ DRAWERS = (
         filed_notices, "sealed", lambda r: corrections.filed_aad(r.partner, r.number, r.id), LARGE
     ),
     Drawer(asked, "sealed", lambda r: outbound_queries.aad(r.partner, r.number), LARGE),
+    Drawer(periods, "seed", lambda r: detail_periods.seed_aad(r.id), kept=periods.c.touched == 0),
 )
 
 
@@ -127,7 +134,7 @@ class Pass:
             drawer = self._left[0]
             page = min(most - len(found), drawer.most)
             rows = self._rows(connection, drawer, page)
-            found += self._moved(drawer, rows)
+            found += self._build_moves(drawer, rows)
             if len(rows) < page:
                 self._left.pop(0)
                 self._after = None
@@ -139,18 +146,46 @@ class Pass:
 
     def _rows(self, connection: Connection, drawer: Drawer, most: int) -> Sequence[Row[Any]]:
         key = drawer.key.columns
-        wanted = select(drawer.table).where(drawer.otherwise(self._tag)).order_by(*key)
+        wanted = select(drawer.table).where(drawer.otherwise(self._tag), drawer.kept)
+        wanted = wanted.order_by(*key)
         if self._after is not None:
             wanted = wanted.where(tuple_(*key) > tuple_(*self._after))
         return connection.execute(wanted.limit(most)).all()
 
-    def _moved(self, drawer: Drawer, rows: Iterable[Row[Any]]) -> Iterator[Effect]:
+    def _build_moves(self, drawer: Drawer, rows: Iterable[Row[Any]]) -> Iterator[Effect]:
         for row in rows:
             self._after = tuple(getattr(row, column.name) for column in drawer.key.columns)
             try:
                 yield _move(drawer, self._ring, row)
             except InternalError as fault:
                 self._broken = self._broken or fault
+
+
+class Turn:
+    """All that an earlier data key sealed, on its way to the one of `tag`: what is left of touched periods first, then the rest.
+
+    A key that nothing opens keeps none of the rest back.
+    """
+
+    def __init__(self, ring: DataRing, tag: bytes) -> None:
+        self._survivors = Survivors(ring, tag)
+        self._pass = Pass(ring, tag)
+        self._emptied = False
+
+    def batch(self, connection: Connection, most: int, now_ms: int) -> tuple[Effect, ...] | None:
+        """Return what moves at most so many things; none where nothing was found yet, None when all is done.
+
+        Raises InternalError at the end where something opened with no key, which names the table.
+        """
+        if not self._emptied:
+            found = self._survivors.batch(connection, most, now_ms)
+            if found is not None:
+                return found
+            self._emptied = True
+        effects = self._pass.batch(connection, most)
+        if not effects:
+            self._survivors.demand_whole()
+        return effects or None
 
 
 def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:

@@ -38,6 +38,7 @@ from gateway.ledger.signed_note import LogIdentity
 from gateway.store.effects import Effect, EffectRefused
 from gateway.store.engine import Failure, StorageEngine
 from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.detail_periods import DetailPeriods
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.times import milliseconds, moment
 from gateway.watchdog import Watchdog
@@ -179,17 +180,20 @@ class Sequencer:
         wait: float = WAIT,
         observer: Observer | None = None,
         watchdog: Watchdog | None = None,
+        periods: DetailPeriods | None = None,
     ) -> None:
         """Prepare a sequencer; `start` takes the writer lock.
 
         log_identity   what verifies the tail at the start
         observer       who is told of failures and batches
         watchdog       hears from a caller's thread that it goes on, once its commit was answered
+        periods        seals the keys to details once more; a ledger without a gateway, which shreds nothing, has none
         """
         self._database = database
         self._keys, self._log = keys, log_identity
         self._clock, self._group, self._wait = clock, group, wait
         self._observer, self._watchdog = observer or Observer(), watchdog
+        self._periods = periods
         self._busy: float | None = None
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
@@ -420,6 +424,8 @@ class Sequencer:
     def _put(self, writer: Connection, sheet: Batch) -> bytes:
         """Write the rows of a batch and its checkpoint; return the signed note, which nobody has seen."""
         writer.execute(_LEAVES, sheet.leaves)
+        if self._periods is not None:
+            self._periods.seal(writer, sheet.detail_keys, sheet.time_ms)
         for statement, rows in (
             (_NODES, sheet.nodes),
             (_DETAILS, sheet.details),

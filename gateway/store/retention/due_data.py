@@ -15,9 +15,18 @@ from gateway.ledger.entry import decode
 from gateway.store.effects import Effect, says
 from gateway.store.exchange.replay import ReplayState
 from gateway.store.exchange.transactions import open_finding
+from gateway.store.ledger.detail_periods import touch
 from gateway.store.retention.data_classes import DATA_CLASSES
 from gateway.store.retention.holds import Named, unmoved
-from gateway.store.schema import disclosures, hit_references, leaves, replay, reviews, transactions
+from gateway.store.schema import (
+    detail_keys,
+    disclosures,
+    hit_references,
+    leaves,
+    replay,
+    reviews,
+    transactions,
+)
 from gateway.store.times import milliseconds, moment
 from keys.data_encryption import DataRing
 
@@ -103,8 +112,8 @@ def erase(
     data_class = DATA_CLASSES[kept]
     here = (data_class.among(one.key for one in items), data_class.due(until), unmoved(serial))
     if data_class.emptied is None:
-        statement = delete(data_class.table).where(*here)
-        return (Effect(statement, rows=len(items), refusal=says(Moved)),)
+        gone = Effect(delete(data_class.table).where(*here), rows=len(items), refusal=says(Moved))
+        return (touch(here[0]), gone) if data_class.table is detail_keys else (gone,)
     emptied = update(data_class.table).where(*here).values(dict(data_class.emptied))
     effects = [Effect(emptied, rows=len(items), refusal=says(Moved))]
     if data_class.along is not None:

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.client import Refused
 from gateway.domain.messages import Purpose
-from gateway.server.local_source import Stored
 from keys.custody import FileCustody
 from keys.envelope import OpeningRing
 from keys.keyset import Keyset
+from tests.gateway import ledger_reading
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ def archive(  # noqa: PLR0917 - fixtures
     custody = FileCustody.open(home / "auditor" / "kek.json", b"the auditor's own")
     ring = Keyset.load(home / "auditor" / "keyset.json", custody).audit_ring()
     bundle = root / "whole.bundle"
-    with Stored(home) as stored:
+    with ledger_reading.read(home) as stored:
         stored.export(bundle, since=None, reason="a test", now=datetime.now(UTC))
     return Archive(root, home, bundle, ring, matched, unmatched, caught.value.transaction_number)

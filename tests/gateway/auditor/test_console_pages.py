@@ -369,7 +369,7 @@ def test_a_console_without_a_reason_does_not_open(archive: Any) -> None:
 
 def test_a_view_of_a_live_gateway_is_an_entry_of_its_ledger(archive: Any) -> None:
     from gateway.ledger.entry import EntryType, decode, open_detail
-    from gateway.server.local_source import Stored
+    from tests.gateway import ledger_reading
 
     asked = Asked(
         where=archive.home,
@@ -382,7 +382,7 @@ def test_a_view_of_a_live_gateway_is_an_entry_of_its_ledger(archive: Any) -> Non
     with session.room(asked, "console: opened") as room:
         console.hall_of(asked, room).record("console: entry 7 é")
 
-    with Stored(archive.home) as stored:
+    with ledger_reading.read(archive.home) as stored:
         last = [
             each
             for each in stored.held(stored.size - 6, stored.size)

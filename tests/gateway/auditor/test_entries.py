@@ -19,7 +19,7 @@ from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.errors import ProofRefused
 from gateway.ledger.proof import parse_proof
-from gateway.server.local_source import Stored
+from tests.gateway import ledger_reading
 
 
 def run(*words: object) -> tuple[int, Any]:
@@ -80,7 +80,7 @@ def test_what_one_prover_keeps_between_proofs_changes_none(
 ) -> None:
     """Blocks so small that a bundle of a few entries has many, also where it begins within one."""
     monkeypatch.setattr(archive_proofs, "KEPT", kept)
-    with Stored(archive.home) as stored:
+    with ledger_reading.read(archive.home) as stored:
         since = decode(list(stored.held())[part].leaf).time
         stored.export(tmp_path / "b", since=since, reason="a test", now=datetime.now(UTC))
 
@@ -97,7 +97,7 @@ def test_an_entry_of_which_nothing_can_be_read_is_no_part_of_an_export(
 ) -> None:
     odd = pipe(archive.home / "parties" / "ZZZ.json")
     try:
-        with Stored(archive.home) as stored:
+        with ledger_reading.read(archive.home) as stored:
             stored.export(tmp_path / "b", since=None, reason="a test", now=datetime.now(UTC))
     finally:
         odd.unlink()
@@ -118,7 +118,7 @@ def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> Non
 
 
 def test_a_bundle_of_the_end_alone_is_whole_and_provable(archive: Any, tmp_path: Path) -> None:
-    with Stored(archive.home) as stored:
+    with ledger_reading.read(archive.home) as stored:
         times = [decode(held.leaf).time for held in stored.held()]
         since = times[len(times) // 2] + timedelta(milliseconds=1)
         made = stored.export(tmp_path / "end", since=since, reason="a test", now=datetime.now(UTC))

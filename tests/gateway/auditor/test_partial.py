@@ -17,8 +17,8 @@ from gateway.ledger.archive_writer import Writer
 from gateway.ledger.entry import decode
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.verify import Severity
-from gateway.server.local_source import Stored
 from gateway.store.ledger import stored_ledger
+from tests.gateway import ledger_reading
 from tests.gateway.auditor.test_commands import run
 
 HOURS = 365 * 24
@@ -65,11 +65,14 @@ def test_a_missing_page_of_what_others_said_is_refused(tmp_path: Path, folder: s
 
 def test_a_bundle_of_no_entry_is_neither_made_nor_whole(archive: Any, tmp_path: Path) -> None:
     late = datetime.now(UTC) + timedelta(days=1)
-    with Stored(archive.home) as stored, pytest.raises(UserError, match="no entry since then"):
+    with (
+        ledger_reading.read(archive.home) as stored,
+        pytest.raises(UserError, match="no entry since then"),
+    ):
         stored.export(tmp_path / "none", since=late, reason="a test", now=late)
     assert list(tmp_path.iterdir()) == []
 
-    with Stored(archive.home) as stored:
+    with ledger_reading.read(archive.home) as stored:
         stored.export(tmp_path / "all", since=None, reason="a test", now=late)
         with stored._database.reader() as reader:
             before = Frontier(stored.size, stored_ledger.peaks(reader, stored.size))
@@ -85,7 +88,7 @@ def test_a_bundle_of_no_entry_is_neither_made_nor_whole(archive: Any, tmp_path: 
 
 
 def test_a_bundle_of_the_end_says_where_it_begins(archive: Any, tmp_path: Path) -> None:
-    with Stored(archive.home) as stored:
+    with ledger_reading.read(archive.home) as stored:
         since = stored_time(stored)
         made = stored.export(tmp_path / "end", since=since, reason="a test", now=since)
 
@@ -96,7 +99,7 @@ def test_a_bundle_of_the_end_says_where_it_begins(archive: Any, tmp_path: Path) 
     assert "are not here" in str(told["findings"])
 
 
-def stored_time(stored: Stored) -> datetime:
+def stored_time(stored: Any) -> datetime:
     times = [decode(held.leaf).time for held in stored.held()]
     return times[len(times) // 2] + timedelta(milliseconds=1)
 

@@ -28,8 +28,8 @@ from gateway.auditor.reconcile import (
 from gateway.cli.ledger import reconcile
 from gateway.cli.main import app
 from gateway.ledger.entry import decode
-from gateway.server.local_source import Stored
 from gateway.trust.bundle import PartyBundle
+from tests.gateway import ledger_reading
 
 SINCE, UNTIL = 1_700_000_000_000, 1_700_086_400_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -271,7 +271,7 @@ def test_a_bundle_that_begins_or_ends_within_the_period_is_no_half_answer(
 ) -> None:
     """What lies before its first entry, or came after its last, would be told as never recorded."""
     now = datetime.now(UTC)
-    with Stored(archive.home) as stored:
+    with ledger_reading.read(archive.home) as stored:
         late = decode(list(stored.held())[-1].leaf).time
         stored.export(tmp_path / "late", since=late, reason="a test", now=now)
 

@@ -20,8 +20,8 @@ from gateway.cli.main import app
 from gateway.errors import UserError
 from gateway.ledger.archive import Archive
 from gateway.ledger.entry import EntryClass, EntryType, Leaf
-from gateway.server.local_source import Stored
 from gateway.store.people.subjects import reference_of
+from tests.gateway import ledger_reading
 from tests.gateway.auditor.test_questions import entry
 from tests.gateway.auditor.year import indexed, query
 
@@ -376,7 +376,7 @@ def test_a_gateway_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) 
         index.extend(ArchiveSource(ledger_archive), archive.ring)
         wanted = "SELECT subject FROM exchanges WHERE number = ?"
         found = int(index.rows(wanted, (archive.matched,))[0][0])
-    with Stored(archive.home) as stored, stored._database.reader() as reader:
+    with ledger_reading.read(archive.home) as stored, stored._database.reader() as reader:
         person = reference_of(reader, found)
     live = ["--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass"]
     words = ["--reason", "access request 9", *live, *archive.as_auditor, "--json"]
@@ -391,7 +391,7 @@ def test_a_gateway_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) 
     assert (tmp_path / f"{person}.zip").exists()
     assert unknown == 2
     assert "file number" in said["error"]["message"]
-    with Stored(archive.home) as stored, Index.passing() as index:
+    with ledger_reading.read(archive.home) as stored, Index.passing() as index:
         index.extend(stored, archive.ring)
         read = list(index.entries_where(f"type = {int(EntryType.AUDIT_READ)}"))[-2:]
     assert [(each.facts or {})["source"] for each in read] == [

@@ -28,16 +28,17 @@ from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.retention.erasure import Retention
 from gateway.server import self_check
 from gateway.server.application import Gateway
-from gateway.server.local_source import Stored
 from gateway.server.restore import restore
 from gateway.store.address import open_store
 from gateway.store.ledger import detail_keys as stored_keys
 from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.detail_periods import open_stored_key
 from gateway.store.schema import detail_keys, details
 from gateway.trust.partners import own_bundle
 from gateway.watchdog import Watchdog
 from keys import recovery
 from keys.envelope import OpeningKey, SealingKey
+from tests.gateway import ledger_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ def holding(folder: Path, *octets: bytes) -> list[str]:
 
 def bind(gateway: Gateway, path: Path) -> None:
     """Export the ledger."""
-    with Stored(gateway.home) as stored:
+    with ledger_reading.read(gateway.home) as stored:
         stored.export(path, since=None, reason="a test", now=gateway.clock())
 
 
@@ -255,7 +256,8 @@ def test_damaged_keys_are_refused(
 
 
 def test_a_bundle_made_after_the_shredding_has_no_key(gateway: Gateway, tmp_path: Path) -> None:
-    _, _, sealed = mark(gateway)
+    index, _, stored = mark(gateway)
+    sealed = open_stored_key(index, stored, ledger_reading.periods_of(gateway.home))
     bind(gateway, tmp_path / "before")
     shred(gateway)
     bind(gateway, tmp_path / "after")

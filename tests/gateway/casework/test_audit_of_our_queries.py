@@ -19,10 +19,10 @@ from gateway.domain.person import SubjectKind
 from gateway.law.citations import citations
 from gateway.ledger.exchange_history import ExchangeHistory, Question, build_history
 from gateway.operations.declaration import Role
-from gateway.server.local_source import Stored
 from gateway.store.people import subjects
 from keys.custody import FileCustody
 from keys.keyset import Keyset
+from tests.gateway import ledger_reading
 from tests.gateway.casework.outbound_requests import record
 
 REGISTRAR = Officer("R-1", frozenset({Role.REGISTRAR}))
@@ -33,7 +33,7 @@ def read(side: Any) -> Iterator[tuple[Index, Callable[[str], str]]]:
     """Open a gateway's ledger as its auditor does."""
     custody = FileCustody.open(side.home / "auditor" / "kek.json", b"the auditor's own")
     ring = Keyset.load(side.home / "auditor" / "keyset.json", custody).audit_ring()
-    with Stored(side.home) as stored, Index.passing() as index:
+    with ledger_reading.read(side.home) as stored, Index.passing() as index:
         index.extend(stored, ring)
         yield index, citations(stored.agreements().values())
 

@@ -11,14 +11,14 @@ from gateway.auditor.index import Index
 from gateway.auditor.reconcile import Compared, Message, Part, compare, state
 from gateway.auditor.reconcile_messages import recorded
 from gateway.law.agreement import AgreementsInForce
-from gateway.server.local_source import Stored
+from tests.gateway import ledger_reading
 from tests.gateway.casework.outbound_requests import record
 
 PERIOD = (0, 2**43)
 
 
 def told(side: Any, us: str, other: str) -> list[Message]:
-    with Stored(side.home) as stored, Index.passing() as index:
+    with ledger_reading.read(side.home) as stored, Index.passing() as index:
         index.extend(stored, None)
         return recorded(index, us, other, *PERIOD)
 

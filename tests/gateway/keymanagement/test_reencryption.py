@@ -198,5 +198,5 @@ def test_every_room_that_seals_with_a_data_key_has_its_drawer() -> None:
     assert sealing == bound
     assert {drawer.table.name for drawer in DRAWERS} == {
         *("samples", "subjects", "transactions", "reviews", "asked"),
-        *("correction_papers", "filed_notices"),
+        *("correction_papers", "filed_notices", "detail_periods"),
     }

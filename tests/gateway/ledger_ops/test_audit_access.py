@@ -23,7 +23,11 @@ AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
 
 
 def registry(pair: Pair) -> OperationRegistry:
-    return OperationRegistry(AuditAccess(pair.gateway.database, pair.gateway.sequencer).handlers())
+    return OperationRegistry(
+        AuditAccess(
+            pair.gateway.database, pair.gateway.sequencer, pair.gateway.keys.data_key
+        ).handlers()
+    )
 
 
 def audit_key(pair: Pair) -> Any:

@@ -3,9 +3,10 @@
     python tests/gateway/promises/rotation_crashes.py FOLDER KIND[,KIND…] [EVERY]
 
 FOLDER holds a party's home `base` and its passphrase `pass`; EVERY kills at every so many-th point. Run by
-test_killed_rotation with a few kinds and many points left out; by hand it walks them all. A child is forked for each
+test_killed_rotation with a few kinds and many points left out; by hand it takes them all. A child is forked for each
 point before anything of it has a thread. Points are the start, the middle and the end of each file's write, both sides
-of each fsync, rename and unlink, and both sides of each COMMIT of the ledger.
+of each fsync, rename and unlink, and both sides of each COMMIT of the ledger. KIND may be END_OF_DATA: the whole turn of a
+data key in its rounds, from the successor to the destroyed seed, with a detail shredded before.
 """
 
 from __future__ import annotations
@@ -17,24 +18,38 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import delete, func, select
 from sqlalchemy.engine.base import RootTransaction
 
 from gateway.admin.operation import Officer
 from gateway.client.directory_client import Absent, Trust
+from gateway.errors import InternalError
+from gateway.ledger import events
+from gateway.ledger.crypto_shredding import CLASS_OF, Erased
+from gateway.ledger.entry import decode
 from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
+from gateway.store.effects import Effect
 from gateway.store.keys import adopted_versions
+from gateway.store.keys.reencryption import DRAWERS
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.detail_periods import open_periods, open_stored_key, touch
+from gateway.store.schema import detail_keys
+from gateway.store.times import utc_now
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
 from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
+from keys.errors import OpenRefused
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 
 CUTS = 2  # places inside each write, beside its start
+END_OF_DATA = "END_OF_DATA"
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 RESULTS = (
     *(
@@ -129,7 +144,7 @@ def forked(work: Callable[[], int]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-class Walk:
+class KilledRotation:
     """One kind's rotation, killed at its points one after the other."""
 
     def __init__(self, folder: Path, kind: KeyKind) -> None:
@@ -140,6 +155,7 @@ class Walk:
         custody = open_custody(f"file:{self._base / 'keys/kek.json'}", lambda: self._passphrase)
         self._kid = Keyset.load(self._base / "keys/keyset.json", custody).primary(kind).kid
         self.found: Counter[str] = Counter()
+        self._ahead = timedelta(0)
 
     def run(self, every: int) -> None:
         at = every
@@ -149,7 +165,9 @@ class Walk:
             at += every
 
     def _open(self) -> Gateway:
-        return Gateway.open(self._home, lambda: self._passphrase)
+        return Gateway.open(
+            self._home, lambda: self._passphrase, clock=lambda: utc_now() + self._ahead
+        )
 
     def _killed_at(self, at: int) -> bool:
         shutil.rmtree(self._home, ignore_errors=True)
@@ -158,11 +176,14 @@ class Walk:
         def work() -> int:
             with self._open() as gateway:
                 Strikes(at).arm()
-                rotate(gateway, self._kind)
+                self._act(gateway)
                 os._exit(0)
 
         status = forked(work)
         return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+    def _act(self, gateway: Gateway) -> None:
+        rotate(gateway, self._kind)
 
     def _look(self) -> None:
         """Open it in another child, ask what stands, go on; its exit code is a mask of what is wrong."""
@@ -216,12 +237,77 @@ class Walk:
         return self._before.version <= newest.version <= own_bundle(self._home).version
 
 
+class EndOfDataKey(KilledRotation):
+    """The turn of a data key by its schedule, killed at its points; what lives opens before and after, and it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, KeyKind.DATA)
+        if forked(self._shred):
+            raise SystemExit("the home directory cannot be prepared")
+
+    def _shred(self) -> int:
+        with Gateway.open(self._base, lambda: self._passphrase) as gateway:
+            with gateway.database.reader() as reader:
+                index = reader.execute(select(func.min(detail_keys.c.idx))).scalar_one()
+                kept = CLASS_OF[decode(stored_ledger.leaf(reader, index)).type]
+            gone, now = detail_keys.c.idx == index, gateway.clock()
+            leaf = events.erasure(Erased(kept, 1, index, index), "t", now, now, {"actor": "t"})
+            shredded = touch(gone), Effect(delete(detail_keys).where(gone), rows=1)
+            gateway.sequencer.commit((leaf,), shredded)
+        return 0
+
+    def _act(self, gateway: Gateway) -> None:
+        for ahead in (timedelta(days=8), timedelta(days=8, hours=2)):
+            self._ahead = ahead
+            for job in (gateway.keys.rotation, gateway.keys.reencryption, gateway.keys.rotation):
+                job.round()
+
+    def _inspected(self) -> int:
+        code = 0
+        self._ahead = timedelta(days=8, hours=3)
+        with self._open() as gateway:
+            with gateway.database.reader() as reader:
+                standing = adopted_versions.key_states(reader)
+            states = {r.kid: r.state for r in gateway.keyset.records}
+            same = states == {kid: held.state for kid, held in standing.items()}
+            code |= 0 if same and _all_open(gateway) else 2
+            code |= 1 if states[self._kid] is KeyState.DESTROYED else 0
+            for _ in range(3):
+                gateway.keys.rotation.round()
+                gateway.keys.reencryption.round()
+                self._ahead += timedelta(hours=2)
+            gateway.keys.rotation.round()
+            ended = gateway.keyset.record(self._kid).state is KeyState.DESTROYED
+            code |= 0 if ended and _all_open(gateway) else 16
+        code |= 0 if self_check.verify_ledger(self._home).ok else 4
+        return code
+
+
+def _all_open(gateway: Gateway) -> bool:
+    """Say whether all that is sealed here opens."""
+    ring = gateway.keys.data_key
+    try:
+        with gateway.database.reader() as reader:
+            for drawer in DRAWERS:
+                for row in reader.execute(select(drawer.table).where(drawer.column.is_not(None))):
+                    ring.open(getattr(row, drawer.name), drawer.bound(row))
+            known = open_periods(reader, ring)
+            return all(
+                open_stored_key(row.idx, row.sealed_dek, known)
+                for row in reader.execute(select(detail_keys))
+            )
+    except (OpenRefused, InternalError):
+        return False
+
+
 def main(folder: Path, kinds: str, every: int) -> None:
     total: Counter[str] = Counter()
     for name in kinds.split(","):
-        walk = Walk(folder, KeyKind(name))
-        walk.run(every)
-        total += walk.found
+        kind = (
+            EndOfDataKey(folder) if name == END_OF_DATA else KilledRotation(folder, KeyKind(name))
+        )
+        kind.run(every)
+        total += kind.found
     sys.stdout.write(json.dumps({name: total[name] for name in RESULTS}))
 
 

@@ -19,9 +19,11 @@ from gateway.ledger import destruction_receipt
 from gateway.ledger.entry import decode, open_detail
 from gateway.server import self_check
 from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.detail_periods import open_stored_key
 from gateway.trust.partners import own_bundle
 from keys.custody import FileCustody
 from keys.keyset import Keyset
+from tests.gateway import ledger_reading
 
 
 def run(*words: object) -> Any:
@@ -147,6 +149,7 @@ def test_the_auditor_reads_what_was_destroyed(pair: Any, people: Any, seed: int)
         one for one in stored_ledger.iter_details(pair.gateway.database) if one.index == index
     ]
     assert stored.sealed_dek is not None
-    facts = open_detail(decode(proof.leaf), stored.ciphertext, stored.sealed_dek, key)
+    sealed = open_stored_key(index, stored.sealed_dek, ledger_reading.periods_of(pair.home))
+    facts = open_detail(decode(proof.leaf), stored.ciphertext, sealed, key)
 
     assert facts == {"destroyed": "records=2,minutiae=2,templates=2", "modality": "FINGER"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,8 @@ from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys.reencryption import DRAWERS
-from gateway.store.schema import samples
+from gateway.store.ledger.detail_periods import open_periods, open_stored_key
+from gateway.store.schema import detail_keys, samples
 from gateway.store.times import utc_now
 from keys.errors import OpenRefused
 from keys.lifecycle import KeyKind, KeyState
@@ -87,6 +88,29 @@ def counted(gateway: Gateway, connection: Connection) -> Counter[tuple[str, bool
     return found
 
 
+def held(gateway: Gateway) -> set[int]:
+    """Return the entries whose detail has a key today."""
+    with gateway.database.reader() as reader:
+        return set(reader.execute(select(detail_keys.c.idx)).scalars())
+
+
+def detailed(gateway: Gateway, copy: Path) -> set[int]:
+    """Return the entries of a copy whose detail the auditor could open, with all that today's keys open in both."""
+    found = set()
+    engine = create_engine(f"sqlite:///{copy}")
+    try:
+        with engine.connect() as connection, gateway.database.reader() as reader:
+            ring = gateway.keys.data_key
+            known = {**open_periods(connection, ring), **open_periods(reader, ring)}
+            for row in connection.execute(select(detail_keys)):
+                with suppress(InternalError):
+                    open_stored_key(row.idx, row.sealed_dek, known)
+                    found.add(row.idx)
+    finally:
+        engine.dispose()
+    return found
+
+
 def turn(gateway: Gateway, clock: Clock) -> None:
     """Let the data key's period pass, and the rounds do what is due."""
     keys = gateway.keys
@@ -129,13 +153,18 @@ def test_what_was_erased_opens_in_no_copy_when_the_data_keys_period_is_over(
         columns = {name for name, _ in before}
         assert columns >= {"samples.sealed", "subjects.record", "transactions.result"}
         count = everyone(gateway)
+        details = detailed(gateway, copy)
         gateway.admin.perform(
             REGISTRAR, "registry.remove", {"reference": person(gateway), "reason": "t"}
         )
         clock.ahead += timedelta(days=731)
         gateway.retention.erasure.run(batches=50)
         assert opening(gateway, copy) == before  # erased here, and in the copy as readable as ever
+        assert detailed(gateway, copy) == details
         erased = clock()
+        kept = details & held(gateway)
+        assert kept
+        assert details - kept
 
         turn(gateway, clock)
 
@@ -143,6 +172,8 @@ def test_what_was_erased_opens_in_no_copy_when_the_data_keys_period_is_over(
         assert sum(after.values()) == sum(before.values())
         assert {opened for _, opened in after} == {False}
         assert {opened for _, opened in living(gateway)} == {True}
+        assert detailed(gateway, copy) & (details - kept) == set()
+        assert detailed(gateway, gateway.settings.store.path) == held(gateway) >= kept
         assert everyone(gateway) == count - 1
         assert states(gateway) == [KeyState.DESTROYED, KeyState.ACTIVE]
         told: Any = gateway.admin.perform(ONE, "retention.status", {})

@@ -21,20 +21,35 @@ def test_a_rotation_killed_anywhere_leaves_the_old_key_or_the_new_one(
     homes: Any, secret: Any, tmp_path: Path, kind: str, every: int
 ) -> None:
     """Real SIGKILLs at some of the points; the driver, run by hand, takes every one of them."""
-    shutil.copytree(homes[0], tmp_path / "base")
-    shutil.rmtree(tmp_path / "base" / "parties")  # nobody to wait for: one act goes from end to end
-    (tmp_path / "base" / "parties").mkdir(mode=0o700)
-    (tmp_path / "pass").write_bytes(secret())
+    found = killed(homes[0], tmp_path, secret(), kind, every)
 
+    assert found["killed"] >= 2
+    assert found["old"] + found["new"] == found["killed"]
+    assert {name: found[name] for name in WRONG} == dict.fromkeys(WRONG, 0)
+
+
+@pytest.mark.slow
+def test_a_turn_of_the_data_key_killed_anywhere_loses_nothing_and_comes_to_its_end(
+    homes: Any, secret: Any, tmp_path: Path
+) -> None:
+    found = killed(homes[0], tmp_path, secret(), "END_OF_DATA", 151)
+
+    assert found["killed"] >= 2
+    assert {name: found[name] for name in WRONG} == dict.fromkeys(WRONG, 0)
+
+
+def killed(home: Path, folder: Path, passphrase: bytes, kind: str, every: int) -> dict[str, int]:
+    """Run the driver; return how often what was found."""
+    shutil.copytree(home, folder / "base")
+    shutil.rmtree(folder / "base" / "parties")  # nobody to wait for: one act goes from end to end
+    (folder / "base" / "parties").mkdir(mode=0o700)
+    (folder / "pass").write_bytes(passphrase)
     run = subprocess.run(
-        [sys.executable, DRIVER, tmp_path, kind, str(every)],
+        [sys.executable, DRIVER, folder, kind, str(every)],
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert run.returncode == 0, run.stderr[-2000:]
-    found = json.loads(run.stdout)
-    assert found["killed"] >= 2
-    assert found["old"] + found["new"] == found["killed"]
-    assert {name: found[name] for name in WRONG} == dict.fromkeys(WRONG, 0)
+    found: dict[str, int] = json.loads(run.stdout)
+    return found

@@ -34,10 +34,10 @@ from gateway.ledger.timestamp import StampRefused
 from gateway.ledger.verify import Finding, Severity
 from gateway.ledger_ops.timestamps import Authority
 from gateway.server import self_check
-from gateway.server.local_source import Stored
 from gateway.server.workers.timestamps import post
 from gateway.store.ledger import stored_ledger, witness_evidence
 from gateway.trust.partners import own_bundle
+from tests.gateway import ledger_reading
 from tests.patience import PATIENCE
 
 OPENSSL = shutil.which("openssl")
@@ -198,7 +198,7 @@ def test_every_stamp_that_is_found_is_checked(gateway: Any, tmp_path: Path) -> N
 @needs_openssl
 def test_stamps_travel_in_a_bundle(gateway: Any, tsa: Tsa, tmp_path: Path) -> None:
     gateway.evidence.timestamps.stamp()
-    with Stored(gateway.home) as stored:
+    with ledger_reading.read(gateway.home) as stored:
         stored.export(tmp_path / "bundle", since=None, reason="a test", now=datetime.now(UTC))
 
     with Archive.open(tmp_path / "bundle") as ledger_archive:
