@@ -84,7 +84,7 @@ RULES: Mapping[RetentionClass, Rule] = MappingProxyType(
         RetentionClass.TRACE: Rule(
             _NOW, _SOON, "ledger.md 3: shredding is complete when the journal is empty"
         ),
-        # Their period is the schedule's. What fails is an ALARM at once (`JOB/resealing`, `STEP_FAILED/DATA`); a record that
+        # Their period is the schedule's. What fails is an ALARM within minutes (`JOB/resealing`, `STEP_FAILED/DATA`); a record that
         # opens with no key takes days to bring back from a backup, and meanwhile the running database has forgotten.
         RetentionClass.DATA_KEY: Rule(
             _NOW, timedelta(days=7), "ledger.md 3: erasure does not rest on what a copy holds"

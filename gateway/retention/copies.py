@@ -1,8 +1,8 @@
-"""Until when what was erased can still be read in a copy: a backup, a replica, an archive of the write-ahead log.
+"""Until when what was erased can still be read in a copy: a snapshot, a replica, an archive of the write-ahead log.
 
 Erasing takes a row from the running database. A copy that was made before keeps it, sealed with a data key that was in use
 then. So what was erased is final in every copy when each data key from before has been destroyed (cryptographic erase:
-NIST SP 800-88 rev. 1, section 2.6; ledger.md 3).
+NIST SP 800-88 rev. 1, section 2.6; ledger.md 3). A backup is no such copy: it holds the keys of its day.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Self
 
 from gateway import config, user_files
 from gateway.domain.messages import Receipt
-from gateway.errors import InternalError, UserError
+from gateway.errors import UserError
 from gateway.home_layout import OWN_ENTRY
 from gateway.ledger import signed_note
 from gateway.ledger.archive import MOST_DOCUMENT, Held, Manifest
@@ -23,8 +23,9 @@ from gateway.ledger.archive_writer import Writer
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.merkle import Frontier
 from gateway.store.address import open_store
+from gateway.store.engine import Reader
 from gateway.store.ledger import stored_ledger, witness_evidence
-from gateway.store.ledger.detail_periods import Periods, open_stored_key
+from gateway.store.ledger.detail_periods import Periods, open_stored_key, unknown
 from gateway.store.people import subjects
 from gateway.trust.partners import own_bundle
 
@@ -67,6 +68,8 @@ class Stored:
     def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
         """Yield the entries from `start` up to `stop`, exclusive; raises InternalError at a gap."""
         end = self.size if stop is None else min(stop, self.size)
+        with self._database.reader() as reader:
+            self._demand_periods(reader)
         yield from map(
             self._with_open_key, stored_ledger.iter_held(self._database, start or 0, end)
         )
@@ -124,6 +127,7 @@ class Stored:
         if self._periods is None:
             raise ValueError("a bundle needs what opens the second seal of the keys to details")
         with self._database.reader() as reader:
+            self._demand_periods(reader)
             size = stored_ledger.extent(reader)[1]
             first = 0 if since is None else stored_ledger.first_since(reader, since, size)
             if first == size:
@@ -161,15 +165,18 @@ class Stored:
             return manifest
 
     def _with_open_key(self, held: Held) -> Held:
-        """Return an entry with the key to its detail as the auditor needs it. Raises UserError where periods changed."""
+        """Return an entry with the key to its detail as the auditor needs it; a damaged key as it is stored: it is found."""
         if self._periods is None or held.sealed_dek is None:
             return held
-        try:
-            return replace(
-                held, sealed_dek=open_stored_key(held.index, held.sealed_dek, self._periods)
+        key = open_stored_key(held.index, held.sealed_dek, self._periods)
+        return held if key is None else replace(held, sealed_dek=key)
+
+    def _demand_periods(self, reader: Reader) -> None:
+        """Raise UserError where keys to details went to periods that nobody knew when the reading was recorded."""
+        if self._periods is not None and unknown(reader, self._periods):
+            raise UserError(
+                "the gateway has just sealed keys to details anew: ask again, which records the reading anew"
             )
-        except InternalError as fault:
-            raise UserError(f"{fault}: if the gateway changed it just now, ask again") from None
 
     def _notes(self, first: int, last: int, named: set[int]) -> Iterator[bytes]:
         """Yield the checkpoint before the first entry, then one in so many entries, the named ones, and the last."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.auditor.source import Source
     from gateway.operations.declaration import Request
     from gateway.server.local_source import Stored
-    from keys.data_encryption import DataKey
+    from gateway.store.ledger.detail_periods import Periods
     from keys.keyset import Keyset
 
 Where = Annotated[
@@ -252,7 +252,7 @@ def live(asked: Access, question: str) -> Stored:
     return Stored(home, periods_in(told))
 
 
-def periods_in(told: Mapping[str, Any]) -> Mapping[bytes, DataKey]:
+def periods_in(told: Mapping[str, Any]) -> Periods:
     """Return what opens the second seal of the keys to details, of the answer to `audit.read`."""
     from gateway.store.ledger.detail_periods import periods_of
 

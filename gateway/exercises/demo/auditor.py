@@ -74,7 +74,7 @@ def _searches(
         if frame.type is not entry.EntryType.RESPONSE or detail.sealed_dek is None:
             continue
         sealed = open_stored_key(detail.index, detail.sealed_dek, periods)
-        facts = entry.open_detail(frame, detail.ciphertext, sealed, key)
+        facts = entry.open_detail(frame, detail.ciphertext, sealed or detail.sealed_dek, key)
         if "subject" in facts:
             with database.reader() as reader:
                 reference = subjects.reference_of(reader, int(facts["subject"]))

@@ -50,7 +50,7 @@ SECOND_SEAL: Final = (
     TAG_BYTES + NONCE_BYTES + 16
 )  # bytes that a stored key has more than the sealed key
 
-Periods = Mapping[bytes, DataKey]
+Periods = Mapping[bytes, DataKey | None]  # None for one that no data key opens
 
 _INSERT = insert(detail_periods)
 _NEWEST = (
@@ -71,35 +71,40 @@ def _key_aad(index: int) -> bytes:
 
 
 def open_seeds(connection: Connection, data_key: DataRing) -> dict[bytes, bytes]:
-    """Return what the key of each period is made of, by its id; without those that no data key opens."""
+    """Return what the key of each period is made of, by its id; empty for one that no data key opens."""
     rows = connection.execute(select(detail_periods).where(detail_periods.c.id != BEFORE))
     found = {}
     for row in rows:
+        found[row.id] = b""
         with suppress(OpenRefused):
             found[row.id] = data_key.open(row.seed, seed_aad(row.id))
     return found
 
 
-def open_periods(connection: Connection, data_key: DataRing) -> dict[bytes, DataKey]:
-    """Return the key of each period, by its id; without those that no data key opens."""
+def open_periods(connection: Connection, data_key: DataRing) -> Periods:
+    """Return the key of each period, by its id."""
     return periods_of(open_seeds(connection, data_key))
 
 
-def periods_of(seeds: Mapping[bytes, bytes]) -> dict[bytes, DataKey]:
-    """Return the keys of periods of which the seeds are known. Raises ValueError for what is no seed."""
-    return {period: DataKey.from_seed(seed) for period, seed in seeds.items()}
+def periods_of(seeds: Mapping[bytes, bytes]) -> Periods:
+    """Return the keys of the periods of which `open_seeds` said the seeds. Raises ValueError for what is no seed."""
+    return {period: DataKey.from_seed(seed) if seed else None for period, seed in seeds.items()}
 
 
-def open_stored_key(index: int, stored: bytes, periods: Periods) -> bytes:
-    """Return the sealed key of a detail as its auditor needs it. Raises InternalError where none of `periods` opens it."""
+def unknown(connection: Connection, periods: Periods) -> bool:
+    """Say whether there is a period that is not among these."""
+    ids = connection.execute(select(detail_periods.c.id)).scalars()
+    return not {BEFORE, *periods} >= set(ids)
+
+
+def open_stored_key(index: int, stored: bytes, periods: Periods) -> bytes | None:
+    """Return the sealed key of a detail as its auditor needs it; None where none of `periods` opens it."""
     if len(stored) == SEALED_KEY:
         return stored
-    try:
-        return periods[stored[:TAG_BYTES]].open(stored[TAG_BYTES:], _key_aad(index))
-    except (KeyError, OpenRefused):
-        raise InternalError(
-            f"the key to the detail of entry {index} opens with no period that is kept"
-        ) from None
+    key = periods.get(stored[:TAG_BYTES])
+    with suppress(OpenRefused):
+        return None if key is None else key.open(stored[TAG_BYTES:], _key_aad(index))
+    return None
 
 
 class DetailPeriods:
@@ -196,10 +201,10 @@ class Survivors:
             usable = values["id"], key
         target, key = usable
         for row in rows:
-            try:
-                plain = open_stored_key(row.idx, row.sealed_dek, periods)
-            except InternalError as fault:
-                self._broken.setdefault(period, fault)
+            plain = open_stored_key(row.idx, row.sealed_dek, periods)
+            if plain is None:
+                text = f"the key to the detail of entry {row.idx} opens with no period that is kept"
+                self._broken.setdefault(period, InternalError(text))
                 continue
             here = (detail_keys.c.idx == row.idx) & (detail_keys.c.sealed_dek == row.sealed_dek)
             sealed = target + key.seal(plain, _key_aad(row.idx))

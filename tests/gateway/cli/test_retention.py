@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.subjects import retention
+
 STAMPED = ("REPLY", "HIT_REFERENCE")  # each bears its own end
 
 
@@ -39,8 +41,27 @@ def test_status_run_and_dry_run_of_a_young_gateway_find_nothing_due(
         "REPLY": 1,
         "HIT_REFERENCE": 30,
     }
+    assert status.document["copies"]["scheduled"]
+    assert status.document["copies"]["final_before"] < status.document["copies"]["final_by"]
     assert dry.out == "nothing is due\n"
     assert done.document == {"ok": True, "erased": {}, "journal_empty": True, "overdue": []}
+
+
+def test_where_data_keys_do_not_rotate_the_status_names_the_command_that_has_them_rotate() -> None:
+    found = {"final_before": "2026-03-01T12:00:00+00:00", "scheduled": False, "final_by": None}
+
+    lines = retention._copies(found, "can")
+
+    assert "2026-03-01T12:00" in lines[0]
+    assert lines[-1].endswith("passerelle keys schedule can DATA on --every 7 --reason WORDS")
+
+
+def test_an_overdue_data_key_is_for_the_rotation_and_not_for_an_erasure() -> None:
+    both = retention._remedies(["REPLY", "DATA_KEY"], "can")
+
+    assert ["run" in line for line in both] == [True, False]
+    assert "keys list can" in both[1]
+    assert retention._remedies([], "can") == []
 
 
 def test_a_hold_is_placed_listed_and_released(

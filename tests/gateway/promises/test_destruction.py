@@ -150,6 +150,7 @@ def test_the_auditor_reads_what_was_destroyed(pair: Any, people: Any, seed: int)
     ]
     assert stored.sealed_dek is not None
     sealed = open_stored_key(index, stored.sealed_dek, ledger_reading.periods_of(pair.home))
+    assert sealed is not None
     facts = open_detail(decode(proof.leaf), stored.ciphertext, sealed, key)
 
     assert facts == {"destroyed": "records=2,minutiae=2,templates=2", "modality": "FINGER"}

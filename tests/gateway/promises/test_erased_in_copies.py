@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -101,10 +101,12 @@ def detailed(gateway: Gateway, copy: Path) -> set[int]:
     try:
         with engine.connect() as connection, gateway.database.reader() as reader:
             ring = gateway.keys.data_key
-            known = {**open_periods(connection, ring), **open_periods(reader, ring)}
+            known = {
+                **open_periods(reader, ring),
+                **{k: v for k, v in open_periods(connection, ring).items() if v},
+            }
             for row in connection.execute(select(detail_keys)):
-                with suppress(InternalError):
-                    open_stored_key(row.idx, row.sealed_dek, known)
+                if open_stored_key(row.idx, row.sealed_dek, known) is not None:
                     found.add(row.idx)
     finally:
         engine.dispose()
