@@ -249,10 +249,10 @@ def live(asked: Access, question: str) -> Stored:
     if not asked.reason:
         raise UserError("say why you read: --reason WORDS; a live gateway records it first")
     told = asked.perform(home, audit.Read, question=question, reason=asked.reason)
-    return Stored(home, periods_in(told))
+    return Stored(home, _periods(told))
 
 
-def periods_in(told: Mapping[str, Any]) -> Periods:
+def _periods(told: Mapping[str, Any]) -> Periods:
     """Return what opens the second seal of the keys to details, of the answer to `audit.read`."""
     from gateway.store.ledger.detail_periods import periods_of
 
