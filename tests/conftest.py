@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
 from gateway.exercises import subprocess_cli
+from gateway.store.sqlite import SqliteEngine
 from keys import custody
 from tests import cheap
 from tests.programs import Programs
@@ -107,6 +108,7 @@ def _cheap_passphrases() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(custody, "STANDARD", cheap.CHEAP)
         patch.setattr(subprocess_cli, "COMMAND", cheap.COMMAND)
+        patch.setattr(SqliteEngine, "_engine", cheap.engine)
         yield
 
 
