@@ -3,15 +3,16 @@
     content   u32be(length) ‖ manifest ‖ the files, one after the other, in its order
     manifest  canonical JSON: party, when, the ledger's size and root, each file's name, length and SHA-256
 
-The database is copied first, in one read transaction, and everything else after it: so the keyset and our public
-entry are as new as the ledger or newer, which is what the next opening records. Nothing is unsealed for it: seeds
+The database is copied first, in one read transaction, and everything else after it: so our public entry is as new as the
+ledger or newer, which is what the next opening records. The keyset must be the one from before the copy: a newer one
+may have lost a key that the copy needs, so then all of it is read again. Nothing is unsealed for it: seeds
 and records stay wrapped as they are, and the whole is sealed for the recovery key (keys.recovery).
 
 Left out: what was never to stay on this machine (auditor, root key holders, an officer's keys wherever somebody put them,
 sealed or in clear, known by what is in the file), the passphrase file, what a running gateway
 leaves lying (locks, its listener's address), what begins with a dot, and the published tiles: they are made from rows
 again, and newer ones than the rows would accuse the restored gateway of having been set back. The keys to sealed details go into a file of
-their own (`detail_keys`): a shredded detail must not live on in a backup that is kept for years.
+their own (`detail_keys`), which is destroyed before the backup is: a shredded detail lives on no longer than until then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.home_layout import ADMIN_ADDRESS, AUDITOR, KEEPERS, RESTORED
 from gateway.store.address import open_store
+from gateway.store.engine import StorageEngine
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import SealingKey
@@ -57,20 +59,15 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
             raise UserError(
                 f"{part} lies outside {settings.home}; a backup holds the home directory alone"
             )
-    drafts = tuple(each.with_name(f".{each.name}.{os.getpid()}") for each in (target, apart))
+    drafts = _draft(target), _draft(apart)
     try:
-        with closing(open_store(settings.store.path)) as store, store.copy() as copy:
-            without = {each.absolute() for each in (target, apart, *drafts)}
+        with closing(open_store(settings.store.path)) as store:
             for _ in range(ATTEMPTS):
-                places = _places(settings, copy.database, without)
-                manifest = _manifest(settings, places, made)
-                _seal(_content(manifest, places), drafts[0], recipient)
-                if _manifest(settings, places, made) == manifest:
-                    _seal(detail_keys.content(manifest, copy.keys), drafts[1], recipient)
+                manifest = _attempt(settings, store, recipient, made, drafts)
+                if manifest is not None:
                     atomic_file.rename(drafts[1], apart)  # without its backup it opens nothing
                     atomic_file.rename(drafts[0], target)
                     return manifest
-                drafts[0].unlink()  # a key or a partner's bundle changed while we read
         raise UserError(
             "the home directory does not stay still; try again when nobody changes keys"
         )
@@ -79,6 +76,33 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
             draft.unlink(missing_ok=True)
         if not target.exists():
             apart.unlink(missing_ok=True)
+
+
+def _draft(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{os.getpid()}")
+
+
+def _attempt(
+    settings: Settings,
+    store: StorageEngine,
+    recipient: SealingKey,
+    made: str,
+    drafts: tuple[Path, Path],
+) -> Manifest | None:
+    """Write both files as drafts; None where a key or a partner's bundle changed since before the database was copied."""
+    keyset = _digest(settings.keys.keyset)
+    with store.copy() as copy:
+        places = _places(settings, copy.database)
+        manifest = _manifest(settings, places, made)
+        name = settings.keys.keyset.relative_to(settings.home).as_posix()
+        if (name, keyset) not in {(item.name, item.digest) for item in manifest.items}:
+            return None  # what the copy holds may be sealed with a key that was destroyed meanwhile
+        _seal(_content(manifest, places), drafts[0], recipient)
+        if _manifest(settings, places, made) != manifest:
+            drafts[0].unlink()
+            return None
+        _seal(detail_keys.content(manifest, copy.keys), drafts[1], recipient)
+        return manifest
 
 
 def _seal(content: Iterable[bytes], draft: Path, recipient: SealingKey) -> None:
@@ -107,10 +131,10 @@ def read(opening: Iterator[bytes], draft: Path) -> Manifest:
     return manifest
 
 
-def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Path]:
+def _places(settings: Settings, copy: Path) -> dict[str, Path]:
     """Return the files of a gateway by their names, the database's being its copy."""
     home, store = settings.home, settings.store.path
-    without = {*without, settings.keys.passphrase_file or home, store}
+    without = {settings.keys.passphrase_file or home, store}
     found = {store.relative_to(home).as_posix(): copy}
     for folder, names, inside in os.walk(home):
         names[:] = sorted(
@@ -129,6 +153,10 @@ def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Pat
             if not is_private(path):
                 found[path.relative_to(home).as_posix()] = path
     return found
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _manifest(settings: Settings, places: dict[str, Path], made: str) -> Manifest:

@@ -3,9 +3,10 @@
     content   u32be(length) ‖ header ‖ for each key: index (8), length (2), the sealed key
     header    canonical JSON: format, and the SHA-256 of the manifest of the backup that they belong to
 
-To shred a detail is to delete its key. A copy of the key that a backup keeps for years would undo that; so the
-backup has none, and this file beside it, sealed for the same recovery key, is destroyed when the next one is
-made. Who restores without it loses what auditors read, and no entry, no record and no proof.
+To shred a detail is to delete its key. A copy of the key in a backup would undo that for as long as the backup is kept; so
+the backup has none, and this file beside it, sealed for the same recovery key, is destroyed when the next one is
+made. It opens with that backup alone, which holds the periods' seeds and the data keys of its day. Who restores without
+it loses what auditors read, and no entry, no record and no proof.
 """
 
 from __future__ import annotations

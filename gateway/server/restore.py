@@ -5,7 +5,8 @@
     and so do the keys to its details, a file beside; or it is said that they are left behind
 (3) its ledger verifies, every entry and checkpoint, and its own entry and keyset are there
 (4) no witness saw more of it, or another tree; else a reason why the loss is accepted
-(5) it is opened with the passphrase of its keys: RESTORE is its first new entry, its versions leap
+(5) it is opened with the passphrase of its keys: RESTORE is its first new entry, its versions leap; it holds the key to
+    all that is sealed in it
 (6) one rename puts it in place
 """
 
@@ -27,9 +28,11 @@ from gateway.home_layout import FOLDERS
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.address import open_store
+from gateway.store.keys.reencryption import list_unopened
 from gateway.store.ledger import detail_keys as stored_keys
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
+from keys.data_encryption import tag_of
 from keys.envelope import OpeningKey
 from keys.errors import OpenRefused
 
@@ -74,6 +77,7 @@ def restore(
         entries = _verified(draft, keys=keys)  # (3)
         lost = _compared(draft, manifest.made, checkpoints, accept_loss, keys=keys)  # (4)
         with Gateway.open(draft, passphrase) as gateway:  # (5)
+            _demand_data_keys(gateway)
             version = gateway.own.version
         if home.exists():
             home.rmdir()
@@ -139,6 +143,18 @@ def _verified(draft: Path, *, keys: bool) -> int:
             f"the ledger in this backup does not verify ({report.findings[0].text}); take another"
         )
     return report.size
+
+
+def _demand_data_keys(gateway: Gateway) -> None:
+    """Raise UserError where something is sealed with a data key that the backup lacks: nobody ever opens it again."""
+    tags = [tag_of(key.key_id) for key in gateway.keyset.data_keys()]
+    with gateway.database.reader() as reader:
+        found = list_unopened(reader, gateway.keys.data_key, tags)
+    if found:
+        raise UserError(
+            f"this backup lacks a DATA key: what it sealed in {', '.join(dict.fromkeys(found))} opens with none that is"
+            " here; take another backup"
+        )
 
 
 def _compared(

@@ -6,7 +6,7 @@ several. A thing keeps its place and what it is bound to; only the key changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +109,30 @@ def otherwise(connection: Connection, tag: bytes) -> int:
         ).scalar_one()
         for drawer in DRAWERS
     )
+
+
+def list_unopened(connection: Connection, ring: DataRing, tags: Collection[bytes]) -> list[str]:
+    """Return the tables in which something is sealed with a key that `ring` does not hold.
+
+    tags   those of the keys it holds. What begins with none of them is opened: it may be from before there were tags
+    """
+    found = []
+    for drawer in DRAWERS:
+        strange = func.substr(drawer.column, 1, TAG_BYTES).not_in(tags)
+        # A touched period's marker has no seed.
+        wanted = select(drawer.table).where(strange, drawer.column != detail_periods.BEFORE)
+        rows = connection.execute(wanted.execution_options(yield_per=drawer.most))
+        if any(not _opens(drawer, ring, row) for row in rows):
+            found.append(drawer.table.name)
+    return found
+
+
+def _opens(drawer: Drawer, ring: DataRing, row: Row[Any]) -> bool:
+    try:
+        ring.open(getattr(row, drawer.name), drawer.bound(row))
+    except OpenRefused:
+        return False
+    return True
 
 
 class Pass:
