@@ -69,13 +69,13 @@ class Reencryption:
             self._turn, self._of = Turn(self._ring, tag_of(primary.kid)), (primary.kid, counts)
         try:
             effects = self._batch(self._turn, milliseconds(now))
+            if effects:
+                leaf = events.reencryption(short(primary.kid), len(effects))
+                self._sequencer.commit((leaf,), effects)
         except BaseException:
-            self._turn = None  # the next begins anew
+            self._turn = None  # it went past what is not committed: the next begins anew
             raise
-        if effects:
-            leaf = events.reencryption(short(primary.kid), len(effects))
-            self._sequencer.commit((leaf,), effects)
-        elif effects is None:
+        if effects is None:
             self._turn, self._done = None, self._of
         return len(effects or ())
 

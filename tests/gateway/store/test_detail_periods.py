@@ -25,6 +25,7 @@ from gateway.store.effects import Effect
 from gateway.store.keys.reencryption import otherwise
 from gateway.store.ledger import detail_periods
 from gateway.store.ledger.detail_periods import SECOND_SEAL, open_periods, open_stored_key, touch
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import detail_keys
 from gateway.store.schema import detail_periods as table
 from gateway.store.times import moment, utc_now
@@ -185,6 +186,33 @@ def test_what_shared_a_period_with_a_shredded_detail_leaves_it_and_opens_on(
     assert not [each for each in rows(gateway).values() if each[:TAG_BYTES] == old]
     after = sealed_keys(gateway)
     assert {index: after[index] for index in before} == before
+    assert left(gateway, tag) == 0
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_a_commit_that_fails_once_on_the_way_out_of_a_period_loses_no_living_detail(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    monkeypatch.setattr(rounds, "BATCH", 5)
+    mine = write(gateway, 12)
+    shred(gateway, mine[0])
+    before = sealed_keys(gateway)
+    tag = followed(gateway)
+    commit, tried = Sequencer.commit, 0
+
+    def fail_once(*words: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        if tried == failing + 1:
+            raise InternalError("a commit that cannot be applied")
+        return commit(*words)
+
+    monkeypatch.setattr(Sequencer, "commit", fail_once)
+    with pytest.raises(InternalError, match="cannot be applied"):
+        resealed(gateway)
+    resealed(gateway)
+
+    assert {index: sealed_keys(gateway)[index] for index in before} == before
     assert left(gateway, tag) == 0
 
 
