@@ -3,6 +3,7 @@
 `gateway.ledger.verify` believes nothing but leaves and signed checkpoints, as any partner's verifier does. The gateway,
 though, serves proofs from stored hashes and finds entries by stored columns. Each of these is worked out here once more.
 A sealed key to a detail is committed to nowhere, or it could not be forgotten: only whoever can open it can detect a change.
+That the period is there by which it was sealed once more is seen without.
 """
 
 from __future__ import annotations
@@ -21,10 +22,19 @@ from gateway.ledger.errors import AuditFault
 from gateway.ledger.signed_note import LogIdentity
 from gateway.ledger.verify import MAX_FINDINGS, Finding, Place, Severity, read_leaf
 from gateway.store.engine import StorageEngine
-from gateway.store.ledger.detail_periods import SECOND_SEAL
+from gateway.store.ledger.detail_periods import BEFORE, SECOND_SEAL
 from gateway.store.ledger.stored_ledger import PAGE
-from gateway.store.schema import checkpoints, cosignatures, detail_keys, details, leaves, nodes
+from gateway.store.schema import (
+    checkpoints,
+    cosignatures,
+    detail_keys,
+    detail_periods,
+    details,
+    leaves,
+    nodes,
+)
 from gateway.store.times import milliseconds
+from keys.data_encryption import TAG_BYTES
 from keys.envelope import OpeningRing
 
 MOST: Final = 100  # findings of one kind; a ledger of another log has one for every row
@@ -51,6 +61,7 @@ class Rows:
                 rows = _leaves(reader, start, stop)
                 stored = _nodes(reader, start, stop)
                 sealed = _sealed(reader, start, stop)
+                periods = _periods(reader)
                 signed = _sizes(reader, start, stop)
             for index in range(start, stop):
                 row = next(rows, None)
@@ -59,7 +70,7 @@ class Rows:
                 self._find(_leaf(row))
                 self._find(_subtrees(row, peaks, stored))
                 if index in sealed:
-                    self._find(_key(row, *sealed[index], self._ring))
+                    self._find(_key(row, *sealed[index], periods, self._ring))
                 if time_ms not in {None, row.time_ms} and index not in signed:
                     # One commit has one time and one checkpoint, so where the time changes there is one.
                     self._find([_fault(index - 1, "the checkpoint after it is missing")])
@@ -101,6 +112,12 @@ def _sealed(reader: Connection, start: int, stop: int) -> dict[int, tuple[bytes,
     wanted = select(detail_keys.c.idx, details.c.ciphertext, detail_keys.c.sealed_dek)
     here = wanted.select_from(joined).where(detail_keys.c.idx >= start, detail_keys.c.idx < stop)
     return {row.idx: (row.ciphertext, row.sealed_dek) for row in reader.execute(here)}
+
+
+def _periods(reader: Connection) -> frozenset[bytes]:
+    """Return the periods by which keys to details are sealed once more, at the moment of a page."""
+    wanted = select(detail_periods.c.id).where(detail_periods.c.id != BEFORE)
+    return frozenset(reader.execute(wanted).scalars())
 
 
 def _sizes(reader: Connection, start: int, stop: int) -> frozenset[int]:
@@ -149,13 +166,23 @@ def _subtrees(
 
 
 def _key(
-    row: Row[Any], ciphertext: bytes, sealed: bytes, ring: OpeningRing | None
+    row: Row[Any],
+    ciphertext: bytes,
+    sealed: bytes,
+    periods: frozenset[bytes],
+    ring: OpeningRing | None,
 ) -> Iterator[Finding]:
     if len(sealed) not in {SEALED_KEY, SEALED_KEY + SECOND_SEAL}:
         yield _fault(row.idx, "the key to its detail is not of the size of one")
         return
-    if ring is None or len(sealed) != SEALED_KEY:
-        return  # sealed once more: whoever opens that reads a bundle, where it is not
+    if len(sealed) != SEALED_KEY:
+        # Sealed once more: whoever opens that reads a bundle, where it is not. Without its period nobody ever does.
+        if sealed[:TAG_BYTES] not in periods:
+            text = "the key to its detail is of a period that is not in the table detail_periods"
+            yield _fault(row.idx, text)
+        return
+    if ring is None:
+        return
     try:
         frame: Frame = read_leaf(row.leaf)
         open_detail(frame, ciphertext, sealed, ring)

@@ -19,6 +19,7 @@ from gateway.ledger.archive import SEALED_KEY, Archive
 from gateway.ledger.archive_verify import verify_archive
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf, decode, open_detail
 from gateway.ledger.verify import Severity
+from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.server.local_source import Stored
 from gateway.store.effects import Effect
@@ -187,6 +188,28 @@ def test_what_shared_a_period_with_a_shredded_detail_leaves_it_and_opens_on(
     after = sealed_keys(gateway)
     assert {index: after[index] for index in before} == before
     assert left(gateway, tag) == 0
+
+
+def test_a_period_that_was_deleted_is_a_fault_at_each_detail_that_went_with_it(
+    gateway: Gateway,
+) -> None:
+    mine = write(gateway, 3)
+    gateway.sequencer.commit((), (touch(detail_keys.c.idx == mine[1]),))
+    followed(gateway)
+    resealed(gateway)
+    later = write(gateway, 2)
+    assert self_check.verify_ledger(gateway.home).ok
+    gone = rows(gateway)[later[0]][:TAG_BYTES]
+    gateway.sequencer.commit((), (Effect(delete(table).where(table.c.id == gone)),))
+
+    report = self_check.verify_ledger(gateway.home)
+
+    lost = [index for index, stored in rows(gateway).items() if stored[:TAG_BYTES] == gone]
+    assert set(later) <= set(lost)
+    assert mine[0] not in lost
+    faults = [each for each in report.findings if each.severity is Severity.FAULT]
+    assert [each.index for each in faults] == sorted(lost)
+    assert all("detail_periods" in each.text for each in faults)
 
 
 @pytest.mark.parametrize("failing", range(4))
