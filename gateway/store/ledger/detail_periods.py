@@ -33,7 +33,7 @@ from sqlalchemy import (
 
 from gateway.errors import InternalError
 from gateway.ledger.archive import SEALED_KEY
-from gateway.store.effects import Effect
+from gateway.store.effects import Effect, says
 from gateway.store.schema import detail_keys, detail_periods
 from keys.data_encryption import NONCE_BYTES, SEED_BYTES, TAG_BYTES, DataKey, DataRing, tag_of
 from keys.errors import OpenRefused
@@ -199,6 +199,8 @@ class Survivors:
             values, key = _new(self._data_key, moved=1, first=0, now_ms=now_ms)
             effects.append(Effect(_INSERT.values(values)))
             usable = values["id"], key
+        else:
+            effects.append(_demand_open(usable[0]))
         target, key = usable
         for row in rows:
             plain = open_stored_key(row.idx, row.sealed_dek, periods)
@@ -216,6 +218,14 @@ def touch(erased: ColumnElement[bool]) -> Effect:
     """Return what marks the periods of the keys that are erased in the same commit, by an effect after this one."""
     theirs = select(func.substr(detail_keys.c.sealed_dek, 1, TAG_BYTES)).where(erased)
     return Effect(update(detail_periods).where(detail_periods.c.id.in_(theirs)).values(touched=1))
+
+
+def _demand_open(period: bytes) -> Effect:
+    """Return what refuses the commit where a period was touched or left meanwhile: whoever leaves it has gone past these keys."""
+    here = (detail_periods.c.id == period) & (detail_periods.c.touched == 0)
+    text = f"the period {period.hex()} was left while keys to details were on their way to it; the next round goes on"
+    statement = update(detail_periods).where(here).values(touched=0)
+    return Effect(statement, rows=1, refusal=says(InternalError, text))
 
 
 def _of_period(period: bytes) -> ColumnElement[bool]:

@@ -29,7 +29,7 @@ from gateway.store.ledger.detail_periods import SECOND_SEAL, open_periods, open_
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import detail_keys
 from gateway.store.schema import detail_periods as table
-from gateway.store.times import moment, utc_now
+from gateway.store.times import milliseconds, moment, utc_now
 from gateway.trust.partners import own_bundle
 from keys.custody import FileCustody
 from keys.data_encryption import TAG_BYTES, tag_of
@@ -236,6 +236,35 @@ def test_a_commit_that_fails_once_on_the_way_out_of_a_period_loses_no_living_det
     resealed(gateway)
 
     assert {index: sealed_keys(gateway)[index] for index in before} == before
+    assert left(gateway, tag) == 0
+
+
+def test_two_that_leave_periods_at_once_move_no_key_into_one_that_the_other_leaves(
+    gateway: Gateway,
+) -> None:
+    """A lease keeps two processes apart; where it fails, the commit of the second is refused."""
+    two, three = write(gateway, 2)
+    for _ in range(2):  # so that the period of `later` is younger than the target
+        shred(gateway, *write(gateway))
+        followed(gateway)
+        resealed(gateway)
+    target = rows(gateway)[two][:TAG_BYTES]
+    later = write(gateway, 3)
+    shred(gateway, later[0])
+    tag = followed(gateway)
+    other = detail_periods.Survivors(gateway.keys.data_key, tag)
+    with gateway.database.reader() as reader:
+        moves = other.batch(reader, 500, milliseconds(gateway.clock()))
+    assert moves
+    shred(gateway, two)
+    assert gateway.keys.reencryption.step()
+    assert target not in periods(gateway)
+
+    with pytest.raises(InternalError, match="next round"):
+        gateway.sequencer.commit((), moves)
+
+    resealed(gateway)
+    assert {three, *later[1:]} <= sealed_keys(gateway).keys()
     assert left(gateway, tag) == 0
 
 
