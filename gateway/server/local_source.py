@@ -66,7 +66,10 @@ class Stored:
         self._database.close()
 
     def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
-        """Yield the entries from `start` up to `stop`, exclusive; raises InternalError at a gap."""
+        """Yield the entries from `start` up to `stop`, exclusive; raises InternalError at a gap.
+
+        Raises UserError where keys to details went to periods that are not known here, before or while it is read.
+        """
         end = self.size if stop is None else min(stop, self.size)
         with self._database.reader() as reader:
             self._demand_periods(reader)
@@ -169,7 +172,13 @@ class Stored:
         if self._periods is None or held.sealed_dek is None:
             return held
         key = open_stored_key(held.index, held.sealed_dek, self._periods)
-        return held if key is None else replace(held, sealed_dek=key)
+        if key is not None:
+            return replace(held, sealed_dek=key)
+        with (
+            self._database.reader() as reader
+        ):  # pages are read one by one, and keys may move between two
+            self._demand_periods(reader)
+        return held
 
     def _demand_periods(self, reader: Reader) -> None:
         """Raise UserError where keys to details went to periods that nobody knew when the reading was recorded."""

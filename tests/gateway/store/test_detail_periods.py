@@ -24,7 +24,7 @@ from gateway.server.application import Gateway
 from gateway.server.local_source import Stored
 from gateway.store.effects import Effect
 from gateway.store.keys.reencryption import otherwise
-from gateway.store.ledger import detail_periods
+from gateway.store.ledger import detail_periods, stored_ledger
 from gateway.store.ledger.detail_periods import SECOND_SEAL, open_periods, open_stored_key, touch
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import detail_keys
@@ -363,6 +363,23 @@ def test_a_reading_that_was_recorded_before_a_turn_is_asked_for_again(
         with pytest.raises(UserError, match="ask again"):
             stored.export(tmp_path / "b", since=None, reason="t", now=utc_now())
     assert not (tmp_path / "b").exists()
+
+
+def test_a_reading_that_a_turn_overtakes_is_asked_for_again(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_ledger, "PAGE", 4)
+    one, *_ = write(gateway, 12)
+    shred(gateway, one)
+
+    with ledger_reading.read(gateway.home) as stored:
+        entries = stored.held()
+        found = [next(entries)]
+        followed(gateway)
+        resealed(gateway)
+        with pytest.raises(UserError, match="ask again"):
+            found.extend(entries)
+    assert {len(each.sealed_dek) for each in found if each.sealed_dek} <= {SEALED_KEY}
 
 
 def test_a_damaged_key_keeps_no_bundle_back_and_is_found_in_it(
