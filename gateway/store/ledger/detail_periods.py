@@ -8,6 +8,8 @@ opens it. So a period of which something was shredded is TOUCHED: when the data 
 the key of another period, and its own key goes with the data key (`Survivors`). One of which nothing was shredded only has its seed
 sealed anew. So a turn of the data key costs a row a week, and what shares a week with shredded details; not every detail.
 
+What is left goes to a period of its SPAN of entries, so that a later shredding moves those anew, and no others.
+
 A row of SEALED_KEY bytes is from before there were periods. A marker, a touched period without a seed, has them sealed too.
 """
 
@@ -45,6 +47,7 @@ LASTS: Final = timedelta(days=7) // timedelta(
     milliseconds=1
 )  # so long new details go into one period
 WINDOW: Final = 2000  # entries that are looked through at a time
+SPAN: Final = 20 * WINDOW  # entries of which what is left shares a period
 BEFORE: Final = bytes(TAG_BYTES)  # the marker's id, and what stands for its seed
 SECOND_SEAL: Final = (
     TAG_BYTES + NONCE_BYTES + 16
@@ -53,11 +56,15 @@ SECOND_SEAL: Final = (
 Periods = Mapping[bytes, DataKey | None]  # None for one that no data key opens
 
 _INSERT = insert(detail_periods)
-_NEWEST = (
+_OPEN = (
     select(detail_periods.c.id, detail_periods.c.seed, detail_periods.c.begin_ms)
-    .where(detail_periods.c.touched == 0, detail_periods.c.moved == bindparam("moved"))
+    .where(detail_periods.c.touched == 0)
     .order_by(detail_periods.c.begin_ms.desc(), detail_periods.c.first.desc())
     .limit(1)
+)
+_NEWEST = _OPEN.where(detail_periods.c.moved == 0)
+_NEWEST_MOVED = _OPEN.where(
+    detail_periods.c.moved == 1, detail_periods.c.first == bindparam("first")
 )
 
 
@@ -123,7 +130,7 @@ class DetailPeriods:
 
     def _current(self, writer: Connection, index: int, now_ms: int) -> tuple[bytes, DataKey]:
         """Return the period that is open, and begin one where none is: of this transaction, whoever wrote the last."""
-        row, known = writer.execute(_NEWEST, {"moved": 0}).first(), self._known
+        row, known = writer.execute(_NEWEST).first(), self._known
         if row is None or known is None or known[0] != row.id or now_ms >= row.begin_ms + LASTS:
             self._known = known = _usable(self._data_key, row, now_ms)
         if known is not None:
@@ -151,7 +158,7 @@ class Survivors:
         if self._at is None:
             return None
         period, start, end = self._at
-        stop = min(start + WINDOW, end)
+        stop = min(start + WINDOW, (start // SPAN + 1) * SPAN, end)
         mine = _of_period(period) & (detail_keys.c.idx >= start) & (detail_keys.c.idx < stop)
         wanted = select(detail_keys).where(mine).order_by(detail_keys.c.idx).limit(most)
         rows = connection.execute(wanted).all()
@@ -192,11 +199,12 @@ class Survivors:
         self, connection: Connection, period: bytes, rows: Sequence[Row[Any]], now_ms: int
     ) -> tuple[Effect, ...]:
         periods = _keys_of(connection, self._data_key, period)
-        found = connection.execute(_NEWEST, {"moved": 1}).first()
+        first = rows[0].idx // SPAN * SPAN  # of all of them: no batch lies in two
+        found = connection.execute(_NEWEST_MOVED, {"first": first}).first()
         effects: list[Effect] = []
         usable = _usable(self._data_key, found, now_ms)
         if usable is None:
-            values, key = _new(self._data_key, moved=1, first=0, now_ms=now_ms)
+            values, key = _new(self._data_key, moved=1, first=first, now_ms=now_ms)
             effects.append(Effect(_INSERT.values(values)))
             usable = values["id"], key
         else:

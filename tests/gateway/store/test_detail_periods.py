@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from gateway.errors import InternalError, UserError
 from gateway.exercises.drill.rotation import ONE
@@ -327,6 +327,36 @@ def test_keys_from_before_there_were_periods_open_and_are_sealed_once_more_with_
         assert {len(each) for each in rows(gateway).values()} == {SEALED_KEY + SECOND_SEAL}
         found = sealed_keys(gateway)
         assert {index: found[index] for index in before} == before
+
+
+def test_a_shredding_among_keys_from_before_there_were_periods_moves_those_of_its_span_alone_anew(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detail_periods, "SPAN", 10)
+    monkeypatch.setattr(rounds, "BATCH", 4)
+    mine = write(gateway, 40)
+    before = {
+        index: update(detail_keys).where(detail_keys.c.idx == index).values(sealed_dek=key)
+        for index, key in sealed_keys(gateway).items()
+    }
+    marker = {"id": detail_periods.BEFORE, "seed": detail_periods.BEFORE, "first": 0, "begin_ms": 0}
+    upgraded = delete(table), insert(table).values(**marker, moved=1, touched=1), *before.values()
+    gateway.sequencer.commit((), tuple(map(Effect, upgraded)))
+    followed(gateway)
+    resealed(gateway)
+    found = rows(gateway)
+    spans: dict[bytes, set[int]] = {}
+    for index in before:
+        spans.setdefault(found[index][:TAG_BYTES], set()).add(index // 10)
+    assert [len(each) for each in spans.values()] == [1] * len({index // 10 for index in before})
+    shred(gateway, mine[20])
+
+    followed(gateway)
+    resealed(gateway)
+
+    anew = {index for index, stored in rows(gateway).items() if found.get(index, stored) != stored}
+    assert {index // 10 for index in anew} == {mine[20] // 10}
+    assert {*before} - {mine[20]} <= sealed_keys(gateway).keys()
 
 
 def test_a_bundle_holds_keys_as_the_auditor_opens_them(gateway: Gateway, tmp_path: Path) -> None:
