@@ -183,6 +183,13 @@ def needs_evidence(records: Iterable[KeyRecord], record: KeyRecord, now: datetim
     return not (ended and record.kind in _DEAD_AT_END)
 
 
+def ends_by_schedule(record: KeyRecord, rhythms: Mapping[KeyKind, CryptoPeriod]) -> bool:
+    """Say whether `record` is a data key that is destroyed when nothing is sealed with it, and nobody decides."""
+    rhythm = rhythms.get(record.kind)
+    deactivated = (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED)
+    return deactivated and rhythm is not None and rhythm.on
+
+
 def steps(records: Iterable[KeyRecord], outlook: Outlook, now: datetime) -> tuple[Step, ...]:
     """Return what comes next for every key, the earliest first; none of it twice."""
     keys = tuple(records)
@@ -296,18 +303,21 @@ def _ends_of_life(keys: tuple[KeyRecord, ...], outlook: Outlook) -> Iterator[Ste
 
 
 def _end_of_data_key(record: KeyRecord, name: str, outlook: Outlook) -> Iterator[Step]:
-    """Yield when a data key ends: never while something of ours may be sealed with it, whoever decided it."""
+    """Yield when a data key ends: never while something of ours may be sealed with it, whoever decided it.
+
+    A decision is never a way to keep one for longer than its schedule does: copies would show what was erased.
+    """
     if record.kid not in outlook.unused:
         return
+    ends_at: list[tuple[datetime, str]] = []
     decided = outlook.decided.get(record.kid)
-    rhythm = outlook.rhythms.get(record.kind)
-    deactivated = record.state is KeyState.DEACTIVATED
     if decided is not None and authority(record.kind, record.state, KeyState.DESTROYED):
-        what = f"{name} is destroyed, as two persons decided"
-        yield Step(Move.DESTROY, record.kind, record.kid, decided, what)
-    elif deactivated and rhythm is not None and rhythm.on:
-        when = record.changed + DATA_WINDOW + TICK
+        ends_at.append((decided, f"{name} is destroyed, as two persons decided"))
+    if ends_by_schedule(record, outlook.rhythms):
         what = f"{name} is destroyed: nothing is sealed with it; what was erased opens in no copy any more"
+        ends_at.append((record.changed + DATA_WINDOW + TICK, what))
+    if ends_at:
+        when, what = min(ends_at)
         yield Step(Move.DESTROY, record.kind, record.kid, when, what)
 
 

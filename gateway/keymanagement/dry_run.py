@@ -136,7 +136,7 @@ def revoke(rotation: KeyRotation, request: keys.Revoke) -> Sentences:
 def destroy(rotation: KeyRotation, request: keys.Destroy) -> Sentences:
     """Say what `keys destroy` would do."""
     record = _record(rotation, request.key)
-    refused = _refusal(rotation, record, KeyState.DESTROYED)
+    refused = _refusal(rotation, record, KeyState.DESTROYED) or _by_schedule(rotation, record)
     if refused:
         return refused
     due = transitions.destroyable(record)
@@ -154,6 +154,9 @@ def destroy(rotation: KeyRotation, request: keys.Destroy) -> Sentences:
 def cancel(rotation: KeyRotation, request: keys.Cancel) -> Sentences:
     """Say what `keys cancel` would do."""
     record = _record(rotation, request.key)
+    refused = _by_schedule(rotation, record)
+    if refused:
+        return refused
     doom = rotation.dooms().get(record.kid)
     if doom is not None:
         return (f"The destruction of {_name(record)}, due {_day(doom.due)}, does not take place.",)
@@ -253,6 +256,14 @@ def _lost(record: KeyRecord) -> str:
 def _refusal(rotation: KeyRotation, record: KeyRecord, target: KeyState) -> Sentences:
     try:
         transitions.demand_edge(rotation.keyset, record, target)
+    except UserError as refused:
+        return (f"Refused: {refused}",)
+    return ()
+
+
+def _by_schedule(rotation: KeyRotation, record: KeyRecord) -> Sentences:
+    try:
+        transitions.require_no_schedule(record, rotation.outlook().rhythms)
     except UserError as refused:
         return (f"Refused: {refused}",)
     return ()

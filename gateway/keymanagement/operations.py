@@ -185,6 +185,7 @@ class KeyOperations:
     def _destroy(self, officer: Officer, request: keys.Destroy) -> Answer:
         record = self._named(request.key)
         transitions.demand_edge(self._rotation.keyset, record, KeyState.DESTROYED)
+        transitions.require_no_schedule(record, self._rotation.outlook().rhythms)
         if not transitions.waits(record):
             gone = self._moved(officer, record, KeyState.DESTROYED, request.reason)
             return {**gone, "due": None}
@@ -198,8 +199,9 @@ class KeyOperations:
 
     def _cancel(self, officer: Officer, request: keys.Cancel) -> Answer:
         record = self._named(request.key)
-        asked = record.kid in self._rotation.outlook().asked
-        doomed = record.kid in self._rotation.dooms()
+        outlook = self._rotation.outlook()
+        transitions.require_no_schedule(record, outlook.rhythms)
+        asked, doomed = record.kid in outlook.asked, record.kid in outlook.decided
         if not doomed and (not asked or record.state is not KeyState.PREACTIVE):
             raise UserError("neither a destruction nor a rotation of that key is under way")
         effects = [*rotations.unask(record.kid)]

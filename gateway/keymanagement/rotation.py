@@ -261,7 +261,7 @@ class KeyRotation:
         reason = _SPENT if step.kind is KeyKind.KEM else _UNUSED
         if step.kind is KeyKind.DATA:
             self._reencryption.begin_anew()  # where something is found after all, it is moved first
-        if doom is not None:
+        if doom is not None and doom.due <= step.when:  # else the schedule came first
             actor, reason = doom.actor, doom.reason
             facts = {"approver": doom.approver, "schedule": SCHEDULE} if doom.approver else {}
         decide = transitions.move(step.kid, KeyState.DESTROYED, reason, actor)

@@ -5,6 +5,7 @@ A transition is passed to the active keyset, which keeps, records and puts it in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 
@@ -23,7 +24,7 @@ from keys.lifecycle import (
     authority,
     wait_before_destruction,
 )
-from keys.rotation_schedule import ANNOUNCED, TICK, short
+from keys.rotation_schedule import ANNOUNCED, TICK, CryptoPeriod, ends_by_schedule, short
 
 # Past their end, or stopped, nothing is answered.
 NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)
@@ -172,6 +173,15 @@ def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
         raise UserError(f"{name} is the only ACTIVE one: promote a successor first, or suspend it")
     if not authority(record.kind, state, target):
         raise UserError(f"{name} is {state.value}, and none goes from there to {target.value}")
+
+
+def require_no_schedule(record: KeyRecord, rhythms: Mapping[KeyKind, CryptoPeriod]) -> None:
+    """Raise UserError where the schedule ends a key: a decision, or to take one back, would change nothing."""
+    if ends_by_schedule(record, rhythms):
+        raise UserError(
+            f"{record.kind.value} {short(record.kid)} is destroyed by the schedule as soon as nothing is sealed with it"
+            " any more: it stays only if two persons end the schedule first, `passerelle keys schedule DIR DATA off`"
+        )
 
 
 def waits(record: KeyRecord) -> bool:

@@ -126,13 +126,21 @@ def _next(rotation: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> 
         rotated = f"keys rotate DIR {record.kind.value} --reason WORDS"
         return f"→ passerelle {renewed if record.kind is KeyKind.AUDIT else rotated}"
     if record.state is KeyState.DEACTIVATED:
-        still = {
-            KeyKind.KEM: f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}",
-            KeyKind.DATA: "opens until all is sealed with its successor",
-        }
-        return still.get(record.kind, "verifies, or opens, what is its own")
+        return _end(rotation, record)
     role = keepers_sign(record.kind) if record.state is KeyState.PREACTIVE else None
     return _NEXT[record.state] if role is None else _NAME[role]
+
+
+def _end(rotation: KeyRotation, record: KeyRecord) -> str:
+    """Return in words until when a DEACTIVATED key serves."""
+    if record.kind is KeyKind.KEM:
+        return f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}"
+    if record.kind is KeyKind.DATA:
+        outlook = rotation.outlook()
+        ends_here = outlook.rhythms[record.kind].on or record.kid in outlook.decided
+        until = "all is sealed with its successor" if ends_here else "two persons destroy it"
+        return f"opens until {until}"
+    return "verifies, or opens, what is its own"
 
 
 _NEXT = {

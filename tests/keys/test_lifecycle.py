@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.data_encryption import DataKey
 from keys.errors import IllegalTransition
+from keys.key_record import newborn
 from keys.lifecycle import (
     LIFETIMES,
     PRODUCES_ONLY,
@@ -18,7 +22,9 @@ from keys.lifecycle import (
     keeps_private,
     step,
 )
+from keys.rotation_schedule import CryptoPeriod, ends_by_schedule
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, TWO, CLOCK = Authority.ONE, Authority.TWO, Authority.SCHEDULE
 STATES = ["PREACTIVE", "ACTIVE", "SUSPENDED", "DEACTIVATED", "COMPROMISED", "DESTROYED"]
 # keys.md 4, copied by hand, but for two decisions of ours. Whoever suspects a DEACTIVATED key stops it alone (ADR 0023).
@@ -53,6 +59,8 @@ def test_the_table_is_the_one_of_the_reference(
     allowed = expected()[state, target]
     if kind is KeyKind.KEM and (state, target) == (KeyState.DEACTIVATED, KeyState.DESTROYED):
         allowed = {CLOCK}
+    if kind is KeyKind.DATA and (state, target) == (KeyState.DEACTIVATED, KeyState.DESTROYED):
+        allowed = {CLOCK, TWO}
 
     assert authority(kind, state, target) == allowed
     if allowed:
@@ -86,15 +94,26 @@ def test_one_person_can_stop_a_key_and_never_start_or_destroy_one() -> None:
     assert alone == {KeyState.SUSPENDED}
 
 
-def test_no_timer_destroys_a_long_lived_key() -> None:
-    """keys.md 12."""
+def test_no_timer_destroys_a_long_lived_key_but_a_data_key_where_its_schedule_is_on() -> None:
+    """keys.md 12. Whether the schedule is on is asked in `rotation_schedule`: test_turns."""
     by_schedule = {
-        kind
+        (kind, state)
         for kind, state in product(KeyKind, KeyState)
         if CLOCK in authority(kind, state, KeyState.DESTROYED)
     }
 
-    assert by_schedule == {KeyKind.KEM}
+    assert by_schedule == {
+        (KeyKind.KEM, KeyState.DEACTIVATED),
+        (KeyKind.DATA, KeyState.DEACTIVATED),
+    }
+    data = replace(
+        newborn(DataKey.generate(), KeyKind.DATA, KeyState.ACTIVE, NOW, "t"),
+        state=KeyState.DEACTIVATED,
+    )
+    for on in (True, False):
+        rhythms = {KeyKind.DATA: CryptoPeriod(on=on, every=timedelta(days=7))}
+        assert ends_by_schedule(data, rhythms) is on
+        assert not ends_by_schedule(replace(data, state=KeyState.SUSPENDED), rhythms)
 
 
 def test_a_retired_signing_key_keeps_no_private_half() -> None:

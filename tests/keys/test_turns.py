@@ -204,9 +204,11 @@ def test_a_data_key_ends_by_schedule_only_where_nothing_is_sealed_with_it_and_ca
     assert found(now + 20 * DAY) == []
     # Two persons decide when, and cannot decide that what is sealed with it is lost.
     late = {"decided": {old: now + 10 * DAY}}
-    assert found(now + 9 * DAY, unused={old}, **late) == []
+    assert found(now + 9 * DAY, unused={old}, **late) == (destroyed if on else [])
     assert found(now + 10 * DAY, unused={old}, **late) == destroyed
     assert found(now + 10 * DAY, **late) == []
+    early = {"decided": {old: now + HOUR}}
+    assert found(now + HOUR, unused={old}, **early) == destroyed
 
 
 @pytest.mark.parametrize("state", [S.SUSPENDED, S.COMPROMISED])

@@ -310,11 +310,6 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
             opens.append(_opening(gateway, envelopes, blobs))
             gateway.keys.reencryption.round()
             gateway.keys.rotation.round()
-            for record in gateway.keyset.records:
-                if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):
-                    gateway.admin.perform(
-                        TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON}
-                    )
     if opens[0] != len(envelopes) + len(blobs):
         raise UserError(
             "something did not open before its key was destroyed; the drill shows nothing"
