@@ -20,6 +20,8 @@ from keys.lifecycle import DATA_WINDOW, KeyKind, KeyState
 from keys.rotation_schedule import CryptoPeriod, turn
 
 _OPENS_NOTHING = frozenset({KeyState.PREACTIVE, KeyState.DESTROYED})
+# What persons stopped ends when two persons say so: it is late by nobody's schedule, and stops no gateway.
+_STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +32,43 @@ class CopyErasure:
     key           its id
     scheduled     whether data keys rotate, and end, by themselves
     final_by      when what is erased now will open in no copy; None where nobody knows
+    kept          keys of which nobody knows when they end, by id: persons stopped them, or they are past their end and
+                  still here; none where data keys do not end by themselves
     period        of a data key
-    late          how many keys should have been destroyed, or replaced, longer than the grace ago
+    late          how many keys the schedule should have destroyed, or replaced, longer than the grace ago
     """
 
     final_before: datetime
     key: bytes
     scheduled: bool
     final_by: datetime | None
+    kept: tuple[bytes, ...]
     period: timedelta
     late: int
 
 
 def copy_erasure(
-    records: Iterable[KeyRecord], rhythm: CryptoPeriod, now: datetime, started: datetime
+    records: Iterable[KeyRecord], rhythm: CryptoPeriod, now: datetime, since: datetime
 ) -> CopyErasure:
     """Return what can still be read in copies; pure. Raises ValueError for a keyset without a data key.
 
-    started   since when this process could have rotated keys: a gateway that stood still is not late when it comes back
+    since   when this process first saw `rhythm`: no key is late by a schedule that was off, or longer, or by a gateway that
+            stood still
     """
     keys = [r for r in records if r.kind is KeyKind.DATA and r.state not in _OPENS_NOTHING]
     if not keys:
         raise ValueError("no data key: nothing is sealed")
     oldest = min(keys, key=lambda record: (record.created, record.kid))
-    ends = {record.kid: _end(record, rhythm) for record in keys}
+    ends = {record.kid: _end(record, rhythm) for record in keys if record.state not in _STOPPED}
+    kept = [record.kid for record in keys if ends.get(record.kid, now) <= now] if rhythm.on else []
     grace = RULES[RetentionClass.DATA_KEY].grace
-    late = sum(max(end, started) + grace < now for end in ends.values())
+    late = sum(max(end, since) + grace < now for end in ends.values())
     return CopyErasure(
         final_before=oldest.created,
         key=oldest.kid,
         scheduled=rhythm.on,
-        final_by=max(*ends.values(), now) if rhythm.on else None,
+        final_by=max(ends.values()) if rhythm.on and not kept else None,
+        kept=tuple(sorted(kept)),
         period=rhythm.every,
         late=late if rhythm.on else 0,
     )
@@ -79,14 +87,18 @@ class Copies:
         self, database: StorageEngine, keyset: KeysetInForce, clock: Callable[[], datetime]
     ) -> None:
         self._database, self._keyset, self._clock = database, keyset, clock
-        self._started = clock()
+        self._rhythm: CryptoPeriod | None = None  # as of the last look
+        self._since = clock()  # when this process first saw it
 
     def look(self) -> CopyErasure:
         """Return it."""
         with self._database.reader() as reader:
             rhythm = rotations.rhythms(reader)[KeyKind.DATA]
-        records = self._keyset.current.records
-        return copy_erasure(records, rhythm, self._clock(), self._started)
+        now = self._clock()
+        if self._rhythm is not None and self._rhythm != rhythm:
+            self._since = now
+        self._rhythm = rhythm
+        return copy_erasure(self._keyset.current.records, rhythm, now, self._since)
 
     def late(self) -> dict[RetentionClass, int]:
         """Return how many data keys are overdue beyond the grace; nothing where they do not end by themselves."""

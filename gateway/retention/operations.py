@@ -46,6 +46,7 @@ class RetentionOperations:
                 "oldest_key": copies.key.hex(),
                 "scheduled": copies.scheduled,
                 "final_by": None if copies.final_by is None else copies.final_by.isoformat(),
+                "kept": [kid.hex() for kid in copies.kept],
             },
         }
 

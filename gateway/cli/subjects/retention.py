@@ -127,6 +127,13 @@ def _copies(found: Any, home: object) -> list[str]:  # noqa: ANN401 - plain valu
     lines = [
         f"copies   what was erased before {before} is unreadable in every copy of the database"
     ]
+    if found["kept"]:
+        kept = ", ".join(kid[:16] for kid in found["kept"])
+        return [
+            *lines,
+            f"         when what is erased now will be is not known: DATA {kept} was stopped, or is past its end and in use",
+            f"         → passerelle keys list {home}",
+        ]
     if found["scheduled"]:
         return [*lines, f"         what is erased now will be from {by[:16]} on"]
     return [

@@ -48,12 +48,31 @@ def test_status_run_and_dry_run_of_a_young_gateway_find_nothing_due(
 
 
 def test_where_data_keys_do_not_rotate_the_status_names_the_command_that_has_them_rotate() -> None:
-    found = {"final_before": "2026-03-01T12:00:00+00:00", "scheduled": False, "final_by": None}
+    found = {
+        "final_before": "2026-03-01T12:00:00+00:00",
+        "scheduled": False,
+        "final_by": None,
+        "kept": [],
+    }
 
     lines = retention._copies(found, "can")
 
     assert "2026-03-01T12:00" in lines[0]
     assert lines[-1].endswith("passerelle keys schedule can DATA on --every 7 --reason WORDS")
+
+
+def test_where_somebody_stopped_a_data_key_the_status_names_it_and_promises_no_day() -> None:
+    found = {
+        "final_before": "2026-03-01T12:00:00+00:00",
+        "scheduled": True,
+        "final_by": None,
+        "kept": ["3f9a01c2" * 8],
+    }
+
+    lines = retention._copies(found, "can")
+
+    assert "DATA 3f9a01c23f9a01c2 was stopped" in lines[1]
+    assert lines[-1].endswith("passerelle keys list can")
 
 
 def test_an_overdue_data_key_is_for_the_rotation_and_not_for_an_erasure() -> None:

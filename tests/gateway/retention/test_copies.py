@@ -27,9 +27,9 @@ def key(state: KeyState, made: datetime, changed: datetime | None = None) -> Key
 
 
 def look(
-    *records: KeyRecord, now: datetime, rhythm: CryptoPeriod = WEEKLY, started: datetime = BORN
+    *records: KeyRecord, now: datetime, rhythm: CryptoPeriod = WEEKLY, since: datetime = BORN
 ) -> CopyErasure:
-    return copy_erasure(records, rhythm, now, started)
+    return copy_erasure(records, rhythm, now, since)
 
 
 def test_the_oldest_key_that_opens_says_since_when() -> None:
@@ -61,9 +61,7 @@ def test_what_is_erased_now_is_final_when_the_key_in_use_has_ended() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("state", "end"), [(S.ACTIVE, BORN + WEEK), (S.DEACTIVATED, BORN), (S.SUSPENDED, BORN)]
-)
+@pytest.mark.parametrize(("state", "end"), [(S.ACTIVE, BORN + WEEK), (S.DEACTIVATED, BORN)])
 def test_a_key_past_its_period_and_the_grace_is_late_where_the_schedule_is_on(
     state: KeyState, end: datetime
 ) -> None:
@@ -77,8 +75,31 @@ def test_a_key_past_its_period_and_the_grace_is_late_where_the_schedule_is_on(
     assert look(record, now=beyond, rhythm=off).late == 0
 
 
-def test_a_gateway_that_stood_still_has_the_grace_from_its_start() -> None:
+def test_a_gateway_that_stood_still_or_has_a_new_schedule_has_the_grace_from_then() -> None:
     record, back = key(S.ACTIVE, BORN), BORN + 100 * DAY
 
-    assert look(record, now=back + DAY, started=back).late == 0
-    assert look(record, now=back + GRACE + DAY, started=back).late == 1
+    assert look(record, now=back + DAY, since=back).late == 0
+    assert look(record, now=back + GRACE + DAY, since=back).late == 1
+
+
+@pytest.mark.parametrize("state", [S.SUSPENDED, S.COMPROMISED])
+def test_a_key_that_somebody_stopped_is_never_late_and_leaves_the_end_of_copies_unknown(
+    state: KeyState,
+) -> None:
+    """Who stops a data key must not stop the gateway a week later; and nothing is promised that no schedule does."""
+    old, new = key(state, BORN, BORN + DAY), key(S.ACTIVE, BORN + 99 * DAY)
+    found = look(new, old, now=BORN + 100 * DAY)
+
+    assert (found.late, found.final_by, found.kept) == (0, None, (old.kid,))
+    off = look(new, old, now=BORN + 100 * DAY, rhythm=CryptoPeriod(on=False, every=WEEK))
+    assert (off.final_by, off.kept) == (None, ())
+
+
+def test_a_key_past_its_end_that_is_still_here_leaves_the_end_of_copies_unknown() -> None:
+    """Something damaged may keep it: nobody knows for how long."""
+    old, new = key(S.DEACTIVATED, BORN, BORN + WEEK), key(S.ACTIVE, BORN + WEEK)
+    end = BORN + WEEK + DATA_WINDOW
+
+    before = look(new, old, now=end - timedelta(seconds=1))
+    assert (before.final_by, before.kept) == (end + WEEK, ())
+    assert (look(new, old, now=end).final_by, look(new, old, now=end).kept) == (None, (old.kid,))
