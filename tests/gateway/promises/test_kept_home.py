@@ -112,6 +112,28 @@ def test_an_old_home_keeps_its_data_keys_until_two_persons_say_otherwise(
         assert gateway.keys.rotation.outlook().rhythms[KeyKind.DATA].on
 
 
+def test_a_schedule_that_one_person_turned_on_in_an_old_home_destroys_nothing(
+    kept: Path, made: datetime, secret: Any
+) -> None:
+    """It destroyed nothing then; that it does now is for two to decide."""
+    with closing(sqlite3.connect(kept / "can" / "store" / "passerelle.db")) as connection:
+        connection.execute(
+            'INSERT INTO "values" VALUES (?, ?)',
+            ("rotation/schedule/DATA", '{"days":30,"on":true}'),
+        )
+        connection.commit()
+    ahead = timedelta(0)
+
+    with Gateway.open(kept / "can", secret, clock=lambda: made + ahead) as gateway:
+        found = gateway.keys.rotation.outlook().rhythms[KeyKind.DATA]
+        assert (found.on, found.every) == (False, timedelta(days=30))
+        before = gateway.keyset.primary(KeyKind.DATA).kid
+        ahead = timedelta(days=40)
+        for job in (gateway.keys.rotation, gateway.keys.reencryption, gateway.keys.rotation):
+            job.round()
+        assert gateway.keyset.primary(KeyKind.DATA).kid == before
+
+
 def test_samples_of_then_keep_their_seal_and_are_of_fingers(
     kept: Path, made: datetime, secret: Any
 ) -> None:
