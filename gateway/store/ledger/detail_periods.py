@@ -213,7 +213,10 @@ class Survivors:
         for row in rows:
             plain = open_stored_key(row.idx, row.sealed_dek, periods)
             if plain is None:
-                text = f"the key to the detail of entry {row.idx} opens with no period that is kept"
+                text = (
+                    f"the key to the detail of entry {row.idx} in the table detail_keys opens with no period;"
+                    " restore a backup, or have two persons run `passerelle keys schedule DIR DATA off`"
+                )
                 self._broken.setdefault(period, InternalError(text))
                 continue
             here = (detail_keys.c.idx == row.idx) & (detail_keys.c.sealed_dek == row.sealed_dek)

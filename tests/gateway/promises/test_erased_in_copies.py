@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, select, update
+from sqlalchemy import Connection, create_engine, delete, select, update
 
+from gateway import telemetry
 from gateway.admin.operation import Officer
 from gateway.domain.messages import Modality
-from gateway.errors import InternalError
+from gateway.errors import InternalError, RetentionOverdue, UserError
 from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys.reencryption import DRAWERS
-from gateway.store.ledger.detail_periods import open_periods, open_stored_key
+from gateway.store.ledger.detail_periods import open_periods, open_stored_key, touch
 from gateway.store.schema import detail_keys, samples
 from gateway.store.times import utc_now
 from keys.errors import OpenRefused
@@ -314,3 +315,137 @@ def test_a_gateway_without_the_schedule_keeps_its_keys_and_says_what_copies_show
         assert told["copies"]["final_before"] == born.isoformat()
         assert (told["copies"]["scheduled"], told["copies"]["final_by"]) == (False, None)
         assert "DATA_KEY" not in told["overdue"]
+
+
+def days_of_rounds(gateway: Gateway, clock: Clock, days: int) -> None:
+    """Let so many days pass, with the rounds of a serving gateway twice in each."""
+    keys = gateway.keys
+    for _ in range(2 * days):
+        clock.ahead += timedelta(hours=12)
+        for job in (gateway.retention.watchdog, keys.rotation, keys.reencryption, keys.rotation):
+            job.round()
+
+
+def test_where_data_keys_end_by_schedule_nobody_decides_another_end_or_takes_one_back(
+    homes: Any, secret: Any, clock: Clock
+) -> None:
+    """Attack on the people: one person takes back what two put ahead, and the key ends in the next round.
+
+    A destruction that was decided while the schedule was off is carried out by the schedule once it is on, in its own name.
+    """
+    order = {"kind": "DATA", "on": False, "reason": "t"}
+    with Gateway.open(homes[0], secret, clock=clock) as gateway:
+        admin, old = gateway.admin, gateway.keyset.primary(KeyKind.DATA).kid
+        mine = {"key": old.hex(), "reason": "t"}
+        admin.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
+        with pytest.raises(UserError, match="two persons end the schedule first"):
+            admin.perform(TWO, "keys.destroy", {**mine, "days": 14})
+        admin.perform(TWO, "keys.schedule", order)
+        admin.perform(TWO, "keys.destroy", {**mine, "days": 14})
+        days_of_rounds(gateway, clock, 1)
+        assert gateway.keyset.record(old).state is KeyState.DEACTIVATED
+        admin.perform(TWO, "keys.schedule", {**order, "on": True})
+        with pytest.raises(UserError, match="keys schedule DIR DATA off"):
+            admin.perform(ONE, "keys.cancel", mine)
+        bound = admin.operations.handler(ONE, "keys.cancel").bind(ONE, mine)
+        assert [line.partition(":")[0] for line in bound.plan] == ["Refused"]
+        assert gateway.keyset.record(old).state is KeyState.DEACTIVATED
+
+        gateway.keys.rotation.round()
+
+        record = gateway.keyset.record(old)
+        assert (record.state, record.reason) == (
+            KeyState.DESTROYED,
+            "nothing is sealed with it any more",
+        )
+        assert gateway.keys.rotation.dooms() == {}
+
+
+def test_a_destruction_that_is_taken_back_while_the_schedule_is_off_does_not_take_place(
+    homes: Any, secret: Any, clock: Clock
+) -> None:
+    with Gateway.open(homes[0], secret, clock=clock) as gateway:
+        old = gateway.keyset.primary(KeyKind.DATA).kid
+        mine = {"key": old.hex(), "reason": "t"}
+        gateway.admin.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
+        gateway.admin.perform(TWO, "keys.schedule", {"kind": "DATA", "on": False, "reason": "t"})
+        gateway.admin.perform(TWO, "keys.destroy", mine)
+        gateway.admin.perform(ONE, "keys.cancel", mine)
+        days_of_rounds(gateway, clock, 9)
+
+        assert gateway.keyset.record(old).state is KeyState.DEACTIVATED
+
+
+@pytest.mark.parametrize("act", ["keys.suspend", "keys.revoke"])
+def test_who_stops_a_data_key_stops_no_gateway_and_the_status_promises_no_end_of_copies(
+    homes: Any, secret: Any, clock: Clock, act: str
+) -> None:
+    with Gateway.open(homes[0], secret, clock=clock) as gateway:
+        old = gateway.keyset.primary(KeyKind.DATA)
+        gateway.admin.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
+        by = ONE if act == "keys.suspend" else TWO
+        gateway.admin.perform(by, act, {"key": old.kid.hex(), "reason": "t"})
+        days_of_rounds(gateway, clock, 16)
+
+        gateway.retention.watchdog.demand()
+        told: Any = gateway.admin.perform(ONE, "retention.status", {})
+        assert told["overdue"] == []
+        assert told["copies"]["final_before"] == old.created.isoformat()
+        assert (told["copies"]["final_by"], told["copies"]["kept"]) == (None, [old.kid.hex()])
+
+
+@pytest.mark.parametrize("before", [{"on": False}, {"on": True, "days": 300}])
+def test_a_gateway_that_has_run_for_long_is_not_late_by_a_schedule_of_a_moment_ago(
+    homes: Any, secret: Any, clock: Clock, before: dict[str, Any]
+) -> None:
+    """No false alarm, and no call refused, in the round after two persons turned it on or made it shorter."""
+    order = {"kind": "DATA", "reason": "t"}
+    with Gateway.open(homes[0], secret, clock=clock) as gateway:
+        gateway.admin.perform(TWO, "keys.schedule", {**order, **before})
+        gateway.retention.watchdog.round()
+        clock.ahead += timedelta(days=60)
+        gateway.retention.watchdog.round()
+        gateway.admin.perform(TWO, "keys.schedule", {**order, "on": True, "days": 7})
+
+        gateway.retention.watchdog.round()
+
+        assert gateway.retention.watchdog.late == {}
+        gateway.retention.watchdog.demand()
+        clock.ahead += timedelta(days=7, seconds=1)
+        assert list(gateway.retention.copies.late().values()) == [1]  # and then it is
+
+
+def test_the_key_to_a_detail_that_nothing_opens_is_named_with_the_way_out_and_that_is_one(
+    homes: Any, secret: Any, clock: Clock
+) -> None:
+    with Gateway.open(homes[0], secret, clock=clock) as gateway:
+        first, second = sorted(held(gateway))[:2]
+        gone, broken = detail_keys.c.idx == first, detail_keys.c.idx == second
+        with gateway.database.reader() as reader:
+            stored = reader.execute(select(detail_keys.c.sealed_dek).where(broken)).scalar_one()
+        damaged = stored[:8] + b"x" * (len(stored) - 8)
+        gateway.sequencer.commit(
+            (),
+            (
+                touch(gone),
+                Effect(delete(detail_keys).where(gone), rows=1),
+                Effect(update(detail_keys).where(broken).values(sealed_dek=damaged), rows=1),
+            ),
+        )
+        for ahead in (WEEK, HOURS, WEEK):
+            clock.ahead += ahead
+            gateway.retention.watchdog.round()
+            gateway.keys.rotation.round()
+        with pytest.raises(InternalError) as fault:
+            gateway.keys.reencryption.round()
+        assert f"of entry {second} in the table detail_keys" in str(fault.value)
+        assert "`passerelle keys schedule DIR DATA off`" in str(fault.value)
+        assert len(str(fault.value)) <= telemetry.MAX_TEXT  # else the log drops it
+        clock.ahead += WEEK
+        gateway.retention.watchdog.round()
+        with pytest.raises(RetentionOverdue):
+            gateway.retention.watchdog.demand()
+
+        gateway.admin.perform(TWO, "keys.schedule", {"kind": "DATA", "on": False, "reason": "t"})
+        gateway.retention.watchdog.round()
+        gateway.retention.watchdog.demand()
