@@ -147,10 +147,10 @@ class Staff:
         return _with_certificate(new, pem, keyset, now)
 
     def _end(self, officer: Officer, request: End) -> Answer:
-        now, live = self._clock(), self._live(request.person)
-        for each in live:
+        now, held = self._clock(), self._endable(request.person)
+        for each in held:
             self._commit(officer, each, "ENDED", staff.end(each.pin, now))
-        return {"person": request.person, "ended": len(live)}
+        return {"person": request.person, "ended": len(held)}
 
     def _collect(self, officer: Officer, request: Collect) -> Answer:
         """Issue the officer certificate of a key that is in force already: what two persons granted, nothing else."""
@@ -195,6 +195,16 @@ class Staff:
             )
         return live
 
+    def _endable(self, person: str) -> list[Member]:
+        """Return what a person has that opens the admin listener, or would if it were resumed; raises UserError for nothing."""
+        now = self._clock()
+        found = [each for each in self.members() if each.person == person and each.endable(now)]
+        if not found:
+            raise UserError(
+                f"nobody of the name {person} has a key to end; see `passerelle staff list`"
+            )
+        return found
+
     def _out(self, person: str) -> list[Member]:
         """Return what is suspended of a person; raises UserError for nothing."""
         out = [
@@ -227,7 +237,7 @@ class Staff:
         )
 
     def _plan_end(self, request: End) -> tuple[str, ...]:
-        self._live(request.person)
+        self._endable(request.person)
         return (f"Every officer certificate of {request.person} ends at once and for good.",)
 
     def _plan_resume(self, request: Resume) -> tuple[str, ...]:
@@ -274,10 +284,10 @@ class Staff:
         )
 
     def _operates(self, request: End) -> bool:
-        """Tell whether the person is an operator now."""
+        """Tell whether the person is an operator, suspended or not: one who may suspend alone may not end alone."""
         now, name = self._clock(), Role.OPERATOR.value
         return any(
-            each.person == request.person and each.live(now) and name in each.roles
+            each.person == request.person and each.endable(now) and name in each.roles
             for each in self.members()
         )
 

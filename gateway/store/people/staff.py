@@ -36,7 +36,11 @@ class Member:
 
     def live(self, now: datetime) -> bool:
         """Tell whether the admin listener accepts the key at a moment."""
-        return self.ended is None and self.suspended is None and now < self.expires
+        return self.suspended is None and self.endable(now)
+
+    def endable(self, now: datetime) -> bool:
+        """Tell whether the key opens the admin listener at a moment, or would once it is resumed."""
+        return self.ended is None and now < self.expires
 
 
 def member(connection: Connection, pin: bytes) -> Member | None:

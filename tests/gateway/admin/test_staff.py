@@ -254,6 +254,19 @@ def test_one_person_makes_or_ends_no_operator(gateway: Gateway) -> None:
     ]
 
 
+def test_one_person_who_suspends_an_operator_does_not_end_them_alone(gateway: Gateway) -> None:
+    """Suspension takes one operator and an end takes two, also in this order."""
+    add(gateway, "P-8", "operator", by=CUSTODY)
+    gateway.admin.perform(OPERATOR, "staff.suspend", {"person": "P-8", "reason": "lost"})
+
+    with pytest.raises(TwoPersons):
+        gateway.admin.perform(OPERATOR, "staff.end", {"person": "P-8"})
+    two = replace(OPERATOR, second="P-9")
+    assert gateway.admin.perform(two, "staff.end", {"person": "P-8"})["ended"] == 1
+    with pytest.raises(UserError, match="nobody of the name P-8 is suspended"):
+        gateway.admin.perform(two, "staff.resume", {"person": "P-8", "reason": "found"})
+
+
 def test_one_person_makes_no_examiner(gateway: Gateway) -> None:
     """Two examiners decide who was found, and one operator could invent both of them."""
     add(gateway, "P-8", "caseworker")
