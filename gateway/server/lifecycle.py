@@ -231,6 +231,7 @@ class Serving:
             ("tiles", self._tile_worker.look),
             ("readiness", self._show_readiness),
             ("listeners", lambda: self._identity.look(self._addresses)),
+            ("admin_address", self._admin.round),
             ("agreements", agreements.round),
             ("rotation", gateway.keys.rotation.round),
             ("resealing", gateway.keys.reencryption.round),

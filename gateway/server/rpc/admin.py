@@ -11,6 +11,7 @@ authorities a command knows it.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -144,6 +145,7 @@ class AdminListener:
         self._access = AdminAccess(administration.staff, readiness, guard, holder)
         self._address = self._named = ""  # where it listens, and which authorities the file names
         self._beside: Mapping[str, str] | None = None
+        self._where = threading.Lock()  # over the file: what is taken away is not written again
 
     def start(
         self, identity: listeners.Shown, connections: int, beside: Mapping[str, str] | None
@@ -171,26 +173,33 @@ class AdminListener:
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         if beside is not None:
-            self._address = f"{listeners.near(settings.admin.listen)}:{port}"
-            self._beside = beside
-            self._write_where(self._keyset.current)
+            with self._where:
+                self._address = f"{listeners.near(settings.admin.listen)}:{port}"
+                self._beside = beside
+            self._write_where()
         return port
 
     def follow(self, keyset: Keyset) -> None:
-        """Name the authorities of a new keyset in the file, before a leaf of theirs is shown; never raises."""
+        """Name the authorities of a keyset that came into force, before a leaf of theirs is shown; never raises."""
+        del keyset  # in force already
+        self.round()
+
+    def round(self) -> None:
+        """Name the authorities that are in force in the file, unless it does; never raises."""
         try:
-            self._write_where(keyset)
-        except OSError as fault:  # the next keyset tries again
+            self._write_where()
+        except OSError as fault:  # the next round tries again
             _log.error("authorities_unnamed", reason=fault.strerror)
 
-    def _write_where(self, keyset: Keyset) -> None:
+    def _write_where(self) -> None:
         """Write where the listener is, and what issues the certificate that it shows, unless that is written."""
-        authority = (self._authority or keyset.tls_ca_pem).decode("ascii")
-        if self._beside is None or authority == self._named:
-            return
-        where = {"admin": self._address, "authority": authority, **self._beside}
-        atomic_file.replace(self._home / ADMIN_ADDRESS, json.dumps(where).encode())
-        self._named = authority
+        with self._where:
+            authority = (self._authority or self._keyset.current.tls_ca_pem).decode("ascii")
+            if self._beside is None or authority == self._named:
+                return
+            where = {"admin": self._address, "authority": authority, **self._beside}
+            atomic_file.replace(self._home / ADMIN_ADDRESS, json.dumps(where).encode())
+            self._named = authority
 
     def stop(self, grace: float) -> None:
         """Take the address away, finish the acts under way, refuse new ones."""
@@ -213,8 +222,8 @@ class AdminListener:
 
     def withdraw(self) -> None:
         """Take the address away: of this process, or of one that was killed."""
-        self._beside = None
-        with suppress(FileNotFoundError):
+        with self._where, suppress(FileNotFoundError):
+            self._beside = None
             (self._home / ADMIN_ADDRESS).unlink()
 
 

@@ -27,7 +27,16 @@ PREFIX: Final = "JOB/"  # of the alarms' names
 
 # Every process does these: they look after its own keys in memory, workers, listeners, agreements, counts and gauges.
 OF_EACH_PROCESS: Final = frozenset(
-    {"own_keys", "tiles", "readiness", "listeners", "agreements", "refusals", "alarms"}
+    {
+        "own_keys",
+        "tiles",
+        "readiness",
+        "listeners",
+        "admin_address",
+        "agreements",
+        "refusals",
+        "alarms",
+    }
 )
 
 _log = telemetry.logger("jobs")

@@ -79,4 +79,5 @@ def test_our_own_people_are_served_without_the_exchange(
             listener.stop(5.0)
 
     assert [row["person"] for row in found["staff"]] == ["P-1"]
-    assert list(written) == ["admin"]
+    assert list(written) == ["admin", "authority"]
+    assert not (home / "door.json").exists()

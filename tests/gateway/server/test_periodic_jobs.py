@@ -26,6 +26,7 @@ NAMES = (
     "tiles",
     "readiness",
     "listeners",
+    "admin_address",
     "agreements",
     "rotation",
     "resealing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +25,7 @@ from gateway.server.listener.tls_probe import leaf_shown
 from gateway.server.rpc import admin
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
-from keys import certificates
+from keys import atomic_file, certificates
 from keys.certificates import TlsKey
 from keys.keyset import KeyEvent, KeyKind, Keyset, KeyState
 from tests.patience import CALL
@@ -223,7 +224,7 @@ def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
             perform(home, "staff.list", {}, officer=officer)
 
 
-def test_authorities_that_could_not_be_written_for_commands_are_with_the_next_change(
+def test_authorities_that_could_not_be_written_for_commands_are_in_the_next_round(
     pair: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A full disk stops no change of keys, and officers learn of the new authority as soon as it can be written."""
@@ -241,9 +242,41 @@ def test_authorities_that_could_not_be_written_for_commands_are_with_the_next_ch
     assert written() == before
     assert "authorities_unnamed" in capsys.readouterr().err
 
-    turn(pair, KeyKind.KEM)
+    pair.serving.run_jobs()
 
     assert written() == before + 1
+
+
+def test_a_change_of_keys_while_the_gateway_stops_writes_no_address(pair: Any) -> None:
+    """The file is gone, or another process's would be taken for ours."""
+    listener = pair.serving._admin
+    listener.withdraw()
+    turn(pair, KeyKind.TLS_CA)
+    pair.serving.run_jobs()
+    assert not (pair.home / "door.json").exists()
+
+
+def test_an_address_that_is_being_written_is_taken_away_afterwards(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop during a rotation: whoever withdraws waits for who writes, so no file outlives the listener."""
+    listener, withdrawn = pair.serving._admin, []
+    replace = atomic_file.replace
+
+    def stops_meanwhile(path: Path, content: bytes) -> None:
+        thread = threading.Thread(target=listener.withdraw)
+        thread.start()
+        withdrawn.append(thread)
+        thread.join(0.2)
+        replace(path, content)
+
+    monkeypatch.setattr(admin, "atomic_file", SimpleNamespace(replace=stops_meanwhile))
+    turn(pair, KeyKind.TLS_CA)
+    for thread in withdrawn:
+        thread.join(CALL)
+
+    assert withdrawn
+    assert not (pair.home / "door.json").exists()
 
 
 def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> None:
