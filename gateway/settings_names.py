@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from keys import strict_json
+
 PREFIX: Final = "PASSERELLE_"  # of every variable of the environment that is ours
 OFFICERS_PASSPHRASE: Final = (
     f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts
@@ -22,6 +24,9 @@ OLD_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         }
     }
 )  # by section; before 0.1.0
+
+
+MOST_VARIABLE: Final = 65_536  # bytes of a section in a variable, as of a settings file
 
 
 class OldName(ValueError):
@@ -48,12 +53,27 @@ def _renamed(section: str, held: Any) -> Any:  # noqa: ANN401 - what stands in a
     return {names.get(name, name): value for name, value in held.items()}
 
 
-def refuse_old_variables(names: Iterable[str]) -> None:
+def refuse_old_variables(variables: Mapping[str, str]) -> None:
     """Raise OldName for a variable of the environment that has a section or a setting as it was called before."""
-    for name in sorted(names):  # in any case, and a whole section as JSON, as settings are read
+    for name in sorted(variables):  # in any case, and a whole section as JSON, as settings are read
         begins, _, rest = name.upper().partition(PREFIX)
         section, mark, key = rest.partition("__")
+        if begins:
+            continue
         today = OLD_SECTIONS.get(section.lower(), section).upper()
-        setting = OLD_SETTINGS.get(section.lower(), {}).get(key.lower(), key).upper()
-        if not begins and (today, setting) != (section, key):
+        names = OLD_SETTINGS.get(section.lower(), {})
+        setting = names.get(key.lower(), key).upper()
+        if (today, setting) != (section, key):
             raise OldName(f"environment: {name} is now {PREFIX}{today}{mark}{setting}; set that")
+        for old in () if mark else _keys_of(variables[name]):
+            if old in names:
+                raise OldName(f"environment: {name}: {old} is now {names[old]}; set that")
+
+
+def _keys_of(text: str) -> Iterable[str]:
+    """Return the keys of a section as JSON; none where it is no object, which is refused with its other faults."""
+    try:
+        held = strict_json.read(text.encode(), MOST_VARIABLE)
+    except ValueError:
+        return ()
+    return sorted(held) if isinstance(held, dict) else ()

@@ -435,6 +435,8 @@ def test_a_setting_under_its_old_name_is_read(tmp_path: Path) -> None:
         ("passerelle_house__party", "AUS", "PASSERELLE_GATEWAY__PARTY"),
         ("PASSERELLE_HOUSE", '{"party": "AUS"}', "PASSERELLE_GATEWAY;"),
         ("PASSERELLE_LIMITS__STRANGERS", "64", "PASSERELLE_LIMITS__UNIDENTIFIED;"),
+        ("PASSERELLE_LIMITS", '{"strangers": 64}', "unidentified;"),
+        ("passerelle_limits", '{"strangers_per_address": 8}', "unidentified_per_address;"),
     ],
 )
 def test_a_variable_under_its_old_name_is_told_the_new_one(
@@ -443,5 +445,5 @@ def test_a_variable_under_its_old_name_is_told_the_new_one(
     (tmp_path / home_layout.SETTINGS).write_text('[gateway]\nparty = "CAN"\n')
     monkeypatch.setenv(old, value)
 
-    with pytest.raises(UserError, match=f"{old} is now {new}"):
+    with pytest.raises(UserError, match=f"{old}.* is now {new}"):
         config.load(tmp_path)
