@@ -120,7 +120,7 @@ def default_certificate() -> Certificate:
 
 
 def load_certificate(fitted: Mapping[str, object], digest: str) -> Certificate:
-    """Return the certificate in a fitted mapping, as `matcher.finger.model_fitting` makes it."""
+    """Return the certificate in a fitted mapping, as model fitting in `passerelle-exercises` makes it."""
     rows = fitted["tails"]
     if not isinstance(rows, list) or [row["fingers"] for row in rows] != list(
         range(1, MOST_FINGERS + 1)

@@ -291,7 +291,8 @@ class Approvals:
     ) -> None:
         """Raise UserError where the same is proposed already and can still be approved, for whichever reason.
 
-        Else two approvals would be asked for, and the second would fail when the first was done.
+        Else two approvals would be asked for, and the second would fail when the first was done. Two that are filed at
+        the same moment are both kept, and that is what becomes of them.
 
         but   the id of the proposal itself, whose words are filed once for another reason
         """

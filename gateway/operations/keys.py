@@ -54,7 +54,8 @@ class List(Request):
 
     The column `seen` is about keys that partners must know: v7 is the version of our entry, or of our directory, that names
     the key first, and `not AUS` says that no message of AUS has named that version yet. A key is promoted when all have.
-        Exit code 1 where a key in use has ended or ends so soon that somebody has to act now, and where nothing is
+
+    Exit code 1 where a key in use has ended or ends so soon that somebody has to act now, and where nothing is
     answered for want of one; the orders that end that are named.
     """
 

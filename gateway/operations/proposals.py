@@ -57,7 +57,10 @@ class Submit(Request):
     examples=("passerelle proposals list can", "passerelle proposals list can --all"),
 )
 class List(Paged):
-    """List what waits for a second person. Exit code 1 where something does."""
+    """List what waits for a second person.
+
+    Exit code 1 where something does.
+    """
 
     all: bool = argument(FLAG, default=False, help="Those too that were decided.")
 

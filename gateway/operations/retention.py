@@ -48,7 +48,9 @@ class Run(Request):
     """Erase what is due now and nothing holds; each batch is one entry of the ledger.
 
     The gateway does the same every ten minutes while it serves. Interrupted, run it again: what was erased is
-    erased, and nothing is half. Exit code 1 where something stays overdue.
+    erased, and nothing is half.
+
+    Exit code 1 where something stays overdue.
     """
 
     batches: int = argument(number(1, MOST_BATCHES), default=50)

@@ -2,7 +2,7 @@
 
 The score of a finger says how many times likelier its evidence is if both prints are of one finger than if
 they are not, as a power of ten: 0 says nothing, 3 a thousand times. Its weights were fitted by
-`matcher.finger.model_fitting`; the file that holds them names data, split and code.
+the model fitting of `passerelle-exercises`; the file that holds them names data, split and code.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def default_likelihood() -> Likelihood:
 
 
 def load_likelihood(fitted: Mapping[str, object], digest: str) -> Likelihood:
-    """Return the weights in a fitted mapping, as `matcher.finger.model_fitting` makes it."""
+    """Return the weights in a fitted mapping, as model fitting in `passerelle-exercises` makes it."""
     numbers = {name: np.asarray(fitted[name], dtype=np.float64) for name in _FITTED}
     if any(numbers[name].shape != (FEATURES,) for name in ("mean", "scale", "weights")):
         raise ValueError("this likelihood belongs to another version of the code")

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import MISSING
-from inspect import getsource
+from inspect import cleandoc, getsource
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,15 @@ def test_each_argument_is_explained_or_filled_in_by_its_command() -> None:
                 if operation.default(name) is MISSING:
                     filled = rf"\b{name}=|\"{name}\"|\*\*\w+\.values\(\)"
                     assert re.search(filled, source), (declared.command, name)
+
+
+def test_an_exit_code_is_a_paragraph_of_its_own_and_no_line_is_indented() -> None:
+    for operation in OPERATIONS.values():
+        words = cleandoc(operation.__doc__ or "")
+        paragraphs = words.split("\n\n")
+
+        assert "\n " not in words, operation
+        assert words.count("Exit code") == sum(each.startswith("Exit code") for each in paragraphs)
 
 
 def test_two_persons_is_never_or_always_or_says_when() -> None:
