@@ -111,7 +111,7 @@ _evidence = Gauge(
 )
 _alarms = Gauge(
     "passerelle_alarms_open",
-    "Alarms that are open, by kind; above zero `passerelle status` says which, and what to do.",
+    "Open alarms on which somebody has to act, by kind; `passerelle status` says which, and what to do.",
     ["kind"],
     registry=REGISTRY,
 )
@@ -205,7 +205,7 @@ def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:
 
 
 def show_alarms(counts: Mapping[str, int]) -> None:
-    """Show how many alarms of each kind are open; a kind of which none is has 0."""
+    """Show on how many alarms of each kind somebody has to act; a kind without one has 0."""
     for kind, count in counts.items():
         _alarms.labels(kind).set(count)
 

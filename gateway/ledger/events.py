@@ -27,6 +27,9 @@ from gateway.ledger.signed_note import Checkpoint
 from keys.key_record import KeyEvent, KeyRecord
 from keys.lifecycle import KeyKind, KeyState
 
+ALARM_END: Final = (
+    "CLEAR/"  # what the reference of an entry begins with that says that an alarm is over
+)
 _SHORT: Final = 32  # digits of a digest by which a subject is named
 
 # Gallery, records, what is kept (ledger 2 and 3; law 6)
@@ -439,7 +442,7 @@ def expiry_alarm(name: str, partner: str, level: Enum, ends: datetime, remedy: s
 
 def alarm_end(name: str, partner: str = "") -> Leaf:
     """Return the entry that says that what raised an alarm is over."""
-    return build(EntryType.ALARM, f"CLEAR/{name}", {"partner_id": partner})
+    return build(EntryType.ALARM, f"{ALARM_END}{name}", {"partner_id": partner})
 
 
 def staff_alarm(pin: bytes, facts: Facts) -> Leaf:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -21,6 +21,7 @@ from gateway.law.retention_policy import RetentionClass
 from gateway.monitoring.expiry import SHOWN, Keys, Level
 from gateway.store import alarms
 from gateway.store.casework import corrections
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.engine import Reader, StorageEngine
 from gateway.store.keys import blocklist
 from gateway.store.people import staff
@@ -39,6 +40,7 @@ class AlarmKind(Enum):
 
     WATCHDOG = "see the log for the thread; its next start ends the alarm: passerelle serve DIR"
     RETENTION = "passerelle retention status DIR, then passerelle retention run DIR"
+    DATA_KEY = "passerelle keys list DIR; the log says what keeps the old data key"
     EVIDENCE_TILES = "make room in evidence.tiles, then passerelle ledger publish DIR"
     EVIDENCE_WITNESSES = "passerelle witness list DIR, then telephone them"
     EVIDENCE_STAMPS = "passerelle ledger stamp DIR says why"
@@ -56,6 +58,7 @@ class AlarmKind(Enum):
     )
     PARTNER_KEY_REFUSED = "passerelle party import DIR FILE, its new bundle; or keys unblock DIR KEY --partner PARTY, two persons"
     CORRECTION = "passerelle corrections list DIR --open"
+    CORRECTION_REFUSED = "passerelle corrections list DIR --open, speak with PARTY, then passerelle corrections retry DIR ID"
     OTHER = "passerelle check DIR, and see the log"
 
 
@@ -63,6 +66,7 @@ _PLACES: Final = re.compile(r"\b(?:DIR|PARTY|KEY)\b")
 # What a latched alarm is called, or begins with where a name of its own follows `/`.
 _LATCHED: Final[Mapping[str, AlarmKind]] = {
     **dict.fromkeys(("ROUNDS", *RetentionClass.__members__), AlarmKind.RETENTION),
+    RetentionClass.DATA_KEY.name: AlarmKind.DATA_KEY,  # no erasure ends it, but the rotation of keys
     "WATCHDOG": AlarmKind.WATCHDOG,
     "EVIDENCE_TILES": AlarmKind.EVIDENCE_TILES,
     "EVIDENCE_WITNESSES": AlarmKind.EVIDENCE_WITNESSES,
@@ -75,6 +79,29 @@ _LATCHED: Final[Mapping[str, AlarmKind]] = {
     "AGREEMENTS": AlarmKind.AGREEMENTS,
     "TLS_IDENTITY": AlarmKind.TLS_IDENTITY,
     "TLS_SHOWN": AlarmKind.TLS_SHOWN,
+}
+
+
+_ENDS_BY_SERVING: Final = frozenset(
+    {
+        AlarmKind.WATCHDOG,
+        AlarmKind.EVIDENCE_TILES,
+        AlarmKind.EVIDENCE_WITNESSES,
+        AlarmKind.EVIDENCE_STAMPS,
+        AlarmKind.JOB,
+        AlarmKind.OUTGOING,
+        AlarmKind.PARTNER_FILE,
+        AlarmKind.AGREEMENTS,
+        AlarmKind.TLS_IDENTITY,
+        AlarmKind.TLS_SHOWN,
+        AlarmKind.OTHER,
+    }
+)
+
+
+_CORRECTIONS: Final[Mapping[AlarmKind, frozenset[CorrectionPhase]]] = {
+    AlarmKind.CORRECTION: frozenset({CorrectionPhase.UNSENT, CorrectionPhase.LATE}),
+    AlarmKind.CORRECTION_REFUSED: frozenset({CorrectionPhase.REFUSED}),
 }
 
 
@@ -91,11 +118,26 @@ class OpenAlarm:
 
     @property
     def pages(self) -> bool:
-        """Whether somebody has to act; not where an end is only near, or a partner's quota is."""
+        """Whether somebody has to act now.
+
+        Not where an end or a partner's quota is only near, nor where a partner refuses a correction: it may do so for
+        good, and what somebody could do is done.
+        """
         if self.kind is AlarmKind.EXPIRY:
             step = self.name.rpartition("/")[2].partition("-")[0]
             return step in Level.__members__ and Level[step].pages
-        return self.kind is not AlarmKind.QUOTA
+        return self.kind not in {AlarmKind.QUOTA, AlarmKind.CORRECTION_REFUSED}
+
+    @property
+    def ends_by_serving(self) -> bool:
+        """Whether a gateway that serves is all that can end it, so that it may be over at one that is stopped."""
+        return self.kind in _ENDS_BY_SERVING
+
+    @property
+    def identity(self) -> tuple[AlarmKind, str]:
+        """What stays the same while it is open: the step of what ends comes nearer, the earliest of several goes."""
+        name = self.name.rpartition("/")[0] if self.kind is AlarmKind.EXPIRY else self.name
+        return self.kind, name
 
     def remedy(self, home: str) -> str:
         """Return what to do, with the home directory in its place."""
@@ -105,7 +147,7 @@ class OpenAlarm:
 
 
 def find_open(
-    reader: Reader, keys: Keys | None, bundles: Iterable[PartyBundle]
+    reader: Reader, keys: Keys | None, bundles: Iterable[PartyBundle], now: datetime
 ) -> tuple[OpenAlarm, ...]:
     """Return the open alarms, the oldest first.
 
@@ -115,11 +157,12 @@ def find_open(
     latched = alarms.raised_since(reader)
     found = [OpenAlarm(*_named(name), since) for name, since in latched.items()]
     found += [] if keys is None else _of_keys(keys)
-    found += _of_staff(staff.members(reader))
+    found += _of_staff(staff.members(reader), now)
     found += _of_partners(blocklist.blocked_since(reader), bundles)
     found += [
-        OpenAlarm(AlarmKind.CORRECTION, partner, due)
-        for partner, due in corrections.late_since(reader).items()
+        OpenAlarm(kind, partner, due)
+        for kind, phases in _CORRECTIONS.items()
+        for partner, due in corrections.due_since(reader, phases).items()
     ]
     return tuple(sorted(found, key=lambda one: (one.since, one.kind.name, one.name)))
 
@@ -136,10 +179,10 @@ def _of_keys(keys: Keys) -> Iterator[OpenAlarm]:
             yield OpenAlarm(AlarmKind.KEY_SUSPENDED, name, record.changed)
 
 
-def _of_staff(members: Iterable[staff.Member]) -> Iterator[OpenAlarm]:
+def _of_staff(members: Iterable[staff.Member], now: datetime) -> Iterator[OpenAlarm]:
     """Yield officer certificates by their pins: whose they are is for officers, who see `staff list`."""
     for one in members:
-        if one.suspended is not None and one.ended is None:
+        if one.suspended is not None and one.endable(now):
             name = one.pin.hex()[:SHOWN]
             yield OpenAlarm(AlarmKind.OFFICER_SUSPENDED, name, one.suspended)
 
@@ -161,28 +204,33 @@ def _of_partners(
 class OpenAlarms:
     """What a serving process says of open alarms: a line in the log as each begins and ends, and a gauge by kind.
 
-    A start says those again that are open from before; names are in no metric.
+    A start says those again that are open from before. One that was only near is said again when somebody has to act;
+    the gauge counts those on which somebody has to. Names are in no metric.
     """
 
     def __init__(
-        self, database: StorageEngine, keyset: KeysetInForce, directory: Directory
+        self,
+        database: StorageEngine,
+        keyset: KeysetInForce,
+        directory: Directory,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database, self._keyset, self._directory = database, keyset, directory
-        self._open: frozenset[OpenAlarm] = frozenset()
+        self._clock = clock
+        self._open: dict[tuple[AlarmKind, str], OpenAlarm] = {}
 
     def round(self) -> None:
         """Look, and say what is new and what is over."""
         bundles = self._directory.stated()
         with self._database.reader() as reader:
-            found = frozenset(find_open(reader, self._keyset.current, bundles))
-        for one in sorted(found - self._open, key=_order):
-            (_log.error if one.pages else _log.warning)("alarm_open", state=one.kind.name)
-        for one in sorted(self._open - found, key=_order):
-            _log.info("alarm_over", state=one.kind.name)
-        self._open = found
-        counts = Counter(one.kind.name for one in found)
+            found = find_open(reader, self._keyset.current, bundles, self._clock())
+        before, self._open = self._open, {one.identity: one for one in found}
+        for identity, one in self._open.items():
+            known = before.get(identity)
+            if known is None or one.pages > known.pages:
+                (_log.error if one.pages else _log.warning)("alarm_open", state=one.kind.name)
+        for identity, one in before.items():
+            if identity not in self._open:
+                _log.info("alarm_over", state=one.kind.name)
+        counts = Counter(one.kind.name for one in found if one.pages)
         telemetry.show_alarms({kind.name: counts[kind.name] for kind in AlarmKind})
-
-
-def _order(one: OpenAlarm) -> tuple[datetime, str, str]:
-    return one.since, one.kind.name, one.name

@@ -99,7 +99,10 @@ class Serving:
             gateway.clock,
         )
         self._open_alarms = OpenAlarms(
-            gateway.database, gateway.keys.active.in_force, gateway.directory.partners
+            gateway.database,
+            gateway.keys.active.in_force,
+            gateway.directory.partners,
+            gateway.clock,
         )
         self._clock_monitor = ClockMonitor(gateway.sequencer, gateway.clock)
         self._jobs = Jobs(self._periodic_jobs(), self._alarms, gateway.leases)

@@ -105,13 +105,14 @@ class Status:
 
     why      "" while it serves, else a word of `REMEDIES`, or the refusal's reason
     since    when that began, as far as it is known
+    served   the last moment at which it is known that it served, where it ended without a word
     answer   the newest answer to a partner
     entries  how many the ledger has
     newest   its newest entry
     late     evidence that is late, and since when
     raised   other raised alarms, and since when
     alarms   all that are open, and what to do about each, the oldest first
-    alarm    the newest ALARM entry, whose detail is the auditor's to read
+    alarm    the newest ALARM entry that is not the end of one, whose detail is the auditor's to read
     missing  kinds of keys without which nothing is answered, and of which none is ACTIVE
     due      what ends soon, the soonest first
     unread   parts that could not be read, and why
@@ -120,6 +121,7 @@ class Status:
     party: str
     why: str
     since: datetime | None
+    served: datetime | None = None
     answer: Last | None = None
     gallery: Counts | None = None
     entries: int = 0
@@ -175,13 +177,14 @@ def look(home: Path, now: datetime) -> Status:
     stored = readable or _Stored()
     keys: Keys | None = part("keys", lambda: keyset_file.stated(settings.keys.keyset))
     due = part("ends", lambda: expiry_of_folder.of_folder(home, keys, now)) or ()
-    found = readable and part("alarms", lambda: alarms_of_folder.of_folder(settings, keys))
+    found = readable and part("alarms", lambda: alarms_of_folder.of_folder(settings, keys, now))
     why, since = _standing(home, settings, stored)
     raised, evidence = stored.raised, evidence_deadline.PREFIX
     return Status(
         settings.gateway.party,
         why,
         since,
+        served=_last_served(stored) if why == "ENDED" else None,
         answer=stored.answer,
         gallery=stored.gallery,
         entries=stored.entries,
@@ -210,7 +213,7 @@ def _stored(settings: Settings) -> _Stored:
             stored_ledger.last(reader, EntryType.START),
             stored_ledger.last(reader, EntryType.STOP),
             alarms.raised_since(reader),
-            stored_ledger.last(reader, EntryType.ALARM),
+            stored_ledger.newest_alarm(reader),
         )
 
 
@@ -234,8 +237,18 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
         return "NEVER_STARTED", None
     if stop is not None and stop.index > start.index:
         return "STOPPED", stop.time
-    # The last moment at which it certainly served; entries after it are those of commands, or of maintenance.
-    return "ENDED", max(each.time for each in (start, stored.answer) if each is not None)
+    return "ENDED", None
+
+
+def _last_served(stored: _Stored) -> datetime | None:
+    """Return the last moment at which it certainly served; entries after it are those of commands, or of maintenance."""
+    found = [each.time for each in (stored.start, stored.answer) if each is not None]
+    return max(found, default=None)
+
+
+def is_up(home: Path, settings: Settings) -> bool:
+    """Say whether a process holds the home directory, as far as this system shows it."""
+    return is_served(settings.store.path) or _listens(_written(home))
 
 
 def _written(home: Path) -> Mapping[str, object]:

@@ -88,7 +88,9 @@ def check(
 ) -> None:
     """Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.
 
-    Exit code 1: something fails, or ends within a week.
+    Exit code 1: something fails, or somebody has to act now: on an end (within a week for most things, 24 hours for a KEM
+    key, 6 hours for the snapshot and timestamp of a directory) or on an open alarm. Of a gateway that is stopped, alarms
+    that only a serving one can end are named and do not count.
     """
     if partner:
         _reach(context, home, partner, passphrase_file)

@@ -83,6 +83,8 @@ def _headline(seen: Status, home: Path) -> str:
     if seen.serving:
         return f"{seen.party} serves{since}"
     words, remedy = seen.told(home)
+    if seen.served is not None:
+        words += f", last known to serve at {seen.served:%Y-%m-%d %H:%M} UTC"
     return f"{seen.party} DOES NOT SERVE{since}: {words} ({seen.why})  → {remedy}"
 
 
@@ -144,6 +146,7 @@ def _document(seen: Status, home: Path) -> dict[str, object]:
         "words": words or None,
         "remedy": remedy or None,
         "since": _moment(seen.since),
+        "last_known_to_serve": _moment(seen.served),
         "answer": None
         if seen.answer is None
         else {"time": _moment(seen.answer.time), "partner": seen.answer.partner},

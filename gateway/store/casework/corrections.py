@@ -7,7 +7,7 @@ What a partner sent is bounded where it is added, by the rows themselves, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -270,9 +270,8 @@ def partners(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(wanted))
 
 
-def late_since(connection: Connection) -> dict[str, datetime]:
-    """Return by partner the earliest time that a correction, now late or refused by the partner, was due."""
-    phases = (CorrectionPhase.UNSENT, CorrectionPhase.LATE, CorrectionPhase.REFUSED)
+def due_since(connection: Connection, phases: Collection[CorrectionPhase]) -> dict[str, datetime]:
+    """Return by partner the earliest time that a correction, now in one of these phases, was due."""
     wanted = (
         select(corrections.c.partner, func.min(corrections.c.due_ms))
         .where(corrections.c.state.in_([int(each) for each in phases]))

@@ -19,6 +19,7 @@ from gateway.ledger import signed_note as note
 from gateway.ledger.archive import Held
 from gateway.ledger.entry import EntryType, MalformedEntry, decode
 from gateway.ledger.errors import AuditFault
+from gateway.ledger.events import ALARM_END
 from gateway.ledger.tiles import TilePath, hash_tile
 from gateway.store.engine import Position, StorageEngine
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
@@ -116,6 +117,23 @@ def last(connection: Connection, kind: EntryType | None = None) -> Last | None:
         )
     row = connection.execute(wanted).one_or_none()
     return None if row is None else Last(row.idx, moment(row.time_ms), row.partner)
+
+
+def newest_alarm(connection: Connection) -> Last | None:
+    """Return the newest ALARM entry but for those that say that one is over; None where there is none."""
+    wanted = (
+        select(leaves.c.idx, leaves.c.time_ms, leaves.c.partner, leaves.c.leaf)
+        .where(leaves.c.type == EntryType.ALARM)
+        .order_by(leaves.c.time_ms.desc(), leaves.c.idx.desc())
+    )
+    for row in connection.execute(wanted):
+        try:
+            ends = decode(row.leaf).subject_reference.startswith(ALARM_END)
+        except MalformedEntry:
+            ends = False  # what is damaged may be an alarm; `ledger verify` says more
+        if not ends:
+            return Last(row.idx, moment(row.time_ms), row.partner)
+    return None
 
 
 def receipt(connection: Connection, index: int, checkpoint_size: int | None = None) -> Receipt:
