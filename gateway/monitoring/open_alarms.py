@@ -85,6 +85,7 @@ _LATCHED: Final[Mapping[str, AlarmKind]] = {
 _ENDS_BY_SERVING: Final = frozenset(
     {
         AlarmKind.WATCHDOG,
+        AlarmKind.DATA_KEY,
         AlarmKind.EVIDENCE_TILES,
         AlarmKind.EVIDENCE_WITNESSES,
         AlarmKind.EVIDENCE_STAMPS,

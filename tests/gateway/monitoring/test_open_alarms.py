@@ -306,6 +306,7 @@ def test_one_of_two_late_corrections_that_goes_ends_no_alarm() -> None:
         "PARTNER_FILE/AUS.json",
         "AGREEMENTS",
         "EVIDENCE_WITNESSES",
+        "DATA_KEY",
     ],
 )
 def test_a_stopped_gateway_passes_the_check_with_alarms_that_only_serving_ends(

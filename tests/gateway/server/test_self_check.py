@@ -15,6 +15,7 @@ from gateway.errors import UserError
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
+from keys.errors import CertificateFault
 from tests.patience import CALL
 
 
@@ -139,3 +140,17 @@ def test_an_officers_keys_in_the_folder_are_said_with_the_way_out(
 
     assert not found.ok
     assert "passerelle staff seal" in found.detail
+
+
+def test_alarms_that_cannot_be_read_are_a_check_that_fails(
+    homes: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise CertificateFault("no certificate")
+
+    monkeypatch.setattr(self_check.alarms_of_folder, "of_folder", unreadable)
+
+    found = checks(homes[0], secret)
+
+    assert not found["alarms"].ok
+    assert found["store"].ok

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway import errors, telemetry
+from gateway.cli.home.status import _headline
 from gateway.errors import DirectoryStale, Refusal, UserError
 from gateway.ledger.entry import EntryType
 from gateway.server.application import Gateway
@@ -81,6 +82,17 @@ def test_what_was_never_started_stopped_or_cut_off_is_told_apart(homes: Any, sec
         gateway.record(EntryType.STOP)
         assert look(home, now()).why == ("OPEN" if Path("/proc/locks").exists() else "STOPPED")
     assert look(home, now()).why == "STOPPED"
+
+
+def test_a_process_that_ended_without_a_word_is_said_with_when_it_last_served_and_not_since() -> (
+    None
+):
+    served = datetime(2026, 3, 1, 17, 15, tzinfo=UTC)
+
+    said = _headline(Status("CAN", "ENDED", None, served), Path("can"))
+
+    assert "since" not in said
+    assert "last known to serve at 2026-03-01 17:15 UTC" in said
 
 
 def test_an_address_that_a_crash_left_behind_is_not_believed(pair: Any, homes: Any) -> None:
