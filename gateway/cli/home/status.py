@@ -129,7 +129,7 @@ def _to_do(seen: Status, home: Path) -> Iterator[tuple[str, str, str]]:
         at = f"{seen.alarm.time:%Y-%m-%d %H:%M} UTC"
         yield "newest ALARM", f"entry {seen.alarm.index}, {at}; its detail is the auditor's", ""
     for kind in seen.missing:
-        yield "keys", f"no {kind} key is ACTIVE  → passerelle keys promote {home}", "red"
+        yield "keys", f"no {kind} key is ACTIVE  → passerelle keys list {home}", "red"
     for one in seen.due:
         yield "due", expiry_of_folder.expiry_line(one, now), one.level.colour
     for text in seen.unread:

@@ -251,6 +251,8 @@ def _result(result: Result) -> dict[str, object]:
         ],
         "decide_time": result.decide_time.isoformat(timespec="milliseconds"),
         "details_expire_time": expire.isoformat(timespec="seconds") if expire else None,
+        "withheld": None if result.withholding is None else result.withholding.scope.name,
+        "ground": None if result.withholding is None else result.withholding.ground.name,
         "destruction_receipt": result.destruction_receipt_id,
         "request_leaf_hash": result.request_leaf_hash.hex(),
     }
@@ -258,6 +260,10 @@ def _result(result: Result) -> dict[str, object]:
 
 def _lines(result: Result) -> list[str]:
     lines = [f"outcome      {result.outcome.name}"]
+    if result.withholding is not None:
+        lines.append(
+            f"withheld     {result.withholding.scope.name}, {result.withholding.ground.name}"
+        )
     if result.hit_reference:
         lines.append(f"hit          {result.hit_reference.hex()}")
     for one in result.problems:

@@ -120,21 +120,21 @@ def from_paths(paths: Sequence[Path], position: int, extractor: str) -> Sources:
 
 
 def from_manifest(manifest: Path, extractor: str) -> Sources:
-    """Return the files of a CSV with the columns path, subject, position and, if wanted, extractor.
+    """Return the files of a CSV with `COLUMNS`: in the order of its heading, or in theirs where it has none.
 
     Paths are relative to the manifest's folder, and lie in it: the names came with the file. Lines of one subject need not stand together. Raises
     `UserError` for a file that is no manifest.
     """
     good, bad = [], []
     seen: dict[tuple[str, ...], int] = {}
-    for number, line in _lines(manifest):
+    for number, columns, line in _lines(manifest):
         label = f"{manifest.name} line {number}"
         first = seen.setdefault(tuple(line), number)
         if first != number:
             bad.append(Bad(label, f"says the same as line {first}"))
             continue
         try:
-            good.append(_source(manifest, number, line, extractor))
+            good.append(_source(manifest, number, columns, line, extractor))
         except Unusable as fault:
             bad.append(Bad(label, str(fault)))
     return Sources(tuple(sorted(good, key=lambda source: source.subject)), tuple(bad))
@@ -258,26 +258,44 @@ def _objection(path: Path) -> str:
     return "" if os.access(path, os.R_OK) else user_files.why(PermissionError(errno.EACCES, ""))
 
 
-def _lines(manifest: Path) -> Iterator[tuple[int, list[str]]]:
+def _lines(manifest: Path) -> Iterator[tuple[int, Sequence[str], list[str]]]:
+    """Yield number, columns and cells of each line; `COLUMNS` itself where no heading names them."""
+    columns: Sequence[str] = COLUMNS
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
             for line in reader:
                 if reader.line_num > MAX_LINES:
                     raise UserError(f"{manifest}: longer than {MAX_LINES} lines; split it")
-                heading = reader.line_num == 1 and [c.strip().lower() for c in line[:1]] == ["path"]
-                if line and not heading:
-                    yield reader.line_num, [cell.strip() for cell in line]
+                names = [cell.strip().lower() for cell in line]
+                if reader.line_num == 1 and {"path", "position"} & set(names):
+                    columns = _heading(manifest, names)
+                elif line:
+                    yield reader.line_num, columns, [cell.strip() for cell in line]
         except (csv.Error, UnicodeDecodeError):
             raise UserError(
                 f"{manifest}: no CSV in UTF-8 with the columns {', '.join(COLUMNS)}"
             ) from None
 
 
-def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Source:
-    if not 3 <= len(line) <= len(COLUMNS):
-        raise Unusable(f"has {len(line)} columns; wanted are {', '.join(COLUMNS)}")
-    path, subject, position = line[:3]
+def _heading(manifest: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return the columns that a heading names; raises UserError where they are not ours: a status must not pass for a maker."""
+    if set(COLUMNS[:3]) <= set(names) <= set(COLUMNS) and len(set(names)) == len(names):
+        return tuple(names)
+    raise UserError(
+        f"{manifest} line 1: a heading names path, subject and position, each once, and of"
+        f" {', '.join(COLUMNS[3:])} those that the file has"
+    )
+
+
+def _source(
+    manifest: Path, number: int, columns: Sequence[str], line: list[str], extractor: str
+) -> Source:
+    least = 1 + max(columns.index(name) for name in COLUMNS[:3])
+    if not least <= len(line) <= len(columns):
+        raise Unusable(f"has {len(line)} columns; wanted are {', '.join(columns)}")
+    cells = dict(zip(columns, line, strict=False))
+    path, subject, position = (cells[name] for name in COLUMNS[:3])
     if not path:
         raise Unusable("names no file")
     if not _subject.fullmatch(subject):
@@ -285,15 +303,13 @@ def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Sou
     known = position.isascii() and position.isdigit()
     if not known or int(position) not in {0, *POSITIONS[Modality.FINGER]}:
         raise Unusable("the position is not 1 to 10, nor 0 where the record says it itself")
-    label = f"{path} ({manifest.name} line {number})"
-    stated, status, nationalities = (*line[3:], "", "", "")[:3]
     return Source(
-        label=label,
+        label=f"{path} ({manifest.name} line {number})",
         path=Path(path),
         subject=subject,
         position=int(position),
-        extractor=stated or extractor,
-        status=status,
-        nationalities=nationalities,
+        extractor=cells.get("extractor") or extractor,
+        status=cells.get("status", ""),
+        nationalities=cells.get("nationalities", ""),
         below=manifest.parent,
     )

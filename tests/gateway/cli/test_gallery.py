@@ -103,6 +103,40 @@ def test_a_manifest_says_who_and_which_finger(
     ]
 
 
+def test_a_heading_of_a_manifest_says_which_column_is_which(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    (prints / "people.csv").write_text(
+        "subject,path,position,status,nationalities\nP-1,person-1.fmr,2,FOREIGN_NATIONAL,IND\n"
+    )
+
+    said = enrol(run, homes, passphrase, "--manifest", prints / "people.csv")
+
+    assert (said.code, said.document["enrolled"], said.document["bad"]) == (0, 1, [])
+    counted = run("registry", "status", homes["CAN"], *passphrase, "--json")
+    assert counted.document["people"]["FOREIGN_NATIONAL"] == 1
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "path,person,position",
+        "path,subject,position,state",
+        "path,subject,position,subject",
+        "position,path",
+    ],
+)
+def test_a_heading_with_a_column_that_is_none_of_ours_is_refused_whole(
+    run: Any, homes: Any, passphrase: Any, prints: Path, heading: str
+) -> None:
+    (prints / "people.csv").write_text(f"{heading}\nperson-1.fmr,P-1,2,CITIZEN\n")
+
+    said = enrol(run, homes, passphrase, "--manifest", prints / "people.csv")
+
+    assert said.code == 2
+    assert "a heading names path, subject and position" in said.document["error"]["message"]
+
+
 def test_a_manifest_names_nothing_outside_its_folder(
     run: Any, homes: Any, passphrase: Any, prints: Path
 ) -> None:
