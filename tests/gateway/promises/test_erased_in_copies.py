@@ -374,6 +374,9 @@ def test_a_destruction_that_is_taken_back_while_the_schedule_is_off_does_not_tak
         days_of_rounds(gateway, clock, 9)
 
         assert gateway.keyset.record(old).state is KeyState.DEACTIVATED
+        listed: Any = gateway.admin.perform(ONE, "keys.list", {})
+        words = {row["kid"]: row["next"] for row in listed["keys"]}
+        assert words[old.hex()] == "opens until two persons destroy it"
 
 
 @pytest.mark.parametrize("act", ["keys.suspend", "keys.revoke"])
