@@ -244,9 +244,13 @@ def _certificate(request: Path, out: Path | None) -> Path:
 def _demand_free(out: Path) -> None:
     """Raise UserError where a certificate could not be written, before anybody is granted access by it."""
     if out.exists():
-        raise UserError(f"{out} exists; move it away, or name another file with -o where the command has it")
+        raise UserError(
+            f"{out} exists; move it away, or name another file with -o where the command has it"
+        )
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise UserError(f"{out} cannot be written there: see whether its folder exists and is yours to write")
+        raise UserError(
+            f"{out} cannot be written there: see whether its folder exists and is yours to write"
+        )
 
 
 def _demand_own(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.subjects import biometric_files
 from gateway.server.application import Gateway
 from tests.patience import PATIENCE
 
@@ -113,8 +114,9 @@ def test_a_heading_of_a_manifest_says_which_column_is_which(
     said = enrol(run, homes, passphrase, "--manifest", prints / "people.csv")
 
     assert (said.code, said.document["enrolled"], said.document["bad"]) == (0, 1, [])
-    counted = run("registry", "status", homes["CAN"], *passphrase, "--json")
-    assert counted.document["people"]["FOREIGN_NATIONAL"] == 1
+    [one] = biometric_files.from_manifest(prints / "people.csv", "unstated").good
+    assert (one.subject, one.position, one.extractor) == ("P-1", 2, "unstated")
+    assert (one.status, one.nationalities) == ("FOREIGN_NATIONAL", "IND")
 
 
 @pytest.mark.parametrize(
