@@ -201,15 +201,15 @@ class Survivors:
         periods = _keys_of(connection, self._data_key, period)
         first = rows[0].idx // SPAN * SPAN  # of all of them: no batch lies in two
         found = connection.execute(_NEWEST_MOVED, {"first": first}).first()
-        effects: list[Effect] = []
         usable = _usable(self._data_key, found, now_ms)
         if usable is None:
             values, key = _new(self._data_key, moved=1, first=first, now_ms=now_ms)
-            effects.append(Effect(_INSERT.values(values)))
-            usable = values["id"], key
+            opening = Effect(_INSERT.values(values))
+            target = values["id"]
         else:
-            effects.append(_demand_open(usable[0]))
-        target, key = usable
+            target, key = usable
+            opening = _demand_open(target)
+        moves: list[Effect] = []
         for row in rows:
             plain = open_stored_key(row.idx, row.sealed_dek, periods)
             if plain is None:
@@ -221,8 +221,8 @@ class Survivors:
                 continue
             here = (detail_keys.c.idx == row.idx) & (detail_keys.c.sealed_dek == row.sealed_dek)
             sealed = target + key.seal(plain, _key_aad(row.idx))
-            effects.append(Effect(update(detail_keys).where(here).values(sealed_dek=sealed)))
-        return tuple(effects)
+            moves.append(Effect(update(detail_keys).where(here).values(sealed_dek=sealed)))
+        return (opening, *moves) if moves else ()
 
 
 def touch(erased: ColumnElement[bool]) -> Effect:

@@ -300,6 +300,10 @@ def test_a_key_that_no_period_opens_is_named_and_keeps_the_others_not_back_nor_t
     assert rows(gateway)[three][:TAG_BYTES] != old
     assert left(gateway, tag) == 1
     assert old in periods(gateway)
+    size = gateway.sequencer.size
+    with pytest.raises(InternalError, match=f"entry {two} "):
+        resealed(gateway)
+    assert gateway.sequencer.size == size  # nothing moved: no entry says that something did
 
 
 def test_keys_from_before_there_were_periods_open_and_are_sealed_once_more_with_the_next_data_key(
@@ -417,8 +421,9 @@ def test_a_damaged_key_keeps_no_bundle_back_and_is_found_in_it(
 ) -> None:
     one, *_ = write(gateway, 3)
     stored = rows(gateway)[one]
-    damage = update(detail_keys).where(detail_keys.c.idx == one)
-    gateway.sequencer.commit((), (Effect(damage.values(sealed_dek=stored[:-1] + b"?")),))
+    damaged = stored[:-1] + bytes([stored[-1] ^ 1])
+    damage = update(detail_keys).where(detail_keys.c.idx == one).values(sealed_dek=damaged)
+    gateway.sequencer.commit((), (Effect(damage),))
     with ledger_reading.read(gateway.home) as source:
         source.export(tmp_path / "b", since=None, reason="t", now=utc_now())
 
