@@ -249,7 +249,7 @@ def _demand_free(out: Path) -> None:
         )
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UserError(
-            f"{out} cannot be written there: see whether its folder exists and is yours to write"
+            f"{out} cannot be written there: make its folder, or name another file with -o where the command has it"
         )
 
 
