@@ -267,12 +267,16 @@ def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
         found[name] = at + BLOCK, length
         zeros = padding(length)
         file.seek(at + BLOCK + length)
-        if file.read(len(zeros)) != zeros:
+        if len(behind := file.read(len(zeros))) < len(zeros):
+            raise ArchiveRefused("it ends within a member: it was cut off")
+        if behind != zeros:
             raise ArchiveRefused("there is something between two members")
         at += BLOCK + length + len(zeros)
     file.seek(at)
     if file.read(2 * BLOCK + 1) != bytes(2 * BLOCK) or found.keys().isdisjoint({"SHA256"}):
-        raise ArchiveRefused("the end of the bundle is missing, or something stands behind it")
+        raise ArchiveRefused(
+            "it does not end as a bundle does: it was cut off, something stands behind its end, or it is no bundle"
+        )
     return found
 
 

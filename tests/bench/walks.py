@@ -139,7 +139,7 @@ def measure() -> dict[str, Any]:
 
         def _prepare(self) -> None:
             super()._prepare()
-            self.person = parties.let_in(self.home, "P-1", "operator")
+            self.person = parties.grant_access(self.home, "P-1", "operator")
 
     with tempfile.TemporaryDirectory() as folder, Staffed(Path(folder), 1) as stage:
         person = stage.person

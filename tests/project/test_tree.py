@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
 LONGEST = 800  # lines a module may have; a lower cap cut modules apart that know one thing
 MEDIAN = 150  # lines the middle module may have
+MODULES = 30  # of one folder, beside its __init__
 
 
 def lines(path: Path) -> int:
@@ -35,6 +37,14 @@ def test_the_middle_module_fits_two_screens(sources: tuple[Path, ...]) -> None:
     written = [count for path in read if (count := lines(path))]
 
     assert median(written) <= MEDIAN
+
+
+def test_no_folder_has_more_modules_than_a_reader_looks_over(sources: tuple[Path, ...]) -> None:
+    read = [each for each in sources if "versions" not in each.parts and each.stem != "__init__"]
+
+    full = Counter(each.parent for each in read)
+
+    assert {str(folder): count for folder, count in full.items() if count > MODULES} == {}
 
 
 def test_the_package_of_the_gateway_is_empty(root: Path) -> None:

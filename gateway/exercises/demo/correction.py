@@ -46,7 +46,7 @@ def mirrored(name: str = "au", partner: str = "AUS") -> str:
 def prepare(aus: Party) -> Path:
     """Give Australia's gateway its agreement and a caseworker; return the caseworker's officer certificate."""
     parties.agree(aus, "au.toml", mirrored())
-    return parties.let_in(aus, "C-7", "caseworker")
+    return parties.grant_access(aus, "C-7", "caseworker")
 
 
 class Redress:

@@ -37,7 +37,7 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True)
-class Badges:
+class Officers:
     """Where the credentials of CAN's people are."""
 
     registrar: Path
@@ -56,13 +56,13 @@ class Casework:
     telling: DemoOutput
     keep: Callable[[Promise], None]
 
-    def staff(self) -> Badges:
+    def staff(self) -> Officers:
         """Grant access to CAN's people, and have the registrar take in what is held of everybody."""
-        registrar = parties.let_in(self.can, "R-1", "registrar", "caseworker")
-        badges = Badges(
+        registrar = parties.grant_access(self.can, "R-1", "registrar", "caseworker")
+        officers = Officers(
             registrar,
-            examiner=parties.let_in(self.can, "X-1", "examiner"),
-            auditor=parties.let_in(self.can, "A-1", "auditor"),
+            examiner=parties.grant_access(self.can, "X-1", "examiner"),
+            auditor=parties.grant_access(self.can, "A-1", "auditor"),
         )
         who = "R-1 registrar and caseworker, A-1 auditor, by operator O-1; X-1 examiner, by O-1 and O-2"
         self.telling.fact("access granted", who)
@@ -70,19 +70,19 @@ class Casework:
         done = subprocess_cli.run("registry", "import", self.can.home, records, officer=registrar)
         what = f"{done['imported']} records of nobody, surname SPECIMEN; one is a citizen"
         self.telling.fact("case files", what)
-        return badges
+        return officers
 
-    def follow(self, stage: Stage, badges: Badges, asked: Sequence[AskedQuery]) -> Followed:
+    def follow(self, stage: Stage, officers: Officers, asked: Sequence[AskedQuery]) -> Followed:
         """Follow two people up who were hits, and let the auditor learn why a third was not."""
-        followed = Followed(why=masking.explained(self.can, badges.auditor, asked))
+        followed = Followed(why=masking.explained(self.can, officers.auditor, asked))
         one = found(asked)
         other = None if one is None else found(asked, but=one.person)
         if one is None or other is None:
             self.keep(Promise("hits of two people are followed up", "there were none", kept=False))
             return followed
         self._disclose(stage, one, followed)
-        self._review(stage, badges, one, followed)
-        self._redress(badges, other, followed)
+        self._review(stage, officers, one, followed)
+        self._correct(officers, other, followed)
         return followed
 
     def _disclose(self, stage: Stage, one: AskedQuery, followed: Followed) -> None:
@@ -93,23 +93,25 @@ class Casework:
             self.keep(promise)
         followed.fields += len(fields)
 
-    def _review(self, stage: Stage, badges: Badges, one: AskedQuery, followed: Followed) -> None:
+    def _review(
+        self, stage: Stage, officers: Officers, one: AskedQuery, followed: Followed
+    ) -> None:
         self.telling.chapter("An examiner decides")
         own = f"{review.AGREEMENT[0]}@{review.AGREEMENT[1]}"
         what = "signed for this demonstration: as au@1, but whatever matches waits for a person"
         self.telling.fact("agreement", f"{own}, {what}")
         promise, followed.reviewed = review.decided(
-            stage, self.can, badges.examiner, self.folder, one
+            stage, self.can, officers.examiner, self.folder, one
         )
         self.keep(promise)
 
-    def _redress(self, badges: Badges, one: AskedQuery, followed: Followed) -> None:
+    def _correct(self, officers: Officers, one: AskedQuery, followed: Followed) -> None:
         self.telling.chapter("A mistake, chased through the hands that it reached")
         caseworker = correction.prepare(self.aus)
         log = self.folder / "aus.log"
         with Server(self.aus.home, self.aus.passphrase_file, log) as server:
             self.telling.fact("AUS serves", f"127.0.0.1:{server.exchange}; caseworker C-7 asks")
-            gateways = correction.Redress(self.can, self.aus, caseworker, badges.registrar)
+            gateways = correction.Redress(self.can, self.aus, caseworker, officers.registrar)
             promise, number, fields = gateways.learned(self.cast, one, self.folder)
             self.keep(promise)
             followed.fields += fields

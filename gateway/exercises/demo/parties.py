@@ -72,7 +72,7 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
     return made
 
 
-def let_in(party: Party, person: str, *roles: str) -> Path:
+def grant_access(party: Party, person: str, *roles: str) -> Path:
     """Have a person make keys, and an operator let them in, or two where it takes two; return the person's folder.
 
     Into a party without operators its custody lets them, at a stopped gateway, and each is an ALARM there.

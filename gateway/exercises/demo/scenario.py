@@ -131,7 +131,7 @@ class Demo:
             self.telling.fact(
                 "serving", f"127.0.0.1:{server.exchange}, mutual TLS 1.3, process {server.pid}"
             )
-            badges = casework.staff()
+            officers = casework.staff()
             partner = Partner.connect(
                 folder.party, folder.keyset, folder.peer, witness=folder.witness
             )
@@ -139,14 +139,14 @@ class Demo:
                 asked = self._ask(partner, cast)
                 stage = Stage(folder, partner, road, cast)
                 poor = self._attack(stage, asked)
-                followed = casework.follow(stage, badges, asked)
+                followed = casework.follow(stage, officers, asked)
                 rotated = self._rotate(stage, can)
                 self._keep(witness.cosigned(partner, casework.aus))
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, poor, followed, badges.auditor, rotated)
+        return Course(asked, poor, followed, officers.auditor, rotated)
 
     def _rotate(self, stage: Stage, can: parties.Party) -> int:
         """Replace keys while the partner asks; return how many."""

@@ -349,7 +349,7 @@ class Stage:
             self.broken = found[3] if self._broken else None
         for other in self.others:
             self._introduce(other)
-        self.caseworker = parties.let_in(self.can, "C-7", "caseworker")
+        self.caseworker = parties.grant_access(self.can, "C-7", "caseworker")
 
     def _introduce(self, other: Party) -> None:
         """Give each the other's entry, as `party import` takes it once fingerprints were compared."""
@@ -384,7 +384,7 @@ class Stage:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda one: _enrol(one, manifest), answering))
         if self._corrections:
-            registrar = parties.let_in(self.presses, "R-1", "registrar")
+            registrar = parties.grant_access(self.presses, "R-1", "registrar")
             subprocess_cli.run(
                 *("registry", "import", self.presses.home, records),
                 *("--passphrase-file", self.presses.passphrase_file),

@@ -76,6 +76,15 @@ def test_any_cut_is_found(octets: bytes, log: Any) -> None:
     assert not verified(octets + octets, log)
 
 
+def test_a_bundle_that_was_cut_off_is_said_to_be(octets: bytes) -> None:
+    begins = max(at for at, _ in Archive(io.BytesIO(octets))._members.values())
+
+    with pytest.raises(ArchiveRefused, match="cut off"):
+        Archive(io.BytesIO(octets[: begins + 1]))
+    with pytest.raises(ArchiveRefused, match="cut off"):
+        Archive(io.BytesIO(octets[:-512]))
+
+
 def mended(octets: bytes, name: str, change: Any) -> bytes:
     """Return the bundle with one member changed and its digest mended, as a forger would."""
     out = io.BytesIO()

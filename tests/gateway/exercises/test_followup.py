@@ -21,7 +21,7 @@ from gateway.exercises.demo import disclosure, masking, people, person_files
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.disclosure import UNAGREED, WANTED
-from gateway.exercises.demo.followup import Badges, Casework, Followed
+from gateway.exercises.demo.followup import Casework, Followed, Officers
 from gateway.exercises.demo.masking import NEVER
 from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.parties import Party
@@ -116,7 +116,7 @@ def test_without_two_hits_there_is_a_line_that_says_so(
 
     followed = casework.follow(
         Stage(None, None, None, cast),  # type: ignore[arg-type]
-        Badges(tmp_path, tmp_path, tmp_path),
+        Officers(tmp_path, tmp_path, tmp_path),
         [asked(KNOWN, Outcome.MATCH)],
     )
 
