@@ -22,6 +22,7 @@ PasserelleError
 │   │   ├── OutsideTimeWindow          OUTSIDE_TIME_WINDOW
 │   │   ├── ElementMissing             ELEMENT_MISSING
 │   │   ├── ElementInvalid             ELEMENT_INVALID
+│   │   ├── FormatUnsupported          FORMAT_UNSUPPORTED
 │   │   ├── RecordUnparseable          RECORD_UNPARSEABLE
 │   │   ├── ElementsInconsistent       ELEMENTS_INCONSISTENT
 │   │   └── BiographicInQuery          BIOGRAPHIC_IN_QUERY
@@ -211,6 +212,12 @@ class ElementInvalid(InvalidArgument):
     """An element is out of range or unknown."""
 
     reason = "ELEMENT_INVALID"
+
+
+class FormatUnsupported(InvalidArgument):
+    """No record of this format is read here; the capabilities list those that are."""
+
+    reason = "FORMAT_UNSUPPORTED"
 
 
 class RecordUnparseable(InvalidArgument):

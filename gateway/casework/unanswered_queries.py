@@ -49,6 +49,7 @@ _TO_DO: Final[Mapping[str, str]] = {
     "PERSECUTION_NOT_STATED": "Ask again with --alleged-persecution: each country, or NONE.",
     "SUBJECT_OUT_OF_SCOPE": "If status or nationalities were stated wrongly, ask again with the right ones.",
     "HIT_REFERENCE_SPENT": "Ask for the same fields as before, or ask the query again.",
+    "FORMAT_UNSUPPORTED": "Ask with minutiae records: the partner does not read this format.",
     "RECORD_UNPARSEABLE": _RECORD,
     "ELEMENT_INVALID": _RECORD,
     "ELEMENTS_INCONSISTENT": _RECORD,

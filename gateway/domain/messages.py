@@ -77,12 +77,28 @@ POSITIONS: Mapping[Modality, range] = {
 
 
 class RecordFormat(IntEnum):
-    """The interchange format of a record."""
+    """The interchange format of a record; 39794 and the two generations of 19794 are formats of their own."""
 
     ISO_19794_2_2005 = 1
     INCITS_378_2004 = 2
     ISO_19794_2_2011 = 3
     INCITS_378_2009 = 4
+    FACE_VECTOR = 5
+    IRIS_CODE = 6
+    ISO_19794_4_2005 = 7
+    ISO_19794_4_2011 = 8
+    ISO_39794_4 = 9
+    ANSI_NIST = 10
+    WSQ = 11
+    PNG = 12
+    JPEG_2000 = 13
+    JPEG = 14
+    ISO_19794_5_2005 = 15
+    ISO_19794_5_2011 = 16
+    ISO_39794_5 = 17
+    ISO_19794_6_2005 = 18
+    ISO_19794_6_2011 = 19
+    ISO_39794_6 = 20
 
 
 class Presence(IntEnum):

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.domain.correction import QuotaState
-from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header, RecordFormat
+from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
 from gateway.ledger.exchange_facts import operation_facts
+from gateway.matching.modality import list_formats
 from gateway.store.engine import StorageEngine
 from gateway.store.exchange import quotas
 from gateway.telemetry import Stages
@@ -53,7 +54,7 @@ class GetCapabilities(_OfKeyAlone):
             suites=(SUITE,),
             size_classes=SIZE_CLASSES,
             modalities=tuple(sorted({m for a in agreements for m in a.modalities})),
-            record_formats=tuple(RecordFormat),
+            record_formats=list_formats(),
             purposes=tuple(sorted({p for a in agreements for p in a.answer_purposes})),
             directory_version=self._own.version,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.domain.messages import Modality, Problem, Sample
+from gateway.domain.messages import Modality, Problem, RecordFormat, Sample
 
 Batch = Sequence[tuple[int, Sequence[Sample]]]  # subject number, unsigned 64 bits; their samples
 Deadline = Callable[[], float]  # seconds that remain
@@ -125,8 +125,8 @@ class Engine(Protocol):
     def read(self, samples: Mapping[str, Sample]) -> Probe:
         """Read one person's samples of this modality strictly, by the element of the request that holds each.
 
-        Raises RecordUnparseable or ElementsInconsistent, which name the element, for a record that breaks its standard
-        or is not what its sender declared.
+        Raises FormatUnsupported, RecordUnparseable or ElementsInconsistent, which name the element, for a record of
+        another format, one that breaks its standard, or is not what its sender declared.
         """
         ...
 
@@ -159,6 +159,11 @@ class Engine(Protocol):
 
 class Codec(Protocol):
     """What is known of a modality without a gallery: its records, and its calibration."""
+
+    @property
+    def formats(self) -> tuple[RecordFormat, ...]:
+        """The formats that it reads, as the capabilities list them."""
+        ...
 
     def sample(self, record: bytes, position: int, extractor: str) -> Sample:
         """Return the sample that holds a record, with the format and impression that the record names.

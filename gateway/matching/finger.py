@@ -16,6 +16,7 @@ from gateway.errors import (
     DeadlineTooShort,
     ElementsInconsistent,
     EngineUnavailable,
+    FormatUnsupported,
     RecordUnparseable,
 )
 from gateway.matching.engine import (
@@ -40,6 +41,7 @@ from matcher.finger.template import MalformedRecord, Minutiae
 
 PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
 PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
+FORMATS = tuple(RecordFormat(int(each)) for each in record_fmr.Format)
 KINDS = ("other", "ending", "bifurcation")  # of minutiae, by their number in a record
 REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
 REHEARSED_UNCOUNTED = 3  # searches
@@ -194,6 +196,8 @@ class FingerEngine:
 class FingerCodec:
     """Records of fingers: ISO/IEC 19794-2 and INCITS 378, first and second editions; files of them."""
 
+    formats = FORMATS
+
     def sample(self, record: bytes, position: int, extractor: str) -> Sample:
         """Return the sample of one finger, 1-10, which states of the record what the record itself states."""
         return _stated(record, position, extractor)[0]
@@ -234,8 +238,10 @@ class FingerCodec:
 def read_declared(sample: Sample, element: str) -> Minutiae:
     """Return the minutiae of a sample whose record says what its sender declared of it.
 
-    Raises RecordUnparseable, or ElementsInconsistent naming the element that disagrees.
+    Raises FormatUnsupported, RecordUnparseable, or ElementsInconsistent naming the element that disagrees.
     """
+    if sample.format not in FORMATS:
+        raise FormatUnsupported(element=f"{element}.format")
     try:
         record = record_fmr.read(sample.data)
     except MalformedRecord as fault:
@@ -244,6 +250,12 @@ def read_declared(sample: Sample, element: str) -> Minutiae:
         raise ElementsInconsistent(element=f"{element}.format")
     if len(record.views) != 1:
         raise ElementsInconsistent(element=f"{element}.data")
+    _require_agreement(sample, record, element)
+    return record.views[0].minutiae
+
+
+def _require_agreement(sample: Sample, record: record_fmr.Record, element: str) -> None:
+    """Raise ElementsInconsistent where the record's one view is not what its sender declared of it."""
     view = record.views[0]
     if view.position not in (0, sample.position):
         raise ElementsInconsistent(element=f"{element}.position")
@@ -258,7 +270,6 @@ def read_declared(sample: Sample, element: str) -> Minutiae:
     for ppcm in (record.x_ppcm, record.y_ppcm):
         if sample.ppi and abs(sample.ppi - ppcm * PPI_PER_PPCM) > PPI_TOLERANCE:
             raise ElementsInconsistent(element=f"{element}.ppi")
-    return view.minutiae
 
 
 def _stated(data: bytes, position: int, extractor: str) -> tuple[Sample, Minutiae]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Modality, RecordFormat
 from gateway.errors import EngineUnavailable
 from gateway.matching.engine import Change, Codec, Engine, Source, UnreadableSample
 from gateway.matching.finger import FingerCodec, FingerEngine
@@ -29,6 +29,11 @@ def codec_of(modality: Modality) -> Codec:
     if modality not in TABLE:
         raise UnreadableSample(f"no record of the modality {modality.name} is read here")
     return TABLE[modality].codec
+
+
+def list_formats() -> tuple[RecordFormat, ...]:
+    """Return the record formats that are read here, of every modality."""
+    return tuple(sorted({form for each in TABLE.values() for form in each.codec.formats}))
 
 
 class Engines:

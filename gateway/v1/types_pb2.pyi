@@ -198,6 +198,38 @@ class _RecordFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordFo
     """Means a finger minutiae record of ISO/IEC 19794-2:2011."""
     RECORD_FORMAT_INCITS_378_2009: _RecordFormat.ValueType  # 4
     """Means a finger minutiae record of ANSI INCITS 378-2009, with or without its amendment 1."""
+    RECORD_FORMAT_FACE_VECTOR: _RecordFormat.ValueType  # 5
+    """Means the features of a face as a vector of one model; docs/wire-format.md has its bytes."""
+    RECORD_FORMAT_IRIS_CODE: _RecordFormat.ValueType  # 6
+    """Means the code of one iris with its mask, by one coder; docs/wire-format.md has its bytes."""
+    RECORD_FORMAT_ISO_19794_4_2005: _RecordFormat.ValueType  # 7
+    """Means a finger image record of ISO/IEC 19794-4:2005."""
+    RECORD_FORMAT_ISO_19794_4_2011: _RecordFormat.ValueType  # 8
+    """Means a finger image record of ISO/IEC 19794-4:2011."""
+    RECORD_FORMAT_ISO_39794_4: _RecordFormat.ValueType  # 9
+    """Means a finger image record of ISO/IEC 39794-4, in DER."""
+    RECORD_FORMAT_ANSI_NIST: _RecordFormat.ValueType  # 10
+    """Means an ANSI/NIST-ITL transaction with exactly one image record, and nothing about the person."""
+    RECORD_FORMAT_WSQ: _RecordFormat.ValueType  # 11
+    """Means a finger image compressed by WSQ, without a container."""
+    RECORD_FORMAT_PNG: _RecordFormat.ValueType  # 12
+    """Means an image in PNG, without a container."""
+    RECORD_FORMAT_JPEG_2000: _RecordFormat.ValueType  # 13
+    """Means an image in JPEG 2000, without a container."""
+    RECORD_FORMAT_JPEG: _RecordFormat.ValueType  # 14
+    """Means an image in JPEG, without a container."""
+    RECORD_FORMAT_ISO_19794_5_2005: _RecordFormat.ValueType  # 15
+    """Means a face image record of ISO/IEC 19794-5:2005."""
+    RECORD_FORMAT_ISO_19794_5_2011: _RecordFormat.ValueType  # 16
+    """Means a face image record of ISO/IEC 19794-5:2011."""
+    RECORD_FORMAT_ISO_39794_5: _RecordFormat.ValueType  # 17
+    """Means a face image record of ISO/IEC 39794-5, in DER."""
+    RECORD_FORMAT_ISO_19794_6_2005: _RecordFormat.ValueType  # 18
+    """Means an iris image record of ISO/IEC 19794-6:2005."""
+    RECORD_FORMAT_ISO_19794_6_2011: _RecordFormat.ValueType  # 19
+    """Means an iris image record of ISO/IEC 19794-6:2011."""
+    RECORD_FORMAT_ISO_39794_6: _RecordFormat.ValueType  # 20
+    """Means an iris image record of ISO/IEC 39794-6, in DER."""
 
 class RecordFormat(_RecordFormat, metaclass=_RecordFormatEnumTypeWrapper):
     """Names the interchange format of a biometric record."""
@@ -212,6 +244,38 @@ RECORD_FORMAT_ISO_19794_2_2011: RecordFormat.ValueType  # 3
 """Means a finger minutiae record of ISO/IEC 19794-2:2011."""
 RECORD_FORMAT_INCITS_378_2009: RecordFormat.ValueType  # 4
 """Means a finger minutiae record of ANSI INCITS 378-2009, with or without its amendment 1."""
+RECORD_FORMAT_FACE_VECTOR: RecordFormat.ValueType  # 5
+"""Means the features of a face as a vector of one model; docs/wire-format.md has its bytes."""
+RECORD_FORMAT_IRIS_CODE: RecordFormat.ValueType  # 6
+"""Means the code of one iris with its mask, by one coder; docs/wire-format.md has its bytes."""
+RECORD_FORMAT_ISO_19794_4_2005: RecordFormat.ValueType  # 7
+"""Means a finger image record of ISO/IEC 19794-4:2005."""
+RECORD_FORMAT_ISO_19794_4_2011: RecordFormat.ValueType  # 8
+"""Means a finger image record of ISO/IEC 19794-4:2011."""
+RECORD_FORMAT_ISO_39794_4: RecordFormat.ValueType  # 9
+"""Means a finger image record of ISO/IEC 39794-4, in DER."""
+RECORD_FORMAT_ANSI_NIST: RecordFormat.ValueType  # 10
+"""Means an ANSI/NIST-ITL transaction with exactly one image record, and nothing about the person."""
+RECORD_FORMAT_WSQ: RecordFormat.ValueType  # 11
+"""Means a finger image compressed by WSQ, without a container."""
+RECORD_FORMAT_PNG: RecordFormat.ValueType  # 12
+"""Means an image in PNG, without a container."""
+RECORD_FORMAT_JPEG_2000: RecordFormat.ValueType  # 13
+"""Means an image in JPEG 2000, without a container."""
+RECORD_FORMAT_JPEG: RecordFormat.ValueType  # 14
+"""Means an image in JPEG, without a container."""
+RECORD_FORMAT_ISO_19794_5_2005: RecordFormat.ValueType  # 15
+"""Means a face image record of ISO/IEC 19794-5:2005."""
+RECORD_FORMAT_ISO_19794_5_2011: RecordFormat.ValueType  # 16
+"""Means a face image record of ISO/IEC 19794-5:2011."""
+RECORD_FORMAT_ISO_39794_5: RecordFormat.ValueType  # 17
+"""Means a face image record of ISO/IEC 39794-5, in DER."""
+RECORD_FORMAT_ISO_19794_6_2005: RecordFormat.ValueType  # 18
+"""Means an iris image record of ISO/IEC 19794-6:2005."""
+RECORD_FORMAT_ISO_19794_6_2011: RecordFormat.ValueType  # 19
+"""Means an iris image record of ISO/IEC 19794-6:2011."""
+RECORD_FORMAT_ISO_39794_6: RecordFormat.ValueType  # 20
+"""Means an iris image record of ISO/IEC 39794-6, in DER."""
 Global___RecordFormat: _TypeAlias = RecordFormat  # noqa: Y015
 
 class _FieldCode:

@@ -31,7 +31,7 @@ from gateway.domain.messages import (
     Sample,
     State,
 )
-from gateway.errors import ElementInvalid, ElementsInconsistent
+from gateway.errors import ElementInvalid, ElementsInconsistent, FormatUnsupported
 from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire.decoding import LIST, UNKNOWN_VALUE, Fields, decode, timestamp
 from gateway.wire.disclosure_payload import (
@@ -163,6 +163,8 @@ def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
         raise fields.absent("compression")
     if message.compression != exchange_pb2.COMPRESSION_NONE:
         raise fields.wrong("compression", UNKNOWN_VALUE)
+    if message.format not in {0, *RecordFormat}:  # of a later release: not read here, not malformed
+        raise FormatUnsupported(element=fields.element("format"))
     record = fields.octets("data", 1, MAX_RECORD)
     if fields.octets("sha256", HASH) != hashlib.sha256(record).digest():
         raise ElementsInconsistent(element=fields.element("sha256"))

@@ -54,10 +54,12 @@ def face(vector: tuple[float, ...]) -> Sample:
 class FaceCodec:
     """Records of three numbers."""
 
+    formats = (RecordFormat.FACE_VECTOR,)
+
     def sample(self, record: bytes, position: int, extractor: str) -> Sample:
         if record[:4] != b"FACE" or position:
             raise UnreadableSample("no face")
-        form = RecordFormat.ISO_19794_2_2005
+        form = RecordFormat.FACE_VECTOR
         return Sample(
             modality=Modality.FACE, position=0, format=form, extractor=extractor, data=record
         )

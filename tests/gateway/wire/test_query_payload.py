@@ -25,6 +25,7 @@ from gateway.errors import (
     ElementInvalid,
     ElementMissing,
     ElementsInconsistent,
+    FormatUnsupported,
     InvalidArgument,
     Refusal,
 )
@@ -178,7 +179,7 @@ def test_a_reply_key_has_its_length(query: QueryOf, length: int) -> None:
         ("quality", 101, ElementInvalid),
         ("quality_algorithm", "größe", ElementInvalid),
         ("format", 0, ElementMissing),
-        ("format", 5, ElementInvalid),
+        ("format", 21, FormatUnsupported),
         ("extractor", "", ElementMissing),
         ("extractor", "Acme\tRidge", ElementInvalid),
         ("extractor", "x" * 65, ElementInvalid),
