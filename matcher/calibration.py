@@ -3,8 +3,8 @@
 A search makes one comparison with each of N people, so each may err with probability FPIR / N (union bound;
 people need not be independent). That rate lies far beyond what public data can show, so the tail of the
 non-mated scores is modelled: above a level that is often reached, the share of non-mated people at or above
-a score falls exponentially. Level, share and rate were fitted for each number of fingers; the file says on
-what data, and the interval says how far the fit may be off.
+a score falls exponentially. Level, share and rate were fitted for each number of samples used (fingers, eyes);
+the file says on what data, and the interval says how far the fit may be off.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ CERTIFICATE_FILE = "certificate.json"
 RULE_OF_THREE = (
     3.0  # no error in n trials: at most 3 / n at 95 % (Jovanovic, Levy, Am. Stat. 51, 1997)
 )
-MOST_FINGERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Tail:
     Each of share and rate as (least, likeliest, greatest) at 95 %.
     """
 
-    fingers: int
+    samples: int
     level: float
     share: tuple[float, float, float]
     rate: tuple[float, float, float]
@@ -58,9 +57,9 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The tails by number of fingers and what they were fitted on.
+    """The tails by number of samples used, from 1, and what they were fitted on.
 
-    trials    non-mated comparisons of single fingers that were seen
+    trials    non-mated comparisons of single samples that were seen
     data, split   in words
     digest    SHA-256 of the file, hexadecimal
     """
@@ -76,6 +75,11 @@ class Certificate:
     def certain(self) -> float:
         """The least rate of error that was seen rather than modelled (rule of three)."""
         return RULE_OF_THREE / self.trials
+
+    @property
+    def id(self) -> str:
+        """Version and the digest's beginning, for the ledger."""
+        return f"{self.version}-{self.digest[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class FalseAlarms:
 
 @cache
 def default_certificate() -> Certificate:
-    """Return the certificate that is shipped beside this module."""
+    """Return the certificate of fingers that is shipped; a model's of faces or irises is in its calibration."""
     packed = (resources.files("matcher.finger") / CERTIFICATE_FILE).read_bytes()
     return load_certificate(json.loads(packed), sha256(packed).hexdigest())
 
@@ -122,13 +126,16 @@ def default_certificate() -> Certificate:
 def load_certificate(fitted: Mapping[str, object], digest: str) -> Certificate:
     """Return the certificate in a fitted mapping, as model fitting in `passerelle-exercises` makes it."""
     rows = fitted["tails"]
-    if not isinstance(rows, list) or [row["fingers"] for row in rows] != list(
-        range(1, MOST_FINGERS + 1)
-    ):
-        raise ValueError("a certificate has a tail for each number of fingers from 1 to 10")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError("a certificate has a tail for each number of samples")
+    # Fingers' file has its own word for samples, and its digest is in ledgers.
+    if [row.get("samples", row.get("fingers")) for row in rows] != list(range(1, len(rows) + 1)):
+        raise ValueError(
+            "a certificate has a tail for each number of samples, from 1, without a gap"
+        )
     tails = tuple(
-        Tail(row["fingers"], float(row["level"]), _three(row["share"]), _three(row["rate"]))
-        for row in rows
+        Tail(number, float(row["level"]), _three(row["share"]), _three(row["rate"]))
+        for number, row in enumerate(rows, 1)
     )
     data, split, version = (str(fitted[name]) for name in ("data", "split", "version"))
     return Certificate(tails, int(str(fitted["trials"])), data, split, version, digest)
@@ -141,17 +148,18 @@ def threshold(
 
     fpir     share of non-mated searches that may raise a candidate, 0 < fpir < 1
     size     people enrolled; 0 counts as 1
-    usable   usable fingers of the probe, 1-10
+    usable   usable samples of the probe, from 1 to as many as the certificate has tails
+    certificate  None = that of fingers
 
-    An enrolled person may share fewer fingers with the probe than are usable, so the threshold holds for
+    An enrolled person may share fewer samples with the probe than are usable, so the threshold holds for
     every number up to it. It is recalibrated by calling again when the gallery has grown. Raises ValueError
     outside these ranges.
     """
-    if not 0 < fpir < 1 or size < 0 or not 1 <= usable <= MOST_FINGERS:
-        raise ValueError(
-            "an FPIR lies between 0 and 1, a size is not negative, fingers are 1 to 10"
-        )
     held = default_certificate() if certificate is None else certificate
+    if not 0 < fpir < 1 or size < 0 or not 1 <= usable <= len(held.tails):
+        raise ValueError(
+            "an FPIR lies between 0 and 1, a size is not negative, samples are 1 to as many as were fitted"
+        )
     people = max(1, size)
     level = max(tail.score(fpir / people) for tail in held.tails[:usable])
     found = score(level, size, usable, held)
@@ -171,9 +179,11 @@ def score(
 
     size and usable as in `threshold`, whose inverse this is at the upper end of the interval.
     """
-    if size < 0 or not 1 <= usable <= MOST_FINGERS or math.isnan(value):
-        raise ValueError("a score is a number, a size is not negative, fingers are 1 to 10")
     held = default_certificate() if certificate is None else certificate
+    if size < 0 or not 1 <= usable <= len(held.tails) or math.isnan(value):
+        raise ValueError(
+            "a score is a number, a size is not negative, samples are 1 to as many as were fitted"
+        )
     people = max(1, size)
     errors = [
         max(each) for each in zip(*(t.errors(value) for t in held.tails[:usable]), strict=True)
@@ -183,7 +193,7 @@ def score(
         fpir=likeliest,
         interval=(least, greatest),
         modelled=errors[1] < held.certain,
-        calibration_id=f"{held.version}-{held.digest[:16]}",
+        calibration_id=held.id,
     )
 
 
