@@ -1,29 +1,22 @@
-"""Writes ANSI/NIST-ITL transaction files of Type-9 records, as other makers do: what `record_ansi_nist` reads."""
+"""Writes ANSI/NIST-ITL transaction files of Type-9 records, as other makers do: what `gateway.matching.finger_files` reads."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
+from gateway.sample_files.ansi_nist import MINUTIAE, RS, TRANSACTION, US, text_record
 from matcher.finger.record import INCITS_UNITS, MOST_VIEWS, PPI, Frame, View, to_raw
-from matcher.finger.record_ansi_nist import (
-    CENTIMETRES,
-    FORMAT_OWNER,
-    FORMAT_TYPES,
-    FS,
-    GS,
-    INCHES,
-    MINUTIAE,
-    RS,
-    TRANSACTION,
-    US,
-)
+from matcher.finger.record_ansi_nist import CENTIMETRES, FORMAT_OWNER, FORMAT_TYPES, INCHES
 from matcher.finger.template import PPCM
 
 VERSION = b"0500"  # ANSI/NIST-ITL 1-2011
+NO_FIELDS: Mapping[int, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,7 @@ class Header:
 
 
 def write(views: Sequence[View], header: Header) -> bytes:
-    """Return a transaction file of one Type-9 record a view, of which `record_ansi_nist.read` makes the same views again.
+    """Return a transaction file of one Type-9 record a view, of which `finger_files` makes the same views again.
 
     A view without a frame is written at 500 ppi. Raises ValueError for what the format cannot hold.
     """
@@ -52,8 +45,10 @@ def write(views: Sequence[View], header: Header) -> bytes:
     kind, date, destination, origin, control = (each.encode() for each in stated)
     first = [(2, VERSION), (3, RS.join(contents)), (4, kind), (5, date), (7, destination)]
     first += [(8, origin), (9, control), (11, b"00.00"), (12, b"00.00")]  # no images
-    parts = [_text(TRANSACTION, first)]
-    parts += [_text(MINUTIAE, _fields_of(view, number)) for number, view in enumerate(views)]
+    parts = [text_record(TRANSACTION, dict(first))]
+    parts += [
+        text_record(MINUTIAE, dict(_fields_of(view, number))) for number, view in enumerate(views)
+    ]
     return b"".join(parts)
 
 
@@ -86,12 +81,14 @@ def _scale(frame: Frame) -> tuple[int, int, int]:
     return CENTIMETRES, round(frame.x_ppcm), round(frame.y_ppcm)
 
 
-def _text(kind: int, fields: list[tuple[int, bytes]]) -> bytes:
-    """Return a text record, its length first; the length counts its own digits."""
-    rest = b"".join(GS + b"%d.%03d:" % (kind, number) + content for number, content in fields) + FS
-    digits = 1
-    while True:
-        length = len(b"%d.001:" % kind) + digits + len(rest)
-        if len(str(length)) == digits:
-            return b"%d.001:%d" % (kind, length) + rest
-        digits = len(str(length))
+def binary_record(kind: int, idc: int, rest: bytes) -> bytes:
+    """Return a record of types 3 to 8: its length, its IDC, and what follows them."""
+    return struct.pack(">IB", 5 + len(rest), idc) + rest
+
+
+def transaction(*records: tuple[int, int, bytes], first: Mapping[int, bytes] = NO_FIELDS) -> bytes:
+    """Return a file of records, each with its type and IDC; `first` holds further fields of Type-1."""
+    listed = [b"1" + US + b"%d" % len(records)]
+    listed += [b"%d" % kind + US + b"%02d" % idc for kind, idc, _ in records]
+    said = {2: VERSION, 3: RS.join(listed), 4: b"SRE", 11: b"19.69", 12: b"19.69", **first}
+    return text_record(TRANSACTION, said) + b"".join(data for _, _, data in records)

@@ -19,6 +19,7 @@ from gateway.errors import (
     FormatUnsupported,
     RecordUnparseable,
 )
+from gateway.matching import finger_files
 from gateway.matching.engine import (
     Change,
     Deadline,
@@ -33,7 +34,7 @@ from gateway.matching.engine import (
 )
 from matcher import calibration
 from matcher.finger import probe as probes
-from matcher.finger import record_fmr, record_formats, synthetic
+from matcher.finger import record_fmr, synthetic
 from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import Gallery, SearchAbandoned, reckoned_by
@@ -212,10 +213,7 @@ class FingerCodec:
 
     def open_file(self, octets: bytes) -> OpenedFile:
         """Return the fingers of a file of minutiae, each as a record that every strict reader reads."""
-        try:
-            found = record_formats.opened(octets)
-        except MalformedRecord as fault:
-            raise UnreadableSample(str(fault)) from None
+        found = finger_files.opened(octets)
         return OpenedFile(tuple((one.position, one.record) for one in found.prints), found.repairs)
 
     def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:

@@ -1,19 +1,17 @@
 """Any file of minutiae that we read → the record of each finger in it, as every strict reader reads it.
 
 A file is what an operator has: a record of one of the four binary layouts, repaired where that is safe
-(`matcher.finger.record_repair`) and split where it holds several fingers, or a transaction file, whose minutiae are written as
-records. What comes from a partner is never read here.
+(`matcher.finger.record_repair`) and split where it holds several fingers. What comes from a partner is never read here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from matcher.finger import record_ansi_nist, record_fmr, record_repair
+from matcher.finger import record_fmr, record_repair
 from matcher.finger.record import Format, View
 from matcher.finger.template import MalformedRecord
 
-TRANSACTION = "ANSI_NIST_TYPE_9"
 NIBBLE = 15  # the highest impression type that the first editions of the standards can state
 
 # How files begin that are taken for records: what they are is said, not that they are none.
@@ -56,12 +54,8 @@ class Opened:
 def opened(data: bytes) -> Opened:
     """Return the fingers of a file.
 
-    Raises MalformedRecord, which says what the file is where that is known; its kind DescriptiveText for a
-    transaction file with text about a person.
+    Raises MalformedRecord, which says what the file is where that is known.
     """
-    if record_ansi_nist.is_transaction(data):
-        views = record_ansi_nist.read(data)
-        return Opened(TRANSACTION, tuple(_print(each.position, _written(each)) for each in views))
     mended = (
         record_repair.mend(data)
         if data[: len(record_fmr.MAGIC)] == record_fmr.MAGIC
@@ -71,14 +65,14 @@ def opened(data: bytes) -> Opened:
     return Opened(record_fmr.detect(mended.record).name, prints, mended.repairs)
 
 
+def of_view(view: View) -> Print:
+    """Return a view that no record holds, of a transaction, as a record: at 197 pixels per centimetre, in the finest angles."""
+    form = Format.ISO_19794_2_2005 if view.impression <= NIBBLE else Format.ISO_19794_2_2011
+    return _print(view.position, record_fmr.write(record_fmr.at_197(form, (view,))))
+
+
 def _print(position: int, record: bytes) -> Print:
     return Print(position, record, record_fmr.read(record).views[0])
-
-
-def _written(view: View) -> bytes:
-    """Return a view of a transaction file as a record: at 197 pixels per centimetre, in the finest angles."""
-    form = Format.ISO_19794_2_2005 if view.impression <= NIBBLE else Format.ISO_19794_2_2011
-    return record_fmr.write(record_fmr.at_197(form, (view,)))
 
 
 def _refused(data: bytes) -> record_repair.Mended:

@@ -43,7 +43,8 @@ _blocks = (
 _placed = re.compile(rb"([0-9]{4})([0-9]{4})([0-9]{3})")
 _number = re.compile(rb"[0-9]{1,5}")
 
-Fields = Mapping[int, tuple[int, bytes]]  # by number: where the content begins, and the content
+Field = tuple[int, bytes]  # where its content begins, and the content
+Fields = Mapping[int, Field]  # by number
 
 
 def named(fields: Fields) -> str:

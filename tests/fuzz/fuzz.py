@@ -1,4 +1,4 @@
-"""Mutate the corpus until something breaks: any exception but MalformedRecord is a find, and so is a slow read.
+"""Mutate the corpus until something breaks: any exception but a refusal is a find, and so is a slow read.
 
 python tests/fuzz/fuzz.py [--rounds 1000000] [--seed 1] [--finds FOLDER]
 """
@@ -13,18 +13,27 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gateway.matching.engine import UnreadableSample
+from gateway.matching.finger_files import opened
+from gateway.sample_files import ansi_nist
+from gateway.sample_files.errors import MalformedFile
 from matcher.finger import record_ansi_nist, record_fmr
-from matcher.finger.record_formats import opened
 from matcher.finger.template import MalformedRecord
 
 CORPUS = Path(__file__).parent / "corpus"
+REFUSED = (MalformedFile, MalformedRecord)  # what a strict reader says of a file
 SLOW = 1.0  # seconds; a record of 64 KB is read in milliseconds
 TELLING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, 0x1C, 0x1D, 0x1E, 0x1F, 0x30, 0x39)
 
 
 def strictly(data: bytes) -> None:
     """Read a record as a partner's is read, or a transaction file."""
-    (record_ansi_nist if record_ansi_nist.is_transaction(data) else record_fmr).read(data)
+    if not ansi_nist.is_transaction(data):
+        record_fmr.read(data)
+        return
+    for record in ansi_nist.read(data):
+        if record.kind != ansi_nist.TRANSACTION:
+            record_ansi_nist.view(record.fields, record.start)
 
 
 def corpus() -> dict[str, bytes]:
@@ -62,7 +71,7 @@ def finds(rounds: int, seed: int) -> Iterator[tuple[bytes, str]]:
         started = time.perf_counter()
         try:
             opened(data)
-        except MalformedRecord:
+        except UnreadableSample:
             pass
         except Exception as fault:  # noqa: BLE001 - that is what a find is
             yield data, repr(fault)

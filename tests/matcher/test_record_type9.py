@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from matcher.finger import record_ansi_nist, record_fmr, record_formats, synthetic
+from gateway.matching import finger_files
+from gateway.matching.engine import UnreadableSample
+from matcher.finger import record_fmr, synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
 from matcher.finger.template import MalformedRecord, Minutiae
-from tests.matcher.test_record_ansi_nist import RS, US, file, text
+from tests.matcher.test_record_ansi_nist import RS, US, file, read, text
 
 FINGER = synthetic.impression(synthetic.person(7), 2, 1)
 UNIT = 1000 / 197  # hundredths of a millimetre in a pixel
@@ -46,7 +48,7 @@ def extended(minutiae: Minutiae, **changed: str) -> dict[int, str]:
 
 
 def view(fields: dict[int, str]) -> record_fmr.View:
-    (found,) = record_ansi_nist.read(file((9, text(9, fields))))
+    (found,) = read(file((9, text(9, fields))))
     return found
 
 
@@ -71,7 +73,7 @@ def test_units_origin_and_direction_are_those_of_our_records(
 @pytest.mark.parametrize("make", [legacy, extended])
 def test_a_finger_matches_itself_through_either_kind(make: object) -> None:
     fields = make(FINGER)  # type: ignore[operator]
-    opened = record_formats.opened(file((9, text(9, fields))))
+    opened = finger_files.opened(file((9, text(9, fields))))
     other = synthetic.impression(synthetic.person(7), 2, 2)
     people = Gallery()
     people.add(1, [(2, opened.prints[0].view.minutiae)])
@@ -95,9 +97,11 @@ def test_the_qualities_of_before_2011_run_from_63_to_2() -> None:
 
 
 def test_a_transaction_becomes_records_that_partners_read() -> None:
-    both = file((9, text(9, legacy(FINGER))), (9, text(9, extended(FINGER, f3="25", f302="7"))))
+    both = file(
+        (9, text(9, legacy(FINGER))), (9, text(9, extended(FINGER, f2="01", f3="25", f302="7")))
+    )
 
-    opened = record_formats.opened(both)
+    opened = finger_files.opened(both)
 
     assert [one.position for one in opened.prints] == [2, 7]
     assert [record_fmr.read(one.record).format.name for one in opened.prints] == [
@@ -148,5 +152,5 @@ def test_what_either_kind_has_no_meaning_for_is_refused(fields: dict[int, str]) 
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_record_is_called_what_it_is(start: bytes, kind: str) -> None:
-    with pytest.raises(MalformedRecord, match=kind):
-        record_formats.opened(start + bytes(100) if start else b"")
+    with pytest.raises(UnreadableSample, match=kind):
+        finger_files.opened(start + bytes(100) if start else b"")

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from gateway import user_files
 from gateway.errors import UserError
+from gateway.matching import finger_files
+from gateway.matching.engine import UnreadableSample
 from gateway.user_files import FileRefused
-from matcher.finger import record_formats
 from matcher.finger.probe import assess
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 
 MOST_BYTES = 1 << 20  # of a file; a transaction file with images is larger, and is not read here
 MOST_FILES = 20_000  # in one evaluation; the matrix of more would not fit in memory
@@ -86,8 +87,8 @@ def read(specimen: Specimen) -> Read:
             octets = user_files.read(specimen.path, MOST_BYTES)
         else:
             octets = user_files.read_below(specimen.below, str(specimen.path), MOST_BYTES)
-        found = record_formats.opened(octets)
-    except (FileRefused, MalformedRecord) as fault:
+        found = finger_files.opened(octets)
+    except (FileRefused, UnreadableSample) as fault:
         return Read(specimen, "UNREADABLE", None, str(fault))
     if len(found.prints) != 1:
         reason = f"holds {len(found.prints)} fingers; one impression a record"
