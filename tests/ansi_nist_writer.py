@@ -92,3 +92,26 @@ def transaction(*records: tuple[int, int, bytes], first: Mapping[int, bytes] = N
     listed += [b"%d" % kind + US + b"%02d" % idc for kind, idc, _ in records]
     said = {2: VERSION, 3: RS.join(listed), 4: b"SRE", 11: b"19.69", 12: b"19.69", **first}
     return text_record(TRANSACTION, said) + b"".join(data for _, _, data in records)
+
+
+def print_image(
+    position: int,
+    data: bytes,
+    *,
+    idc: int = 1,
+    size: tuple[int, int] = (2, 3),
+    compression: int = 0,
+    own_resolution: int = 0,
+) -> tuple[int, int, bytes]:
+    """Return a Type-4 record of a finger, with its type and IDC; impression 1 (rolled, live)."""
+    places = bytes([position, *[255] * 5])
+    header = struct.pack(">B6sBHHB", 1, places, own_resolution, *size, compression)
+    return 4, idc, binary_record(4, idc, header + data)
+
+
+def image(kind: int, idc: int, fields: Mapping[int, bytes]) -> tuple[int, int, bytes]:
+    """Return an image record of fields, with its type and IDC: 2 × 3 pixels of 8 bits, uncompressed, at 500 ppi."""
+    said = {2: b"%02d" % idc, 3: b"1", 4: b"CAN", 5: b"20260301", 6: b"2", 7: b"3", 8: b"1"}
+    said |= {9: b"500", 10: b"500", 11: b"NONE", 12: b"8", 13: b"2", 999: bytes(6)}
+    changed = said | dict(fields)
+    return kind, idc, text_record(kind, dict(sorted(changed.items())))

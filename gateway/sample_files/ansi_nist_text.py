@@ -1,0 +1,126 @@
+"""What in an ANSI/NIST-ITL transaction is no sample: text about a person, and what anybody may write there.
+
+Denied by default: a record type, or a field, that is not listed here as what a sample needs is taken for text about a
+person. Type-2 is such text by its definition (ANSI/NIST-ITL 1-2011: update 2013, clause 8.2); so is a comment, a place, an
+agency's or an examiner's name, a colour of eyes or hair, and every field of a domain's own inside a record of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from gateway.sample_files import ansi_nist
+from gateway.sample_files.ansi_nist import BINARY, DATA, LogicalRecord
+from gateway.sample_files.errors import MalformedFile
+
+_FROM_A_DEVICE: Final = frozenset(
+    {903, 904, 996, DATA}
+)  # its identifier, make and serial number; a hash; the picture
+# Of each record type that holds samples the fields that a sample needs: whose, how taken, how to read it, its quality.
+# A binary record has none. 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350 and more
+# name examiners and hold their comments; x.020 or x.038 is a comment, 10.020-10.050 mostly what a person looks like.
+SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
+    {
+        1: frozenset({*range(1, 17), 18}),
+        3: frozenset(),
+        4: frozenset(),
+        5: frozenset(),
+        6: frozenset(),
+        9: frozenset({*range(1, 176), *range(300, 350)}),
+        10: _FROM_A_DEVICE | {*range(1, 20), 21, 23, 24, 25, 29, 30, 32, 33},
+        13: _FROM_A_DEVICE | {*range(1, 20), 24},
+        14: _FROM_A_DEVICE | {*range(1, 19), *range(21, 28), 30, 31},
+        15: _FROM_A_DEVICE | {*range(1, 19), 21, 24, 30},
+        17: _FROM_A_DEVICE | {*range(1, 18), 19, *range(22, 29), *range(30, 38), 40, 41},
+        19: _FROM_A_DEVICE | {*range(1, 20), 21, 24, 30},
+    }
+)
+_NAMES: Final = MappingProxyType(
+    {
+        2: "text about a person",
+        7: "a picture of a user's own kind",
+        8: "a signature",
+        11: "a voice recording",
+        12: "a dental record",
+        16: "a picture of a user's own kind",
+        18: "a DNA record",
+        20: "a source of samples",
+        21: "context of a case",
+        22: "a picture that is no photograph",
+        98: "who changed what",
+        99: "a record of another standard",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptive:
+    """What of one record is no sample.
+
+    kind    the record's type
+    idc     the record's IDC
+    fields  numbers of its fields; of a record that is none at all every one of them, none where it is binary
+    whole   whether the record is none at all
+    """
+
+    kind: int
+    idc: int
+    fields: tuple[int, ...]
+    whole: bool
+
+    def __str__(self) -> str:
+        """Say it by type and field number, never with a value."""
+        fields = ", ".join(f"{self.kind}.{each:03d}" for each in self.fields)
+        if not self.whole:
+            return f"{fields} in record Type-{self.kind}"
+        name = _NAMES.get(self.kind, "a record of a kind that is not known")
+        return f"record Type-{self.kind}, {name}" + (f" ({fields})" if fields else "")
+
+
+def descriptive(records: Iterable[LogicalRecord]) -> tuple[Descriptive, ...]:
+    """Return what of each record is no sample; nothing of the records that are samples and nothing else."""
+    return tuple(found for each in records if (found := _descriptive(each)) is not None)
+
+
+def stripped(data: bytes) -> tuple[bytes, tuple[Descriptive, ...]]:
+    """Return a transaction file without what is no sample, and what that was; the same bytes where there is nothing.
+
+    Records that hold samples alone stay byte for byte; of others the fields are gone and their length is put right; Type-1
+    counts what is left. Raises MalformedFile, also where no sample would be left.
+    """
+    first, *others = ansi_nist.read(data)
+    found = descriptive((first, *others))
+    if not found:
+        return data, ()
+    kept = [_without(each) for each in others if each.kind in SAMPLE_FIELDS]
+    if not kept:
+        raise MalformedFile("a transaction that holds no sample", 0)
+    return ansi_nist.write(_without(first), kept), found
+
+
+def is_sample(record: LogicalRecord) -> bool:
+    """Return whether a record is of a type that holds samples."""
+    return record.kind in SAMPLE_FIELDS
+
+
+def _descriptive(record: LogicalRecord) -> Descriptive | None:
+    if record.kind not in SAMPLE_FIELDS:
+        fields = tuple(each for each in record.fields if each > ansi_nist.IDC)
+        return Descriptive(record.kind, record.idc, fields, whole=True)
+    if record.kind in BINARY:
+        return None
+    more = tuple(each for each in record.fields if each not in SAMPLE_FIELDS[record.kind])
+    return Descriptive(record.kind, record.idc, more, whole=False) if more else None
+
+
+def _without(record: LogicalRecord) -> LogicalRecord:
+    if _descriptive(record) is None:
+        return record
+    fields = {
+        each: stated for each, stated in record.fields.items() if each in SAMPLE_FIELDS[record.kind]
+    }
+    octets = ansi_nist.text_record(record.kind, {each: text for each, (_, text) in fields.items()})
+    return replace(record, data=octets, fields=fields)
