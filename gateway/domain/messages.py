@@ -101,6 +101,29 @@ class RecordFormat(IntEnum):
     ISO_39794_6 = 20
 
 
+# What is no image; its record has nothing that could be compressed.
+TEMPLATES = frozenset(RecordFormat(each) for each in range(1, 7))
+
+
+class Compression(IntEnum):
+    """How the image in a record is compressed (ANSI/NIST-ITL field 14.011)."""
+
+    NONE = 1
+    WSQ = 2
+    JPEG = 3
+    JPEG_2000 = 4
+    PNG = 5
+
+
+# What an image without a container is compressed by: its format says it already.
+COMPRESSED: Mapping[RecordFormat, Compression] = {
+    RecordFormat.WSQ: Compression.WSQ,
+    RecordFormat.JPEG: Compression.JPEG,
+    RecordFormat.JPEG_2000: Compression.JPEG_2000,
+    RecordFormat.PNG: Compression.PNG,
+}
+
+
 class Presence(IntEnum):
     """Why a finger could not be sampled (ANSI/NIST-ITL 14.018)."""
 
@@ -209,6 +232,7 @@ class Sample:
     ppi: int = 0
     quality: int = 0
     quality_algorithm: str = ""
+    compression: Compression = Compression.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +276,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A sample too poor to search, and whether capturing the finger again would help."""
+    """A sample too poor to search, and whether capturing it again would help."""
 
     position: int
     code: ProblemCode
     recapture: bool = True
+    modality: Modality = Modality.FINGER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,15 @@ class _CompressionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Compressi
     COMPRESSION_UNSPECIFIED: _Compression.ValueType  # 0
     """Is refused wherever it appears."""
     COMPRESSION_NONE: _Compression.ValueType  # 1
-    """Means that nothing is compressed."""
+    """Means that nothing is compressed: of whatever is no image, and of an image in raw pixels."""
+    COMPRESSION_WSQ: _Compression.ValueType  # 2
+    """Means wavelet scalar quantisation, of fingers (ANSI/NIST-ITL field 14.011, WSQ20)."""
+    COMPRESSION_JPEG: _Compression.ValueType  # 3
+    """Means JPEG (JPEGB)."""
+    COMPRESSION_JPEG_2000: _Compression.ValueType  # 4
+    """Means JPEG 2000, with or without loss (JP2, JP2L)."""
+    COMPRESSION_PNG: _Compression.ValueType  # 5
+    """Means PNG."""
 
 class Compression(_Compression, metaclass=_CompressionEnumTypeWrapper):
     """Names the compression of an image inside a record."""
@@ -38,7 +46,15 @@ class Compression(_Compression, metaclass=_CompressionEnumTypeWrapper):
 COMPRESSION_UNSPECIFIED: Compression.ValueType  # 0
 """Is refused wherever it appears."""
 COMPRESSION_NONE: Compression.ValueType  # 1
-"""Means that nothing is compressed."""
+"""Means that nothing is compressed: of whatever is no image, and of an image in raw pixels."""
+COMPRESSION_WSQ: Compression.ValueType  # 2
+"""Means wavelet scalar quantisation, of fingers (ANSI/NIST-ITL field 14.011, WSQ20)."""
+COMPRESSION_JPEG: Compression.ValueType  # 3
+"""Means JPEG (JPEGB)."""
+COMPRESSION_JPEG_2000: Compression.ValueType  # 4
+"""Means JPEG 2000, with or without loss (JP2, JP2L)."""
+COMPRESSION_PNG: Compression.ValueType  # 5
+"""Means PNG."""
 Global___Compression: _TypeAlias = Compression  # noqa: Y015
 
 class _Presence:
@@ -1016,7 +1032,7 @@ class BiometricSample(_message.Message):
     modality: _types_pb2.Modality.ValueType
     """Names the kind of characteristic."""
     position: _builtins.int
-    """Names the finger: 1 to 5 right thumb to little finger, 6 to 10 left."""
+    """Names the finger, 1 to 5 right thumb to little finger, 6 to 10 left; the eye, 1 right, 2 left; 0 for a face."""
     impression: _builtins.int
     """Names the impression type of ANSI/NIST-ITL field 14.003; equals the record's own."""
     width: _builtins.int
@@ -1026,7 +1042,7 @@ class BiometricSample(_message.Message):
     ppi: _builtins.int
     """States the resolution in pixels per inch; equals the record's own."""
     compression: Global___Compression.ValueType
-    """Names the compression; minutiae records have none."""
+    """Names the compression of the image in the record; whatever is no image has none."""
     quality: _builtins.int
     """States the sample quality, 0 to 100."""
     quality_algorithm: _builtins.str
@@ -1100,7 +1116,7 @@ Global___MissingSample: _TypeAlias = MissingSample  # noqa: Y015
 @_typing.final
 class SampleProblem(_message.Message):
     """Names one poor sample, and says whether a new capture would help.
-    Next unused field number: 4.
+    Next unused field number: 5.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1108,22 +1124,26 @@ class SampleProblem(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     RECAPTURE_FIELD_NUMBER: _builtins.int
+    MODALITY_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """Names the finger."""
+    """Names the finger or the eye; 0 for a face."""
     code: Global___ProblemCode.ValueType
     """Says what is wrong."""
     recapture: _builtins.bool
-    """Is true if the finger should be captured again."""
+    """Is true if the sample should be captured again."""
+    modality: _types_pb2.Modality.ValueType
+    """Names the kind of characteristic; absent for a finger."""
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
         code: Global___ProblemCode.ValueType = ...,
         recapture: _builtins.bool = ...,
+        modality: _types_pb2.Modality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "position", b"position", "recapture", b"recapture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "modality", b"modality", "position", b"position", "recapture", b"recapture"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

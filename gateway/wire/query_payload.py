@@ -12,9 +12,12 @@ import re
 from collections.abc import Iterator
 
 from gateway.domain.messages import (
+    COMPRESSED,
     POSITIONS,
+    TEMPLATES,
     Biometrics,
     Capabilities,
+    Compression,
     Missing,
     Modality,
     Operation,
@@ -50,6 +53,7 @@ MAX_SAMPLES = sum(map(len, POSITIONS.values()))  # one for each position of each
 MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
+MAX_IMAGE = 1_048_576  # bytes; a plain impression at 1,000 ppi in raw pixels, a face of 12 million pixels in JPEG 2000
 MAX_EXTENT = 65_535  # pixels, or pixels per inch; records hold them in 16 bits (protocol 11)
 
 # Of answers.
@@ -159,19 +163,18 @@ def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
     position = _position(fields, modality)
     if message.impression not in IMPRESSIONS:
         raise fields.wrong("impression", UNKNOWN_VALUE)
-    if not message.compression:
-        raise fields.absent("compression")
-    if message.compression != exchange_pb2.COMPRESSION_NONE:
-        raise fields.wrong("compression", UNKNOWN_VALUE)
+    compression = fields.choice("compression", Compression)
     if message.format not in {0, *RecordFormat}:  # of a later release: not read here, not malformed
         raise FormatUnsupported(element=fields.element("format"))
-    record = fields.octets("data", 1, MAX_RECORD)
+    form = fields.choice("format", RecordFormat)
+    _demand_compression(form, compression, fields.element("compression"))
+    record = fields.octets("data", 1, MAX_RECORD if form in TEMPLATES else MAX_IMAGE)
     if fields.octets("sha256", HASH) != hashlib.sha256(record).digest():
         raise ElementsInconsistent(element=fields.element("sha256"))
     return Sample(
         modality=modality,
         position=position,
-        format=fields.choice("format", RecordFormat),
+        format=form,
         extractor=fields.text("extractor", EXTRACTOR),
         data=record,
         impression=message.impression,
@@ -181,7 +184,15 @@ def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
         ppi=fields.number("ppi", 0, MAX_EXTENT),
         quality=fields.number("quality", 0, 100),
         quality_algorithm=fields.text("quality_algorithm", EXTRACTOR, required=False),
+        compression=compression,
     )
+
+
+def _demand_compression(form: RecordFormat, compression: Compression, element: str) -> None:
+    """Refuse a compression that the format cannot have; what is in a container is read where it is decoded."""
+    only = Compression.NONE if form in TEMPLATES else COMPRESSED.get(form)
+    if only is not None and compression is not only:
+        raise ElementsInconsistent(element=element)
 
 
 def query_bytes(query: Query) -> bytes:
@@ -216,7 +227,7 @@ def _sample_message(sample: Sample) -> exchange_pb2.BiometricSample:
         width=sample.width,
         height=sample.height,
         ppi=sample.ppi,
-        compression=exchange_pb2.COMPRESSION_NONE,
+        compression=exchange_pb2.Compression.ValueType(sample.compression),
         quality=sample.quality,
         quality_algorithm=sample.quality_algorithm,
         format=types_pb2.RecordFormat.ValueType(sample.format),
@@ -289,7 +300,9 @@ def _result(message: exchange_pb2.QueryResult, path: str) -> Result:
 def _problem(message: exchange_pb2.SampleProblem, path: str) -> Problem:
     fields = Fields(message, path)
     position = fields.number("position", 0, MAX_POSITION)
-    return Problem(position, fields.choice("code", ProblemCode), message.recapture)
+    modality = fields.choice("modality", Modality) if message.modality else Modality.FINGER
+    code = fields.choice("code", ProblemCode)
+    return Problem(position, code, message.recapture, modality)
 
 
 def result_bytes(result: Result) -> bytes:
@@ -306,6 +319,10 @@ def _result_message(result: Result) -> exchange_pb2.QueryResult:
                 position=problem.position,
                 code=exchange_pb2.ProblemCode.ValueType(problem.code),
                 recapture=problem.recapture,
+                # Absent of a finger: clients of releases that know of fingers alone read it as before.
+                modality=types_pb2.Modality.ValueType(
+                    0 if problem.modality is Modality.FINGER else problem.modality
+                ),
             )
             for problem in result.problems
         ],
