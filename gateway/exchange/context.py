@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gateway.domain.messages import Modality
 from gateway.domain.person import Record
-from gateway.matching.engine import Engine
+from gateway.matching.modality import Engines
 from gateway.store.engine import StorageEngine
 from keys.data_encryption import DataRing
 
@@ -35,7 +34,7 @@ class People(Protocol):
 class ExchangeContext:
     """What the operations use; `clock` and `random` are the edge."""
 
-    engines: Mapping[Modality, Engine]
+    engines: Engines
     people: People
     database: StorageEngine
     data_key: DataRing

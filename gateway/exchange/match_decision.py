@@ -22,17 +22,14 @@ from gateway.store.casework import withholdings
 class Candidate:
     """What a search came to, before the law speaks.
 
-    score, threshold   log10 likelihood ratios
-    subject            who it is, if anybody reached the threshold, or the floor of a review
-    facts              what the auditor may know of the search
-    floor              the least score that an examiner looks at, where the agreement has a review clause
+    found     of whom it decides: score, threshold, and what the modalities say
+    subject   who it is, if anybody reached the threshold or what an examiner looks at
+    facts     what the auditor may know of the search
     """
 
-    score: float
-    threshold: float
+    found: Found
     subject: int | None
     facts: Mapping[str, str] = field(default_factory=dict)
-    floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,7 @@ def settled(
 ) -> Decision:
     """Return what is shown of a candidate; the truth stays in the facts."""
     record, decided = look(context, partner, candidate.subject)
-    score = Found(candidate.score, candidate.threshold, candidate.floor)
-    found = settle(score, record.status, permit, decided, held=record.data.keys())
+    found = settle(candidate.found, record.status, permit, decided, held=record.data.keys())
     facts = {**candidate.facts, **decision_facts(found)}
     if candidate.subject is None:
         return Decision(found.shown, facts)

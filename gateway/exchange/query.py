@@ -1,7 +1,7 @@
 """SubmitQuery: the question, searched in full, and what the law lets its asker see.
 
-A query reads its records strictly, searches every one of them that is good enough, and answers with an
-outcome: never a score, a rank or an identity. What was not searched is never NO_MATCH. The samples and the
+A query reads its records strictly, searches every one of them that is good enough, by all of their modalities
+together, and answers with an outcome: never a score, a rank or an identity. What was not searched is never NO_MATCH. The samples and the
 templates made of them die in step 18, before the answer is sealed (IRPR 315.43(2)).
 
 Whom the law hides is answered as if nobody had been found (IRPR 315.36): the same search, the same look at
@@ -31,7 +31,6 @@ from gateway.errors import (
     DeadlineTooShort,
     EngineUnavailable,
     PriorTransactionUnknown,
-    RecordUnparseable,
     TransactionReused,
 )
 from gateway.exchange import hit_details, review_opening
@@ -39,7 +38,8 @@ from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Candidate, Decision, join_facts, settled
 from gateway.exchange.operation import Admitted, Conclusion, Perishable, Request, Unfinished
 from gateway.law.agreement import Agreement
-from gateway.law.query_policy import Permit, may_answer
+from gateway.law.query_policy import Evidence as LawEvidence
+from gateway.law.query_policy import Found, Permit, decisive, may_answer
 from gateway.law.quota_policy import poor_allowance
 from gateway.law.retention_policy import HIT_LIFE
 from gateway.ledger import exchange_events
@@ -47,11 +47,16 @@ from gateway.ledger.entry import Leaf
 from gateway.ledger.exchange_events import Message
 from gateway.ledger.exchange_facts import (
     NOT_ESTABLISHED,
+    conflict_facts,
+    modality_facts,
     query_facts,
     searched_facts,
     unsearched_facts,
 )
-from gateway.matching.engine import Deadline, Engine, OperatingPoint, Prepared, Probe
+from gateway.matching.engine import Candidate as Person
+from gateway.matching.engine import Deadline, Identified, OperatingPoint, Prepared
+from gateway.matching.identification import Probes
+from gateway.matching.modality import Engines
 from gateway.store.casework import issued_numbers
 from gateway.store.casework.issued_numbers import Issued
 from gateway.store.casework.reviews import Evidence
@@ -71,7 +76,8 @@ class _Work(Perishable):
     """What a query needs after its first commit; its samples are gone when the search is over.
 
     message, receipt   whose they are, and what the entry that says so is called
-    engine   of the samples' modality; it alone knows what is in the probe
+    engines  that searches them; they alone know what is in the probes
+    probes   of each modality that was sent
     claimed  whether the person declared a refugee claim in the asking country
     issued   the number of ours that is given instead of samples, and whom it was about
     wanted   the fields that an agreement with one step discloses at once
@@ -82,15 +88,15 @@ class _Work(Perishable):
     receipt: str
     permit: Permit
     claimed: bool
-    engine: Engine
-    probe: Probe
+    engines: Engines
+    probes: Probes
     issued: Issued | None
     wanted: DetailsRequest | None
     kept: bytes = field(repr=False)
 
     def destroy(self) -> None:
         """Overwrite the samples that were read."""
-        self.engine.destroy(self.probe)
+        self.engines.destroy(self.probes)
         self.kept = b""
 
 
@@ -118,20 +124,20 @@ class SubmitQuery:
         # face, not as a fingerprint that breaks its standard.
         permit = may_answer(request.header, query, request.agreement, now)
         samples = _samples(query.probe)
-        engine = self._engine(samples)
-        probe = engine.read(samples)
+        engines = self._context.engines
+        probes = engines.read(samples)
         try:
             issued = self._numbers(request.header, query.probe, request.agreement)
         except BaseException:  # a refusal at (12) leaves no sample behind either
-            engine.destroy(probe)
+            engines.destroy(probes)
             raise
         work = _Work(
             message=Message(header.sender, header.message_id, header.transaction_number),
             receipt=f"D-{self._context.random(16).hex()}",
             permit=permit,
             claimed=query.refugee_claimant,
-            engine=engine,
-            probe=probe,
+            engines=engines,
+            probes=probes,
             issued=issued,
             wanted=_wanted(query, permit),
             kept=payload if permit.review is not None and samples else b"",
@@ -150,10 +156,10 @@ class SubmitQuery:
         work = admitted.work
         if not isinstance(work, _Work):
             raise TypeError
-        prepared = Prepared(usable=())
+        prepared: Mapping[Modality, Prepared] = {}
         try:
             if work.issued is None:
-                prepared = work.engine.prepare(work.probe)  # (15)
+                prepared = work.engines.prepare(work.probes)  # (15)
             stages.mark("prepare")
             decision = self._decide(work, prepared, stages)  # (16), (17)
         except BaseException as error:  # the samples are gone first, whatever it was
@@ -163,7 +169,8 @@ class SubmitQuery:
             late = isinstance(error, DeadlineTooShort)
             raise Unfinished(EngineUnavailable() if late else error, (gone,)) from None
         gone = _destroy(work, stages)
-        concluding = _Concluding(request_leaf, prepared.problems, gone)
+        problems = tuple(problem for each in prepared.values() for problem in each.problems)
+        concluding = _Concluding(request_leaf, problems, gone)
         end = self._pend if decision.shown is Outcome.REVIEW_PENDING else self._conclude
         try:
             return end(admitted.request, work, decision, concluding)
@@ -191,25 +198,11 @@ class SubmitQuery:
             raise TransactionReused
         return issued
 
-    def _engine(self, samples: Mapping[str, Sample]) -> Engine:
-        """Return the engine that searches a query; one that brought a number has no probe but an empty one of fingers.
-
-        Raises RecordUnparseable for a modality that nothing here searches, and for samples of several: each would be
-        searched alone, and what was not searched together is never NO_MATCH.
-        """
-        modality = next((each.modality for each in samples.values()), Modality.FINGER)
-        for element, sample in samples.items():
-            if sample.modality not in self._context.engines:
-                why = f"no {sample.modality.name} is searched here"
-                raise RecordUnparseable(element=f"{element}.modality", why=why)
-            if sample.modality is not modality:
-                why = "one query is searched by one modality"
-                raise RecordUnparseable(element=f"{element}.modality", why=why)
-        return self._context.engines[modality]
-
-    def _decide(self, work: _Work, prepared: Prepared, stages: Stages) -> Decision:
+    def _decide(
+        self, work: _Work, prepared: Mapping[Modality, Prepared], stages: Stages
+    ) -> Decision:
         """(16) and (17)."""
-        if work.issued is None and not prepared.usable:
+        if work.issued is None and not any(each.usable for each in prepared.values()):
             shown = Outcome.QUALITY_INSUFFICIENT
             return Decision(shown, unsearched_facts(shown))
         candidate = _search(work, prepared) if work.issued is None else _named(work.issued)
@@ -320,29 +313,62 @@ def _samples(probe: Biometrics | PriorTransaction) -> Mapping[str, Sample]:
     return {f"biometrics.samples[{index}]": each for index, each in enumerate(probe.samples)}
 
 
-def _search(work: _Work, prepared: Prepared) -> Candidate:
-    """(16): the whole gallery, and the threshold that holds for it."""
+def _search(work: _Work, prepared: Mapping[Modality, Prepared]) -> Candidate:
+    """(16): the whole gallery of each modality of which something is usable, and the threshold that holds for them."""
     permit, review = work.permit, work.permit.review
     point = OperatingPoint(permit.fpir, None if review is None else review.floor_fpir)
-    found = work.engine.search(work.probe, point, SEARCH_LIMIT, _deadline(SEARCH_SECONDS))
-    if not found.size:  # what was not searched is never NO_MATCH
+    probes = {each: probe for each, probe in work.probes.items() if prepared[each].usable}
+    found = work.engines.search(probes, point, SEARCH_LIMIT, _deadline(SEARCH_SECONDS))
+    if not any(each.size for each in found.by_modality.values()):
+        # What was not searched is never NO_MATCH.
         raise EngineUnavailable("nobody is enrolled here yet, so no search says anything")
-    subject, best = found.candidates[0] if found.candidates else (None, float("-inf"))
-    facts = searched_facts(
-        best=best,
-        threshold=found.threshold,
-        fpir=permit.fpir,
-        expected=found.fpir_expected,
-        gallery=(found.size, found.version),
-        calibration=found.calibration,
-        reckoned_by=found.reckoned_by,
-        positions=prepared.usable,
-        floor=found.floor,
-        floor_fpir=None if review is None or found.floor is None else review.floor_fpir,
+    judged = [_judged(each, found) for each in found.candidates]
+    place, best = decisive(judged, Found(float("-inf"), found.threshold, found.floor))
+    person = found.candidates[place] if found.candidates else None
+    facts = {
+        **searched_facts(
+            best=best.score,
+            threshold=found.threshold,
+            fpir=permit.fpir,
+            expected=found.fpir_expected,
+            gallery=(found.size, sum(each.version for each in found.by_modality.values())),
+            calibration=[each.calibration for each in found.by_modality.values()],
+            reckoned_by="; ".join(each.reckoned_by for each in found.by_modality.values()),
+            positions=[at for each in probes for at in prepared[each].usable],
+            floor=found.floor,
+            floor_fpir=None if review is None or found.floor is None else review.floor_fpir,
+        ),
+        **_by_modality(found, prepared, person),
+        **conflict_facts(best.conflict),
+    }
+    return Candidate(best, person.subject if person is not None and best.reached else None, facts)
+
+
+def _judged(person: Person, found: Identified) -> Found:
+    """Return what the law is told of one candidate: what each modality says, and from where it says yes by itself."""
+    evidence = tuple(
+        LawEvidence(each, score, found.by_modality[each].threshold)
+        for each, score in person.scores.items()
     )
-    lowest = found.threshold if found.floor is None else min(found.floor, found.threshold)
-    reached = subject if best >= lowest else None
-    return Candidate(best, found.threshold, reached, facts, found.floor)
+    return Found(person.score, found.threshold, found.floor, evidence)
+
+
+def _by_modality(
+    found: Identified, prepared: Mapping[Modality, Prepared], person: Person | None
+) -> Mapping[str, str]:
+    """Return what each of several modalities came to; of one alone, the facts of the search say it already."""
+    if len(found.by_modality) == 1:
+        return {}
+    return modality_facts(
+        (
+            modality,
+            None if person is None else person.scores.get(modality),
+            each.threshold,
+            each.size,
+            prepared[modality].usable,
+        )
+        for modality, each in found.by_modality.items()
+    )
 
 
 def _named(issued: Issued) -> Candidate:
@@ -352,10 +378,14 @@ def _named(issued: Issued) -> Candidate:
     asker gave that answer, and learns nothing by ours.
     """
     if issued.subject is None:
-        return Candidate(float("-inf"), 0.0, None)
+        return Candidate(_NOBODY, None)
     if not issued.matched:
-        return Candidate(float("-inf"), 0.0, None, NOT_ESTABLISHED)
-    return Candidate(float("inf"), 0.0, issued.subject)
+        return Candidate(_NOBODY, None, NOT_ESTABLISHED)
+    return Candidate(_SOMEBODY, issued.subject)
+
+
+# Of a number: nothing is compared, so there is nothing between the two.
+_NOBODY, _SOMEBODY = Found(float("-inf"), 0.0), Found(float("inf"), 0.0)
 
 
 def _wanted(query: Query, permit: Permit) -> DetailsRequest | None:
@@ -378,12 +408,15 @@ def _destroy(work: _Work, stages: Stages) -> Leaf:
     "Immediately after completion of the information search … regardless of whether a match is identified"
     (IRPR 315.43(2)). It is done too where the search failed.
     """
-    counts = work.engine.destroy(work.probe)
+    counts = work.engines.destroy(work.probes)
     stages.mark("destroy")
-    destroyed = ",".join(f"{kind}={count}" for kind, count in counts.items())
-    return exchange_events.destruction(
-        work.message, work.receipt, destroyed, (work.engine.modality,)
+    several = len(counts) > 1
+    destroyed = ",".join(
+        f"{modality.name} {kind}={count}" if several else f"{kind}={count}"
+        for modality, kinds in counts.items()
+        for kind, count in kinds.items()
     )
+    return exchange_events.destruction(work.message, work.receipt, destroyed, tuple(counts))
 
 
 def _deadline(seconds: float) -> Deadline:

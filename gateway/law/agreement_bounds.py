@@ -40,6 +40,12 @@ def _objections(agreement: Agreement, bounds: Bounds) -> Iterator[tuple[str, str
                 yield f"{path}.{purpose.name}", f"rests on {allowed[purpose]}"
     for modality in agreement.modalities.keys() - bounds.modalities:
         yield f"modalities.{modality.name}", "not in the division"
+    if len(agreement.modalities) > 1 and agreement.review is None:
+        # One may say yes and another no, and neither a match nor "no match" would be true (law.md 3.3).
+        yield (
+            "review",
+            "is missing: modalities may contradict each other, and only an examiner can tell; add the table, or permit one",
+        )
     if agreement.home_countries & agreement.partner_countries or not agreement.home_countries:
         yield "countries.home", "must be somebody's, and not the partner's"
     yield from _about_people(agreement, bounds)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.domain.messages import Biometrics, Header, Modality, Outcome, Purpose, Query
@@ -39,15 +39,18 @@ from gateway.law.legal_status import Row, persecuted
 from gateway.law.outbound_policy import Ask, AskPermit, may_ask
 from gateway.law.quota_policy import Quota, Quotas
 from gateway.law.regulation import BOUNDS
+from gateway.law.review_policy import CLEARLY_NO
 
 __all__ = [
     "Ask",
     "AskPermit",
     "Decided",
+    "Evidence",
     "Found",
     "Permit",
     "Plan",
     "Settled",
+    "decisive",
     "in_force",
     "may_answer",
     "may_answer_header",
@@ -96,16 +99,36 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one modality says of a person: its score, and the least that would be a match by it alone."""
+
+    modality: Modality
+    score: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """What a search came to: the best score, and the least that are a match and a case for an examiner.
+    """What a search came to for one person: the score, and the least that are a match and a case for an examiner.
 
     Scores are log10 likelihood ratios; minus infinity where the gallery is empty. `review_floor` is None
     where the agreement has no review clause.
+
+    evidence   of each modality of which something is held of the person
+    conflict   modalities of which some say yes and others clearly no, of this person or of another candidate
     """
 
     score: float
     threshold: float
     review_floor: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+    conflict: frozenset[Modality] = frozenset()
+
+    @property
+    def reached(self) -> bool:
+        """Whether the person is a match or a case for an examiner, where an agreement has one."""
+        floor = self.threshold if self.review_floor is None else self.review_floor
+        return bool(self.conflict) or self.score >= min(self.threshold, floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +205,38 @@ def may_answer(header: Header, query: Query, agreement: Agreement, now: datetime
     )
 
 
+def decisive(candidates: Sequence[Found], nobody: Found) -> tuple[int, Found]:
+    """Return the place of the candidate of whom an answer is, and what is found of that person; of none, `nobody`.
+
+    It is the best of those who are a match or a case for an examiner, else the best. Where modalities contradict each
+    other about anybody to whom one of them says yes, the samples may be of two people: whoever is best then waits for
+    an examiner too.
+
+    candidates   the best first
+    """
+    judged = [replace(each, conflict=_in_conflict(each)) for each in candidates]
+    if not judged:
+        return 0, nobody
+    place = next((at for at, each in enumerate(judged) if each.reached), 0)
+    every = frozenset[Modality]().union(*(each.conflict for each in judged))
+    return place, replace(judged[place], conflict=every)
+
+
+def _in_conflict(found: Found) -> frozenset[Modality]:
+    """Return the modalities that say yes and those that clearly say no, where there are both; else none.
+
+    Scores that contradict each other are not averaged: the sum of a yes and a no is no evidence of a half.
+    """
+    if len(found.evidence) < 2:  # what is alone contradicts nothing
+        return frozenset()
+    against = {each.modality for each in found.evidence if each.score <= CLEARLY_NO[each.modality]}
+    told = {each.modality for each in found.evidence if each.score >= each.threshold}
+    if not against or not (told or found.score >= found.threshold):
+        return frozenset()
+    supporting = {each.modality for each in found.evidence if each.score > 0}
+    return frozenset(against | told | supporting)
+
+
 def settle(
     found: Found,
     status: Status,
@@ -196,8 +251,9 @@ def settle(
     never waits for an examiner (table 3.3 of law.md); nor may whoever alleges persecution there, or of whom, where a
     claim is declared, nothing is held that may be told (IRPR 315.25(2)). Of whom an official refuses everything to this partner, a
     match is REFUSED with its ground, where the agreement speaks of refusals, else NO_MATCH; whom the table hides
-    stays hidden, decision or not. Raises ValueError for a score that is no number: what was not compared is not
-    NO_MATCH.
+    stays hidden, decision or not. Of whom modalities contradict each other it is never a MATCH: an examiner looks.
+    Raises ValueError for a score that is no number: what was not compared is not NO_MATCH; and for a contradiction where
+    the agreement has no examiner, which `gateway.law.agreement_bounds` refuses.
 
     decisions   of officials about this person and partner, not lifted
     held        codes of what the person's record holds
@@ -264,6 +320,10 @@ def _refused(decisions: Sequence[Decided], agreement: Agreement) -> Decided | No
 
 
 def _true_outcome(found: Found, permit: Permit) -> Outcome:
+    if found.conflict:
+        if permit.review is None:
+            raise ValueError("modalities contradict each other, and the agreement has no examiner")
+        return Outcome.REVIEW_PENDING
     if found.score >= found.threshold:
         return Outcome.MATCH
     floor = found.review_floor

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from gateway.domain.messages import Outcome, ServiceLevel
+from gateway.domain.messages import Modality, Outcome, ServiceLevel
 from gateway.domain.person import Verdict
 
 MOST_PERSONS = 2  # whom an agreement's review clause may ask for (law.md 3.3)
@@ -23,6 +23,10 @@ PATIENCE = {
     ServiceLevel.URGENT: timedelta(hours=1),
     ServiceLevel.ROUTINE: timedelta(hours=24),
 }
+
+# At or below which score a modality clearly says that two samples are not one person's, log10 likelihood ratio (chosen):
+# ten times likelier so of fingers, of which one alone never says more than thirty times; a hundred times of the others.
+CLEARLY_NO = {Modality.FINGER: -1.0, Modality.FACE: -2.0, Modality.IRIS: -2.0}
 
 
 def conclude(verdicts: Sequence[Verdict], persons: int) -> Outcome | None:

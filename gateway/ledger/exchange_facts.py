@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from gateway.domain.correction import CorrectionAck, CorrectionNotice
-from gateway.domain.messages import Header, Outcome, PriorTransaction, Query, State
+from gateway.domain.messages import Header, Modality, Outcome, PriorTransaction, Query, State
 from gateway.domain.outbound_query import OutboundRequest
 from gateway.domain.person import (
     DetailsOutcome,
@@ -207,7 +207,7 @@ def searched_facts(
     fpir: float,
     expected: float,
     gallery: tuple[int, int],
-    calibration: str,
+    calibration: Iterable[str],
     reckoned_by: str,
     positions: Iterable[int],
     floor: float | None = None,
@@ -216,7 +216,8 @@ def searched_facts(
     """Return what a search came to (law 9, 4): the best score and the threshold as log10 likelihood ratios, exactly.
 
     fpir, expected      the share of non-mated searches that may raise a candidate, as agreed; as expected at this size
-    gallery             its size in people, and its version
+    gallery             its size in people, and its version; of several modalities, of their galleries added
+    calibration         of each modality
     floor, floor_fpir   from which score an examiner looks, and the share that it stands for
     """
     return written(
@@ -232,6 +233,29 @@ def searched_facts(
         review_floor=floor,
         review_fpir=floor_fpir,
     )
+
+
+def modality_facts(
+    each: Iterable[tuple[Modality, float | None, float, int, Iterable[int]]],
+) -> Facts:
+    """Return what each of several modalities came to by itself, of the person whom all of them together decide.
+
+    each   modality, score (None: nothing of it is held of the person), threshold by it alone, people in its gallery,
+           positions searched
+    """
+    rows = list(each)
+    return written(
+        searched_modalities=[modality for modality, *_ in rows],
+        modality_scores=["none" if row[1] is None else row[1] for row in rows],
+        modality_thresholds=[row[2] for row in rows],
+        modality_sizes=[row[3] for row in rows],
+        modality_positions=["+".join(map(str, row[4])) for row in rows],
+    )
+
+
+def conflict_facts(conflict: Iterable[Modality]) -> Facts:
+    """Return the modalities that contradict each other; nothing where none do."""
+    return written(conflict=sorted(conflict) or None)
 
 
 def question_facts(asking: OutboundRequest) -> Facts:

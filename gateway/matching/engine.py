@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.messages import Modality, Problem, RecordFormat, Sample
+from matcher.fusion import Tails
 
 Batch = Sequence[tuple[int, Sequence[Sample]]]  # subject number, unsigned 64 bits; their samples
 Deadline = Callable[[], float]  # seconds that remain
@@ -72,7 +73,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search of the whole gallery came to.
+    """What a search of the whole gallery of one modality came to.
 
     candidates     subject and score, log10 likelihood ratio, the best first
     threshold      the least score that keeps the promise for a match, in a gallery of this size
@@ -81,6 +82,8 @@ class Found:
     calibration    version and digest of what the threshold rests on
     reckoned_by    what scores depend on beside samples and gallery: models, libraries, the processor
     size, version  people in the gallery that was searched, and its version
+    tails          of non-mated scores, one for each number of samples that a person may share with the probe; the
+                   threshold of several modalities together rests on them
     """
 
     candidates: tuple[tuple[int, float], ...]
@@ -91,6 +94,40 @@ class Found:
     reckoned_by: str
     size: int
     version: int
+    tails: Tails = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Somebody who may be the probe's.
+
+    score    fused log10 likelihood ratio: the sum over the modalities that were searched
+    scores   what each says alone; none of a modality of which no sample is held of the person, which adds 0
+    """
+
+    subject: int
+    score: float
+    scores: Mapping[Modality, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What a search by one modality or by several came to.
+
+    candidates     the best first
+    threshold      the least fused score that keeps the promise for a match, whichever of the modalities somebody has
+    floor          the same for an examiner's look; None where nobody looks
+    fpir_expected  share of searches without a mate that reach the threshold, by the likeliest fits
+    size           people for whom the promise holds; who is in several galleries is counted in each
+    by_modality    what each modality alone came to, with the threshold that holds for it alone
+    """
+
+    candidates: tuple[Candidate, ...]
+    threshold: float
+    floor: float | None
+    fpir_expected: float
+    size: int
+    by_modality: Mapping[Modality, Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +175,14 @@ class Engine(Protocol):
         """Return the best `limit` people for a prepared probe, and the threshold that holds for it.
 
         Raises EngineUnavailable, or DeadlineTooShort when time runs out.
+        """
+        ...
+
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+        """Return the exact score of each of a few people for a prepared probe: the log10 likelihood ratio.
+
+        Nothing is returned of whom no sample is held that can be compared. A score is what `search` would say of the
+        person but for the rounding of sums, not an estimate of it. Raises EngineUnavailable.
         """
         ...
 

@@ -120,9 +120,7 @@ class FingerEngine:
         Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
         complete, and the matcher's NothingUsable for a probe without a usable finger.
         """
-        ready, gallery = _own(probe).ready, self._loaded()
-        if ready is None:
-            raise TypeError("a probe is prepared before it is searched")
+        ready, gallery = _ready(probe), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
         try:
@@ -146,7 +144,12 @@ class FingerEngine:
             reckoned_by=reckoned_by(),
             size=found.size,
             version=found.version,
+            tails=calibration.default_certificate().tails[:usable],
         )
+
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+        """Return the fused score of each person who has one of the probe's fingers, aligned in full."""
+        return self._loaded().scores(_ready(probe), subjects)
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite minutiae and templates with zeros, in place, and drop them."""
@@ -306,6 +309,13 @@ def _own(probe: Probe) -> FingerProbe:
     if not isinstance(probe, FingerProbe):  # a probe of another engine is nothing that we can read
         raise TypeError("a probe goes back to the engine that read it")
     return probe
+
+
+def _ready(probe: Probe) -> probes.Probe:
+    ready = _own(probe).ready
+    if ready is None:
+        raise TypeError("a probe is prepared before it is searched")
+    return ready
 
 
 def _view(record: bytes) -> record_fmr.View:

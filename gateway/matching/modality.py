@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from gateway.domain.messages import Modality, RecordFormat
-from gateway.errors import EngineUnavailable
-from gateway.matching.engine import Change, Codec, Engine, Source, UnreadableSample
+from gateway.domain.messages import Modality, RecordFormat, Sample
+from gateway.errors import EngineUnavailable, FormatUnsupported
+from gateway.matching.engine import (
+    Change,
+    Codec,
+    Deadline,
+    Engine,
+    Identified,
+    OperatingPoint,
+    Prepared,
+    Source,
+    UnreadableSample,
+)
 from gateway.matching.finger import FingerCodec, FingerEngine
+from gateway.matching.identification import Probes, identify
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ def list_formats() -> tuple[RecordFormat, ...]:
 
 
 class Engines:
-    """One engine for each modality of the table; loaded and changed together."""
+    """One engine for each modality of the table; loaded, changed and searched together."""
 
     def __init__(self) -> None:
         made = (each.engine() for each in TABLE.values())
@@ -53,6 +64,46 @@ class Engines:
         for modality, engine in self.by_modality.items():
             mine = tuple(one for one in change.samples if one.modality is modality)
             engine.apply(replace(change, samples=mine))
+
+    def read(self, samples: Mapping[str, Sample]) -> Probes:
+        """Read one person's samples, each by the engine of its modality, by the element of the request that holds it.
+
+        No sample at all is a probe of fingers with nothing in it. Raises FormatUnsupported, naming the element, for a
+        modality that nothing here searches, and what an engine raises; what was read until then is destroyed.
+        """
+        groups: dict[Modality, dict[str, Sample]] = {} if samples else {Modality.FINGER: {}}
+        for element, sample in samples.items():
+            if sample.modality not in self.by_modality:
+                why = f"no {sample.modality.name} is searched here"
+                raise FormatUnsupported(element=f"{element}.modality", why=why)
+            groups.setdefault(sample.modality, {})[element] = sample
+        probes = {}
+        try:
+            for modality in sorted(groups):
+                probes[modality] = self.by_modality[modality].read(groups[modality])
+        except BaseException:  # one bad record leaves nothing of the others
+            self.destroy(probes)
+            raise
+        return probes
+
+    def prepare(self, probes: Probes) -> Mapping[Modality, Prepared]:
+        """Make probes ready to be searched; each problem says of which modality its sample is."""
+        prepared = {}
+        for modality, probe in probes.items():
+            made = self.by_modality[modality].prepare(probe)
+            problems = tuple(replace(each, modality=modality) for each in made.problems)
+            prepared[modality] = replace(made, problems=problems)
+        return prepared
+
+    def search(
+        self, probes: Probes, point: OperatingPoint, limit: int, deadline: Deadline
+    ) -> Identified:
+        """Return what all of the prepared probes together come to; see `gateway.matching.identification`."""
+        return identify(self.by_modality, probes, point, limit, deadline)
+
+    def destroy(self, probes: Probes) -> Mapping[Modality, Mapping[str, int]]:
+        """Overwrite and drop what the probes hold; return how many there were, by modality and kind."""
+        return {each: self.by_modality[each].destroy(probe) for each, probe in probes.items()}
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
         """Return how many seconds each of so many searches takes, of the slowest engine."""

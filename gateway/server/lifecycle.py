@@ -312,7 +312,7 @@ def build_pipeline(
     database, data_key, clock = gateway.database, gateway.keys.data_key, gateway.clock
     agreements, exchange = gateway.active_agreements.in_force, gateway.settings.exchange
     people, random = gateway.subjects.people, gateway.random
-    context = ExchangeContext(engines.by_modality, people, database, data_key, clock, random)
+    context = ExchangeContext(engines, people, database, data_key, clock, random)
     follow_up = correction.CorrectionContext(database, data_key, clock)
     services = PipelineServices(
         party=gateway.party,

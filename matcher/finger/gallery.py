@@ -218,6 +218,23 @@ class Gallery:
             found.append(Candidates(subjects, score[order], evidence[order], size, version))
         return found
 
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> dict[int, float]:
+        """Return the fused log10 ratio of each subject who has a finger of the probe's positions, aligned in full.
+
+        Raises NothingUsable for a probe without a usable finger.
+        """
+        if not probe.fingers:
+            raise NothingUsable(probe.faults)
+        with self._lock:
+            people, rows = self._people.now(), self._snapshot([probe])
+            here = [subject for subject in dict.fromkeys(subjects) if subject in self._people]
+            chosen = np.array([self._people.number_of(each) for each in here], dtype=np.intp)
+        cascade = Cascade(self._model, self._likelihood, 1, lambda: False, len(here), len(here))
+        score = fuse(cascade.ratios(probe, rows, people.number, chosen))
+        score = np.where(self._still_here(people, chosen), score, np.float32(-np.inf))
+        found = zip(here, score.tolist(), strict=True)
+        return {subject: ratio for subject, ratio in found if np.isfinite(ratio)}
+
     def _still_here(self, people: PeopleThen, chosen: Ints) -> Bools:
         """Return which of the chosen were not removed meanwhile; a row wiped under the search says nothing."""
         with self._lock:
@@ -364,6 +381,10 @@ class SubjectTable:
             (int(each["block"]), int(each["row"]))
             for each in self._places[first : first + int(row["fingers"])]
         )
+
+    def number_of(self, subject: int) -> int:
+        """Return the number of a person who is here."""
+        return self._numbers[subject]
 
     def enrolment(self, subject: int) -> int:
         """Return a person's enrolment, or 0 for one who is not here."""

@@ -84,6 +84,13 @@ class Cascade:
             self._local(queries, rows, coarse)
             yield from self._aligned(some, queries, rows, coarse)
 
+    def ratios(
+        self, probe: Probe, rows: dict[int, list[Rows]], people: int, chosen: Ints
+    ) -> Floats:
+        """Return the ratios of some people by position, (k, 10), as a search that chose them says; nan = not compared."""
+        queries = self._queries([probe], rows)
+        return self._compared(queries, rows, [chosen], people, self._ratio)[0]
+
     def _queries(self, probes: Sequence[Probe], rows: dict[int, list[Rows]]) -> list[_Query]:
         queries = []
         for number, probe in enumerate(probes):

@@ -62,7 +62,9 @@ def recall(index: Index, period: Period, named: str) -> Table:
     return Table(COLUMNS, rows, {"answers": count, "matches": int(matches)}, findings)
 
 
-def _is(calibration: str, named: str) -> bool:
-    return calibration == named or (
-        calibration.startswith(named) and calibration[len(named)] in "./:+@-"
+def _is(calibrations: str, named: str) -> bool:
+    """Return whether an answer rests on a calibration; one by several modalities rests on one of each."""
+    return any(
+        each == named or (each.startswith(named) and each[len(named)] in "./:+@-")
+        for each in calibrations.split(",")
     )

@@ -215,7 +215,7 @@ def _searched() -> dict[str, str]:
         fpir=1e-05,
         expected=1.23456e-05,
         gallery=(50_000, 12),
-        calibration="minutiae@2/2026-07",
+        calibration=("minutiae@2/2026-07",),
         reckoned_by="numpy",
         positions=(2, 7),
         floor=7.5,
@@ -237,6 +237,15 @@ ENTRIES: dict[str, Leaf] = {
     "request: notice": _request(_facts.notice_facts(HEADER, NOTICE, NOW)),
     "request: acknowledgement": _request(_facts.acknowledgement_facts(HEADER, ACK)),
     "response: searched": _response({**_searched(), "destruction_receipt": "D-1"}),
+    "response: several modalities": _response(
+        {
+            **_searched(),
+            **_facts.modality_facts(
+                [(Modality.FINGER, 9.5, 7.25, 50_000, (2, 7)), (Modality.FACE, None, 4.5, 40, (0,))]
+            ),
+            **_facts.conflict_facts({Modality.FINGER, Modality.FACE}),
+        }
+    ),
     "response: not searched": _response(_facts.unsearched_facts(Outcome.QUALITY_INSUFFICIENT)),
     "response: details": _response(
         {

@@ -1,0 +1,269 @@
+"""A query of several modalities: searched by each in full, decided by all together, and by an examiner where they differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.client import Refused
+from gateway.domain.messages import Modality, Outcome, Problem, ProblemCode
+from gateway.domain.person import SubjectKind
+from gateway.errors import DeadlineTooShort, EngineUnavailable
+from gateway.ledger.entry import EntryType
+from gateway.matching.engine import Change, OperatingPoint
+from gateway.matching.modality import Engines
+from gateway.server import self_check
+from gateway.store.people import subjects
+from gateway.subjects.enrolment import Row
+from matcher import fusion
+from tests.gateway.matching.fake_faces import (
+    ANN,
+    BLURRED,
+    BOB,
+    NOBODY,
+    FaceEngine,
+    Nobody,
+    face,
+    facts,
+    record,
+)
+
+AGREED = ("au", 2)
+POINT = OperatingPoint(1e-4, 1e-2)
+CITIZEN = 60
+
+
+def ask(pair: Any, people: Any, *samples: Any) -> Any:
+    return pair.partner().query(list(samples), **people.matter(agreement=AGREED))
+
+
+def listed(found: Any, name: str) -> list[str]:
+    return str(found[name]).split(",")
+
+
+def test_fingers_and_a_face_of_one_person_are_searched_together(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    with serve(*enrolled) as pair:
+        face_engine = pair.serving.engines.by_modality[Modality.FACE]
+        committed.clear()
+
+        answer = ask(pair, people, *people.samples(50), face(ANN))
+
+        assert answer.outcome is Outcome.MATCH
+        asked, found = facts(committed, EntryType.REQUEST), facts(committed, EntryType.RESPONSE)
+        assert asked["modality"] == "FACE,FINGER"
+        assert facts(committed, EntryType.DESTRUCTION) == {
+            "destroyed": "FINGER records=2,FINGER minutiae=2,FINGER templates=2,FACE vectors=1",
+            "modality": "FINGER,FACE",
+        }
+        assert not any(vector.any() for vector in face_engine.destroyed)
+    assert listed(found, "searched_modalities") == ["FINGER", "FACE"]
+    finger, by_face = map(float, listed(found, "modality_scores"))
+    assert by_face == 8.0
+    assert float(found["scores"]) == finger + by_face
+    assert listed(found, "modality_sizes") == ["6", "2"]
+    assert listed(found, "modality_positions") == ["2+7", "0"]
+    assert float(found["threshold"]) > max(map(float, listed(found, "modality_thresholds")))
+    assert listed(found, "calibration")[1] == "faces-1"
+    assert (found["gallery_size"], found.get("conflict")) == ("8", None)
+    assert self_check.verify_ledger(enrolled[0]).ok
+
+
+def test_a_modality_of_which_nothing_is_held_says_nothing(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    """Seed 1 is enrolled by fingers alone: a face that is nobody's neither helps nor harms."""
+    with serve(*enrolled) as pair:
+        committed.clear()
+        assert ask(pair, people, *people.samples(1), face(NOBODY)).outcome is Outcome.MATCH
+        found = facts(committed, EntryType.RESPONSE)
+        finger, by_face = listed(found, "modality_scores")
+        assert (found["scores"], by_face) == (finger, "none")
+        assert ask(pair, people, *people.samples(99), face(NOBODY)).outcome is Outcome.NO_MATCH
+
+
+def test_one_modality_of_use_is_enough_and_the_other_is_told(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    blurred = Problem(0, ProblemCode.QUALITY_TOO_LOW, modality=Modality.FACE)
+    with serve(*enrolled) as pair:
+        committed.clear()
+        answer = ask(pair, people, *people.samples(50), face(BLURRED))
+        assert (answer.outcome, answer.result.problems) == (Outcome.MATCH, (blurred,))
+        assert "searched_modalities" not in facts(committed, EntryType.RESPONSE)
+
+        poor = [people.poor(each, 2) for each in people.samples(50)]
+        answer = ask(pair, people, *poor, face(ANN))
+        assert answer.outcome is Outcome.MATCH
+        assert [(each.modality, each.position) for each in answer.result.problems] == [
+            (Modality.FINGER, 2),
+            (Modality.FINGER, 7),
+        ]
+
+        answer = ask(pair, people, *poor, face(BLURRED))
+        assert answer.outcome is Outcome.QUALITY_INSUFFICIENT
+        assert len(answer.result.problems) == 3
+
+
+def test_a_broken_record_among_good_ones_leaves_nothing_behind(
+    enrolled: Any, serve: Any, people: Any
+) -> None:
+    with serve(*enrolled) as pair:
+        engine = pair.serving.engines.by_modality[Modality.FACE]
+        finger = pair.serving.engines.by_modality[Modality.FINGER]
+        read, kept = finger.read, []
+        finger.read = lambda samples: kept.append(read(samples)) or kept[-1]
+        with pytest.raises(Refused) as refused:
+            ask(pair, people, *people.samples(50), replace(face(ANN), data=b"no face"))
+        assert refused.value.reason == "RECORD_UNPARSEABLE"
+        assert refused.value.metadata["element"] == "biometrics.samples[2].data"
+        assert [probe.minutiae for probe in kept] == [[]]
+        assert not engine.destroyed
+
+
+def test_fingers_that_say_yes_and_a_face_that_says_no_wait_for_an_examiner(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    """Never averaged: the sum is far above the threshold, and it is no match until somebody has looked."""
+    with serve(*enrolled) as pair:
+        committed.clear()
+        assert ask(pair, people, *people.samples(50), face(NOBODY)).outcome is (
+            Outcome.REVIEW_PENDING
+        )
+        found = facts(committed, EntryType.RESPONSE)
+        assert float(found["scores"]) > float(found["threshold"])
+        assert listed(found, "conflict") == ["FINGER", "FACE"]
+        assert found["true_outcome"] == "REVIEW_PENDING"
+
+
+def test_fingers_of_one_person_and_the_face_of_another_wait_for_an_examiner(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    with serve(*enrolled) as pair:
+        committed.clear()
+        answer = ask(pair, people, *people.samples(50), face(BOB))
+        assert answer.outcome is Outcome.REVIEW_PENDING
+        assert "conflict" in facts(committed, EntryType.RESPONSE)
+
+
+def test_whom_the_law_hides_never_waits_for_an_examiner(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    """law.md 3.3: a citizen of whom fingers and face contradict each other is answered as if nobody had been found."""
+    with serve(*enrolled) as pair:
+        rows = people.rows(CITIZEN, people.status(SubjectKind.CITIZEN, "CAN"))
+        row = Row("f", f"P-{CITIZEN}", 0, "faces-1", record(BOB), modality=Modality.FACE)
+        report = pair.gateway.subjects.registry.enrol([*rows, replace(row, status=rows[0].status)])
+        assert not report.bad
+        with pair.gateway.database.reader() as reader:
+            subject = subjects.find(reader, f"P-{CITIZEN}")
+        assert subject is not None
+        held = (*people.samples(CITIZEN, impression=1), face(BOB))
+        pair.serving.engines.apply(Change(subject, held))
+        committed.clear()
+
+        answer = ask(pair, people, *people.samples(CITIZEN), face(NOBODY))
+
+        assert answer.outcome is Outcome.NO_MATCH
+        found = facts(committed, EntryType.RESPONSE)
+        assert (found["true_outcome"], found["conflict"]) == ("REVIEW_PENDING", "FINGER,FACE")
+
+
+@pytest.fixture
+def engines(faces: None) -> Engines:
+    del faces
+    made = Engines()
+    made.load(Nobody())
+    return made
+
+
+def prepared(engines: Engines, *samples: Any) -> Any:
+    probes = engines.read({f"s[{at}]": each for at, each in enumerate(samples)})
+    engines.prepare(probes)
+    return probes
+
+
+def test_the_threshold_of_both_holds_for_whoever_has_one(engines: Engines, people: Any) -> None:
+    for who in (1, 2):
+        engines.apply(Change(who, tuple(people.samples(who, impression=1))))
+    engines.apply(Change(3, (face(ANN),)))
+
+    found = engines.search(
+        prepared(engines, *people.samples(1), face(ANN)), POINT, 10, lambda: 10.0
+    )
+
+    tails = {each: of.tails for each, of in found.by_modality.items()}
+    least = fusion.threshold(
+        POINT.fpir,
+        [fusion.Searched(2, tails[Modality.FINGER]), fusion.Searched(1, tails[Modality.FACE])],
+    )
+    assert (found.threshold, found.size) == (least.score, 3)
+    assert found.floor is not None
+    assert found.floor < found.threshold
+    assert {each.subject for each in found.candidates} == {1, 2, 3}
+    assert [set(each.scores) for each in found.candidates if each.subject == 3] == [{Modality.FACE}]
+    assert all(each.score == sum(each.scores.values()) for each in found.candidates)
+
+
+def test_a_person_whom_one_modality_alone_would_miss_gets_the_score_of_both(
+    engines: Engines, people: Any
+) -> None:
+    """Only the best of each modality are named, and each of them is scored exactly by the others."""
+    for who in (1, 2, 3):
+        engines.apply(Change(who, (*people.samples(who, impression=1), face(BOB))))
+    engines.apply(Change(4, (*people.samples(4, impression=1), face(ANN))))
+    probes = prepared(engines, *people.samples(1), face(ANN))
+
+    found = engines.search(probes, POINT, 1, lambda: 10.0)
+
+    assert [(each.subject, set(each.scores)) for each in found.candidates] == [
+        (1, {Modality.FINGER, Modality.FACE}),
+        (4, {Modality.FINGER, Modality.FACE}),
+    ]
+    whole = engines.search(probes, POINT, 4, lambda: 10.0)
+    scores = {each.subject: each.score for each in whole.candidates}
+    for each in found.candidates:  # who is aligned beside whom changes the last digits of a product
+        assert each.score == pytest.approx(scores[each.subject], abs=1e-3)
+
+
+def test_one_modality_alone_is_the_search_of_its_engine(engines: Engines, people: Any) -> None:
+    engines.apply(Change(1, (*people.samples(1, impression=1), face(ANN))))
+    probes = prepared(engines, *people.samples(1))
+
+    found = engines.search(probes, POINT, 10, lambda: 10.0)
+
+    finger = engines.by_modality[Modality.FINGER]
+    alone = finger.search(probes[Modality.FINGER], POINT, 10, lambda: 10.0)
+    assert found.by_modality == {Modality.FINGER: alone}
+    assert (found.threshold, found.floor, found.fpir_expected, found.size) == (
+        alone.threshold,
+        alone.floor,
+        alone.fpir_expected,
+        alone.size,
+    )
+    assert [(each.subject, each.score) for each in found.candidates] == list(alone.candidates)
+
+
+def test_time_that_ends_between_two_modalities_ends_the_search(
+    engines: Engines, people: Any
+) -> None:
+    engines.apply(Change(1, (*people.samples(1, impression=1), face(ANN))))
+    left = iter((1.0,) * 3)  # the fingers' own questions, and none is left for the rest
+
+    with pytest.raises(DeadlineTooShort):
+        engines.search(
+            prepared(engines, *people.samples(1), face(ANN)), POINT, 10, lambda: next(left, 0.0)
+        )
+
+
+def test_a_modality_whose_engine_is_away_is_not_left_out(engines: Engines, people: Any) -> None:
+    probes = prepared(engines, *people.samples(1), face(ANN))
+    engine = engines.by_modality[Modality.FACE]
+    assert isinstance(engine, FaceEngine)
+    engine.people = None
+
+    with pytest.raises(EngineUnavailable):
+        engines.search(probes, POINT, 10, lambda: 10.0)
