@@ -203,8 +203,10 @@ class Telemetry(_Section):
 class Limits(_Section):
     """What we accept of unidentified callers; the protocol's own numbers, which may be tightened, never loosened."""
 
-    # Bytes. The largest envelope has about 267,000; the rest is room for the receipt and later formats.
-    max_message_bytes: Annotated[int, Field(ge=300_000, le=1 << 20)] = 1 << 20
+    # Bytes. The largest envelope, of a query that carries images, has about 2,105,000; the rest is room for the receipt and
+    # later formats. A partner holds at most `calls_per_partner` of them in memory, some five times each while it is read.
+    # Whoever lowers it below that refuses images, and the capabilities say so; no other message has more than 300,000.
+    max_message_bytes: Annotated[int, Field(ge=300_000, le=2_162_688)] = 2_162_688
     # Seconds. Longer calls hold a thread for nothing; the result waits for GetQueryState (protocol 4).
     max_deadline_s: Annotated[float, Field(gt=0, le=60)] = 60.0
     # Milliseconds. Less time than that is not worth beginning (protocol 12).

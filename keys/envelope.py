@@ -33,7 +33,9 @@ from keys.secret import handle
 
 SUITE_1 = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
-SIZE_CLASSES = (4096, 65536, 262144)  # bytes of `padded`; HPKE does not hide length, these do
+# Bytes of `padded`; HPKE does not hide length, these do. The last is for queries alone, which may carry images.
+SIZE_CLASSES = (4096, 65536, 262144, 2097152)
+LARGEST_BUT_QUERY = SIZE_CLASSES[-2]  # bytes; no answer, and no other request, is larger
 SMALLEST_REQUEST_QUERY = 65536  # bytes; a query is never smaller, whatever fingers it carries
 LENGTH_BYTES = 4  # u32be before the payload
 SALT_BYTES = (
@@ -168,16 +170,24 @@ class Packed:
     commitment: bytes
 
 
-def pack(payload: bytes, at_least: int = 0, salt: bytes | None = None) -> Packed:
+def pack(
+    payload: bytes,
+    at_least: int = 0,
+    salt: bytes | None = None,
+    *,
+    at_most: int = LARGEST_BUT_QUERY,
+) -> Packed:
     """Pad `payload` to the smallest size class that holds it and `at_least` bytes, and commit to it.
 
+    at_most   bytes; the largest class allowed, which only a query may have above `LARGEST_BUT_QUERY`
+
     padded = u32be(length) ‖ payload ‖ zeros. The salt is fresh unless given; give one only to rebuild a
-    stored answer. Raises PayloadTooLarge above the largest class, ValueError for a salt not of 32 bytes.
+    stored answer. Raises PayloadTooLarge above that class, ValueError for a salt not of 32 bytes.
     """
     needed = max(LENGTH_BYTES + len(payload), at_least)
-    size = next((size for size in SIZE_CLASSES if size >= needed), None)
+    size = next((size for size in SIZE_CLASSES if needed <= size <= at_most), None)
     if size is None:
-        raise PayloadTooLarge(f"a payload has at most {SIZE_CLASSES[-1] - LENGTH_BYTES} bytes")
+        raise PayloadTooLarge(f"a payload has at most {at_most - LENGTH_BYTES} bytes")
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
     if len(salt) != SALT_BYTES:
         raise ValueError("a commitment salt has 32 bytes")

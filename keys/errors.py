@@ -8,7 +8,7 @@ KeysError
 ├── KeyNotUsable        the key is here and its state or dates forbid the use
 ├── IllegalTransition   an edge of the life cycle that is not drawn
 ├── MalformedKey        public bytes that are no key of this suite
-├── PayloadTooLarge     a payload above the largest size class
+├── PayloadTooLarge     a payload above the largest size class that it may have
 ├── OpenRefused         a sealed thing did not open; it never says why
 ├── SignatureRefused    a signature did not verify; it never says which half
 ├── CertificateFault    a certificate that we cannot use

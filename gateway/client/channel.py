@@ -43,7 +43,7 @@ PUSHBACK = (
 )
 FIRST_WAIT = 0.1  # seconds before the second attempt where the partner names no time
 LONGEST_WAIT = 2.0  # seconds between attempts; waits double up to here
-MESSAGE_BYTES = 1 << 20  # largest message either way (protocol 12)
+MESSAGE_BYTES = 2_162_688  # largest message either way: a query that carries images (protocol 12)
 LONGEST_LOOK = (
     5.0  # seconds to shake hands before the first call; two round trips on any road take less
 )

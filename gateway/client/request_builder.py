@@ -34,6 +34,7 @@ from gateway.domain.messages import (
 from gateway.trust.bundle import PartyBundle
 from gateway.wire import query_payload, signed_envelope
 from keys import envelope, signatures
+from keys.errors import PayloadTooLarge
 from keys.keyset import Keyset
 
 LIFE = timedelta(minutes=5)  # of a message; protocol 3 allows ten, and a deadline is at most one
@@ -120,7 +121,9 @@ class Author:
             envelope.OpeningKey.generate() if seed is None else envelope.OpeningKey.from_seed(seed)
         )
         signer = self.keyset.signing()
-        packed = envelope.pack(payload(reply_key.public), at_least)
+        query = operation is Operation.SUBMIT_QUERY
+        at_most = envelope.SIZE_CLASSES[-1] if query else envelope.LARGEST_BUT_QUERY
+        packed = envelope.pack(payload(reply_key.public), at_least, at_most=at_most)
         header = Header(
             message_type=MessageType.REQUEST,
             operation=operation,
@@ -195,13 +198,17 @@ class Author:
             purpose=matter["purpose"],
             service_level=matter.get("service_level", ServiceLevel.REAL_TIME),
         )
-        return self.compose(
-            Operation.SUBMIT_QUERY,
-            payload,
-            about,
-            floor=floor,
-            at_least=envelope.SMALLEST_REQUEST_QUERY,
-        )
+        try:
+            return self.compose(
+                Operation.SUBMIT_QUERY,
+                payload,
+                about,
+                floor=floor,
+                at_least=envelope.SMALLEST_REQUEST_QUERY,
+            )
+        except PayloadTooLarge as fault:
+            why = f"are too large together: {fault}; compress images, or send fewer"
+            raise Unaskable("samples", why) from None
 
     def number(self) -> str:
         """Make up a transaction number: the day for people, 80 random bits for uniqueness."""

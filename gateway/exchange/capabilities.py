@@ -12,12 +12,12 @@ from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
 from gateway.ledger.exchange_facts import operation_facts
-from gateway.matching.modality import list_formats
+from gateway.matching.modality import list_formats, list_modalities
 from gateway.store.engine import StorageEngine
 from gateway.store.exchange import quotas
 from gateway.telemetry import Stages
 from gateway.trust.partners import OwnEntry
-from gateway.wire import query_payload
+from gateway.wire import query_payload, signed_envelope
 from gateway.wire.quota_payload import quotas_bytes
 from keys.envelope import SIZE_CLASSES
 
@@ -39,10 +39,15 @@ class GetCapabilities(_OfKeyAlone):
         agreements: AgreementsInForce,
         own: OwnEntry,
         clock: Callable[[], datetime],
+        largest: int,
     ) -> None:
+        """largest: bytes of a message that is received; no larger size class is offered."""
         self._agreements = agreements
         self._own = own
         self._clock = clock
+        self._size_classes = tuple(
+            each for each in SIZE_CLASSES if each + signed_envelope.AROUND <= largest
+        )
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
         """Say what the agreements with the caller permit at this moment."""
@@ -52,8 +57,10 @@ class GetCapabilities(_OfKeyAlone):
         answer = Capabilities(
             envelope_formats=(FORMAT,),
             suites=(SUITE,),
-            size_classes=SIZE_CLASSES,
-            modalities=tuple(sorted({m for a in agreements for m in a.modalities})),
+            size_classes=self._size_classes,
+            modalities=tuple(
+                sorted({m for a in agreements for m in a.modalities} & list_modalities())
+            ),
             record_formats=list_formats(),
             purposes=tuple(sorted({p for a in agreements for p in a.answer_purposes})),
             directory_version=self._own.version,

@@ -42,9 +42,9 @@ from gateway.store.effects import Effect
 from gateway.store.exchange import transactions
 from gateway.telemetry import Stages
 from gateway.wire import disclosure_payload as wire
-from keys.envelope import SIZE_CLASSES
+from keys.envelope import LARGEST_BUT_QUERY
 
-SIZE = SIZE_CLASSES[-1]  # bytes; every answer that may hold details has this size class
+SIZE = LARGEST_BUT_QUERY  # bytes; every answer that may hold details has this size class
 UNAVAILABLE = Details(DetailsOutcome.UNAVAILABLE)
 
 

@@ -420,10 +420,12 @@ def _final(admitted: Admitted, refusal: Refusal) -> bool:
 
 
 def _demand_size(call: Call) -> None:
-    """Refuse a sealed payload of no size class, or a query that its size distinguishes from others (protocol 6)."""
-    least = envelope.SMALLEST_REQUEST_QUERY if call.operation is Operation.SUBMIT_QUERY else 0
+    """Refuse a sealed payload of no size class, and one that no query, or nothing but a query, may have (protocol 6)."""
+    query = call.operation is Operation.SUBMIT_QUERY
+    least = envelope.SMALLEST_REQUEST_QUERY if query else 0
+    most = envelope.SIZE_CLASSES[-1] if query else envelope.LARGEST_BUT_QUERY
     padded = len(call.envelope.sealed) - envelope.OVERHEAD - envelope.SALT_BYTES
-    if padded not in envelope.SIZE_CLASSES or padded < least:
+    if padded not in envelope.SIZE_CLASSES or not least <= padded <= most:
         raise HeaderInvalid(element="envelope.sealed", rule="SIZE_CLASS")
 
 

@@ -42,6 +42,11 @@ def codec_of(modality: Modality) -> Codec:
     return TABLE[modality].codec
 
 
+def list_modalities() -> frozenset[Modality]:
+    """Return the modalities that are searched here."""
+    return frozenset(TABLE)
+
+
 def list_formats() -> tuple[RecordFormat, ...]:
     """Return the record formats that are read here, of every modality."""
     return tuple(sorted({form for each in TABLE.values() for form in each.codec.formats}))

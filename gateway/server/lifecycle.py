@@ -331,7 +331,9 @@ def build_pipeline(
     return Pipeline(
         services,
         {
-            Operation.GET_CAPABILITIES: GetCapabilities(agreements, gateway.own, clock),
+            Operation.GET_CAPABILITIES: GetCapabilities(
+                agreements, gateway.own, clock, gateway.settings.limits.max_message_bytes
+            ),
             Operation.SUBMIT_QUERY: SubmitQuery(context),
             Operation.GET_QUERY_STATE: GetQueryState(context),
             Operation.REDELIVER_RESULT: RedeliverResult(context),

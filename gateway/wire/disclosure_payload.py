@@ -21,7 +21,9 @@ from gateway.domain.person import (
 from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire.decoding import CHARACTERS, LIST, Fields, decode
 
-MAX_DETAILS = 262_140  # bytes; the largest size class, which every answer with details takes
+MAX_DETAILS = (
+    262_140  # bytes; the largest size class of answers, which every one with details takes
+)
 MAX_REQUEST = 4_092  # bytes; the smallest size class
 REPLY_KEY = 1_216  # bytes; X-Wing public key (protocol 2)
 HIT_REFERENCE = 16  # bytes; random

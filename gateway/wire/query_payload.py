@@ -46,7 +46,8 @@ from gateway.wire.disclosure_payload import (
 )
 from gateway.wire.signed_envelope import TRANSACTION
 
-MAX_PAYLOAD = 262_140  # bytes; largest size class less its length prefix (protocol 2)
+MAX_QUERY = 2_097_148  # bytes; largest size class less its length prefix (protocol 2)
+MAX_PAYLOAD = 262_140  # bytes; of every other request, the largest size class but one
 REPLY_KEY = 1_216  # bytes; X-Wing public key (protocol 2)
 HASH = 32  # bytes; SHA-256
 MAX_SAMPLES = sum(map(len, POSITIONS.values()))  # one for each position of each modality
@@ -85,7 +86,7 @@ _reply_key_payloads = {
 
 def read_query(octets: bytes) -> Query:
     """Return the query that `octets` spell."""
-    message = decode(exchange_pb2.QueryPayload, octets, limit=MAX_PAYLOAD, element="payload")
+    message = decode(exchange_pb2.QueryPayload, octets, limit=MAX_QUERY, element="payload")
     fields = Fields(message)
     reply_key = fields.octets("reply_kem_public_key", REPLY_KEY)
     case, unit, person = (

@@ -27,9 +27,10 @@ from gateway.v1 import types_pb2
 from gateway.wire.decoding import Fields, decode, refuse_unknown, timestamp
 
 MAX_HEADER = 1_024  # bytes; every field at its longest makes about 450
-MAX_SEALED = 263_312  # bytes; largest size class 262,144 + salt 32 + HPKE 1,136 (protocol 2)
+MAX_SEALED = 2_098_320  # bytes; largest size class 2,097,152 + salt 32 + HPKE 1,136 (protocol 2)
 SIGNATURE = 3_373  # bytes; ML-DSA-65 3,309 + Ed25519 64 (protocol 2)
 MAX_ENVELOPE = MAX_HEADER + MAX_SEALED + SIGNATURE + 16  # bytes; three tags and lengths
+AROUND = 6_144  # bytes; room for all of a message that is not padded payload
 MAX_LEAF = 512  # bytes; a leaf has exactly so many, which its own parser checks
 MAX_PROOF = 65_536  # bytes; 64 hashes and a note of many signatures fit well inside
 MAX_RECEIPT = MAX_LEAF + MAX_PROOF + 16  # bytes

@@ -255,7 +255,7 @@ def test_no_wrong_value_of_any_setting_is_told_in_a_validators_words(home: Path)
         ("[limits]\nclock_skew_s = 121\n", "limits.clock_skew_s"),
         ("[limits]\nmax_deadline_s = 61\n", "limits.max_deadline_s"),
         ("[limits]\nmessage_life_s = 601\n", "limits.message_life_s"),
-        ("[limits]\nmax_message_bytes = 1048577\n", "limits.max_message_bytes"),
+        ("[limits]\nmax_message_bytes = 2162689\n", "limits.max_message_bytes"),
     ],
 )
 def test_a_key_that_is_wrong_is_named(home: Path, text: str, key: str) -> None:

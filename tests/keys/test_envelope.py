@@ -172,8 +172,16 @@ def test_a_query_is_never_in_the_smallest_class() -> None:
 def test_what_fits_no_class_is_refused_before_sealing() -> None:
     assert len(pack(bytes(262140)).padded) == 262144
     for payload, least in ((bytes(262141), 0), (b"", 262145)):
-        with pytest.raises(PayloadTooLarge):
+        with pytest.raises(PayloadTooLarge, match="262140"):
             pack(payload, least)
+
+
+def test_only_a_query_may_have_the_largest_class() -> None:
+    """No answer grows into it, whatever it holds: whoever packs one would have to ask for it."""
+    assert len(pack(bytes(262141), at_most=SIZE_CLASSES[-1]).padded) == 2097152
+    assert len(pack(bytes(2097148), at_most=SIZE_CLASSES[-1]).padded) == 2097152
+    with pytest.raises(PayloadTooLarge, match="2097148"):
+        pack(bytes(2097149), at_most=SIZE_CLASSES[-1])
 
 
 def test_a_salt_makes_equal_payloads_unlinkable() -> None:

@@ -26,7 +26,16 @@ from gateway.client import (
     SplitView,
     Unreachable,
 )
-from gateway.domain.messages import Outcome, PriorTransaction, Purpose, Sample, State
+from gateway.client.request_builder import Unaskable
+from gateway.domain.messages import (
+    Compression,
+    Outcome,
+    PriorTransaction,
+    Purpose,
+    RecordFormat,
+    Sample,
+    State,
+)
 from gateway.ledger import signed_note
 from gateway.v1 import exchange_pb2
 from gateway.wire import signed_envelope
@@ -65,6 +74,21 @@ def test_a_query_hides_what_it_holds_in_one_size_class(
 
     sizes = {len(outgoing.envelope.sealed) for outgoing in (by_print, by_number)}
     assert sizes == {65_536 + envelope.OVERHEAD + envelope.SALT_BYTES}
+
+
+def test_images_that_no_size_class_holds_are_not_sent(
+    partner: Any, sample: Any, matter: Any
+) -> None:
+    def images(number: int) -> list[Any]:
+        one = replace(
+            sample, format=RecordFormat.PNG, compression=Compression.PNG, data=bytes(1 << 20)
+        )
+        return [replace(one, position=at) for at in range(1, number + 1)]
+
+    large = partner.compose(images(1), **matter).envelope.sealed
+    assert len(large) == 2_097_152 + envelope.OVERHEAD + envelope.SALT_BYTES
+    with pytest.raises(Unaskable, match="compress images, or send fewer"):
+        partner.compose(images(2), **matter)
 
 
 def test_no_two_questions_share_anything_secret(partner: Any, sample: Any, matter: Any) -> None:

@@ -12,7 +12,7 @@ from gateway.domain.person import Datum, DetailsOutcome, FieldCode, Record
 from gateway.store.people import person_records as store
 from gateway.store.people import subjects
 from gateway.store.schema import disclosures
-from keys.envelope import SIZE_CLASSES
+from keys.envelope import LARGEST_BUT_QUERY
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Pair, People
@@ -54,7 +54,7 @@ def test_a_match_brings_its_details_and_an_unknown_person_the_same_size(
     absent = partner.query(people.samples(people.unknown), **people.matter(agreement=("au", 2)))
 
     assert (known.outcome, absent.outcome) == (Outcome.MATCH, Outcome.NO_MATCH)
-    assert known.envelope_size == absent.envelope_size > SIZE_CLASSES[-1]
+    assert known.envelope_size == absent.envelope_size > LARGEST_BUT_QUERY
     assert absent.result.details is None
     told = known.result.details
     assert told is not None

@@ -13,13 +13,16 @@ from gateway.client import DeadlineExceeded, Refused
 from gateway.domain.messages import (
     Biometrics,
     Missing,
+    Modality,
     Outcome,
     Presence,
     PriorTransaction,
     Purpose,
+    RecordFormat,
     State,
 )
 from gateway.server import self_check
+from keys import envelope
 from tests.patience import CALL, PATIENCE
 
 # Pair, Forger and their fixtures stand in tests/gateway/conftest.py.
@@ -87,6 +90,9 @@ def test_capabilities_are_what_the_agreement_permits(shared_pair: Any) -> None:
     assert Purpose.CITIZENSHIP in told.purposes
     assert Purpose.DATA_ACCURACY not in told.purposes
     assert told.envelope_formats == told.suites == (1,)
+    assert told.size_classes == envelope.SIZE_CLASSES
+    assert Modality.FINGER in told.modalities
+    assert RecordFormat.ISO_19794_2_2011 in told.record_formats
 
 
 def test_the_same_bytes_get_the_same_answer_without_a_second_search(

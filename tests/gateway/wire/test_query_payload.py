@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -205,6 +206,62 @@ def test_a_sample_with_one_wrong_field_is_refused_and_the_field_is_named(
 
     named = "sha256" if name == "data" and kind is ElementsInconsistent else name
     assert refused(octets, kind) == f"biometrics.samples[1].{named}"
+
+
+def image(size: int, form: RecordFormat = RecordFormat.WSQ) -> Biometrics:
+    packed = Compression.WSQ if form is RecordFormat.WSQ else Compression.NONE
+    return Biometrics(
+        (
+            Sample(
+                modality=Modality.FINGER,
+                position=1,
+                format=form,
+                compression=packed,
+                extractor="x-1",
+                data=bytes(size),
+            ),
+        )
+    )
+
+
+def test_an_image_has_room_that_no_template_has(query: QueryOf) -> None:
+    for form, most in (
+        (RecordFormat.WSQ, query_payload.MAX_IMAGE),
+        (RecordFormat.FACE_VECTOR, query_payload.MAX_RECORD),
+    ):
+        fits = replace(query(), probe=image(most, form))
+        assert query_payload.read_query(query_payload.query_bytes(fits)) == fits
+        over = query_payload.query_bytes(replace(fits, probe=image(most + 1, form)))
+        assert refused(over, ElementInvalid) == "biometrics.samples[0].data"
+
+
+def test_a_query_beyond_the_largest_size_class_is_refused_unread(query: QueryOf) -> None:
+    octets = query_payload.query_bytes(query()) + bytes(query_payload.MAX_QUERY)
+    assert refused(octets, ElementInvalid) == "payload"
+
+
+@pytest.mark.parametrize(
+    ("form", "compression", "lawful"),
+    [
+        (RecordFormat.WSQ, Compression.NONE, False),
+        (RecordFormat.WSQ, Compression.PNG, False),
+        (RecordFormat.JPEG_2000, Compression.JPEG_2000, True),
+        (RecordFormat.IRIS_CODE, Compression.PNG, False),
+        (RecordFormat.ISO_39794_4, Compression.WSQ, True),
+        (RecordFormat.ISO_39794_4, Compression.NONE, True),
+    ],
+)
+def test_a_bare_image_is_compressed_as_its_format_says_and_a_template_not_at_all(
+    query: QueryOf, form: RecordFormat, compression: Compression, lawful: bool
+) -> None:
+    (sample,) = image(3).samples
+    declared = replace(sample, format=form, compression=compression)
+    octets = query_payload.query_bytes(replace(query(), probe=Biometrics((declared,))))
+
+    if lawful:
+        assert query_payload.read_query(octets).probe == Biometrics((declared,))
+    else:
+        assert refused(octets, ElementsInconsistent) == "biometrics.samples[0].compression"
 
 
 def test_a_capture_time_has_whole_milliseconds(query: QueryOf) -> None:

@@ -207,7 +207,7 @@ def test_an_element_of_a_result_in_a_state_has_its_whole_path() -> None:
 CAPABILITIES = Capabilities(
     envelope_formats=(1,),
     suites=(1,),
-    size_classes=(4096, 65536, 262144),
+    size_classes=(4096, 65536, 262144, 2097152),
     modalities=(Modality.FINGER,),
     record_formats=tuple(RecordFormat),
     purposes=(Purpose.CITIZENSHIP,),

@@ -97,6 +97,7 @@ class Maker:
     def believed(self, method: str, question: second.Question) -> second.Believed:
         """Ask, and hold the ledger to the checkpoint that was kept of the answer before."""
         response = second.call(self.channel, method, question, CALL)
+        self.answered = len(response)
         told = second.believe(question, response, self.peer, time.time_ns() // 1_000_000)
         if self.kept is not None:
             second.demand_only_grown(self.channel, self.kept, told.checkpoint, CALL)
@@ -183,6 +184,22 @@ def test_a_query_smaller_than_others_is_refused_by_its_size(maker: Maker, people
     assert len(small.sealed) == 4096 + 32 + 1136
     told = {"element": "envelope.sealed", "rule": "SIZE_CLASS"}
     assert maker.refused(small) == ("HEADER_INVALID", told)
+
+
+def test_only_a_query_may_have_the_size_class_of_images(maker: Maker, people: Any) -> None:
+    """An answer to it is no larger than any other; whoever asks anything else with two megabytes is refused."""
+    large = maker.query(people.samples(1), at_least=2_097_152)
+    assert len(large.sealed) == 2_097_152 + 32 + 1136
+
+    found = second.fields(maker.ask("SubmitQuery", large))
+    assert second.OUTCOMES[found[1][0]] == "MATCH"
+    assert maker.answered < 65_536
+    maker.ask("SubmitQuery", maker.query(people.samples(1)))
+    assert maker.answered < 65_536
+
+    other = maker.compose("GET_CAPABILITIES", second.reply_payload, at_least=2_097_152)
+    told = {"element": "envelope.sealed", "rule": "SIZE_CLASS"}
+    assert maker.refused(other, "GetCapabilities") == ("HEADER_INVALID", told)
 
 
 def test_which_check_of_the_envelope_failed_is_said(maker: Maker, people: Any) -> None:
