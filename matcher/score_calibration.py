@@ -69,12 +69,13 @@ class ScoreCalibration:
         found: Doubles = within + EDGE_SLOPE * beyond - self.penalty(compared)
         return found
 
-    def least(self, ratio: float, compared: int = 1) -> float:
-        """Return a raw score below which no comparison has so high a ratio: the inverse of `ratios`."""
-        wanted = ratio + float(self.penalty(compared))
-        within = float(np.interp(wanted, self.ratio, self.raw))
-        inside = min(max(wanted, float(self.ratio[0])), float(self.ratio[-1]))
-        return within + (wanted - inside) / EDGE_SLOPE
+    def least(self, ratio: ArrayLike, compared: ArrayLike = 1) -> Doubles:
+        """Return raw scores below which no comparison has so high a ratio: the inverse of `ratios`."""
+        wanted = np.asarray(ratio, dtype=np.float64) + self.penalty(compared)
+        within = np.interp(wanted, self.ratio, self.raw)
+        beyond = wanted - np.clip(wanted, self.ratio[0], self.ratio[-1])
+        found: Doubles = within + beyond / EDGE_SLOPE
+        return found
 
     def penalty(self, compared: ArrayLike) -> Doubles:
         """Return what the best of so many comparisons loses (union bound), in log10 units.

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from matcher.face import record as face_record
+from matcher.face.template import FaceVector
 from matcher.finger import record_fmr
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.template import Minutiae
@@ -91,7 +93,23 @@ def made() -> Iterator[tuple[str, bytes]]:
             b"9.003:0\x1d9.004:U\x1d9.300:2500\x1f2000\x1f0\x1f0\x1d9.302:8\x1d9.331:" + EXTENDED
         ),
     )
+    yield from _faces()
     yield "refuse-type-9-vendor", _transaction(b"9.003:0\x1d9.004:U\x1d9.031:secret")
+
+
+def _faces() -> Iterator[tuple[str, bytes]]:
+    vector = np.array([(-1) ** row * (1 + row) for row in range(32)], dtype=np.float64)
+    data = face_record.write(FaceVector("model-1", vector / np.linalg.norm(vector)))
+    first = len(data) - 4 * 32
+    yield "accept-face-vector", data
+    yield "refuse-face-vector-cut", data[:-1]
+    yield "refuse-face-vector-trailing", data + b"\0"
+    yield "refuse-face-vector-name-beyond-the-record", at(data, 12, ">B", 255)
+    yield "refuse-face-vector-dimension-lie", at(data, first - 3, ">H", 4096)
+    yield "refuse-face-vector-nan", at(data, first, ">I", 0x7FC00000)
+    yield "refuse-face-vector-infinite", at(data, first, ">I", 0x7F800000)
+    yield "refuse-face-vector-zero", data[:first] + bytes(4 * 32)
+    yield "refuse-face-vector-long", at(data, first, ">f", 1.0)
 
 
 LEGACY = b"001\x1f01320715248\x1f0\x1fA\x1f2,1\x1e002\x1f02280918078\x1f63\x1fB"

@@ -17,6 +17,7 @@ from gateway.matching.engine import UnreadableSample
 from gateway.matching.finger_files import opened
 from gateway.sample_files import ansi_nist
 from gateway.sample_files.errors import MalformedFile
+from matcher.face import record as face_record
 from matcher.finger import record_ansi_nist, record_fmr
 from matcher.finger.template import MalformedRecord
 
@@ -28,12 +29,23 @@ TELLING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, 0x1C, 0x1D, 0x1E, 0x1F, 0x30, 0x39)
 
 def strictly(data: bytes) -> None:
     """Read a record as a partner's is read, or a transaction file."""
+    if data.startswith(face_record.MAGIC):
+        face_record.read(data)
+        return
     if not ansi_nist.is_transaction(data):
         record_fmr.read(data)
         return
     for record in ansi_nist.read(data):
         if record.kind != ansi_nist.TRANSACTION:
             record_ansi_nist.view(record.fields, record.start)
+
+
+def leniently(data: bytes) -> None:
+    """Read a record as an operator's file is read."""
+    if data.startswith(face_record.MAGIC):
+        face_record.read(data)
+    else:
+        opened(data)
 
 
 def corpus() -> dict[str, bytes]:
@@ -70,8 +82,8 @@ def finds(rounds: int, seed: int) -> Iterator[tuple[bytes, str]]:
         data = mutated(seeds, rng)
         started = time.perf_counter()
         try:
-            opened(data)
-        except UnreadableSample:
+            leniently(data)
+        except (MalformedRecord, UnreadableSample):
             pass
         except Exception as fault:  # noqa: BLE001 - that is what a find is
             yield data, repr(fault)
