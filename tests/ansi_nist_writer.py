@@ -1,4 +1,4 @@
-"""Writes ANSI/NIST-ITL transaction files of Type-9 records, as other makers do: what `gateway.matching.finger_files` reads."""
+"""Writes ANSI/NIST-ITL transaction files of Type-9 records, as other makers do: what `gateway.matching.sample_files` reads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from gateway.sample_files import ansi_nist
 from gateway.sample_files.ansi_nist import MINUTIAE, RS, TRANSACTION, US, text_record
 from matcher.finger.record import INCITS_UNITS, MOST_VIEWS, PPI, Frame, View, to_raw
 from matcher.finger.record_ansi_nist import CENTIMETRES, FORMAT_OWNER, FORMAT_TYPES, INCHES
@@ -31,7 +32,7 @@ class Header:
 
 
 def write(views: Sequence[View], header: Header) -> bytes:
-    """Return a transaction file of one Type-9 record a view, of which `finger_files` makes the same views again.
+    """Return a transaction file of one Type-9 record a view, of which `sample_files` makes the same views again.
 
     A view without a frame is written at 500 ppi. Raises ValueError for what the format cannot hold.
     """
@@ -79,6 +80,15 @@ def _scale(frame: Frame) -> tuple[int, int, int]:
     if all(abs(each - round(each)) < 1e-6 for each in inches):
         return INCHES, round(inches[0]), round(inches[1])
     return CENTIMETRES, round(frame.x_ppcm), round(frame.y_ppcm)
+
+
+HEADER = Header("SRE", "20260301", "CAN", "AUS", "T-17")
+
+
+def type_9(views: Sequence[View]) -> list[tuple[int, int, bytes]]:
+    """Return the Type-9 records of views, each with its type and IDC, the first of which is 0."""
+    records = ansi_nist.read(write(views, HEADER))[1:]
+    return [(each.kind, each.idc, each.data) for each in records]
 
 
 def binary_record(kind: int, idc: int, rest: bytes) -> bytes:

@@ -19,7 +19,6 @@ from gateway.errors import (
     FormatUnsupported,
     RecordUnparseable,
 )
-from gateway.matching import finger_files
 from gateway.matching.engine import (
     Change,
     Deadline,
@@ -34,7 +33,7 @@ from gateway.matching.engine import (
 )
 from matcher import calibration
 from matcher.finger import probe as probes
-from matcher.finger import record_fmr, synthetic
+from matcher.finger import record_fmr, record_formats, synthetic
 from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import Gallery, SearchAbandoned, reckoned_by
@@ -215,8 +214,11 @@ class FingerCodec:
         return sample
 
     def open_file(self, octets: bytes) -> OpenedFile:
-        """Return the fingers of a file of minutiae, each as a record that every strict reader reads."""
-        found = finger_files.opened(octets)
+        """Return the fingers of a record of one or several, each as a record that every strict reader reads."""
+        try:
+            found = record_formats.opened(octets)
+        except MalformedRecord as fault:
+            raise UnreadableSample(str(fault)) from None
         return OpenedFile(tuple((one.position, one.record) for one in found.prints), found.repairs)
 
     def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:

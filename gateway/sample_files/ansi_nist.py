@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.sample_files.errors import MalformedFile
 
@@ -24,6 +24,7 @@ TRANSACTION, TEXT, MINUTIAE = 1, 2, 9  # record types
 LENGTH, IDC, CONTENTS, DATA = 1, 2, 3, 999  # fields: x.001, x.002, 1.003, x.999
 BINARY_HEADER = struct.Struct(">IB")  # length and IDC
 
+_READING = frozenset({2, 5, 11, 12, 15})  # of Type-1: version, date, resolutions, character set
 _field = re.compile(rb"([0-9]{1,2})\.([0-9]{1,9}):")
 _number = re.compile(rb"[0-9]{1,%d}" % MOST_DIGITS)
 
@@ -83,6 +84,17 @@ def write(first: LogicalRecord, others: Iterable[LogicalRecord]) -> bytes:
     contents = {number: content for number, (_, content) in first.fields.items()}
     contents[CONTENTS] = RS.join(listed)
     return text_record(TRANSACTION, contents) + b"".join(each.data for each in kept)
+
+
+def alone(first: LogicalRecord, record: LogicalRecord) -> bytes:
+    """Return a file of one record, to be sent or kept apart: Type-1 says no more than what reading the record takes.
+
+    Its version, date, resolutions and character set stay; agencies and control numbers, which lead to a case, do not.
+    """
+    fields = {2: b"", CONTENTS: b"", 4: b"OTHER", 5: b"", 7: b"NONE", 8: b"NONE", 9: b"NONE"}
+    kept = {each: content for each, (_, content) in first.fields.items() if each in _READING}
+    stated = {each: (0, content) for each, content in sorted({**fields, **kept}.items())}
+    return write(replace(first, fields=stated), (record,))
 
 
 def text_record(kind: int, fields: Mapping[int, bytes]) -> bytes:

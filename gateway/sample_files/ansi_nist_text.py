@@ -95,10 +95,10 @@ def stripped(data: bytes) -> tuple[bytes, tuple[Descriptive, ...]]:
     found = descriptive((first, *others))
     if not found:
         return data, ()
-    kept = [_without(each) for each in others if each.kind in SAMPLE_FIELDS]
+    kept = [sample_only(each) for each in others if each.kind in SAMPLE_FIELDS]
     if not kept:
         raise MalformedFile("a transaction that holds no sample", 0)
-    return ansi_nist.write(_without(first), kept), found
+    return ansi_nist.write(sample_only(first), kept), found
 
 
 def is_sample(record: LogicalRecord) -> bool:
@@ -116,7 +116,8 @@ def _descriptive(record: LogicalRecord) -> Descriptive | None:
     return Descriptive(record.kind, record.idc, more, whole=False) if more else None
 
 
-def _without(record: LogicalRecord) -> LogicalRecord:
+def sample_only(record: LogicalRecord) -> LogicalRecord:
+    """Return a record that holds samples without the fields that are none; the same where there are none."""
     if _descriptive(record) is None:
         return record
     fields = {

@@ -6,13 +6,13 @@ another record for a position that is enrolled already is a fault of that file, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, groupby
 
 from gateway.domain.messages import Modality, Sample
-from gateway.domain.person import Record, Status
+from gateway.domain.person import Datum, FieldCode, Record, Status
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.matching.engine import UnreadableSample
@@ -36,6 +36,7 @@ class Row:
     subject    the local file number of the person, a pseudonym
     position   one of the modality's; the record's own 0, unknown, gives way to it
     status     what the person is to the law, where whoever enrols says it; of whom nothing is known is masked
+    fields     what else is recorded of the person with that status
     repairs    what was done to the file so that the record could be read, in words that hold nothing of it
     """
 
@@ -47,6 +48,7 @@ class Row:
     status: Status | None = None
     repairs: tuple[str, ...] = ()
     modality: Modality = Modality.FINGER
+    fields: Mapping[FieldCode, Datum] = field(default_factory=dict, repr=False)
 
     @property
     def place(self) -> tuple[Modality, int]:
@@ -98,11 +100,11 @@ class Registry:
             if any(one.reference == reference for one in pending):
                 self._commit(pending, report)
             samples, good = self._samples(reference, members, report)
-            status = self._status(reference, good, report)
-            if samples or status:
+            record = self._record(reference, good, report)
+            if samples or record:
                 new = {(sample.modality, sample.position) for sample in samples}
                 repairs = [row.repairs for row in good if row.place in new]
-                pending.append(_Pending(reference, samples, status, tuple(chain(*repairs))))
+                pending.append(_Pending(reference, samples, record, tuple(chain(*repairs))))
             if len(pending) >= BATCH:
                 self._commit(pending, report)
         self._commit(pending, report)
@@ -135,8 +137,8 @@ class Registry:
                 report.bad.append(BadRow(row.label, f"{what} of this subject has another record"))
         return tuple(new), good
 
-    def _status(self, reference: str, rows: list[Row], report: Report) -> Status | None:
-        """Return the status to record; None where none is said, or the person has one already."""
+    def _record(self, reference: str, rows: list[Row], report: Report) -> Record | None:
+        """Return the record to write; None where no status is said, or the person has a record already."""
         said = next((row for row in rows if row.status is not None), None)
         if said is None or said.status is None:
             return None
@@ -144,9 +146,12 @@ class Registry:
             known = subjects.find(reader, reference)
             held = None if known is None else people.read_record(reader, self._data_key, known)
         if held is None or not held.version:
-            return said.status
+            return Record(status=said.status, data=dict(sorted(said.fields.items())), version=1)
         if replace(held.status, confirmed=said.status.confirmed) != said.status:
             why = "this person has another status; change it with passerelle registry update"
+            report.bad.append(BadRow(said.label, why))
+        elif said.fields and dict(held.data) != dict(said.fields):
+            why = "this person has another record; change it with passerelle registry update"
             report.bad.append(BadRow(said.label, why))
         return None
 
@@ -161,10 +166,9 @@ class Registry:
         leaves: list[Leaf] = []
         for one, said in zip(placed, pending, strict=True):
             effects += subjects.enrol(one, self._data_key)
-            if said.status is not None:
-                record = Record(status=said.status, version=1)
+            if said.record is not None:
                 effects.append(
-                    people.write_record(one.subject, record, self._data_key, self._clock())
+                    people.write_record(one.subject, said.record, self._data_key, self._clock())
                 )
             leaves.append(_leaf(one, said))
         self._sequencer.commit(leaves, effects)
@@ -175,11 +179,11 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A person who waits for the next commit; samples may be none where only a status is new."""
+    """A person who waits for the next commit; samples may be none where only a record is new."""
 
     reference: str
     samples: tuple[Sample, ...]
-    status: Status | None
+    record: Record | None
     repairs: tuple[str, ...]
 
 
@@ -187,7 +191,7 @@ def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:
     return events.enrolment(
         one.subject,
         one.samples,
-        said.status,
-        changed(Record(), Record(status=said.status)) if said.status else (),
+        said.record.status if said.record else None,
+        changed(Record(), said.record) if said.record else (),
         "; ".join(dict.fromkeys(said.repairs))[:MOST_REPAIRS],
     )

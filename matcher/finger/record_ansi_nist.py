@@ -21,7 +21,7 @@ from matcher.finger.record import (
     check_quality,
     to_minutiae,
 )
-from matcher.finger.record_type9 import RS, US, Field, Fields
+from matcher.finger.record_type9 import MARKED, OLD_MINUTIAE, RS, US, Field, Fields
 from matcher.finger.template import MOST_MINUTIAE, PPCM, MalformedRecord
 
 INCHES, CENTIMETRES = 1, 2  # 9.130: what the pixel scale counts
@@ -34,6 +34,11 @@ FORMAT_TYPES = (
 M1 = frozenset(range(126, 151))  # the fields of an INCITS 378 block
 
 _number = re.compile(rb"[0-9]{1,10}")
+
+
+def is_read(fields: Fields) -> bool:
+    """Return whether a record holds minutiae of a kind that is read; the features of a vendor alone are not."""
+    return bool(fields.keys() & (M1 | {MARKED, OLD_MINUTIAE}))
 
 
 def view(fields: Fields, at: int) -> View:

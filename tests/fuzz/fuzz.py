@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.matching.engine import UnreadableSample
-from gateway.matching.finger_files import opened
+from gateway.matching.sample_files import opened
 from gateway.sample_files import ansi_nist
 from gateway.sample_files.errors import MalformedFile
 from matcher.face import record as face_record

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gateway.matching import finger_files
-from gateway.matching.engine import UnreadableSample
+from gateway.matching import sample_files
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
@@ -73,10 +72,10 @@ def test_units_origin_and_direction_are_those_of_our_records(
 @pytest.mark.parametrize("make", [legacy, extended])
 def test_a_finger_matches_itself_through_either_kind(make: object) -> None:
     fields = make(FINGER)  # type: ignore[operator]
-    opened = finger_files.opened(file((9, text(9, fields))))
+    opened = sample_files.opened(file((9, text(9, fields))))
     other = synthetic.impression(synthetic.person(7), 2, 2)
     people = Gallery()
-    people.add(1, [(2, opened.prints[0].view.minutiae)])
+    people.add(1, [(2, record_fmr.read(opened.samples[0].data).views[0].minutiae)])
     people.add(2, [(2, synthetic.impression(synthetic.person(8), 2, 1))])
 
     found = people.search(prepare([(2, other)]), 2)
@@ -101,14 +100,16 @@ def test_a_transaction_becomes_records_that_partners_read() -> None:
         (9, text(9, legacy(FINGER))), (9, text(9, extended(FINGER, f2="01", f3="25", f302="7")))
     )
 
-    opened = finger_files.opened(both)
+    opened = sample_files.opened(both)
 
-    assert [one.position for one in opened.prints] == [2, 7]
-    assert [record_fmr.read(one.record).format.name for one in opened.prints] == [
+    assert [one.position for one in opened.samples] == [2, 7]
+    assert [one.format.name for one in opened.samples] == [
         "ISO_19794_2_2005",
         "ISO_19794_2_2011",  # the earlier edition has no room for that impression
     ]
-    assert [one.view.impression for one in opened.prints] == [6, 25]
+    records = [record_fmr.read(one.data) for one in opened.samples]
+    assert [each.views[0].impression for each in records] == [6, 25]
+    assert [each.format.name for each in records] == [one.format.name for one in opened.samples]
 
 
 @pytest.mark.parametrize(
@@ -140,17 +141,3 @@ def test_the_features_of_a_vendor_are_named_and_not_read(field: int, name: str) 
 def test_what_either_kind_has_no_meaning_for_is_refused(fields: dict[int, str]) -> None:
     with pytest.raises(MalformedRecord):
         view(fields)
-
-
-@pytest.mark.parametrize(
-    ("start", "kind"),
-    [
-        (b"\xff\xa0\xff\xa8", "WSQ"), (b"\xff\xd8\xff\xe0", "JPEG picture"), (b"\x89PNG\r\n", "PNG"),
-        (b"FAC\x00010\0", "face"), (b"FIR\x00010\0", "finger images"), (b"IIR\x00010\0", "iris"),
-        (b"%PDF-1.7", "PDF"), (b"PK\3\4", "ZIP"), (b"<?xml", "XML"), (b"hello", "not a finger minutiae record"),
-        (b"", "empty"),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_no_record_is_called_what_it_is(start: bytes, kind: str) -> None:
-    with pytest.raises(UnreadableSample, match=kind):
-        finger_files.opened(start + bytes(100) if start else b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -14,7 +15,7 @@ from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import demand_no_law, partner_of
 from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files
-from gateway.cli.subjects.biometric_files import Nameless, Sources, Unusable
+from gateway.cli.subjects.biometric_files import Sources
 from gateway.cli.subjects.gallery import Extractor, Position
 from gateway.domain.messages import (
     POSITIONS,
@@ -194,23 +195,9 @@ def named_records(
 
 def samples_of(named: Sources) -> tuple[Sample, ...]:
     """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
-    from gateway.matching.modality import codec_of
-
     if not named.good:
         raise typer.BadParameter("name a record: --finger 2=FILE", param_hint="--finger")
-    samples = []
-    for source in named.good:
-        try:
-            taken = biometric_files.read(source)
-        except Unusable as fault:
-            remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
-            raise UserError(f"not asked: {source.label}: {fault}{remedy}") from None
-        biometric_files.tell_repairs(source.label, taken.repairs)
-        samples += [
-            codec_of(Modality.FINGER).sample(record, position, source.extractor)
-            for position, record in taken.fingers
-        ]
-    return tuple(samples)
+    return tuple(chain.from_iterable(map(biometric_files.query_samples, named.good)))
 
 
 def _missing(stated: list[str]) -> tuple[Missing, ...]:

@@ -1,8 +1,8 @@
-"""Which files hold whose fingers: from paths, from a manifest, or from `--finger 2=FILE`.
+"""Which files hold whose samples: from paths, from a manifest, or from `--finger 2=FILE`.
 
 The records of most sensors say position 0, unknown; whoever names the file then says the finger. A file may hold
-several fingers, and is then of one person with each of them. A file that cannot be used is named with its reason
-and never stops the others.
+several samples, of all modalities, and is then of one person with each of them. A file that cannot be used is named with
+its reason and never stops the others.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.domain.messages import POSITIONS, Modality
-from gateway.errors import UserError
+from gateway.domain.messages import POSITIONS, Modality, Sample
+from gateway.errors import BiographicInQuery, UserError
 from gateway.user_files import FileRefused
+
+if TYPE_CHECKING:
+    from gateway.matching.sample_files import FoundSample, SampleFile
 
 MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
 MAX_FILE = 1 << 24  # bytes; a transaction file with ten images, uncompressed, has some millions
 UNSTATED = "unstated"  # extractor, where nobody says which software made the records
-# Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between.
-COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities")
+# Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between; a modality is
+# finger, face or iris, and absent where the file says it.
+COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities", "modality")
 LINKED = "a linked folder is not followed; name it itself"
 ELSEWHERE = "a link that leads out of the folder; name the file itself"
 MAX_LINES = 10_000_000  # lines of a manifest; more is another file
@@ -54,9 +59,10 @@ class Source:
 
     label      what the user calls it; named in complaints
     subject    whose it is; a pseudonym
-    position   finger 1 to 10; 0 = the record says it itself
+    position   finger 1 to 10, or eye 1 to 2; 0 = the record says it itself
     status     what the person is to the law, and the nationalities; empty = not said
     below      folder of the manifest that names it, which `path` is seen from; None where a person named the file
+    modality   the one whose samples are meant; None = whatever the file holds
     """
 
     label: str
@@ -67,6 +73,7 @@ class Source:
     status: str = ""
     nationalities: str = ""
     below: Path | None = None
+    modality: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +86,16 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a file gave: position and record of each finger, and what was repaired or left out to have them."""
+    """What a file gave: its samples, each with its position, and what was repaired or left out to have them.
 
-    fingers: tuple[tuple[int, bytes], ...] = field(repr=False)
+    unread      samples that nothing here reads: which record of the file, empty = the file itself, and why
+    file        what the file holds, text about a person among it
+    """
+
+    file: SampleFile = field(repr=False)
+    samples: tuple[FoundSample, ...] = field(repr=False)
     repairs: tuple[str, ...] = ()
+    unread: tuple[Bad, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,31 +163,73 @@ def from_fingers(stated: Iterable[str], extractor: str) -> Sources:
                 "write POSITION=FILE with a position of 1 to 10", param_hint="--finger"
             )
         path = Path(parts["path"])
-        good.append(Source(str(path), path, path.stem, int(parts["position"]), extractor))
+        at = int(parts["position"])
+        source = Source(str(path), path, path.stem, at, extractor, modality=Modality.FINGER)
+        good.append(source)
     return Sources(tuple(good))
 
 
 def read(source: Source) -> Taken:
-    """Return the fingers of a file, each as a record that partners read.
+    """Return the samples of a file, each as a record that its codec reads.
 
-    Where a finger is named beside the file, that one alone; a record of no finger is then of it. Raises `Unusable`
-    with the reason, its kind `Nameless` where nobody names the finger.
+    Where a position is named beside the file, that one alone; a record that says none is then of it. Raises `Unusable`
+    with the reason, its kind `Nameless` where nobody names the position.
     """
+    from gateway.matching import sample_files
     from gateway.matching.engine import UnreadableSample
-    from gateway.matching.modality import codec_of
 
     try:
         if source.below is None:
             octets = user_files.read(source.path, MAX_FILE)
         else:
             octets = user_files.read_below(source.below, str(source.path), MAX_FILE)
-        found = codec_of(Modality.FINGER).open_file(octets)
+        found = sample_files.opened(octets)
     except (FileRefused, UnreadableSample) as fault:
         raise Unusable(str(fault)) from None
-    fingers, left_out = _chosen(list(found.records), source)
-    if any(len(record) > MAX_RECORD for _, record in fingers):
-        raise Unusable(f"the record is larger than {MAX_RECORD} bytes")
-    return Taken(fingers, (*found.repairs, *left_out))
+    wanted, others = _wanted(found, source)
+    judged = [(each, _fault(each, found)) for each in wanted]
+    unread = tuple(Bad(each.where, why) for each, why in judged if why)
+    if len(unread) == len(wanted):
+        raise Unusable(unread[0].reason)
+    samples, left_out = _chosen([each for each, why in judged if not why], source)
+    notes = (*found.notes, *others, *left_out)
+    return Taken(found, samples, notes, unread)
+
+
+def query_samples(source: Source) -> tuple[Sample, ...]:
+    """Return the samples of a file that a partner is asked about; says on stderr what was repaired or left out.
+
+    A question with a bad record is not asked at all: raises UserError, and BiographicInQuery, which names the remedy, for a
+    file that holds text about a person, whatever it says (IRPR 315.38).
+    """
+    from gateway.matching.engine import UnreadableSample
+    from gateway.matching.modality import codec_of
+
+    try:
+        taken = read(source)
+        _demand_samples_alone(taken, source)
+        samples = tuple(
+            codec_of(_modality(each)).sample(each.data, each.position, source.extractor)
+            for each in taken.samples
+        )
+    except (Unusable, UnreadableSample) as fault:
+        remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
+        raise UserError(f"not asked: {source.label}: {fault}{remedy}") from None
+    tell_repairs(source.label, taken.repairs)
+    return samples
+
+
+def _demand_samples_alone(taken: Taken, source: Source) -> None:
+    """Raise BiographicInQuery for a file with text about a person, Unusable for one with a sample that is not read."""
+    if taken.file.text:
+        # The samples alone would leave; but whoever names such a file may mean to send the whole, and must not.
+        what = "; ".join(taken.file.text)
+        raise BiographicInQuery(
+            f"not asked: {source.label}: holds text about a person: {what}"
+            f"  → passerelle samples strip {source.path} -o NEW"
+        )
+    for one in taken.unread:
+        raise Unusable(f"{one.label}: {one.reason}")
 
 
 def tell_repairs(label: str, repairs: Sequence[str]) -> None:
@@ -183,24 +238,70 @@ def tell_repairs(label: str, repairs: Sequence[str]) -> None:
         output.note(f"repaired: {label}: {'; '.join(repairs)}")
 
 
+def _wanted(found: SampleFile, source: Source) -> tuple[tuple[FoundSample, ...], tuple[str, ...]]:
+    """Return the samples of the modality that is meant, and in words how many others were left."""
+    # A picture that says not of what, and a position that is said of no modality, are of a finger: so it was always typed.
+    meant = source.modality or (Modality.FINGER if source.position else None)
+    every = [
+        replace(each, modality=meant or Modality.FINGER) if each.modality is None else each
+        for each in found.samples
+    ]
+    wanted = tuple(each for each in every if meant in {None, each.modality})
+    if not wanted:
+        raise Unusable(f"{found.kind}, with no {_word(meant)} in it")
+    others = len(every) - len(wanted)
+    return wanted, (f"{others} samples of other modalities left out",) if others else ()
+
+
+def _fault(sample: FoundSample, found: SampleFile) -> str:
+    """Return why a sample is not read here; empty where it is."""
+    from gateway.matching import modality
+
+    known = modality.TABLE.get(_modality(sample))
+    if known is None or sample.format not in known.codec.formats:
+        what = f"{found.kind}, {sample.format.name}"
+        return f"{what}: no {_word(sample.modality)} of this format is read here"
+    if sample.image is None and len(sample.data) > MAX_RECORD:
+        return f"the record is larger than {MAX_RECORD} bytes"
+    return ""
+
+
 def _chosen(
-    found: list[tuple[int, bytes]], source: Source
-) -> tuple[tuple[tuple[int, bytes], ...], tuple[str, ...]]:
-    """Return the fingers that are wanted of those in a file, and in words which were left."""
-    stated = [position for position, _ in found]
+    samples: Sequence[FoundSample], source: Source
+) -> tuple[tuple[FoundSample, ...], tuple[str, ...]]:
+    """Return the samples of the position that is meant, or all of them, and in words which were left."""
     if not source.position:
-        if 0 in stated:
-            raise Nameless("the record says no finger")
-        if len(set(stated)) < len(stated):
-            raise Unusable(f"holds {len(stated)} records, two of one finger; keep one of them")
-        return tuple(found), ()
-    several = " and ".join(str(position) for position in stated)
-    if len(found) == 1 and stated[0] in {0, source.position}:
-        return ((source.position, found[0][1]),), ()
+        _demand_each_once(samples)
+        return tuple(samples), ()
+    stated = [each.position for each in samples]
+    word, several = _word(samples[0].modality), " and ".join(str(each) for each in stated)
+    if len(samples) == 1 and stated[0] in {0, source.position}:
+        return (replace(samples[0], position=source.position),), ()
     if stated.count(source.position) != 1:
-        raise Unusable(f"the record says finger {several}, you say {source.position}")
-    record = dict(found)[source.position]
-    return ((source.position, record),), (f"of fingers {several} only {source.position} taken",)
+        raise Unusable(f"the record says {word} {several}, you say {source.position}")
+    one = samples[stated.index(source.position)]
+    return (one,), (f"of {word}s {several} only {source.position} taken",)
+
+
+def _demand_each_once(samples: Sequence[FoundSample]) -> None:
+    """Raise Nameless for a finger or an eye that nobody names, Unusable for two samples of one position."""
+    if any(each.position not in POSITIONS[_modality(each)] for each in samples):
+        nameless = next(each for each in samples if not each.position)
+        raise Nameless(f"the record says no {_word(nameless.modality)}")
+    places = Counter((each.modality, each.position) for each in samples)
+    twice = next((place for place, count in places.items() if count > 1), None)
+    if twice is not None:
+        raise Unusable(
+            f"holds {len(samples)} records, two of one {_word(twice[0])}; keep one of them"
+        )
+
+
+def _modality(sample: FoundSample) -> Modality:
+    return sample.modality or Modality.FINGER
+
+
+def _word(modality: Modality | None) -> str:
+    return (modality or Modality.FINGER).name.lower()
 
 
 def _files(path: Path, bad: list[Bad]) -> Iterator[Path]:
@@ -300,9 +401,13 @@ def _source(
         raise Unusable("names no file")
     if not _subject.fullmatch(subject):
         raise Unusable("the subject is not 1 to 64 of letters, digits and . _ / -")
+    modality = _stated_modality(cells.get("modality", ""))
+    allowed = POSITIONS[modality or Modality.FINGER]
     known = position.isascii() and position.isdigit()
-    if not known or int(position) not in {0, *POSITIONS[Modality.FINGER]}:
-        raise Unusable("the position is not 1 to 10, nor 0 where the record says it itself")
+    if not known or int(position) not in {0, *allowed}:
+        raise Unusable(
+            f"the position is not {allowed[0]} to {allowed[-1]}, nor 0 where the record says it itself"
+        )
     return Source(
         label=f"{path} ({manifest.name} line {number})",
         path=Path(path),
@@ -312,4 +417,13 @@ def _source(
         status=cells.get("status", ""),
         nationalities=cells.get("nationalities", ""),
         below=manifest.parent,
+        modality=modality,
     )
+
+
+def _stated_modality(word: str) -> Modality | None:
+    if not word:
+        return None
+    if word.upper() not in Modality.__members__:
+        raise Unusable("the modality is not finger, face or iris")
+    return Modality[word.upper()]

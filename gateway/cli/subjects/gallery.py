@@ -18,13 +18,14 @@ from gateway.cli import output
 from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.plain_command import plain_command
-from gateway.cli.subjects import biometric_files
-from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Unusable
+from gateway.cli.subjects import biometric_files, type2_map
+from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Taken, Unusable
+from gateway.cli.subjects.type2_map import Entry
 from gateway.domain.messages import POSITIONS, Modality
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
-    from gateway.domain.person import Status
+    from gateway.domain.person import Record
     from gateway.subjects.enrolment import Report, Row
 
 SHOWN = 20  # bad files printed for eyes on stdout; stderr names each as it is, --json has them all
@@ -55,7 +56,8 @@ Extractor = Annotated[
     app,
     "passerelle gallery enrol can prints/ --position 2",
     "passerelle gallery enrol can prints/ --position 2 --status FOREIGN_NATIONAL --nationality IND",
-    "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor,status,nationalities]",
+    "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor,status,nationalities,modality]",
+    "passerelle gallery enrol can transactions/ --type2-map type2.toml --status FOREIGN_NATIONAL --nationality IND",
 )
 def enrol(
     context: typer.Context,
@@ -69,7 +71,7 @@ def enrol(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Which file is whose finger: path,subject,position[,extractor,status,nationalities].",
+            help="Which file is whose: path,subject,position[,extractor,status,nationalities,modality].",
         ),
     ] = None,
     extractor: Extractor = biometric_files.UNSTATED,
@@ -86,14 +88,23 @@ def enrol(
             metavar="AAA", help="Their nationalities, as passports have them; may be repeated."
         ),
     ] = None,
+    type2: Annotated[
+        Path | None,
+        typer.Option(
+            "--type2-map",
+            metavar="TOML",
+            help="Which field of a transaction's Type-2 record is which of the registry; without it Type-2 is dropped.",
+        ),
+    ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1).
 
-    Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, or ANSI/NIST transactions with Type-9
-    minutiae. Each file is a person of its own, whose number is the file's name without suffix, however the path was
-    typed. Two files of one name, or several files of one person, need a manifest. What is repaired in a record is told,
-    file by file, and recorded. After Ctrl-C the same command continues.
+    Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, ANSI/NIST transactions, CBEFF records in
+    XML, or what else `passerelle samples show` knows. Each file is a person of its own, whose number is the file's name
+    without suffix, however the path was typed. Two files of one name, or several files of one person, need a manifest. What
+    is repaired in a record or left out of a file is told, file by file, and recorded. After Ctrl-C the same command
+    continues.
     """
     named = _named(paths or [], position, manifest, extractor)
     if not named.good and not named.bad:
@@ -101,8 +112,11 @@ def enrol(
     from gateway.server.application import Gateway
     from gateway.subjects import record_row
 
+    entries = () if type2 is None else type2_map.read(type2)
     nationalities = " ".join(nationality or ())
-    if status or nationalities:
+    if (
+        status or nationalities
+    ) and not entries:  # with a map the file may say the other of the two
         record_row.read_status(
             {"status": status, "nationalities": nationalities}, datetime.now(UTC)
         )  # a slip of the hand is told once, not once a file
@@ -112,7 +126,7 @@ def enrol(
         output.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
-        said = _Said(status, nationalities, gateway.clock())
+        said = _Said(status, nationalities, gateway.clock(), entries)
         rows = _rows(named.good, (bad, repaired), advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
         report = gateway.subjects.registry.enrol(takewhile(lambda _: not broken_off(), rows))
@@ -164,22 +178,32 @@ def _named(paths: list[Path], position: int, manifest: Path | None, extractor: s
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the command says of everybody of whom the manifest says nothing."""
+    """What the command says of everybody of whom the manifest, or a Type-2 record by the map, says nothing."""
 
     status: str
     nationalities: str
     now: datetime
+    type2: tuple[Entry, ...]
 
-    def of(self, source: Source) -> Status | None:
-        """Return the status of a person; raises Unusable, naming the column."""
+    def of(self, source: Source, taken: Taken) -> tuple[Record | None, tuple[str, ...]]:
+        """Return what is recorded of a person, and in words what text was not taken; raises Unusable, naming the column."""
         from gateway.subjects import record_row
 
-        kind, nationalities = source.status or self.status, source.nationalities
-        if not kind:
-            return None
-        texts = {"status": kind, "nationalities": nationalities or self.nationalities}
+        texts = {
+            "status": source.status or self.status,
+            "nationalities": source.nationalities or self.nationalities,
+        }
+        left = taken.file.text
+        mapped = type2_map.apply(self.type2, taken.file.person)
+        if mapped.texts:
+            # What the command or the manifest says is said by whoever enrols, and goes before what a file says.
+            texts = {**mapped.texts, **{name: text for name, text in texts.items() if text}}
+            left = (*(f"2.{number:03d}" for number in mapped.left), *taken.file.described)
+        notes = (f"text about a person dropped: {'; '.join(left)}",) if left else ()
+        if not texts.get("status") and not mapped.texts:
+            return None, notes
         try:
-            return record_row.read_status(texts, self.now)
+            return record_row.read_row({"reference": source.subject, **texts}, self.now)[1], notes
         except record_row.BadRow as fault:
             raise Unusable(str(fault)) from None
 
@@ -205,19 +229,31 @@ def _rows(
     for source in sources:
         advance(1)
         try:
-            status = said.of(source)
             taken = biometric_files.read(source)
+            record, dropped = said.of(source, taken)
         except Unusable as fault:
             remedy = (
                 "; say it by --position or in a manifest" if isinstance(fault, Nameless) else ""
             )
             bad.append(Bad(source.label, f"{fault}{remedy}"))
             continue
-        if taken.repairs:
-            repaired.append(Repaired(source.label, taken.repairs))
-        for position, octets in taken.fingers:
-            named = source.label, source.subject, position, source.extractor
-            yield Row(*named, octets, status, taken.repairs)
+        bad += [Bad(f"{source.label}: {one.label}", one.reason) for one in taken.unread]
+        repairs = (*taken.repairs, *dropped)
+        if repairs:
+            repaired.append(Repaired(source.label, repairs))
+        for each in taken.samples:
+            label = f"{source.label}: {each.where}" if each.where else source.label
+            yield Row(
+                label=label,
+                subject=source.subject,
+                position=each.position,
+                extractor=source.extractor,
+                data=each.data,
+                status=record.status if record else None,
+                repairs=repairs,
+                modality=each.modality or Modality.FINGER,
+                fields=record.data if record else {},
+            )
 
 
 @contextmanager

@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 
 from gateway import user_files
 from gateway.errors import UserError
-from gateway.matching import finger_files
+from gateway.matching import sample_files
 from gateway.matching.engine import UnreadableSample
+from gateway.matching.finger import FORMATS
+from gateway.sample_files import ansi_nist
 from gateway.user_files import FileRefused
+from matcher.finger import record_fmr
 from matcher.finger.probe import assess
 from matcher.finger.template import Minutiae
 
@@ -87,17 +90,21 @@ def read(specimen: Specimen) -> Read:
             octets = user_files.read(specimen.path, MOST_BYTES)
         else:
             octets = user_files.read_below(specimen.below, str(specimen.path), MOST_BYTES)
-        found = finger_files.opened(octets)
+        found = sample_files.opened(octets)
     except (FileRefused, UnreadableSample) as fault:
         return Read(specimen, "UNREADABLE", None, str(fault))
-    if len(found.prints) != 1:
-        reason = f"holds {len(found.prints)} fingers; one impression a record"
-        return Read(specimen, found.form, None, reason)
-    minutiae = found.prints[0].view.minutiae
+    prints = [each for each in found.samples if each.format in FORMATS]
+    if not prints:
+        return Read(specimen, "UNREADABLE", None, f"{found.kind}, not a finger minutiae record")
+    transaction = ansi_nist.is_transaction(octets)
+    form = "ANSI_NIST_TYPE_9" if transaction else prints[0].format.name
+    if len(prints) != 1:
+        return Read(specimen, form, None, f"holds {len(prints)} fingers; one impression a record")
+    minutiae = record_fmr.read(prints[0].data).views[0].minutiae
     poor = assess(minutiae)
     if poor is not None:
-        return Read(specimen, found.form, None, poor.lower().replace("_", " "))
-    return Read(specimen, found.form, minutiae, "", found.repairs)
+        return Read(specimen, form, None, poor.lower().replace("_", " "))
+    return Read(specimen, form, minutiae, "", found.notes)
 
 
 def numbered(names: list[str], more: list[str] | None = None) -> tuple[NDArray[np.intp], ...]:

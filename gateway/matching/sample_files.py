@@ -1,0 +1,276 @@
+"""Any file of samples that an operator has → each sample in it as codecs read it, whatever the modality.
+
+A file is a record of one sample, a record of several fingers, an ANSI/NIST transaction or a CBEFF packet. Nothing that a
+partner sends is read here: its samples come one by one, each with its modality, position and format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gateway.domain.messages import POSITIONS, Modality, RecordFormat
+from gateway.matching.engine import UnreadableSample
+from gateway.matching.modality import TABLE, codec_of
+from gateway.sample_files import ansi_nist, ansi_nist_images, ansi_nist_text, cbeff_xml
+from gateway.sample_files.ansi_nist import LogicalRecord
+from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
+from gateway.sample_files.cbeff_xml import SEVERAL
+from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import start_of
+from matcher.finger import record_ansi_nist, record_formats
+from matcher.finger.record_type9 import named
+from matcher.finger.template import MalformedRecord
+
+MOST_SAMPLES = 100  # of one file
+# The compressions of a picture in a transaction that is a format of its own: of a face the record around it says no more.
+_PICTURES = {
+    "JPEGB": RecordFormat.JPEG,
+    "JPEGL": RecordFormat.JPEG,
+    "JP2": RecordFormat.JPEG_2000,
+    "JP2L": RecordFormat.JPEG_2000,
+    "PNG": RecordFormat.PNG,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSample:
+    """One sample in a file.
+
+    where      which record of the file it is; empty where the file is that record
+    modality   None: a picture that does not say of what it is; whoever names the file does
+    position   one of the modality's; 0 of a finger or an eye = not said
+    format     of `data`
+    quality    0-100 as stated; None = not stated
+    data       the record
+    image      what the file states of a picture, where it does
+    """
+
+    where: str = ""
+    modality: Modality | None
+    position: int = 0
+    format: RecordFormat
+    quality: int | None = None
+    image: ImageRecord | None = None
+    data: bytes = field(repr=False)
+
+    @property
+    def what(self) -> str:
+        """What it is of, in words."""
+        if self.modality is None:
+            return "a picture that does not say of what"
+        if self.modality is Modality.FACE:
+            return "face"
+        return (FINGERS if self.modality is Modality.FINGER else EYES)[self.position]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleFile:
+    """What a file holds.
+
+    kind        what the file is, in words
+    person      the fields of its Type-2 record, by number
+    described   what else in it is no sample but text about a person, each by its name and without a value
+    notes       what was repaired or left out, in words that hold nothing of the file
+    """
+
+    kind: str
+    samples: tuple[FoundSample, ...]
+    person: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    described: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """All in it that is text about a person, by its name and without a value."""
+        fields = ", ".join(f"2.{each:03d}" for each in self.person if each > ansi_nist.IDC)
+        return (f"record Type-2 ({fields})", *self.described) if self.person else self.described
+
+
+def opened(octets: bytes) -> SampleFile:
+    """Return the samples of a file; raises UnreadableSample, which says what the file is where that is known."""
+    if not octets:
+        raise UnreadableSample("the file is empty")
+    try:
+        if ansi_nist.is_transaction(octets):
+            return _of_transaction(octets)
+        if cbeff_xml.is_cbeff(octets):
+            return _of_packet(octets)
+        return _of_record(octets)
+    except (MalformedFile, MalformedRecord) as fault:
+        raise UnreadableSample(str(fault)) from None
+
+
+def _of_record(octets: bytes) -> SampleFile:
+    start = start_of(octets)
+    if start is None:
+        raise UnreadableSample("no file of samples that is known here")
+    if start.octets == record_formats.MAGIC:
+        found = record_formats.opened(octets)
+        prints = tuple(
+            FoundSample(
+                modality=Modality.FINGER,
+                position=each.position,
+                format=RecordFormat(int(each.form)),
+                quality=each.view.quality or None,
+                data=each.record,
+                where=f"view {number}" if len(found.prints) > 1 else "",
+            )
+            for number, each in enumerate(found.prints, 1)
+        )
+        return SampleFile(kind=start.words, samples=prints, notes=found.repairs)
+    if start.format is None:
+        raise UnreadableSample(f"{start.words}, no file of samples")
+    position = _own_position(octets, start.modality, start.format)
+    sample = FoundSample(
+        modality=start.modality, position=position, format=start.format, data=octets
+    )
+    return SampleFile(kind=start.words, samples=(sample,))
+
+
+def _own_position(octets: bytes, modality: Modality | None, form: RecordFormat) -> int:
+    """Return the position that a modality's own record states: its codec reads it; 0 of a picture."""
+    if modality is None or modality not in TABLE or form is not RecordFormat.IRIS_CODE:
+        return 0
+    ((position, _),) = codec_of(modality).open_file(octets).records
+    return position
+
+
+def _of_transaction(octets: bytes) -> SampleFile:
+    records = ansi_nist.read(octets)
+    first = records[0]
+    notes: list[str] = []
+    images = [
+        (each, ansi_nist_images.read(each, first))
+        for each in records
+        if each.kind in ansi_nist_images.KINDS
+    ]
+    samples = [*_of_type_9(records, images, notes)]
+    taken = {(each.idc, sample.position) for each, sample in samples}
+    samples += _of_images(first, images, taken, notes)
+    if not samples:
+        raise UnreadableSample("; ".join(["a transaction without a sample that is read", *notes]))
+    people = [each for each in records if each.kind == ansi_nist.TEXT]
+    if len(people) > 1:
+        raise UnreadableSample("a transaction with two Type-2 records: of whom is not said")
+    return SampleFile(
+        kind="an ANSI/NIST transaction",
+        samples=tuple(sample for _, sample in samples),
+        described=tuple(
+            str(each) for each in ansi_nist_text.descriptive(records) if each.kind != ansi_nist.TEXT
+        ),
+        person={n: text for n, (_, text) in people[0].fields.items()} if people else {},
+        notes=tuple(notes),
+    )
+
+
+def _of_type_9(
+    records: Sequence[LogicalRecord],
+    images: Sequence[tuple[LogicalRecord, ImageRecord]],
+    notes: list[str],
+) -> Iterator[tuple[LogicalRecord, FoundSample]]:
+    """Yield the minutiae of Type-9 records; a position that they lack is that of the image with their IDC."""
+    places = {record.idc: image.position for record, image in images}
+    for each in records:
+        if each.kind != ansi_nist.MINUTIAE:
+            continue
+        if not record_ansi_nist.is_read(each.fields):
+            notes.append(f"{_where(each)}: {named(each.fields)}, not read")
+            continue
+        view = record_ansi_nist.view(each.fields, each.start)
+        found = record_formats.of_view(view)
+        sample = FoundSample(
+            where=_where(each),
+            modality=Modality.FINGER,
+            position=found.position or places.get(each.idc, 0),
+            format=RecordFormat(int(found.form)),
+            quality=view.quality or None,
+            data=found.record,
+        )
+        yield each, sample
+
+
+def _of_images(
+    first: LogicalRecord,
+    images: Sequence[tuple[LogicalRecord, ImageRecord]],
+    taken: set[tuple[int, int]],
+    notes: list[str],
+) -> Iterator[tuple[LogicalRecord, FoundSample]]:
+    """Yield the pictures, but those of which the minutiae were taken, and of nothing that is exchanged."""
+    for record, image in images:
+        if (record.idc, image.position) in taken:
+            notes.append(f"{_where(record)}: a picture whose minutiae were taken, left out")
+            continue
+        if image.modality is None:
+            notes.append(f"{_where(record)}: {image.what}, left out")
+            continue
+        form, data = RecordFormat.ANSI_NIST, b""
+        if image.modality is Modality.FACE and image.compression in _PICTURES:
+            form, data = _PICTURES[image.compression], image.data
+        sample = FoundSample(
+            where=_where(record),
+            modality=image.modality,
+            position=image.position,
+            format=form,
+            quality=image.quality,
+            image=image,
+            data=data or ansi_nist.alone(first, ansi_nist_text.sample_only(record)),
+        )
+        yield record, sample
+
+
+def _where(record: LogicalRecord) -> str:
+    return f"record Type-{record.kind} with IDC {record.idc}"
+
+
+def _of_packet(octets: bytes) -> SampleFile:
+    packet = cbeff_xml.read(octets)
+    samples, notes = [], []
+    for block in packet.blocks:
+        where = f"data block {block.number}"
+        if not block.data:
+            notes.append(f"{where}: could not be captured, as the file says")
+        elif block.modality is None:
+            notes.append(f"{where}: of nothing that is exchanged, left out")
+        elif block.position == SEVERAL:
+            notes.append(f"{where}: several fingers, left out")
+        else:
+            samples.append(_of_block(block, where))
+    if packet.signed:
+        notes.append("signatures of devices (SB) were not checked")
+    if not samples:
+        raise UnreadableSample(
+            "; ".join(["a packet of BIRs without a sample that is read", *notes])
+        )
+    return SampleFile(
+        kind="CBEFF records in XML",
+        samples=tuple(samples),
+        described=tuple(str(each) for each in packet.described),
+        notes=tuple(notes),
+    )
+
+
+def _of_block(block: cbeff_xml.Block, where: str) -> FoundSample:
+    """Return the sample of a data block, which must be of what is said of it."""
+    inner = _of_record(block.data)
+    if len(inner.samples) != 1:
+        raise UnreadableSample(f"{where}: holds {len(inner.samples)} samples")
+    (found,) = inner.samples
+    if found.modality not in {None, block.modality}:
+        raise UnreadableSample(f"{where}: {inner.kind}, where the file says something else")
+    if found.position and block.position and found.position != block.position:
+        raise UnreadableSample(f"{where}: its record says another position than the file")
+    return FoundSample(
+        where=where,
+        modality=block.modality,
+        position=block.position or found.position,
+        format=found.format,
+        quality=block.quality if block.quality is not None else found.quality,
+        data=found.data,
+    )
+
+
+def is_unnamed(sample: FoundSample) -> bool:
+    """Return whether nobody says of which finger or eye a sample is."""
+    return sample.modality is None or sample.position not in POSITIONS[sample.modality]

@@ -1,0 +1,241 @@
+"""Transactions and packets through the commands: enrolled, their text mapped or dropped and told, and never sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.domain.person import FieldCode
+from gateway.sample_files.ansi_nist import text_record
+from gateway.server.application import Gateway
+from gateway.store.people import person_records, subjects
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.record_fmr import Format, View
+from tests import cbeff_writer
+from tests.ansi_nist_writer import image, transaction, type_9
+
+FOREIGN = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
+NAME = b"CANARY,JANE ANN"
+PERSON = (
+    2,
+    0,
+    text_record(
+        2, {2: b"00", 18: NAME, 22: b"19900400", 24: b"F", 21: b"IND\x1eSYR", 67: b"REMARK"}
+    ),
+)
+MAP = """
+[LAST_NAME]
+field = 18
+form = "LAST"
+[FIRST_NAME]
+field = 18
+form = "FIRST"
+[DATE_OF_BIRTH]
+field = 22
+form = "DATE"
+[GENDER]
+field = 24
+form = "CODE"
+codes = { F = "FEMALE", M = "MALE" }
+[nationalities]
+field = 21
+[ALIAS]
+field = 99
+"""
+ASKED = (
+    "--agreement",
+    "au@1",
+    "--purpose",
+    "TRAVEL_ENTER_REMAIN",
+    "--case",
+    "C-1",
+    "--unit",
+    "U-1",
+    "--official",
+    "P-1",
+)
+
+
+def prints(*positions: int) -> list[View]:
+    person = synthetic.person(7)
+    return [View(at, 0, 60, synthetic.impression(person, at, 1)) for at in positions]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "F-7.an2"
+    path.write_bytes(transaction(PERSON, *type_9(prints(2, 7))))
+    return path
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    path = tmp_path / "type2.toml"
+    path.write_text(MAP)
+    return path
+
+
+def enrol(run: Any, homes: Any, passphrase: Any, *words: Any) -> Any:
+    return run("gallery", "enrol", homes["CAN"], *words, *passphrase, "--json")
+
+
+def test_without_a_map_type_2_is_dropped_and_that_is_told(
+    run: Any, homes: Any, passphrase: Any, file: Path
+) -> None:
+    said = enrol(run, homes, passphrase, file, *FOREIGN)
+
+    assert (said.code, said.document["enrolled"], said.document["people"]) == (0, 2, 1)
+    [told] = said.document["repaired"]
+    assert told["repairs"] == [
+        "text about a person dropped: record Type-2 (2.018, 2.022, 2.024, 2.021, 2.067)"
+    ]
+    assert "CANARY" not in said.out + said.err
+
+
+def test_a_map_says_which_field_is_which_and_the_rest_is_dropped(
+    run: Any, homes: Any, passphrase: Any, file: Path, mapping: Path
+) -> None:
+    said = enrol(
+        run, homes, passphrase, file, "--type2-map", mapping, "--status", "FOREIGN_NATIONAL"
+    )
+
+    assert (said.code, said.document["enrolled"]) == (0, 2)
+    assert said.document["repaired"][0]["repairs"] == ["text about a person dropped: 2.067"]
+    with (
+        Gateway.open(homes["CAN"], passphrase[1].read_bytes().strip) as gateway,
+        gateway.database.reader() as reader,
+    ):
+        known = subjects.find(reader, "F-7")
+        record = person_records.read_record(reader, gateway.keys.data_key, known)
+    assert record.status.nationalities == {"IND", "SYR"}
+    assert {code.name: datum.value.decode() for code, datum in record.data.items()} == {
+        "LAST_NAME": "CANARY", "FIRST_NAME": "JANE ANN", "DATE_OF_BIRTH": "1990-04", "GENDER": "FEMALE",
+    }  # fmt: skip
+    assert FieldCode.ALIAS not in record.data
+    again = enrol(
+        run, homes, passphrase, file, "--type2-map", mapping, "--status", "FOREIGN_NATIONAL"
+    )
+    assert (again.code, again.document["unchanged"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("person", "why"),
+    [
+        ({22: b"1 APR 1990"}, "DATE_OF_BIRTH: no date"), ({22: b"19901399"}, "DATE_OF_BIRTH"), ({24: b"X"}, "GENDER: a code"),
+        ({21: b"IN"}, "nationalities"), ({18: b"\xff\xfe,X"}, "LAST_NAME: no text"),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_makes_the_file_bad_and_is_not_repeated(  # noqa: PLR0917 - fixtures
+    run: Any,
+    homes: Any,
+    passphrase: Any,
+    tmp_path: Path,
+    mapping: Path,
+    person: dict[int, bytes],
+    why: str,
+) -> None:
+    fields = {2: b"00", 18: NAME, 22: b"19900400", 24: b"F", 21: b"IND"} | person
+    file = tmp_path / "F-8.an2"
+    file.write_bytes(transaction((2, 0, text_record(2, fields)), *type_9(prints(2))))
+
+    said = enrol(
+        run, homes, passphrase, file, "--type2-map", mapping, "--status", "FOREIGN_NATIONAL"
+    )
+
+    assert (said.code, said.document["enrolled"]) == (1, 0)
+    assert why in said.document["bad"][0]["reason"]
+    assert not any(word in said.err for word in ("CANARY", "1 APR", "19901399"))
+
+
+def test_fields_of_a_person_are_recorded_with_a_status_alone(
+    run: Any, homes: Any, passphrase: Any, file: Path, mapping: Path
+) -> None:
+    said = enrol(run, homes, passphrase, file, "--type2-map", mapping)
+
+    assert said.code == 1
+    assert "status: one of" in said.document["bad"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "maps nothing"), ("[SHOE_SIZE]\nfield = 3", "no known name"), ("[PHOTOGRAPH]\nfield = 3", "no known name"),
+        ("[LAST_NAME]\nfield = 1", "field:"), ("[LAST_NAME]\nfield = true", "field:"), ("[LAST_NAME]\nfield = 18\nform = 'X'", "form:"),
+        ("[GENDER]\nfield = 24\nform = 'CODE'", "codes:"), ("[LAST_NAME]\nfield = 18\nitem = 2", "nothing else"),
+        ("LAST_NAME = 18", "nothing else"), ("[LAST_NAME", "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_map_that_is_wrong_is_told_before_anything_is_enrolled(  # noqa: PLR0917 - fixtures
+    run: Any, homes: Any, passphrase: Any, file: Path, mapping: Path, text: str, why: str
+) -> None:
+    mapping.write_text(text)
+
+    said = enrol(run, homes, passphrase, file, "--type2-map", mapping, *FOREIGN)
+
+    assert said.code == 2
+    assert why in said.document["error"]["message"]
+
+
+def test_no_query_leaves_with_text_about_a_person(
+    run: Any, homes: Any, passphrase: Any, file: Path
+) -> None:
+    """IRPR 315.38: whoever names such a file is told before anything is sent, and told how to go on."""
+    said = run("query", homes["AUS"], "--to", "CAN", *ASKED, file, *passphrase, "--json")
+
+    assert said.code == 2
+    assert said.document["error"]["reason"] == "BIOGRAPHIC_IN_QUERY"
+    assert "record Type-2 (2.018" in said.document["error"]["message"]
+    assert "passerelle samples strip" in said.document["error"]["message"]
+    assert "CANARY" not in said.out + said.err
+
+
+def test_a_packet_with_a_key_that_is_not_known_is_not_sent_either(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    data = record_fmr.write(record_fmr.at_197(Format.INCITS_378_2004, prints(2)))
+    named = cbeff_writer.block(
+        "Finger", "Right IndexFinger", data, others={"fullName": "CANARY"}, format_=("ISO", "2")
+    )
+    file = tmp_path / "packet.xml"
+    file.write_bytes(cbeff_writer.packet([named]))
+
+    said = run("query", homes["AUS"], "--to", "CAN", *ASKED, file, *passphrase, "--json")
+    enrolled = enrol(run, homes, passphrase, file, *FOREIGN)
+
+    assert said.document["error"]["reason"] == "BIOGRAPHIC_IN_QUERY"
+    assert "others: fullName" in said.document["error"]["message"]
+    assert (enrolled.code, enrolled.document["enrolled"]) == (0, 1)
+    assert "others: fullName" in str(enrolled.document["repaired"])
+
+
+def test_what_is_read_is_enrolled_and_what_is_not_is_named(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    eye = image(17, 9, {3: b"2", 11: b"PNG", 13: b"GRAY", 999: b"\x89PNG\r\n\x1a\n" + bytes(9)})
+    file = tmp_path / "F-9.an2"
+    file.write_bytes(transaction(*type_9(prints(2)), eye))
+
+    said = enrol(run, homes, passphrase, file, *FOREIGN)
+
+    assert (said.code, said.document["enrolled"]) == (1, 1)
+    assert "Type-17" in said.document["bad"][0]["file"]
+    assert "no iris of this format is read here" in said.document["bad"][0]["reason"]
+
+
+def test_a_manifest_may_say_the_modality(run: Any, homes: Any, passphrase: Any, file: Path) -> None:
+    rows = [
+        "path,subject,position,modality",
+        f"{file.name},P-1,2,finger",
+        f"{file.name},P-2,1,iris",
+        f"{file.name},P-3,0,toe",
+    ]
+    (file.parent / "people.csv").write_text("\n".join(rows) + "\n")
+
+    said = enrol(run, homes, passphrase, "--manifest", file.parent / "people.csv", *FOREIGN)
+
+    assert (said.code, said.document["enrolled"]) == (1, 1)
+    reasons = [one["reason"] for one in said.document["bad"]]
+    assert any("finger, face or iris" in reason for reason in reasons)
+    assert any("with no iris in it" in reason for reason in reasons)
