@@ -8,7 +8,7 @@ is the caller's, here are only bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -165,6 +165,8 @@ class Agreement:
                        names, and all that belong to a country that it names (`gateway.law.countries`)
     max_age            how long after its confirmation a person's status may be relied on
     fpir               share of non-mated searches that may raise a candidate, 0 < fpir < 1
+    modalities         what a query may carry, each with its paragraph
+    modality_purposes  for which purposes alone, where the file says so; any other modality for all
     prior_transaction  paragraph under which a number may replace samples; empty = not permitted
     same_direction     whether the first asker may ask again by its own number (a looser reading of 315.38)
     digest             SHA-256 of the file in hexadecimal
@@ -196,6 +198,9 @@ class Agreement:
     timers: Timers
     digest: str
     retention: Mapping[str, KeptPeriod] = field(default_factory=lambda: MappingProxyType({}))
+    modality_purposes: Mapping[Modality, frozenset[Purpose]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     superseded: datetime | None = None
 
     @property
@@ -207,6 +212,26 @@ class Agreement:
     def answer_purposes(self) -> Mapping[Purpose, str]:
         """For what the partner may ask us, each with its paragraph."""
         return self.answering.purposes
+
+    def carries(self, modality: Modality, purpose: Purpose) -> bool:
+        """Return whether a query for a purpose may carry samples of a modality, in either direction."""
+        purposes = self.modality_purposes.get(modality)
+        return modality in self.modalities and (purposes is None or purpose in purposes)
+
+    def modality_rules(self, modalities: Iterable[Modality]) -> list[str]:
+        """Return the keys of the rules that permit to carry these, in their order: each, and for which purposes."""
+        return [
+            key
+            for modality in sorted(modalities)
+            for key in (
+                f"modalities.{modality.name}",
+                *(
+                    [f"modality_purposes.{modality.name}"]
+                    if modality in self.modality_purposes
+                    else ()
+                ),
+            )
+        ]
 
     def rule(self, key: str) -> str:
         """Return the id of the rule at `key` of the file."""

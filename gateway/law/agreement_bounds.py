@@ -38,18 +38,27 @@ def _objections(agreement: Agreement, bounds: Bounds) -> Iterator[tuple[str, str
                 yield f"{path}.{purpose.name}", "not in this direction of the division"
             elif allowed[purpose] not in {"", paragraph}:
                 yield f"{path}.{purpose.name}", f"rests on {allowed[purpose]}"
+    if agreement.home_countries & agreement.partner_countries or not agreement.home_countries:
+        yield "countries.home", "must be somebody's, and not the partner's"
+    yield from _about_modalities(agreement, bounds)
+    yield from _about_people(agreement, bounds)
+    yield from _about_fields(agreement, bounds)
+
+
+def _about_modalities(agreement: Agreement, bounds: Bounds) -> Iterator[tuple[str, str]]:
+    purposes = agreement.answering.purposes.keys() | agreement.asking.purposes.keys()
     for modality in agreement.modalities.keys() - bounds.modalities:
         yield f"modalities.{modality.name}", "not in the division"
+    for modality, only in agreement.modality_purposes.items():
+        if not only <= purposes:
+            path = f"modality_purposes.{modality.name}.purposes"
+            yield path, "names a purpose that is permitted in neither direction"
     if len(agreement.modalities) > 1 and agreement.review is None:
         # One may say yes and another no, and neither a match nor "no match" would be true (law.md 3.3).
         yield (
             "review",
             "is missing: modalities may contradict each other, and only an examiner can tell; add the table, or permit one",
         )
-    if agreement.home_countries & agreement.partner_countries or not agreement.home_countries:
-        yield "countries.home", "must be somebody's, and not the partner's"
-    yield from _about_people(agreement, bounds)
-    yield from _about_fields(agreement, bounds)
 
 
 def _about_people(agreement: Agreement, bounds: Bounds) -> Iterator[tuple[str, str]]:

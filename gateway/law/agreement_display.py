@@ -18,7 +18,9 @@ def _parties(agreement: Agreement, now: datetime) -> Iterator[tuple[str, str]]:
         if name.name == agreement.partner_name(now):
             yield f"partner: {name.name}", name.paragraph
     for modality, paragraph in agreement.modalities.items():
-        yield f"a query carries {modality.name}", paragraph
+        only = sorted(agreement.modality_purposes.get(modality, ()))
+        named = f", only for {', '.join(each.name for each in only)}" if only else ""
+        yield f"a query carries {modality.name}{named}", paragraph
     if agreement.prior_transaction:
         yield "a query carries a prior transaction number", agreement.prior_transaction
 
@@ -61,6 +63,8 @@ def _after(agreement: Agreement) -> Iterator[tuple[str, str]]:
     if agreement.review is not None:
         persons = agreement.review.persons
         yield f"{persons} examiner(s) decide near the threshold", agreement.review.paragraph
+        if len(agreement.modalities) > 1:
+            yield "an examiner decides where modalities contradict", agreement.review.paragraph
     for kind, kept in agreement.retention.items():
         yield f"keep {kind} {kept.period.days} days", kept.paragraph
     hours = [

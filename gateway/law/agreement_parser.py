@@ -6,6 +6,7 @@
     [countries]              home, partner: whose nationals are whose, codes of countries.toml; none for an organisation
     [status]                 max_age_days, paragraph
     [modalities]             modality = "paragraph": what a query may carry
+    [modality_purposes.MODALITY]   purposes, paragraph: for which alone it may (optional; else for all)
     [references]             PRIOR_TRANSACTION = "paragraph", SAME_DIRECTION = "paragraph" (both optional)
     [search]                 fpir
     [review]                 floor_fpir, persons, paragraph (optional table: without it no examiner stands between)
@@ -35,7 +36,7 @@ from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Modality, Purpose
 from gateway.domain.person import Caveat
 from gateway.law import agreement_bounds, countries
 from gateway.law.agreement import Agreement, Band, KeptPeriod, Name, Timers
@@ -110,6 +111,7 @@ def _parsed(text: bytes, name: str) -> Agreement:
         answering=answering(file, place),
         asking=asking(file),
         modalities=_modalities(file),
+        modality_purposes=_modality_purposes(file),
         prior_transaction=_optional(file, "references.PRIOR_TRANSACTION"),
         same_direction=bool(_optional(file, "references.SAME_DIRECTION")),
         review=_review(file),
@@ -158,6 +160,19 @@ def _modalities(file: Document) -> Mapping[Modality, str]:
             raise file.wrong(f"modalities.{key}", "unknown")
         modalities[Modality[key]] = file.paragraph(f"modalities.{key}")
     return MappingProxyType(modalities)
+
+
+def _modality_purposes(file: Document) -> Mapping[Modality, frozenset[Purpose]]:
+    found = {}
+    for key in file.keys("modality_purposes", optional=True):
+        path = f"modality_purposes.{key}"
+        if not file.has(
+            f"modalities.{key}"
+        ):  # a limit to what is not permitted was meant otherwise
+            raise file.wrong(path, "not one of [modalities]")
+        found[Modality[key]] = frozenset(file.choices(f"{path}.purposes", Purpose))
+        file.paragraph(f"{path}.paragraph")
+    return MappingProxyType(found)
 
 
 def _optional(file: Document, path: str) -> str:

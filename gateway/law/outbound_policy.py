@@ -82,14 +82,14 @@ def may_ask(ask: Ask, agreement: Agreement, usage: Usage, now: datetime) -> AskP
     )
     if row not in asking.scope:
         raise SubjectOutOfScope
-    if not agreement.modalities.keys() >= ask.modalities:
+    if not all(agreement.carries(each, ask.purpose) for each in ask.modalities):
         raise ModalityNotPermitted(element="modalities")
     if not ask.modalities and not agreement.prior_transaction:
         raise ModalityNotPermitted(element="prior_transaction_number")
     if ask.issued and not agreement.same_direction:
         raise ModalityNotPermitted(_ISSUED, element="prior_transaction_number")
     demand_left(asking.quotas, usage, ask.purpose, now)
-    carried = [f"modalities.{modality.name}" for modality in sorted(ask.modalities)]
+    carried = agreement.modality_rules(ask.modalities)
     keys = [
         f"ask.purposes.{ask.purpose.name}",
         "ask.persecution",

@@ -177,7 +177,7 @@ def may_answer(header: Header, query: Query, agreement: Agreement, now: datetime
     quotas = _permits_purpose(header, agreement, now)
     purpose = header.purpose
     rules = [agreement.rule(f"answer.purposes.{purpose.name}")]
-    rules += _carries(query, agreement)
+    rules += _carries(query, purpose, agreement)
     _consistent(header, query)
     claim = query.refugee_claimant and purpose in agreement.answering.claims
     if claim:
@@ -343,8 +343,8 @@ def _permits_purpose(header: Header, agreement: Agreement, now: datetime) -> Quo
     return quotas
 
 
-def _carries(query: Query, agreement: Agreement) -> list[str]:
-    """Return the rules that permit what the query carries (IRPR 315.38)."""
+def _carries(query: Query, purpose: Purpose, agreement: Agreement) -> list[str]:
+    """Return the rules that permit what the query carries (IRPR 315.25(1)(b), 315.38)."""
     if not isinstance(query.probe, Biometrics):
         if not agreement.prior_transaction:
             raise ModalityNotPermitted(element="prior_transaction_number")
@@ -354,10 +354,10 @@ def _carries(query: Query, agreement: Agreement) -> list[str]:
         raise ModalityNotPermitted(element="biometrics.samples")
     used: set[Modality] = set()
     for index, sample in enumerate(query.probe.samples):
-        if sample.modality not in agreement.modalities:
+        if not agreement.carries(sample.modality, purpose):
             raise ModalityNotPermitted(element=f"biometrics.samples[{index}].modality")
         used.add(sample.modality)
-    return [agreement.rule(f"modalities.{modality.name}") for modality in sorted(used)]
+    return [agreement.rule(key) for key in agreement.modality_rules(used)]
 
 
 def _consistent(header: Header, query: Query) -> None:

@@ -75,7 +75,8 @@ _DIVISION_1 = Bounds(
         _ACCURACY: "IRPR 315.23(1)(c)",
     },
     claims=frozenset({_VISA, _TRAVEL, _ACCURACY}),
-    modalities=frozenset({Modality.FINGER}),
+    # "Photograph and fingerprints", exchanged to verify identity; that a photograph may be compared is a reading (chosen).
+    modalities=frozenset({Modality.FINGER, Modality.FACE}),
     fields={
         **dict.fromkeys(_IDENTITY, "IRPR 315.25(1)(a)"),
         FieldCode.CITIZENSHIP: "IRPR 315.25(1)(a)",
@@ -111,7 +112,7 @@ _DIVISION_3 = Bounds(
         _CLAIM: "IRPR 315.41(1)(d)",
     },
     claims=frozenset({_VISA, _CLAIM}),
-    modalities=frozenset({Modality.FINGER}),
+    modalities=frozenset({Modality.FINGER}),  # 315.38: fingerprints
     fields={
         **dict.fromkeys(_IDENTITY, "IRPR 315.41(2)(a)"),
         FieldCode.PHOTOGRAPH: "IRPR 315.41(2)(b)",
@@ -136,7 +137,7 @@ _OUTSIDE = Bounds(
     ask=dict.fromkeys(_DIVISION_3.ask, ""),
     answer={_VISA: "", _TRAVEL: ""},
     claims=frozenset({_VISA}),
-    modalities=frozenset({Modality.FINGER}),
+    modalities=frozenset(Modality),
     fields=dict.fromkeys(_DIVISION_3.fields, ""),
     reveal={False: _FOREIGN, True: _FOREIGN},
     asked=_FOREIGN,
