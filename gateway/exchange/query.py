@@ -338,7 +338,7 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared]) -> Candidate:
             floor=found.floor,
             floor_fpir=None if review is None or found.floor is None else review.floor_fpir,
         ),
-        **_by_modality(found, prepared, person),
+        **_by_modality(found, prepared, person, len(work.probes)),
         **conflict_facts(best.conflict),
     }
     return Candidate(best, person.subject if person is not None and best.reached else None, facts)
@@ -354,10 +354,10 @@ def _judged(person: Person, found: Identified) -> Found:
 
 
 def _by_modality(
-    found: Identified, prepared: Mapping[Modality, Prepared], person: Person | None
+    found: Identified, prepared: Mapping[Modality, Prepared], person: Person | None, sent: int
 ) -> Mapping[str, str]:
-    """Return what each of several modalities came to; of one alone, the facts of the search say it already."""
-    if len(found.by_modality) == 1:
+    """Return what each modality came to that was searched of several sent; of one, the facts of the search say it."""
+    if sent == 1:
         return {}
     return modality_facts(
         (

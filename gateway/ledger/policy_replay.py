@@ -31,12 +31,23 @@ from gateway.domain.person import NOBODY, FieldCode, Ground, Scope, Status, Subj
 from gateway.errors import Refusal
 from gateway.law.agreement import Agreement
 from gateway.law.legal_status import read_persecution_fact
-from gateway.law.query_policy import Decided, Found, Permit, may_answer, settle
+from gateway.law.query_policy import (
+    Decided,
+    Evidence,
+    Found,
+    Permit,
+    decisive,
+    may_answer,
+    settle,
+)
 from gateway.ledger.entry import EntryType
 from gateway.ledger.exchange_history import OpenedEntry, age_of
 
-Threshold: TypeAlias = Callable[[float, int, int], float]
-"""FPIR, people in the gallery and fingers searched → the least score that is a match."""
+Searched: TypeAlias = Mapping[Modality, tuple[int, int]]
+"""People in the gallery and samples searched, by modality."""
+
+Threshold: TypeAlias = Callable[[float, Searched], float]
+"""FPIR and what was searched → the least score that is a match."""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
 ROUNDING = 0.001  # log10; two numbers of three decimals that differ by less may be in either order
@@ -178,23 +189,70 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
         return Found(0.0 if hit else float("-inf"), 0.0)
     try:
         score, agreed = float(told["scores"]), float(told["fpir"])
-        size, fingers = int(told["gallery_size"]), len(told["usable_positions"].split(","))
+        searched = _searched(past)
         level = _Level(told["threshold"], past, reached=frozenset({Outcome.MATCH.name}))
     except (KeyError, ValueError):
         raise ValueError("the entry does not say score, gallery and fingers") from None
     if permit.fpir == agreed or (level.rounded and f"{permit.fpir:g}" == told["fpir"]):
         least = level.beside(score)
     else:  # what was recorded is the threshold of another share
-        least = _anew(past, score, threshold(permit.fpir, size, fingers))
+        least = _anew(past, score, threshold(permit.fpir, searched))
+    conflict = _conflict(past, permit, Found(score, least), threshold)
     if permit.review is None:
-        return Found(score, least)
+        return Found(score, least, conflict=conflict)
     share = permit.review.floor_fpir
     if told.get("review_floor") and _same_floor(past, permit):
         at_least = frozenset({Outcome.MATCH.name, Outcome.REVIEW_PENDING.name})
         floor = _Level(told["review_floor"], past, reached=at_least).beside(score)
     else:
-        floor = _anew(past, score, threshold(share, size, fingers))
-    return Found(score, least, floor)
+        floor = _anew(past, score, threshold(share, searched))
+    return Found(score, least, floor, conflict=conflict)
+
+
+def _searched(past: Past) -> Searched:
+    told = past.told
+    if "searched_modalities" not in told:
+        only = _modality(past.asked.get("modality") or Modality.FINGER.name)
+        return {only: (int(told["gallery_size"]), len(told["usable_positions"].split(",")))}
+    sizes, positions = (told[name].split(",") for name in ("modality_sizes", "modality_positions"))
+    return {
+        each: (int(size), len(at.split("+")))
+        for each, size, at in zip(_modalities(past), sizes, positions, strict=True)
+    }
+
+
+def _modalities(past: Past) -> list[Modality]:
+    return [_modality(name) for name in past.told["searched_modalities"].split(",")]
+
+
+def _modality(name: str) -> Modality:
+    try:
+        return Modality[name]
+    except KeyError:
+        raise ValueError("the entry names a modality that we do not know") from None
+
+
+def _conflict(
+    past: Past, permit: Permit, found: Found, threshold: Threshold
+) -> frozenset[Modality]:
+    """Return the modalities that contradict each other: as recorded, or under another share anew.
+
+    Raises ValueError where it was about somebody else than the scores that were recorded.
+    """
+    told = past.told
+    recorded = frozenset(_modality(name) for name in told.get("conflict", "").split(",") if name)
+    if "searched_modalities" not in told or permit.fpir == float(told["fpir"]):
+        return recorded
+    searched = _searched(past)
+    evidence = tuple(
+        Evidence(each, float(score), threshold(permit.fpir, {each: searched[each]}))
+        for each, score in zip(_modalities(past), told["modality_scores"].split(","), strict=True)
+        if score != "none"
+    )
+    anew = decisive([replace(found, evidence=evidence)], found)[1].conflict
+    if recorded and not anew:
+        raise ValueError("what contradicted itself under the recorded share cannot be told anew")
+    return anew
 
 
 class _Level:

@@ -229,8 +229,8 @@ class Codec(Protocol):
         """Return what an examiner sees of two samples of one position, as plain values: no score, no likelihood."""
         ...
 
-    def threshold(self, fpir: float, size: int, usable: int) -> float:
-        """Return the least score that keeps a promised FPIR, for a gallery of so many people and so many usable samples."""
+    def tails(self, usable: int) -> Tails:
+        """Return the tails of non-mated scores for so many usable samples, as `Found.tails` has them."""
         ...
 
 

@@ -38,6 +38,7 @@ from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import Gallery, SearchAbandoned, reckoned_by
 from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.fusion import Tails
 
 PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
 PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
@@ -143,7 +144,7 @@ class FingerEngine:
             reckoned_by=reckoned_by(),
             size=found.size,
             version=found.version,
-            tails=calibration.default_certificate().tails[:usable],
+            tails=FingerCodec().tails(usable),
         )
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
@@ -233,9 +234,9 @@ class FingerCodec:
             mine.destroy()
             theirs.destroy()
 
-    def threshold(self, fpir: float, size: int, usable: int) -> float:
-        """Return the least fused score for a promised FPIR by the certificate that is shipped."""
-        return calibration.threshold(fpir, size, usable).score
+    def tails(self, usable: int) -> Tails:
+        """Return the tails of the certificate that is shipped, of one finger up to so many."""
+        return calibration.default_certificate().tails[:usable]
 
 
 def read_declared(sample: Sample, element: str) -> Minutiae:

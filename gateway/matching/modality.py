@@ -20,6 +20,7 @@ from gateway.matching.engine import (
 )
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.identification import Probes, identify
+from matcher import fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,20 @@ def list_modalities() -> frozenset[Modality]:
 def list_formats() -> tuple[RecordFormat, ...]:
     """Return the record formats that are read here, of every modality."""
     return tuple(sorted({form for each in TABLE.values() for form in each.codec.formats}))
+
+
+def least_score(fpir: float, searched: Mapping[Modality, tuple[int, int]]) -> float:
+    """Return the least score that keeps a promised FPIR, by the calibrations of today.
+
+    searched   people and usable samples, by modality
+    """
+    return fusion.threshold(
+        fpir,
+        [
+            fusion.Searched(size, codec_of(modality).tails(usable))
+            for modality, (size, usable) in searched.items()
+        ],
+    ).score
 
 
 class Engines:

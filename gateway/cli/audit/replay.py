@@ -17,7 +17,6 @@ from gateway.cli.audit.session import Key, KeyPassphrase
 from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.plain_command import plain_command
-from gateway.domain.messages import Modality
 from gateway.errors import UserError
 from gateway.language import say
 from gateway.operations import audit
@@ -25,7 +24,7 @@ from gateway.operations import audit
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
     from gateway.ledger.exchange_history import OpenedEntry
-    from gateway.ledger.policy_replay import Past, Replayed
+    from gateway.ledger.policy_replay import Replayed
 
 app = typer.Typer()
 
@@ -148,7 +147,7 @@ def _again(
     told: list[OpenedEntry], proposed: Agreement | None, known: Mapping[str, Agreement]
 ) -> tuple[list[Replayed], int]:
     from gateway.ledger.policy_replay import again, answered
-    from gateway.matching.modality import codec_of
+    from gateway.matching.modality import least_score
 
     done, skipped = [], 0
     for past in answered(told):
@@ -157,19 +156,10 @@ def _again(
             skipped += 1
             continue
         try:
-            codec = codec_of(_modality(past))
-            done.append(again(past, agreement, codec.threshold))
+            done.append(again(past, agreement, least_score))
         except ValueError:
             skipped += 1
     return done, skipped
-
-
-def _modality(past: Past) -> Modality:
-    """Return by what somebody was searched; where a number replaced the samples, no threshold is asked for."""
-    named = past.asked.get("modality") or Modality.FINGER.name
-    if named not in Modality.__members__:
-        raise ValueError("the entry names a modality that we do not know")
-    return Modality[named]
 
 
 def _known(home: Path) -> dict[str, Agreement]:

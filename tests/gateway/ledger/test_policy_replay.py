@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.domain.messages import Modality
 from gateway.law.agreement import Agreement
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
+from gateway.law.regulation import BOUNDS
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.exchange_history import OpenedEntry
 from gateway.ledger.policy_replay import Past, again, answered
@@ -71,7 +73,7 @@ def past(asked: dict[str, str] = ASKED, told: dict[str, str] = HIT) -> Past:
     return found
 
 
-def level(_fpir: float, _size: int, _fingers: int) -> float:
+def level(_fpir: float, _searched: object) -> float:
     return 12.0  # of a threshold that is computed anew
 
 
@@ -213,7 +215,7 @@ def reviewing(floor: str) -> Agreement:
 def test_a_review_band_that_is_proposed_is_reckoned_and_not_read_from_the_past() -> None:
     told = recorded(6.0, 9.0, "NO_MATCH")
 
-    def share(fpir: float, _size: int, _fingers: int) -> float:
+    def share(fpir: float, _searched: object) -> float:
         return 5.0 if fpir == 1e-2 else 12.0
 
     assert again(past(told=told), reviewing("1e-2"), share).now == "REVIEW_PENDING"
@@ -258,3 +260,77 @@ def test_what_an_official_refused_is_refused_again(told: dict[str, str]) -> None
 def test_a_decision_that_we_do_not_know_is_not_guessed() -> None:
     with pytest.raises(ValueError, match="decision"):
         again(past(told=HIT | {"official_decisions": "ALL/WHIM"}), agreement(), level)
+
+
+BOTH = HIT | {
+    "scores": "9.0",
+    "threshold": "6.0",
+    "gallery_size": "120",
+    "usable_positions": "2,7,0",
+    "review_floor": "4.0",
+    "review_fpir": "0.01",
+    "searched_modalities": "FINGER,FACE",
+    "modality_scores": "12.0,-3.0",
+    "modality_thresholds": "5.0,4.0",
+    "modality_sizes": "100,20",
+    "modality_positions": "2+7,0",
+}
+AGAINST = BOTH | {
+    "conflict": "FINGER,FACE",
+    "true_outcome": "REVIEW_PENDING",
+    "disclosed_outcome": "REVIEW_PENDING",
+}
+ASKED_BY_BOTH = ASKED | {"modality": "FACE,FINGER", "positions": "2,7,0"}
+
+
+def both(monkeypatch: pytest.MonkeyPatch, fpir: str = "1e-4") -> Agreement:
+    """Return an agreement that permits a face too, as the division would have to."""
+    permitted = frozenset({Modality.FINGER, Modality.FACE})
+    monkeypatch.setitem(BOUNDS, 3, replace(BOUNDS[3], modalities=permitted))
+    text = AU.decode().replace("[modalities]\n", '[modalities]\nFACE = "IRPR 315.38"\n')
+    band = '\n[review]\nfloor_fpir = 1e-2\npersons = 1\nparagraph = "IRPR 315.39"\n'
+    return parse((text.replace("fpir = 1e-4", f"fpir = {fpir}") + band).encode(), "au-4.toml")
+
+
+def test_modalities_that_contradicted_each_other_do_so_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agreed = both(monkeypatch)
+    assert not again(past(asked=ASKED_BY_BOTH, told=AGAINST), agreed, level).changed
+    alone = BOTH | {"modality_scores": "9.0,none"}
+    assert not again(past(asked=ASKED_BY_BOTH, told=alone), agreed, level).changed
+
+
+def test_several_modalities_are_decided_anew_by_a_threshold_of_all_and_one_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stricter, seen = both(monkeypatch, "1e-6"), []
+
+    def least(_fpir: float, searched: object) -> float:
+        seen.append(searched)
+        return 7.0 if searched == {Modality.FACE: (20, 1)} else 8.0
+
+    found = again(past(asked=ASKED_BY_BOTH, told=AGAINST), stricter, least)
+    assert found.now == "REVIEW_PENDING"
+    assert {Modality.FINGER: (100, 2), Modality.FACE: (20, 1)} in seen
+    mild = BOTH | {"modality_scores": "10.0,-1.0"}
+    assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, least).now == "MATCH"
+    assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, level).now == "REVIEW_PENDING"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"searched_modalities": "FINGER,GAIT"},
+        {"conflict": "GAIT"},
+        {"modality_sizes": "100"},
+        {"modality_scores": "1.0"},
+        {"modality_scores": "9.0,none"},  # whoever contradicted it was another candidate
+    ],
+)
+def test_several_modalities_that_an_entry_does_not_tell_whole_are_not_decided(
+    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    stricter = both(monkeypatch, "1e-6")
+    with pytest.raises(ValueError, match=r"entry|share|argument"):
+        again(past(asked=ASKED_BY_BOTH, told=AGAINST | wrong), stricter, level)

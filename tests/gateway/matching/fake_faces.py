@@ -27,6 +27,7 @@ from gateway.matching.engine import (
     UnreadableSample,
 )
 from matcher.calibration import Tail
+from matcher.fusion import Tails
 
 ANN, BOB, NOBODY = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 BLURRED = (0.0, 0.0, 0.0)  # a face in which nothing is to be seen
@@ -62,9 +63,9 @@ class FaceCodec:
     def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
         return {"same": probe.data == record.data}
 
-    def threshold(self, fpir: float, size: int, usable: int) -> float:
+    def tails(self, usable: int) -> Tails:
         del usable
-        return TAIL.score(fpir / max(1, size))
+        return (TAIL,)
 
 
 class FaceProbe(Probe):

@@ -20,6 +20,7 @@ from gateway.matching.engine import (
     Source,
 )
 from gateway.matching.finger import FingerCodec, FingerEngine, FingerProbe
+from gateway.matching.modality import least_score
 from matcher import calibration
 from matcher.finger import synthetic
 from matcher.finger.probe import NothingUsable
@@ -116,7 +117,8 @@ def test_the_threshold_is_that_of_the_gallery_and_the_usable_fingers(engine: Fin
     assert (found.threshold, found.calibration) == (limit.score, limit.calibration_id)
     assert found.fpir_expected == limit.fpir_expected
     assert found.floor == calibration.threshold(0.01, PEOPLE, len(POSITIONS)).score
-    assert found.threshold == FingerCodec().threshold(POINT.fpir, PEOPLE, len(POSITIONS))
+    by_codec = least_score(POINT.fpir, {Modality.FINGER: (PEOPLE, len(POSITIONS))})
+    assert (found.threshold, found.tails) == (by_codec, FingerCodec().tails(len(POSITIONS)))
     probe = read(engine, 3)
     engine.prepare(probe)
     assert engine.search(probe, OperatingPoint(0.001), 1, lambda: 1.0).floor is None

@@ -93,7 +93,11 @@ def test_one_modality_of_use_is_enough_and_the_other_is_told(
         committed.clear()
         answer = ask(pair, people, *people.samples(50), face(BLURRED))
         assert (answer.outcome, answer.result.problems) == (Outcome.MATCH, (blurred,))
-        assert "searched_modalities" not in facts(committed, EntryType.RESPONSE)
+        found = facts(committed, EntryType.RESPONSE)
+        assert (found["searched_modalities"], found["modality_scores"]) == (
+            "FINGER",
+            found["scores"],
+        )
 
         poor = [people.poor(each, 2) for each in people.samples(50)]
         answer = ask(pair, people, *poor, face(ANN))
