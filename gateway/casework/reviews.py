@@ -22,6 +22,7 @@ from gateway import telemetry
 from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
+from gateway.casework import review_evidence
 from gateway.casework.review_disclosure import ReviewDisclosure
 from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.domain.person import Verdict
@@ -35,7 +36,6 @@ from gateway.ledger.entry import Leaf
 from gateway.ledger.entry_types import Facts
 from gateway.ledger.exchange_events import Message
 from gateway.ledger.exchange_facts import examination_facts, verdict_facts
-from gateway.matching.modality import codec_of
 from gateway.operations import review
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
@@ -123,7 +123,7 @@ class Reviews:
             direction=Direction.INBOUND,
         )
         self.sequencer.commit(entries, (reviews.lease(case, officer.person, now, until),))
-        return {**_plain(self._case(case.case), now), "fingers": self._fingers(found, query)}
+        return {**_plain(self._case(case.case), now), **self._seen(found, query)}
 
     def _release(self, officer: Officer, request: review.Release) -> Answer:
         now, case = self.clock(), self._case(request.case)
@@ -220,10 +220,7 @@ class Reviews:
             hit=hit,
         )
 
-    def _fingers(self, found: Evidence, query: Query) -> list[dict[str, object]]:
-        """Return what there is to see of each sample that both have, nothing else; it does not say whose they are."""
-        samples = query.probe.samples if isinstance(query.probe, Biometrics) else ()
-        probe = {(each.modality, each.position): each for each in samples}
+    def _seen(self, found: Evidence, query: Query) -> dict[str, object]:
         with self.database.reader() as reader:
             reference = subjects.reference_of(reader, found.subject)
             held = subjects.samples_of(reader, self.data_key, reference or "")
@@ -231,13 +228,7 @@ class Reviews:
             raise UserError(
                 "the record is there no more: decide INCONCLUSIVE, or let the time run out"
             )
-        return [
-            {
-                "position": position,
-                **codec_of(kind).compare(probe[kind, position], held[kind, position]),
-            }
-            for kind, position in sorted(probe.keys() & held.keys())
-        ]
+        return review_evidence.side_by_side(found, query, held)
 
     def _gone(self, case: Case, receipt: str) -> Leaf:
         """Return the entry of a destruction; a case that does not open ends too, and says no modality."""

@@ -186,6 +186,15 @@ class Details:
     withholding: Withholding | None = None
 
 
+class Saying(IntEnum):
+    """What one modality by itself says of probe and record, in a word; how strongly is not told to examiners."""
+
+    SUPPORTS = 1
+    UNDECIDED = 2
+    CONTRADICTS = 3
+    NOT_COMPARED = 4  # too poor to search, or nothing of it is held of the person
+
+
 class Verdict(IntEnum):
     """What an examiner saw in probe and record, side by side."""
 

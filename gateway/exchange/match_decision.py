@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from gateway.domain.messages import Outcome
 from gateway.domain.person import Record, Withholding
 from gateway.exchange.context import ExchangeContext
-from gateway.law.query_policy import Decided, Found, Permit, settle
+from gateway.law.query_policy import Decided, Evidence, Found, Permit, settle
 from gateway.ledger.exchange_facts import candidate_facts, decision_facts
 from gateway.store.casework import withholdings
 
@@ -37,6 +37,7 @@ class Decision:
     """What the asker is shown, what the auditor may know, and whom it is about.
 
     subject   who was found, shown or not; while a review is pending, who it may be
+    evidence  what each modality says of that person
     """
 
     shown: Outcome
@@ -44,6 +45,7 @@ class Decision:
     subject: int | None = None
     record: Record = field(default_factory=Record, repr=False)
     withholding: Withholding | None = None
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False)
 
 
 def settled(
@@ -58,7 +60,8 @@ def settled(
     facts |= candidate_facts(candidate.subject, record, permit.time, found, decided)
     known = found.true is Outcome.MATCH or found.shown is Outcome.REVIEW_PENDING
     subject = candidate.subject if known else None
-    return Decision(found.shown, facts, subject, record, found.withholding)
+    evidence = candidate.found.evidence
+    return Decision(found.shown, facts, subject, record, found.withholding, evidence)
 
 
 def look(

@@ -26,7 +26,7 @@ from gateway.domain.messages import (
     Result,
     Sample,
 )
-from gateway.domain.person import DetailsRequest
+from gateway.domain.person import DetailsRequest, Saying
 from gateway.errors import (
     DeadlineTooShort,
     EngineUnavailable,
@@ -42,6 +42,7 @@ from gateway.law.query_policy import Evidence as LawEvidence
 from gateway.law.query_policy import Found, Permit, decisive, may_answer
 from gateway.law.quota_policy import poor_allowance
 from gateway.law.retention_policy import HIT_LIFE
+from gateway.law.review_policy import saying
 from gateway.ledger import exchange_events
 from gateway.ledger.entry import Leaf
 from gateway.ledger.exchange_events import Message
@@ -256,7 +257,9 @@ class SubmitQuery:
         if work.permit.review is None or decision.subject is None:
             raise AssertionError  # the law answers so only where there is a clause, and somebody to look at
         context, header, now = self._context, request.header, self._context.clock()
-        evidence = Evidence(signed_envelope.header_bytes(header), work.kept, decision.subject)
+        evidence = Evidence(
+            signed_envelope.header_bytes(header), work.kept, decision.subject, _said(work, decision)
+        )
         review, begun = review_opening.opened(
             header,
             evidence,
@@ -369,6 +372,19 @@ def _by_modality(
         )
         for modality, each in found.by_modality.items()
     )
+
+
+def _said(work: _Work, decision: Decision) -> Mapping[Modality, Saying]:
+    """Return what each of several modalities says, for the examiner; one alone says nothing that is not to be seen."""
+    if len(work.probes) == 1:
+        return {}
+    told = {each.modality: each for each in decision.evidence}
+    return {
+        each: saying(each, told[each].score, told[each].threshold)
+        if each in told
+        else Saying.NOT_COMPARED
+        for each in work.probes
+    }
 
 
 def _named(issued: Issued) -> Candidate:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from gateway.domain.messages import Modality, Outcome, ServiceLevel
-from gateway.domain.person import Verdict
+from gateway.domain.person import Saying, Verdict
 
 MOST_PERSONS = 2  # whom an agreement's review clause may ask for (law.md 3.3)
 
@@ -27,6 +27,13 @@ PATIENCE = {
 # At or below which score a modality clearly says that two samples are not one person's, log10 likelihood ratio (chosen):
 # ten times likelier so of fingers, of which one alone never says more than thirty times; a hundred times of the others.
 CLEARLY_NO = {Modality.FINGER: -1.0, Modality.FACE: -2.0, Modality.IRIS: -2.0}
+
+
+def saying(modality: Modality, score: float, threshold: float) -> Saying:
+    """Return what a modality says by itself; `threshold` is the least score that would be a match by it alone."""
+    if score <= CLEARLY_NO[modality]:
+        return Saying.CONTRADICTS
+    return Saying.SUPPORTS if score >= threshold else Saying.UNDECIDED
 
 
 def conclude(verdicts: Sequence[Verdict], persons: int) -> Outcome | None:

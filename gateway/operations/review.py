@@ -36,7 +36,7 @@ class List(Paged):
     ),
 )
 class Lease(Request):
-    """Take a case in hand for a quarter of an hour and look: minutiae of both, and which agree; no score.
+    """Take a case in hand for a quarter of an hour and look: what both show, of each modality, and what agrees; no score.
 
     Show it again to have it longer. Delete the pictures when you have decided.
     """

@@ -4,8 +4,10 @@ isort:skip_file
 Operations of examiners, over the admin listener."""
 
 from collections import abc as _abc
+from gateway.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -47,6 +49,38 @@ VERDICT_DIFFERENT: Verdict.ValueType  # 2
 VERDICT_INCONCLUSIVE: Verdict.ValueType  # 3
 """Means that these fingerprints do not permit a decision."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+class _Saying:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SayingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Saying.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SAYING_UNSPECIFIED: _Saying.ValueType  # 0
+    """Is refused wherever it appears."""
+    SAYING_SUPPORTS: _Saying.ValueType  # 1
+    """Means that it says so."""
+    SAYING_UNDECIDED: _Saying.ValueType  # 2
+    """Means that it says neither."""
+    SAYING_CONTRADICTS: _Saying.ValueType  # 3
+    """Means that it clearly says that they are of two persons."""
+    SAYING_NOT_COMPARED: _Saying.ValueType  # 4
+    """Means that the sample was too poor to search, or that the record has none."""
+
+class Saying(_Saying, metaclass=_SayingEnumTypeWrapper):
+    """Says in a word whether a modality by itself says that probe and record are of one person."""
+
+SAYING_UNSPECIFIED: Saying.ValueType  # 0
+"""Is refused wherever it appears."""
+SAYING_SUPPORTS: Saying.ValueType  # 1
+"""Means that it says so."""
+SAYING_UNDECIDED: Saying.ValueType  # 2
+"""Means that it says neither."""
+SAYING_CONTRADICTS: Saying.ValueType  # 3
+"""Means that it clearly says that they are of two persons."""
+SAYING_NOT_COMPARED: Saying.ValueType  # 4
+"""Means that the sample was too poor to search, or that the record has none."""
+Global___Saying: _TypeAlias = Saying  # noqa: Y015
 
 @_typing.final
 class Case(_message.Message):
@@ -209,6 +243,68 @@ class Finger(_message.Message):
 Global___Finger: _TypeAlias = Finger  # noqa: Y015
 
 @_typing.final
+class ComparedSample(_message.Message):
+    """Shows one sample of another modality of probe and record. No score is shown.
+    Next unused field number: 4.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODALITY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    modality: _types_pb2.Modality.ValueType
+    """Names the kind of characteristic."""
+    position: _builtins.int
+    """Names the eye, 1 right, 2 left; 0 for a face."""
+    @_builtins.property
+    def compared(self) -> _struct_pb2.Struct:
+        """Holds what there is to see of the two, as the modality has it."""
+
+    def __init__(
+        self,
+        *,
+        modality: _types_pb2.Modality.ValueType = ...,
+        position: _builtins.int = ...,
+        compared: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "modality", b"modality", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedSample: _TypeAlias = ComparedSample  # noqa: Y015
+
+@_typing.final
+class ModalityStatement(_message.Message):
+    """Says what one modality of several says.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODALITY_FIELD_NUMBER: _builtins.int
+    SAYS_FIELD_NUMBER: _builtins.int
+    modality: _types_pb2.Modality.ValueType
+    """Names the kind of characteristic."""
+    says: Global___Saying.ValueType
+    """States what it says."""
+    def __init__(
+        self,
+        *,
+        modality: _types_pb2.Modality.ValueType = ...,
+        says: Global___Saying.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["modality", b"modality", "says", b"says"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModalityStatement: _TypeAlias = ModalityStatement  # noqa: Y015
+
+@_typing.final
 class ListCasesRequest(_message.Message):
     """Asks for the cases that wait.
     Next unused field number: 3.
@@ -293,13 +389,15 @@ Global___LeaseCaseRequest: _TypeAlias = LeaseCaseRequest  # noqa: Y015
 @_typing.final
 class LeaseCaseResponse(_message.Message):
     """Returns a case.
-    Next unused field number: 3.
+    Next unused field number: 5.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CASE_FIELD_NUMBER: _builtins.int
     FINGERS_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    MODALITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def case(self) -> Global___Case:
         """Describes the case."""
@@ -308,15 +406,25 @@ class LeaseCaseResponse(_message.Message):
     def fingers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finger]:
         """Lists the fingers that probe and record both have."""
 
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedSample]:
+        """Lists the samples of other modalities that probe and record both have."""
+
+    @_builtins.property
+    def modalities(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModalityStatement]:
+        """Lists what each of several modalities says; empty where one was searched."""
+
     def __init__(
         self,
         *,
         case: Global___Case | None = ...,
         fingers: _abc.Iterable[Global___Finger] | None = ...,
+        samples: _abc.Iterable[Global___ComparedSample] | None = ...,
+        modalities: _abc.Iterable[Global___ModalityStatement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "fingers", b"fingers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "fingers", b"fingers", "modalities", b"modalities", "samples", b"samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

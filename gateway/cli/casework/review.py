@@ -14,6 +14,13 @@ from gateway.cli.output import Code
 from gateway.errors import UserError
 from gateway.operations import review
 
+# What a modality says by itself, where several were searched.
+_SAYS = {
+    "SUPPORTS": "supports that it is one person",
+    "UNDECIDED": "says neither",
+    "CONTRADICTS": "contradicts that it is one person",
+    "NOT_COMPARED": "not compared: too poor, or the record has none",
+}
 URGENT = 900  # seconds left, below which a case is shown in red
 SOON = 3600  # seconds; below, in yellow
 
@@ -61,7 +68,8 @@ def show(
         table.add_row(str(each["position"]), *map(str, counts))
     call.emit(
         {**found, "pictures": [str(file) for file in pictures]},
-        table,
+        *([table] if found["fingers"] else []),
+        *described(found),
         *(f"picture  {file}" for file in pictures),
         f"in hand until {found['held_until']}"
         f"  → passerelle review decide {call.home} {found['case']} --verdict …",
@@ -82,6 +90,28 @@ def release(call: Call) -> None:
     """Lay a case down."""
     found = call.perform()
     call.emit(found, f"{found['case']}  {found['state']}  {_left(found['seconds_left'])}")
+
+
+def described(found: Mapping[str, Any]) -> list[str]:
+    """Return the lines of what a case shows beside fingers: samples of other modalities, and what each modality says."""
+    seen = [line for each in found["samples"] for line in _seen(each)]
+    says = [f"{each['modality'].lower():8} {_SAYS[each['says']]}" for each in found["modalities"]]
+    return seen + says
+
+
+def _seen(sample: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a sample that is no finger: what its modality has to show of probe and record."""
+    place = f" {sample['position']}" if sample["position"] else ""
+    name = f"{sample['modality'].lower()}{place}"
+    return [f"{name:8} {key}  {_words(value)}" for key, value in sample["compared"].items()]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _left(seconds: int) -> Any:  # noqa: ANN401 - rich is met lazily

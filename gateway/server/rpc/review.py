@@ -10,9 +10,10 @@ import grpc
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.domain.person import Verdict
+from gateway.domain.messages import Modality
+from gateway.domain.person import Saying, Verdict
 from gateway.errors import ElementInvalid
-from gateway.v1 import review_pb2, review_pb2_grpc
+from gateway.v1 import review_pb2, review_pb2_grpc, types_pb2
 from gateway.wire.decoding import refuse_unknown
 
 Perform = Callable[[str, Mapping[str, object]], Mapping[str, Any]]  # as whoever calls
@@ -45,7 +46,18 @@ class Review(review_pb2_grpc.ReviewServiceServicer):
         del context
         found = self._act(request, "review.lease", {"case": request.case_id})
         fingers = [_finger(each) for each in found["fingers"]]
-        return review_pb2.LeaseCaseResponse(case=_case(found), fingers=fingers)
+        return review_pb2.LeaseCaseResponse(
+            case=_case(found),
+            fingers=fingers,
+            samples=[_sample(each) for each in found["samples"]],
+            modalities=[
+                review_pb2.ModalityStatement(
+                    modality=types_pb2.Modality.ValueType(Modality[each["modality"]]),
+                    says=review_pb2.Saying.ValueType(Saying[each["says"]]),
+                )
+                for each in found["modalities"]
+            ],
+        )
 
     def SubmitVerdict(  # noqa: N802
         self, request: review_pb2.SubmitVerdictRequest, context: grpc.ServicerContext
@@ -92,6 +104,15 @@ def _finger(plain: Mapping[str, Any]) -> review_pb2.Finger:
         record_marks=[review_pb2.Mark(**each) for each in plain["record"]],
         pairs=[review_pb2.Pair(probe_index=a, record_index=b) for a, b in plain["pairs"]],
     )
+
+
+def _sample(plain: Mapping[str, Any]) -> review_pb2.ComparedSample:
+    found = review_pb2.ComparedSample(
+        modality=types_pb2.Modality.ValueType(Modality[plain["modality"]]),
+        position=plain["position"],
+    )
+    found.compared.update(plain["compared"])
+    return found
 
 
 def _time(text: str | None) -> Timestamp | None:

@@ -8,7 +8,7 @@ them applies only where the table, the lease and the clock allow it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum, auto
@@ -18,7 +18,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 from sqlalchemy.engine import Row
 
-from gateway.domain.person import Verdict
+from gateway.domain.messages import Modality
+from gateway.domain.person import Saying, Verdict
 from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import reviews, transactions
@@ -80,11 +81,13 @@ class Evidence:
 
     header, payload   bytes of the signed envelope; the payload holds the prints
     subject           number of the candidate
+    said              what each of several modalities says of the two; empty where one was searched
     """
 
     header: bytes = field(repr=False)
     payload: bytes = field(repr=False)
     subject: int
+    said: Mapping[Modality, Saying] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +145,12 @@ def seal(data_key: DataRing, name: str, seed: bytes, evidence: Evidence) -> tupl
     """
     if len(seed) != SEED_BYTES:
         raise InternalError("a case's key is made of 32 fresh random bytes")
+    said = evidence.said
     body = {
         "header": atomic_file.text_of(evidence.header),
         "payload": atomic_file.text_of(evidence.payload),
         "subject": evidence.subject,
+        **({"said": {each.name: word.name for each, word in said.items()}} if said else {}),
     }
     sealed = DataKey.from_seed(seed).seal(json.dumps(body).encode(), aad(name, b"evidence"))
     return sealed, data_key.seal(seed, aad(name, b"key"))
@@ -160,8 +165,15 @@ def unseal(data_key: DataRing, of: Case) -> Evidence:
         raise InternalError(
             "the evidence of a case does not open: erased, altered or moved"
         ) from None
-    fields = atomic_file.Fields(_NOWHERE, json.loads(octets), _MEMBERS)
-    return Evidence(fields.octets("header"), fields.octets("payload"), fields.number("subject"))
+    body = json.loads(octets)
+    said = body.pop("said", {})  # absent where one modality was searched, as in earlier releases
+    fields = atomic_file.Fields(_NOWHERE, body, _MEMBERS)
+    return Evidence(
+        fields.octets("header"),
+        fields.octets("payload"),
+        fields.number("subject"),
+        {Modality[name]: Saying[word] for name, word in said.items()},
+    )
 
 
 def begin(of: Case) -> Effect:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.messages import Biometrics, Modality, Outcome, Purpose
-from gateway.domain.person import Status, SubjectKind
+from gateway.domain.person import Saying, Status, SubjectKind
 from gateway.errors import ModalityNotPermitted
 from gateway.law import agreement_display
 from gateway.law.agreement import Agreement
@@ -26,6 +26,7 @@ from gateway.law.query_policy import (
 )
 from gateway.law.quota_policy import Usage
 from gateway.law.regulation import BOUNDS
+from gateway.law.review_policy import saying
 from gateway.law.toml_reader import MalformedAgreement
 
 FINGER, FACE, IRIS = Modality.FINGER, Modality.FACE, Modality.IRIS
@@ -164,6 +165,21 @@ def test_a_yes_and_a_clear_no_are_a_conflict_and_nothing_else_is(
 
     assert (place, judged.conflict) == (0, conflict)
     assert judged.reached == bool(conflict or judged.score >= 6.0)
+
+
+@pytest.mark.parametrize(
+    ("modality", "score", "word"),
+    [
+        (FINGER, 5.0, Saying.SUPPORTS),
+        (FINGER, 4.99, Saying.UNDECIDED),
+        (FINGER, -0.99, Saying.UNDECIDED),
+        (FINGER, -1.0, Saying.CONTRADICTS),
+        (FACE, -1.99, Saying.UNDECIDED),
+        (IRIS, -2.0, Saying.CONTRADICTS),
+    ],
+)
+def test_what_a_modality_says_is_a_word(modality: Modality, score: float, word: Saying) -> None:
+    assert saying(modality, score, 5.0) is word
 
 
 def test_who_is_named_by_one_modality_and_denied_by_another_is_looked_at_before_whoever_is_nobody() -> (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.admin.operation import Officer
 from gateway.client import Refused
 from gateway.domain.messages import Modality, Outcome, Problem, ProblemCode
 from gateway.domain.person import SubjectKind
@@ -14,6 +16,7 @@ from gateway.errors import DeadlineTooShort, EngineUnavailable
 from gateway.ledger.entry import EntryType
 from gateway.matching.engine import Change, OperatingPoint
 from gateway.matching.modality import Engines
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.store.people import subjects
 from gateway.subjects.enrolment import Row
@@ -141,6 +144,37 @@ def test_fingers_that_say_yes_and_a_face_that_says_no_wait_for_an_examiner(
         assert float(found["scores"]) > float(found["threshold"])
         assert listed(found, "conflict") == ["FINGER", "FACE"]
         assert found["true_outcome"] == "REVIEW_PENDING"
+        shown = lease(pair)
+    assert [each["position"] for each in shown["fingers"]] == [2, 7]
+    assert shown["samples"] == [{"modality": "FACE", "position": 0, "compared": {"same": False}}]
+    assert shown["modalities"] == [
+        {"modality": "FINGER", "says": "SUPPORTS"},
+        {"modality": "FACE", "says": "CONTRADICTS"},
+    ]
+    text = json.dumps(shown)
+    assert not any(word in text for word in ("score", "ratio", found["scores"], "P-50"))
+
+
+EXAMINER = Officer("P-7", frozenset({Role.EXAMINER}))
+
+
+def lease(pair: Any) -> Any:
+    """Have an examiner look at the one case that waits."""
+    (case,) = pair.gateway.admin.perform(EXAMINER, "review.list", {})["cases"]
+    return pair.gateway.admin.perform(EXAMINER, "review.lease", {"case": case["case"]})
+
+
+def test_an_examiner_who_looked_decides_and_the_samples_of_both_modalities_are_gone(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    with serve(*enrolled) as pair:
+        ask(pair, people, *people.samples(50), face(BOB))
+        shown = lease(pair)
+        committed.clear()
+        decided = {"case": shown["case"], "verdict": "DIFFERENT", "reason": "two people"}
+        assert pair.gateway.admin.perform(EXAMINER, "review.decide", decided)["closed"]
+        assert facts(committed, EntryType.DESTRUCTION)["modality"] == "FACE,FINGER"
+    assert self_check.verify_ledger(enrolled[0]).ok
 
 
 def test_fingers_of_one_person_and_the_face_of_another_wait_for_an_examiner(
