@@ -18,6 +18,7 @@ PACKAGES = ("gateway", "matcher", "keys")
 ARITHMETIC = "matcher is arithmetic: no wire, no keys, no disk, no clock"
 PORT = "the matcher is met only behind the port, and by exercises that measure it"
 KEYS = "keys know nothing of queries and log nothing"
+IMAGES = "images know no keys, no law and no wire"
 LAW = "the law and the domain are pure: values in, a decision out"
 VERIFICATION = "verification of a ledger needs cryptography and protobuf only"
 CLIENT = "the partner's client needs no gateway"
@@ -46,6 +47,7 @@ TRESPASSES = (
     (KEYS, "keys.keyset", "import logging"),
     (KEYS, "keys.custody", "import time"),
     (KEYS, "keys.signatures", "import numpy"),
+    (IMAGES, "gateway.extraction.containers.image", "import keys.pae"),
     (LAW, "gateway.law.query_policy", "from random import random"),
     (LAW, "gateway.law.agreement", "import keys.signatures"),
     (LAW, "gateway.domain.messages", "import numpy"),

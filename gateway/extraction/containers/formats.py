@@ -1,0 +1,103 @@
+"""Which reader a format of images has, and which format bytes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.domain.messages import Modality, RecordFormat
+from gateway.extraction.containers import (
+    codestream,
+    iso_19794_4,
+    iso_19794_5,
+    iso_19794_6,
+    iso_39794,
+)
+from gateway.extraction.containers.image import (
+    Compression,
+    Image,
+    UnreadableImage,
+)
+
+LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything
+
+Reader = Callable[[bytes], Image]
+
+CONTAINERS: Mapping[Modality, Mapping[RecordFormat, Reader]] = {
+    Modality.FINGER: {
+        RecordFormat.ISO_19794_4_2005: iso_19794_4.read_first,
+        RecordFormat.ISO_19794_4_2011: iso_19794_4.read_second,
+        RecordFormat.ISO_39794_4: iso_39794.read_finger,
+    },
+    Modality.FACE: {
+        RecordFormat.ISO_19794_5_2005: iso_19794_5.read_first,
+        RecordFormat.ISO_19794_5_2011: iso_19794_5.read_second,
+        RecordFormat.ISO_39794_5: iso_39794.read_face,
+    },
+    Modality.IRIS: {
+        RecordFormat.ISO_19794_6_2005: iso_19794_6.read_first,
+        RecordFormat.ISO_19794_6_2011: iso_19794_6.read_second,
+    },
+}
+# Bare pictures say nothing of the sample but their size, and of fingers sometimes their resolution.
+BARE: Mapping[RecordFormat, Compression] = {
+    RecordFormat.WSQ: Compression.WSQ,
+    RecordFormat.PNG: Compression.PNG,
+    RecordFormat.JPEG_2000: Compression.JPEG_2000,
+    RecordFormat.JPEG: Compression.JPEG,
+}
+BARE_OF: Mapping[Modality, tuple[RecordFormat, ...]] = {
+    Modality.FINGER: tuple(BARE),
+    Modality.FACE: (RecordFormat.PNG, RecordFormat.JPEG_2000, RecordFormat.JPEG),
+    Modality.IRIS: (),
+}
+_starts = {
+    iso_19794_4.FIRST: RecordFormat.ISO_19794_4_2005,
+    iso_19794_4.SECOND: RecordFormat.ISO_19794_4_2011,
+    iso_19794_5.FIRST: RecordFormat.ISO_19794_5_2005,
+    iso_19794_5.SECOND: RecordFormat.ISO_19794_5_2011,
+    iso_19794_6.FIRST: RecordFormat.ISO_19794_6_2005,
+    iso_19794_6.SECOND: RecordFormat.ISO_19794_6_2011,
+    bytes([iso_39794.FINGER]): RecordFormat.ISO_39794_4,
+    bytes([iso_39794.FACE]): RecordFormat.ISO_39794_5,
+}
+
+
+def formats_of(modality: Modality) -> tuple[RecordFormat, ...]:
+    """Return the formats of images that are read of a modality, in the order of their numbers."""
+    return tuple(sorted({*CONTAINERS[modality], *BARE_OF[modality]}))
+
+
+def is_image(form: RecordFormat) -> bool:
+    """Return whether a format holds images; what it holds otherwise is records of features."""
+    return form >= RecordFormat.ISO_19794_4_2005
+
+
+def read(data: bytes, form: RecordFormat, modality: Modality) -> Image:
+    """Return the image that bytes of a format hold.
+
+    Raises UnreadableImage, which names the element where one of those is wrong that a sender declares beside it: for a
+    format that is not read of this modality, for one that breaks its standard, and beyond the bounds of `image`.
+    """
+    if form in BARE and form in BARE_OF[modality]:
+        picture = codestream.read_as(data, BARE[form])
+        return Image(modality=modality, picture=picture, ppi=_ppi(picture.ppi, modality), data=data)
+    reader = CONTAINERS[modality].get(form)
+    if reader is None:
+        raise UnreadableImage("not a format of images that is read here", "format")
+    return reader(data)
+
+
+def detect(data: bytes) -> RecordFormat | None:
+    """Return the format that the first bytes say; None where they are no image that is read here."""
+    for start, form in _starts.items():
+        if data.startswith(start):
+            return form
+    compression = codestream.detect(data)
+    return next((form for form, each in BARE.items() if each is compression), None)
+
+
+def _ppi(stated: int, modality: Modality) -> int:
+    """Return the resolution that a bare picture of a finger states; screens' resolutions in it say nothing of a finger."""
+    if modality is not Modality.FINGER or stated < LEAST_STATED:
+        return 0
+    return stated

@@ -1,0 +1,90 @@
+"""Face image records of ISO/IEC 19794-5:2005 ("010") and :2011 ("030") → the one image in each."""
+
+from __future__ import annotations
+
+import struct
+
+from gateway.domain.messages import Modality
+from gateway.extraction.containers import codestream
+from gateway.extraction.containers.cursor import Cursor
+from gateway.extraction.containers.image import Compression, Image, Quality, UnreadableImage
+from gateway.extraction.containers.iso_19794_1 import representation_head
+
+FIRST, SECOND = b"FAC\x00010\x00", b"FAC\x00030\x00"
+POINT = 8  # bytes of a feature point
+KINDS = {0: Compression.JPEG, 1: Compression.JPEG_2000}  # image data type
+KINDS_SECOND = {**KINDS, 2: Compression.JPEG_2000}  # 1 lossy, 2 lossless
+_header = struct.Struct(">IH")  # length, images
+_header_second = struct.Struct(">IHBH")  # length, representations, certification, order in time
+_facial = struct.Struct(">IHBBB3sH6s")  # length, points, sex, eyes, hair, properties, expression …
+_facial_second = struct.Struct(">HBBBB3sH6s")  # points, sex, eyes, hair, height, properties …
+_image = struct.Struct(">BBHHBBHH")  # kind, data type, width, height, colours, source, device …
+_image_second = struct.Struct(">BBHHBHBB")  # kind, data type, width, height, rate, processing …
+_size = struct.Struct(">I")
+
+
+def read_first(data: bytes) -> Image:
+    """Return the image of a record of 2005."""
+    cursor = _begun(data, FIRST)
+    length, number = cursor.take(_header, "the header")
+    _demand_one(data, length, number)
+    start = cursor.at
+    extent, points, sex, eyes, hair, *_ = cursor.take(_facial, "the face's block")
+    if extent != cursor.end - start:
+        raise UnreadableImage("the face's length disagrees with the record's")
+    cursor.skip(points * POINT, "the feature points")
+    _, kind, width, height, *_ = cursor.take(_image, "the image's block")
+    picture = cursor.octets(cursor.end - cursor.at, "the picture")
+    return _of(picture, KINDS.get(kind), (width, height), describes=bool(sex or eyes or hair))
+
+
+def read_second(data: bytes) -> Image:
+    """Return the image of a record of 2011; a shape in three dimensions is refused with what else follows the picture."""
+    cursor = _begun(data, SECOND)
+    length, number, certified, _ = cursor.take(_header_second, "the header")
+    _demand_one(data, length, number)
+    quality = representation_head(cursor, certified)
+    points, *person, _, _, _ = cursor.take(_facial_second, "the face's block")
+    cursor.skip(points * POINT, "the landmarks")
+    _, kind, width, height, *_ = cursor.take(_image_second, "the image's block")
+    (size,) = cursor.take(_size, "the picture")
+    picture = cursor.octets(size, "the picture")
+    cursor.demand_end("the picture")
+    extent, described = (width, height), any(person)
+    return _of(picture, KINDS_SECOND.get(kind), extent, describes=described, quality=quality)
+
+
+def _begun(data: bytes, start: bytes) -> Cursor:
+    if not data.startswith(start):
+        raise UnreadableImage("not a face image record of this edition", "format")
+    return Cursor(data, len(start))
+
+
+def _demand_one(data: bytes, length: int, number: int) -> None:
+    if length != len(data):
+        raise UnreadableImage("the length field disagrees with the length")
+    if number != 1:
+        raise UnreadableImage("a record of several images; one image a sample")
+
+
+def _of(
+    data: bytes,
+    compression: Compression | None,
+    size: tuple[int, int],
+    *,
+    describes: bool,
+    quality: tuple[Quality, ...] = (),
+) -> Image:
+    if compression is None:
+        raise UnreadableImage("a compression that is not read here", "compression")
+    picture = codestream.read_as(data, compression)
+    if size != (0, 0):  # 0 = not stated
+        codestream.demand_size(picture, *size)
+    return Image(
+        modality=Modality.FACE,
+        picture=picture,
+        ppi=0,  # how large a head is says nothing here; a model is given the picture as it is
+        data=data,
+        quality=quality,
+        describes=describes,
+    )

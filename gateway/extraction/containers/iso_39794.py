@@ -1,0 +1,119 @@
+"""Image blocks of ISO/IEC 39794-4:2019 (fingers) and -5:2019 (faces), ASN.1 DER → the one image in each.
+
+The tags were taken from the public modules ISO-IEC-39794-4-ed-1 and -5-ed-1 as readers of travel documents quote them;
+part 6 (irises) was not at hand in public, and is not read. What the blocks say beside the image is bounded, not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.domain.messages import Modality
+from gateway.extraction.containers import codestream, der
+from gateway.extraction.containers.der import Element
+from gateway.extraction.containers.image import (
+    Compression,
+    Image,
+    UnreadableImage,
+    check_ppi,
+    per_inch,
+)
+
+GENERATION = 3  # of the formats: 19794:2005 was the first, :2011 the second
+FINGER, FACE = (der.APPLICATION | der.CONSTRUCTED | each for each in (4, 5))
+UNITS = {0: 1, 1: 2}  # unitDimension inch, cm → scale units of the earlier editions
+
+# Finger: pgm 0, wsq 1, jpeg2000Lossy 2, jpeg2000Lossless 3, png 4. Face: jpeg 2, jpeg2000Lossy 3, jpeg2000Lossless 4.
+FINGER_FORMATS = {
+    1: Compression.WSQ,
+    2: Compression.JPEG_2000,
+    3: Compression.JPEG_2000,
+    4: Compression.PNG,
+}
+FACE_FORMATS = {2: Compression.JPEG, 3: Compression.JPEG_2000, 4: Compression.JPEG_2000}
+GREY_MAP = 0
+POSITION, IMPRESSION, FORMAT, DATA, RATE = 0, 1, 2, 3, 7  # of a finger's representation
+REPRESENTATION, IDENTITY = 1, 8  # of a face's representation
+SIZE = 7  # of a face's image information
+
+
+def read_finger(data: bytes) -> Image:
+    """Return the image of a finger image data block; without a sampling rate its resolution is not stated."""
+    fields = _representation(data, FINGER).fields()
+    code = _code(_field(fields, FORMAT))
+    octets = _field(fields, DATA).octets
+    if code == GREY_MAP:
+        picture, octets = codestream.pgm(octets)
+    elif code in FINGER_FORMATS:
+        picture = codestream.read_as(octets, FINGER_FORMATS[code])
+    else:
+        raise UnreadableImage("a compression that is not read here", "compression")
+    return Image(
+        modality=Modality.FINGER,
+        picture=picture,
+        ppi=_ppi(fields[RATE]) if RATE in fields else 0,
+        position=_code(_field(fields, POSITION)),
+        impression=_code(_field(fields, IMPRESSION)),
+        data=octets,
+    )
+
+
+def read_face(data: bytes) -> Image:
+    """Return the image of a face image data block; a shape in three dimensions is refused."""
+    fields = _representation(data, FACE).fields()
+    base = _field(_field(fields, REPRESENTATION).fields(), 0)  # of the choices base and extension
+    flat = _field(base.fields(), 0).fields()  # of two dimensions
+    octets, information = _field(flat, 0).octets, _field(flat, 1).fields()
+    code = _code(_field(information, 0))
+    if code not in FACE_FORMATS:
+        raise UnreadableImage("a compression that is not read here", "compression")
+    picture = codestream.read_as(octets, FACE_FORMATS[code])
+    if SIZE in information:
+        size = information[SIZE].fields()
+        width, height = (_field(size, each).integer() for each in (0, 1))
+        codestream.demand_size(picture, width, height)
+    return Image(
+        modality=Modality.FACE,
+        picture=picture,
+        ppi=0,
+        data=octets,
+        describes=IDENTITY in fields,
+    )
+
+
+def _representation(data: bytes, identifier: int) -> Element:
+    """Return the one representation of a data block of this generation."""
+    block = der.whole(data)
+    if block.identifier != identifier:
+        raise UnreadableImage("not an image block of this part of the standard", "format")
+    fields = block.fields()
+    if _field(_field(fields, 0).fields(), 0).integer() != GENERATION:
+        raise UnreadableImage("another generation than the third", "format")
+    representations = _field(fields, 1).elements()
+    if len(representations) != 1 or representations[0].identifier != der.SEQUENCE:
+        raise UnreadableImage("a record of several images; one image a sample")
+    return representations[0]
+
+
+def _field(fields: Mapping[int, Element], number: int) -> Element:
+    if number not in fields:
+        raise UnreadableImage("the record lacks what its standard demands")
+    return fields[number]
+
+
+def _code(choice: Element) -> int:
+    """Return a code: itself, or the one that an extension names to fall back on."""
+    fields = choice.fields()
+    if len(fields) != 1:
+        raise UnreadableImage("a code of the record is garbled")
+    if 0 in fields:
+        return fields[0].integer()
+    return _field(_field(fields, 1).fields(), 0).integer()
+
+
+def _ppi(block: Element) -> int:
+    fields = block.fields()
+    unit = UNITS.get(_field(fields, 1).integer(), 0)
+    ppi = per_inch(_field(fields, 0).integer(), unit)
+    check_ppi(ppi)
+    return ppi
