@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "gateway" / "extraction"))
-
-import image_files as files
+from tests.gateway.extraction import image_files as files
 
 FOLDER = Path(__file__).parent / "images"
 SMALL = (40, 48)
@@ -31,6 +28,12 @@ def made() -> Iterator[tuple[str, bytes]]:
     yield "accept-39794-5", files.face_39794(jpeg, 2, SMALL)
     yield "accept-iir-2005", files.iir_first(RAW, 2, SMALL)
     yield "accept-iir-2011", files.iir_second(png, 14, SMALL)
+    for name, record in (
+        ("type-14", files.type_14(png, b"PNG", f6=b"%d" % SMALL[0], f7=b"%d" % SMALL[1])),
+        ("type-14-other-size", files.type_14(png, b"PNG")),
+    ):
+        accepted = "refuse" if "other" in name else "accept"
+        yield f"{accepted}-{name}", files.transaction(record)
     yield "refuse-fir-2005-other-size", files.fir_first(wsq, 2, (41, 48))
     yield "refuse-fir-2011-two", files.fir_second(wsq, 2, SMALL, number=2)
     yield "refuse-png-states-100000", files.png(100_000, 100_000, rows=b"")

@@ -18,6 +18,8 @@ PACKAGES = ("gateway", "matcher", "keys")
 ARITHMETIC = "matcher is arithmetic: no wire, no keys, no disk, no clock"
 PORT = "the matcher is met only behind the port, and by exercises that measure it"
 KEYS = "keys know nothing of queries and log nothing"
+DECODERS = "decoders of pictures are met only by what the child process runs"
+CHILD = "what the child process runs is imported nowhere else"
 IMAGES = "images know no keys, no law and no wire"
 LAW = "the law and the domain are pure: values in, a decision out"
 VERIFICATION = "verification of a ledger needs cryptography and protobuf only"
@@ -47,6 +49,9 @@ TRESPASSES = (
     (KEYS, "keys.keyset", "import logging"),
     (KEYS, "keys.custody", "import time"),
     (KEYS, "keys.signatures", "import numpy"),
+    (DECODERS, "gateway.extraction.service", "import PIL.Image"),
+    (CHILD, "gateway.extraction.service", "import gateway.extraction.pixels"),
+    (PORT, "gateway.extraction.containers.image", "import matcher.finger.record_fmr"),
     (IMAGES, "gateway.extraction.containers.image", "import keys.pae"),
     (LAW, "gateway.law.query_policy", "from random import random"),
     (LAW, "gateway.law.agreement", "import keys.signatures"),

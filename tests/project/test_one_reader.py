@@ -13,6 +13,8 @@ OURS = {
     "gateway/auditor/index.py": "rows of an index that this program wrote and sealed",
     "gateway/auditor/console/access_log.py": "lines that this program wrote and sealed",
     "gateway/cli/admin_session.py": "where our own gateway listens, out of its own folder",
+    "gateway/extraction/child_main.py": "the parent process",
+    "gateway/extraction/child_process.py": "a child process of ours, before it has a picture",
     "gateway/exercises/child_process.py": "a child process of ours",
     "gateway/exercises/subprocess_cli.py": "a child process of ours",
     "gateway/exercises/load_client.py": "the parent process",

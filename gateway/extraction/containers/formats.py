@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.domain.messages import Modality, RecordFormat
 from gateway.extraction.containers import (
+    ansi_nist,
     codestream,
     iso_19794_4,
     iso_19794_5,
@@ -17,6 +18,7 @@ from gateway.extraction.containers.image import (
     Image,
     UnreadableImage,
 )
+from gateway.sample_files import ansi_nist as transactions
 
 LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything
 
@@ -27,15 +29,18 @@ CONTAINERS: Mapping[Modality, Mapping[RecordFormat, Reader]] = {
         RecordFormat.ISO_19794_4_2005: iso_19794_4.read_first,
         RecordFormat.ISO_19794_4_2011: iso_19794_4.read_second,
         RecordFormat.ISO_39794_4: iso_39794.read_finger,
+        RecordFormat.ANSI_NIST: ansi_nist.read_finger,
     },
     Modality.FACE: {
         RecordFormat.ISO_19794_5_2005: iso_19794_5.read_first,
         RecordFormat.ISO_19794_5_2011: iso_19794_5.read_second,
         RecordFormat.ISO_39794_5: iso_39794.read_face,
+        RecordFormat.ANSI_NIST: ansi_nist.read_face,
     },
     Modality.IRIS: {
         RecordFormat.ISO_19794_6_2005: iso_19794_6.read_first,
         RecordFormat.ISO_19794_6_2011: iso_19794_6.read_second,
+        RecordFormat.ANSI_NIST: ansi_nist.read_iris,
     },
 }
 # Bare pictures say nothing of the sample but their size, and of fingers sometimes their resolution.
@@ -92,6 +97,8 @@ def detect(data: bytes) -> RecordFormat | None:
     for start, form in _starts.items():
         if data.startswith(start):
             return form
+    if transactions.is_transaction(data):
+        return RecordFormat.ANSI_NIST
     compression = codestream.detect(data)
     return next((form for form, each in BARE.items() if each is compression), None)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 import zlib
 
+from gateway.sample_files import ansi_nist
+from gateway.sample_files.ansi_nist import LogicalRecord
+
 WIDTH, HEIGHT = 320, 400
 
 
@@ -199,3 +202,30 @@ def face_39794(
     flat = tlv(0xA0, tlv(0x80, picture), tlv(0xA1, code(0, form), extent))
     block = tlv(0x80, b"\x01") + tlv(0xA1, tlv(0xA0, flat)) + more
     return tlv(0x65, VERSION, tlv(0xA1, tlv(0x30, block)))
+
+
+def transaction(*others: bytes, native: bytes = b"19.69") -> bytes:
+    """A transaction of these records, each numbered by its place."""
+    kinds = [int(each.split(b".")[0]) if each[:1].isdigit() else 4 for each in others]
+    records = [
+        LogicalRecord(kind, place, 0, octets, {})
+        for place, (kind, octets) in enumerate(zip(kinds, others, strict=True))
+    ]
+    fields = {2: b"0500", 4: b"SRE", 5: b"20260301", 7: b"AUS", 8: b"CAN", 9: b"T-17", 11: native}
+    first = LogicalRecord(1, 0, 0, b"", {number: (0, text) for number, text in fields.items()})
+    return ansi_nist.write(first, records)
+
+
+def type_4(picture: bytes, algorithm: int, *, own: int = 0, position: int = 2) -> bytes:
+    places = bytes([position]) + b"\xff" * 5
+    header = struct.pack(
+        ">IBB6sBHHB", 18 + len(picture), 0, 0, places, own, WIDTH, HEIGHT, algorithm
+    )
+    return header + picture
+
+
+def type_14(picture: bytes, algorithm: bytes, **more: bytes) -> bytes:
+    fields = {2: b"00", 3: b"0", 4: b"AUS", 5: b"20260301", 6: b"%d" % WIDTH, 7: b"%d" % HEIGHT}
+    fields |= {8: b"1", 9: b"500", 10: b"500", 11: algorithm, 12: b"8", 13: b"2"}
+    fields |= {int(name[1:]): text for name, text in more.items()} | {999: picture}
+    return ansi_nist.text_record(14, fields)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import struct
-import sys
-from pathlib import Path
 
 import pytest
 
 from gateway.domain.messages import Modality, RecordFormat
 from gateway.extraction.containers import codestream, formats
 from gateway.extraction.containers.image import Compression, Image, UnreadableImage
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import image_files as files
+from gateway.sample_files import ansi_nist
+from tests.gateway.extraction import image_files as files
 
 FINGER, FACE, IRIS = Modality.FINGER, Modality.FACE, Modality.IRIS
 F = RecordFormat
@@ -35,6 +31,9 @@ GOOD = {
         files.finger_39794(b"P5\n%d %d\n255\n" % SIZE + RAW, 0),
         Compression.NONE,
     ),
+    "type-4": (F.ANSI_NIST, FINGER, files.transaction(files.type_4(files.wsq(), 1)), Compression.WSQ),
+    "type-4-raw": (F.ANSI_NIST, FINGER, files.transaction(files.type_4(RAW, 0)), Compression.NONE),
+    "type-14": (F.ANSI_NIST, FINGER, files.transaction(files.type_14(files.png(), b"PNG")), Compression.PNG),
     "wsq": (F.WSQ, FINGER, files.wsq(), Compression.WSQ),
     "png": (F.PNG, FINGER, files.png(ppi=500), Compression.PNG),
     "jp2": (F.JPEG_2000, FINGER, files.jp2(), Compression.JPEG_2000),
@@ -246,3 +245,43 @@ def test_a_face_beside_which_the_person_is_described_says_so(
     form: RecordFormat, data: bytes
 ) -> None:
     assert formats.read(data, form, FACE).describes
+
+
+@pytest.mark.parametrize(
+    ("data", "describes"),
+    [
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20")), False),
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20", f20=b"a comment")), True),
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20"), ansi_nist.text_record(2, {2: b"01", 18: b"X"})), True),
+    ],
+)  # fmt: skip
+def test_a_transaction_with_text_about_a_person_beside_its_picture_says_so(
+    data: bytes, describes: bool
+) -> None:
+    assert formats.read(data, F.ANSI_NIST, FINGER).describes is describes
+
+
+@pytest.mark.parametrize(
+    ("data", "element"),
+    [
+        (files.transaction(files.type_4(files.wsq(), 1), files.type_4(files.wsq(), 1).replace(b"\0\0\2", b"\1\0\2", 1)), ""),
+        (files.transaction(files.type_14(files.wsq(8, 8), b"WSQ20")), "width"),
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20", f9=b"5", f10=b"5")), "ppi"),
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20", f8=b"0")), "ppi"),
+        (files.transaction(files.type_14(files.jpeg(), b"JPEGL")), "compression"),
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20", f13=b"13")), "format"),
+    ],
+)  # fmt: skip
+def test_a_transaction_whose_one_image_cannot_be_read_is_refused_by_the_element(
+    data: bytes, element: str
+) -> None:
+    with pytest.raises(UnreadableImage) as refused:
+        formats.read(data, F.ANSI_NIST, FINGER)
+
+    assert refused.value.element == element
+
+
+def test_the_scanners_own_resolution_of_type_4_is_honoured() -> None:
+    data = files.transaction(files.type_4(files.wsq(), 1, own=1), native=b"22.40")
+
+    assert formats.read(data, F.ANSI_NIST, FINGER).ppi == 569

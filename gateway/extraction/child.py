@@ -1,0 +1,153 @@
+"""The child process: an extractor loaded once, and for each picture a process of its own that dies with the picture.
+
+1. Bound to the gateway, limited and filtered (`sandbox`) before the extractor's package is imported.
+2. The extractor is loaded, and every decoder and the extractor itself are tried on pictures of ours: what they load late
+   is loaded then, for in the process of a picture no file can be opened. Then all is tried once more in such a process: an
+   extractor that needs a thread or a file that a fork has not is refused now, and not with the first picture.
+3. For each picture that arrives this process forks, unread. The fork puts on the second filter, reads the picture, answers
+   and ends: pixels, minutiae and whatever a picture did to a decoder end with it, and the next one meets a clean process.
+4. A fork that ends otherwise than well ends this process too: what is left in the pipe is nobody's. The gateway starts another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from gateway.domain.messages import POSITIONS, Modality
+from gateway.extraction import extractor, frames, sandbox
+from gateway.extraction.containers.image import Compression
+from gateway.extraction.extractor import Extracted, Extractor
+from gateway.extraction.frames import Status
+
+SOURCE, TARGET = 0, 1  # the pipes
+TRIAL = (320, 320)  # pixels of the picture that the extractor is tried on
+WELL = 0
+POLLED = 0.01  # seconds
+
+
+def run(said: Mapping[str, Any]) -> NoReturn:
+    """Load what the settings name, say what it is, and answer until the gateway closes the pipe."""
+    try:
+        sandbox.bind_to_parent(int(said["parent"]))
+        sandbox.limit(int(said["memory"]))
+        sandbox.refuse_the_world()
+        loaded = extractor.load(said["extractor"], said["options"])
+        able = _tried(loaded, Modality(int(said["modality"])))
+        _prove(loaded, int(said["memory"]), int(said["seconds"]))
+    except Exception as fault:  # noqa: BLE001 - whatever a package raises while it is loaded, before any stranger's byte
+        _tell({"fault": f"{type(fault).__name__}: {fault}"[:500]})
+        sys.exit(1)
+    _tell(
+        {"name": loaded.name, "version": loaded.version, "compressions": [int(one) for one in able]}
+    )
+    seconds = int(said["seconds"])
+    while _waiting():
+        child = os.fork()
+        if child == 0:
+            _picture(loaded, int(said["memory"]), seconds)
+        _, ended = os.waitpid(child, 0)
+        if ended != WELL:
+            sys.exit(1)
+    sys.exit(0)
+
+
+def _tried(loaded: Extractor, modality: Modality) -> tuple[Compression, ...]:
+    """Return the compressions that can be read, once decoders and extractor have worked on pictures of ours."""
+    from gateway.extraction import pixels
+
+    if loaded.modality is not modality:
+        raise ValueError(f"the extractor is not one of {modality.name.lower()}s")
+    able = pixels.available()
+    _try(loaded)
+    return able
+
+
+def _try(loaded: Extractor) -> None:
+    """Have the extractor make a record of a picture of ours; that it finds nothing in it is no fault."""
+    import numpy as np
+
+    ridges = np.sin(np.indices(TRIAL)[1] * (2 * np.pi / 9)) * 100 + 128
+    picture = ridges.astype(np.uint8)
+    if loaded.modality is Modality.FACE:
+        picture = np.stack([picture] * 3, axis=2)
+    with suppress(extractor.NothingFound):
+        loaded.extract(picture, 500, POSITIONS[loaded.modality][0])
+
+
+def _prove(loaded: Extractor, memory: int, seconds: int) -> None:
+    """Raise ValueError unless the extractor works in a process such as each picture has."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _shut_in(memory, seconds)
+            _try(loaded)
+            code = WELL
+        finally:
+            os._exit(code)
+    until = time.monotonic() + seconds
+    ended = (0, 0)
+    while ended[0] == 0 and time.monotonic() < until:
+        ended = os.waitpid(child, os.WNOHANG)
+        time.sleep(POLLED)
+    if ended != (child, WELL):  # one that hangs ends with us
+        raise ValueError(
+            "it does not work in a process of its own for each picture: there it has no file and"
+            " no other thread, only so much memory (extraction.memory_mib) and time (picture_s)"
+        )
+
+
+def _waiting() -> bool:
+    """Wait until a picture begins to arrive; return whether one does, or the gateway has closed the pipe."""
+    waiting = select.poll()
+    waiting.register(SOURCE, select.POLLIN)
+    ((_, event),) = waiting.poll()
+    return bool(event & select.POLLIN)
+
+
+def _picture(loaded: Extractor, memory: int, seconds: int) -> NoReturn:
+    """Answer one picture, in a process of its own, and end it."""
+    code = 1
+    try:
+        _shut_in(memory, seconds)
+        task = frames.read_request(SOURCE)
+        frames.send(TARGET, frames.answer_bytes(*_answer(loaded, task)))
+        code = WELL
+    finally:
+        os._exit(code)
+
+
+def _shut_in(memory: int, seconds: int) -> None:
+    sandbox.bind_to_parent(os.getppid())
+    sandbox.limit(memory, seconds)
+    sandbox.refuse_all_but_calculation()
+
+
+def _answer(loaded: Extractor, task: frames.Task) -> tuple[Status, Extracted | None]:
+    from gateway.extraction import pixels
+
+    try:
+        found = loaded.extract(pixels.decode(task.data, task.picture), task.ppi, task.position)
+    except Exception as fault:  # noqa: BLE001 - its text could hold something of the picture; a number leaves
+        known: dict[type[Exception], Status] = {
+            pixels.Undecodable: Status.UNDECODABLE,
+            pixels.OtherSize: Status.OTHER_SIZE,
+            extractor.NothingFound: Status.NOTHING_FOUND,
+            MemoryError: Status.TOO_LARGE,
+        }
+        found_out = (status for kind, status in known.items() if isinstance(fault, kind))
+        return next(found_out, Status.FAILED), None
+    if not 0 < len(found.record) <= extractor.MOST_RECORD:
+        return Status.FAILED, None
+    return Status.EXTRACTED, found
+
+
+def _tell(what: Mapping[str, object]) -> None:
+    frames.send(TARGET, frames.setup_bytes(json.dumps(what).encode()))

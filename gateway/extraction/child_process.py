@@ -1,0 +1,171 @@
+"""A child process as the gateway sees it: started, asked for one record after another, killed at the first doubt."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.domain.messages import Modality
+from gateway.extraction import frames
+from gateway.extraction.containers.image import Compression
+from gateway.extraction.extractor import MOST_NAME, Extracted
+from gateway.extraction.frames import Garbled, Status, Task
+
+MAIN = Path(__file__).with_name("child_main.py")
+LOADING = 120.0  # seconds; libraries of 400 MB come from a cold disk in a fraction of that
+# Nothing of our own environment goes along: it can name secrets. One thread, since the process of a picture is forked.
+ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+class ExtractorUnavailable(RuntimeError):
+    """No child process of an extractor can be had; the text says why and what to do, and holds nothing of a picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSettings:
+    """What a child process is told.
+
+    extractor  name of an entry point of the group `passerelle.extractors`
+    memory     bytes of address space, for the libraries and one picture together
+    seconds    of processor time for one picture; the gateway waits as long by its own clock
+    paths      where Python looks for code; None = as this process does
+    """
+
+    modality: Modality
+    extractor: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    memory: int
+    seconds: int
+    paths: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a child process that is ready said of itself: whose records it makes, and which pictures it reads."""
+
+    name: str
+    version: str
+    compressions: tuple[Compression, ...]
+
+    @property
+    def extractor(self) -> str:
+        """The name that its records carry, as samples state extractors."""
+        return f"{self.name}-{self.version}"
+
+
+class ChildProcess:
+    """One child process that is ready. Whoever holds it kills it."""
+
+    def __init__(self, settings: ChildSettings) -> None:
+        """Start the process and wait until it is ready; raises ExtractorUnavailable."""
+        self._ending = threading.Lock()
+        command = [sys.executable, "-I", "-S", "-B", str(MAIN)]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=ENVIRONMENT,
+                cwd="/",
+                close_fds=True,
+                start_new_session=True,  # its forks are killed with it
+            )
+        except OSError as fault:
+            raise ExtractorUnavailable(f"no process can be started: {fault.strerror}") from None
+        try:
+            self.offer = self._ready(settings)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def number(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    def extract(self, task: Task, seconds: float) -> tuple[Status, Extracted]:
+        """Return how a picture ended, and its record.
+
+        Raises Garbled where the process died or answered what is no answer, TimeoutError where it took too long; after
+        either it has to be killed.
+        """
+        source, target = self._pipes()
+        until = time.monotonic() + seconds
+        frames.send(target, frames.request_bytes(task), until)
+        return frames.read_answer(source, until)
+
+    def end(self) -> None:
+        """Send the process and what it forked their end; any thread may, and whoever waits for an answer learns of it."""
+        with self._ending:
+            if (
+                self._process.returncode is None
+            ):  # not taken from the table yet: its number is nobody else's
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process and what it forked, whatever they do, and take it from the table of processes."""
+        self.end()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what was not written yet has nowhere to go
+                    pipe.close()
+        with self._ending:
+            self._process.wait()
+
+    def _ready(self, settings: ChildSettings) -> Offer:
+        source, target = self._pipes()
+        paths = settings.paths or tuple(str(Path(each).absolute()) for each in sys.path if each)
+        said = {
+            "paths": paths,
+            "parent": os.getpid(),
+            "modality": int(settings.modality),
+            "extractor": settings.extractor,
+            "options": dict(settings.options),
+            "memory": settings.memory,
+            "seconds": settings.seconds,
+        }
+        until = time.monotonic() + LOADING
+        try:
+            frames.send(target, frames.setup_bytes(json.dumps(said).encode()), until)
+            answer = json.loads(frames.read_setup(source, until))
+        except (Garbled, TimeoutError, ValueError):
+            raise ExtractorUnavailable(
+                f"the extractor {settings.extractor} did not start; it may want more than"
+                " extraction.memory_mib, or its package be another version"
+            ) from None
+        if "fault" in answer:
+            raise ExtractorUnavailable(
+                f"the extractor {settings.extractor} did not start: {answer['fault']}"
+            )
+        offer = Offer(
+            str(answer["name"]),
+            str(answer["version"]),
+            tuple(Compression(each) for each in answer["compressions"]),
+        )
+        if len(offer.extractor) > MOST_NAME:
+            raise ExtractorUnavailable(
+                f"an extractor's name and version have {MOST_NAME} characters"
+            )
+        return offer
+
+    def _pipes(self) -> tuple[int, int]:
+        source, target = self._process.stdout, self._process.stdin
+        if source is None or target is None:
+            raise AssertionError  # both were asked for
+        return source.fileno(), target.fileno()

@@ -1,0 +1,228 @@
+"""Records from images: a few child processes for each modality, a bounded queue before them, and what they did counted.
+
+Each child process has a thread of its own that starts it, hands it one picture after another, and replaces it at the
+first fault; the kernel ends a child process with the thread that started it. A caller waits for one picture, and not
+longer than they have time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from queue import Full, Queue
+
+from gateway.domain.messages import Modality, RecordFormat
+from gateway.extraction.child_process import (
+    ChildProcess,
+    ChildSettings,
+    ExtractorUnavailable,
+    Offer,
+)
+from gateway.extraction.containers import formats
+from gateway.extraction.extractor import Extracted
+from gateway.extraction.frames import Garbled, Status, Task
+
+TRIES = (
+    2  # child processes that one picture may take with it; the second says that it was the picture
+)
+HUNG, CRASHED = "HUNG", "CRASHED"  # beside the names of Status, in what is counted
+
+
+class ExtractionFailed(Exception):
+    """No record can be made of a picture; `reason` says why, by the name of a status."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OutOfTime(Exception):
+    """The caller's time ended before the record was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    task: Task
+    made: Future[Extracted] = field(default_factory=Future)
+
+
+class _Pool:
+    """The child processes of one modality."""
+
+    def __init__(self, settings: ChildSettings, processes: int, waiting: int) -> None:
+        """Start one child process, to learn what it offers; raises ExtractorUnavailable."""
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        self._jobs: Queue[_Job | None] = Queue(waiting)
+        self._started: Future[Offer] = Future()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"extractor-{number}", daemon=True)
+            for number in range(processes)
+        ]
+        self._children: dict[threading.Thread, ChildProcess] = {}
+        self._closing = threading.Event()
+        self._threads[0].start()
+        try:
+            self.offer = self._started.result()
+        except BaseException:
+            self.close()
+            raise
+        for each in self._threads[1:]:
+            each.start()
+
+    def put(self, task: Task) -> Future[Extracted]:
+        """Queue a picture; raises ExtractorUnavailable where too many wait."""
+        job = _Job(task)
+        try:
+            self._jobs.put_nowait(job)
+        except Full:
+            raise ExtractorUnavailable(
+                "more pictures wait than extraction.waiting allows"
+            ) from None
+        return job.made
+
+    def processes(self) -> tuple[int, ...]:
+        """Return the numbers of the child processes that there are."""
+        return tuple(each.number for each in tuple(self._children.values()))
+
+    def close(self) -> None:
+        """End the threads and their child processes; what waits is answered with ExtractorUnavailable."""
+        self._closing.set()
+        for child in tuple(self._children.values()):
+            child.end()
+        for each in self._threads:
+            if each.is_alive():
+                self._jobs.put(None)
+        for each in self._threads:
+            if each.is_alive():
+                each.join()
+
+    def _work(self) -> None:
+        child: ChildProcess | None = None
+        try:
+            child = self._new()
+            while (job := self._jobs.get()) is not None:
+                if job.made.set_running_or_notify_cancel():
+                    child = self._answer(job, child)
+        except ExtractorUnavailable as fault:  # before anything was asked
+            if not self._started.done():
+                self._started.set_exception(fault)
+        finally:
+            self._end(child)
+
+    def _answer(self, job: _Job, child: ChildProcess | None) -> ChildProcess | None:
+        """Answer one job; return the child process for the next one, a new one where this one is not believed."""
+        for tries in range(1, TRIES + 1):
+            try:
+                child = child or self._new()
+                status, extracted = child.extract(job.task, self.settings.seconds + 1)
+            except ExtractorUnavailable as fault:
+                job.made.set_exception(fault)
+                return child
+            except (Garbled, TimeoutError) as fault:
+                self._end(child)
+                child = None
+                hung = isinstance(fault, TimeoutError)
+                self.counts[HUNG if hung else CRASHED] += 1
+                if hung or tries == TRIES:
+                    job.made.set_exception(ExtractionFailed(HUNG if hung else CRASHED))
+                    return self._replaced()
+            else:
+                self.counts[status.name] += 1
+                if status is Status.EXTRACTED:
+                    job.made.set_result(extracted)
+                else:
+                    job.made.set_exception(ExtractionFailed(status.name))
+                return child
+        raise AssertionError  # the last try answers
+
+    def _new(self) -> ChildProcess:
+        if self._closing.is_set():
+            raise ExtractorUnavailable("the gateway is stopping")
+        child = ChildProcess(self.settings)
+        self._children[threading.current_thread()] = child
+        if self._closing.is_set():  # whoever closed the pool did not see it yet
+            child.end()
+        if not self._started.done():
+            self._started.set_result(child.offer)
+        return child
+
+    def _replaced(self) -> ChildProcess | None:
+        """Return a new child process before the next picture comes; None where it cannot be had now, then it is asked again."""
+        try:
+            return self._new()
+        except ExtractorUnavailable:
+            return None
+
+    def _end(self, child: ChildProcess | None) -> None:
+        self._children.pop(threading.current_thread(), None)
+        if child is not None:
+            child.kill()
+
+
+class ExtractionService:
+    """The extractors of a gateway, by modality; none is a service that reads no image."""
+
+    def __init__(
+        self, extractors: tuple[ChildSettings, ...] = (), *, processes: int = 1, waiting: int = 16
+    ) -> None:
+        """Start the child processes; raises ExtractorUnavailable, which says what to do, and leaves none behind."""
+        self._pools: dict[Modality, _Pool] = {}
+        try:
+            for each in extractors:
+                self._pools[each.modality] = _Pool(each, processes, waiting)
+        except BaseException:
+            self.close()
+            raise
+
+    def offer(self, modality: Modality) -> Offer | None:
+        """Return which extractor reads images of a modality; None where none does."""
+        pool = self._pools.get(modality)
+        return None if pool is None else pool.offer
+
+    def formats(self, modality: Modality) -> tuple[RecordFormat, ...]:
+        """Return the formats of images that are read of a modality, as the capabilities list them."""
+        pool = self._pools.get(modality)
+        if pool is None:
+            return ()
+        able = pool.offer.compressions
+        return tuple(
+            each
+            for each in formats.formats_of(modality)
+            if each not in formats.BARE or formats.BARE[each] in able
+        )
+
+    def extract(self, modality: Modality, task: Task, seconds: float) -> Extracted:
+        """Return the record of a picture.
+
+        Raises ExtractionFailed where the picture gives none, OutOfTime where the caller's seconds end before, and
+        ExtractorUnavailable where there is no extractor or too many wait.
+        """
+        pool = self._pools.get(modality)
+        if pool is None:
+            raise ExtractorUnavailable(f"no extractor of {modality.name.lower()}s is configured")
+        if task.picture.compression not in pool.offer.compressions:
+            raise ExtractionFailed(Status.UNDECODABLE.name)
+        made = pool.put(task)
+        try:
+            return made.result(seconds)
+        except (TimeoutError, CancelledError):
+            made.cancel()  # what has begun is finished and thrown away; what waits is passed over
+            raise OutOfTime from None
+
+    def counts(self) -> Mapping[Modality, Mapping[str, int]]:
+        """Return how extractions ended, by the name of a status, HUNG or CRASHED."""
+        return {modality: dict(pool.counts) for modality, pool in self._pools.items()}
+
+    def processes(self) -> tuple[int, ...]:
+        """Return the numbers of the child processes, as the system knows them."""
+        return tuple(number for pool in self._pools.values() for number in pool.processes())
+
+    def close(self) -> None:
+        """End all child processes; none is left behind."""
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()

@@ -1,0 +1,37 @@
+"""An extractor for tests, installed for one test run: a distribution in a folder of its own, and its entry point."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.extraction.service import ExtractionService
+from tests.gateway.extraction.children import trial
+
+OFFERED = Path(__file__).parent / "offered"
+
+
+@pytest.fixture(scope="session")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Where code lies that has the entry point `trial`."""
+    folder = tmp_path_factory.mktemp("installed")
+    named = folder / "trial-1.dist-info"
+    named.mkdir()
+    (named / "METADATA").write_text("Metadata-Version: 2.1\nName: trial\nVersion: 1\n")
+    (named / "entry_points.txt").write_text(
+        "[passerelle.extractors]\ntrial = trial_extractor:make\n"
+    )
+    return (str(folder), str(OFFERED), *(each for each in sys.path if each))
+
+
+@pytest.fixture(scope="module")
+def service(paths: tuple[str, ...]) -> Iterator[ExtractionService]:
+    """Two child processes of the extractor for tests."""
+    made = ExtractionService((trial(paths),), processes=2, waiting=64)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,96 @@
+"""An extractor for tests, offered as an entry point by a distribution that the tests write; the first pixel says what to do."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gateway.domain.messages import Modality
+from gateway.extraction.extractor import Extracted, NothingFound
+from matcher.finger import record_fmr
+from matcher.finger.record_fmr import Format, View
+from matcher.finger.template import Minutiae
+
+WELL, NOTHING, RAISE, DIE, HANG, GARBAGE, LONG, EAT, SOCKET, OPEN, RUN, SEEN, LARGE, FORK, CODE = (
+    range(15)
+)
+
+
+def tried(what: Callable[[], object]) -> bool:
+    """Whether something can be done here."""
+    try:
+        what()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class Trial:
+    """Minutiae that are a function of the pixels, so that a wrong answer would be seen."""
+
+    name, version = "trial", "1"
+    modality = Modality.FINGER
+
+    def __init__(self, *, lazy: bool) -> None:
+        self.seen = 0
+        self.lazy = lazy  # opens a file with the second picture
+
+    def extract(self, pixels: np.ndarray, ppi: int, position: int) -> Extracted:
+        del ppi
+        self.seen += 1
+        order = int(pixels[0, 0])
+        if self.lazy and self.seen > 1:
+            Path("/etc/hostname").read_bytes()
+        if order == NOTHING:
+            raise NothingFound
+        if order == RAISE:
+            raise RuntimeError("whatever a package says of a picture")
+        if order == DIE:
+            os.abort()
+        while order == HANG:
+            time.sleep(0.01)
+        if order == GARBAGE:
+            os.write(1, b"no frame at all")
+        if order == LONG:
+            return Extracted(bytes(70_000))
+        if order == EAT:
+            np.ones(1 << 33, dtype=np.uint8)
+        able = {
+            SOCKET: socket.socket,
+            OPEN: lambda: Path("/etc/hostname").read_bytes(),
+            RUN: lambda: os.posix_spawn("/bin/true", ["true"], {}),
+            FORK: os.fork,
+            CODE: executable_memory,
+        }
+        if order in able:
+            # The quality says whether it could be done: 100 yes, 1 no.
+            return Extracted(self._record(pixels, position), 100 if tried(able[order]) else 1)
+        return Extracted(self._record(pixels, position), self.seen if order == SEEN else 80)
+
+    @staticmethod
+    def _record(pixels: np.ndarray, position: int) -> bytes:
+        rng = np.random.default_rng(int(pixels[0, 1]))
+        xy = rng.integers(10, 290, (30, 2))
+        angle = rng.random(30) * 6
+        minutiae = Minutiae(xy, angle, np.ones(30), np.full(30, 50), 300, 300)
+        view = View(position, 0, 80, minutiae)
+        return record_fmr.write(record_fmr.at_197(Format.ISO_19794_2_2011, [view]))
+
+
+def executable_memory() -> None:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+
+
+def make(options: Mapping[str, str]) -> Trial:
+    """What the entry point names; the options say how it should fail while it is loaded."""
+    if options.get("network"):
+        socket.socket()
+    if options.get("environment"):
+        raise RuntimeError(" ".join(sorted(os.environ)))
+    return Trial(lazy=bool(options.get("lazy")))

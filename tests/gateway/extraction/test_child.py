@@ -1,0 +1,235 @@
+"""The child process: what a picture can do there, and what is left of it; nothing of it reaches the gateway or the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gateway.domain.messages import Modality, RecordFormat
+from gateway.extraction import frames
+from gateway.extraction.child_process import ExtractorUnavailable
+from gateway.extraction.containers.image import Compression
+from gateway.extraction.extractor import Extracted
+from gateway.extraction.service import CRASHED, HUNG, ExtractionFailed, ExtractionService, OutOfTime
+from tests.gateway.extraction.children import PATIENT, ask, task, trial
+from tests.gateway.extraction.offered import trial_extractor as orders
+from tests.patience import PATIENCE
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(round(PATIENCE / 0.01)):
+        if true():
+            return
+        time.sleep(0.01)
+    raise TimeoutError
+
+
+def expected(seed: int) -> bytes:
+    import numpy as np
+
+    return orders.Trial._record(np.array([[0, seed]]), 2)
+
+
+def test_a_record_comes_back_as_the_extractor_made_it(service: ExtractionService) -> None:
+    offer = service.offer(Modality.FINGER)
+
+    assert offer is not None
+    assert offer.extractor == "trial-1"
+    assert ask(service, seed=7) == Extracted(expected(7), 80)
+
+
+def test_a_gateway_whose_extractor_has_no_decoder_lists_no_bare_picture(
+    service: ExtractionService,
+) -> None:
+    """The extractor for tests lives without Pillow: pictures that are not compressed are all it reads."""
+    assert RecordFormat.ISO_19794_4_2011 in service.formats(Modality.FINGER)
+    if Compression.WSQ not in service.offer(Modality.FINGER).compressions:  # type: ignore[union-attr]
+        assert RecordFormat.WSQ not in service.formats(Modality.FINGER)
+    assert service.formats(Modality.FACE) == ()
+
+
+@pytest.mark.parametrize(
+    "order", [orders.SOCKET, orders.OPEN, orders.RUN, orders.FORK, orders.CODE]
+)
+def test_in_the_process_of_a_picture_there_is_no_network_no_file_no_program_no_new_code(
+    service: ExtractionService, order: int
+) -> None:
+    assert ask(service, order).quality == 1  # it says 100 of what it could do
+
+
+def test_nothing_of_one_picture_is_there_for_the_next(service: ExtractionService) -> None:
+    """The extractor counts what it has seen: each picture meets it as it was loaded."""
+    assert {ask(service, orders.SEEN).quality for _ in range(4)} == {2}
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        (orders.NOTHING, "NOTHING_FOUND"),
+        (orders.RAISE, "FAILED"),
+        (orders.LONG, "FAILED"),
+        (orders.EAT, "TOO_LARGE"),
+        (orders.DIE, CRASHED),
+        (orders.GARBAGE, CRASHED),
+        (orders.HANG, HUNG),
+    ],
+)
+def test_an_extractor_that_fails_dies_hangs_or_talks_nonsense_fails_that_picture_alone(
+    service: ExtractionService, order: int, reason: str
+) -> None:
+    with pytest.raises(ExtractionFailed) as failed:
+        ask(service, order)
+
+    assert failed.value.reason == reason
+    assert service.counts()[Modality.FINGER][reason] >= 1
+    assert ask(service, seed=9).record == expected(9)
+
+
+def test_who_has_no_time_left_is_told_and_the_next_picture_is_answered(
+    service: ExtractionService,
+) -> None:
+    with pytest.raises(OutOfTime):
+        service.extract(Modality.FINGER, task(orders.HANG), 0.05)
+
+    assert ask(service, seed=4).record == expected(4)
+
+
+def test_processes_killed_in_the_middle_of_their_work_give_no_wrong_record(
+    service: ExtractionService,
+) -> None:
+    wrong, failed, right = list[int](), list[int](), list[int]()
+
+    def one(seed: int) -> None:
+        try:
+            (right if ask(service, seed=seed).record == expected(seed) else wrong).append(seed)
+        except ExtractionFailed:
+            failed.append(seed)
+
+    with ThreadPoolExecutor(4) as callers:
+        answers = [callers.submit(one, seed) for seed in range(60)]
+        for _ in range(3):
+            wait_until(lambda: bool(service.processes()))
+            os.kill(service.processes()[0], signal.SIGKILL)
+            time.sleep(0.05)
+        for each in answers:
+            each.result()
+
+    assert wrong == []
+    assert len(right) + len(failed) == 60
+    assert ask(service, seed=5).record == expected(5)
+
+
+def test_more_pictures_than_may_wait_are_refused_at_once(paths: tuple[str, ...]) -> None:
+    small = ExtractionService((trial(paths),), processes=1, waiting=1)
+    try:
+        with ThreadPoolExecutor(4) as callers:
+            asked = [callers.submit(ask, small, orders.HANG) for _ in range(4)]
+            faults = [type(each.exception()) for each in asked]
+    finally:
+        small.close()
+
+    # One was with the extractor, one waited; the other two were told.
+    assert faults.count(ExtractorUnavailable) >= 1
+    assert set(faults) == {ExtractorUnavailable, ExtractionFailed}
+    assert small.processes() == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"network": "1"}, "PermissionError"),
+        ({"environment": "1"}, "RuntimeError: LC_ALL MKL_NUM_THREADS OMP_NUM_THREADS OPENBLAS_NUM_THREADS"),
+        ({"lazy": "1"}, "in a process of its own for each picture"),
+    ],
+)  # fmt: skip
+def test_an_extractor_that_wants_network_environment_or_later_files_does_not_start(
+    paths: tuple[str, ...], options: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSERELLE_SECRET", "x")
+
+    with pytest.raises(ExtractorUnavailable) as refused:
+        ExtractionService((trial(paths, **options),))
+
+    assert said in str(refused.value)
+
+
+def test_an_extractor_that_is_not_installed_is_named_with_those_that_are(
+    paths: tuple[str, ...],
+) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(
+        ExtractorUnavailable, match=r"no extractor absent is installed here; there are: .*trial"
+    ):
+        ExtractionService((replace(trial(paths), extractor="absent"),))
+
+
+ORPHANS = """
+import sys, threading
+sys.path[:0] = {inner!r}
+from tests.gateway.extraction.children import *
+service = ExtractionService((trial({paths!r}),), processes=1)
+threading.Thread(target=ask, args=(service, orders.HANG), daemon=True).start()
+print(*service.processes(), flush=True)
+print(sorted({{"PIL", "wsq", "onnxruntime", "gateway.extraction.pixels"}} & set(sys.modules)), flush=True)
+threading.Event().wait()
+"""
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_no_process_outlives_a_gateway_that_was_killed_and_no_decoder_is_in_its_own(
+    paths: tuple[str, ...],
+) -> None:
+    inner = sys.path
+    gateway = subprocess.Popen(
+        [sys.executable, "-c", ORPHANS.format(paths=paths, inner=inner)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert gateway.stdout is not None
+        group = int(gateway.stdout.readline())
+        assert gateway.stdout.readline() == "[]\n"
+        assert _alive(group)
+    finally:
+        gateway.kill()
+        gateway.wait()
+        if gateway.stdout is not None:
+            gateway.stdout.close()
+
+    wait_until(lambda: not _alive(group))
+
+
+def test_an_answer_that_is_no_frame_or_contradicts_itself_is_not_believed() -> None:
+    good = frames.answer_bytes(frames.Status.EXTRACTED, Extracted(b"record", 50))
+    bad = [
+        b"",
+        good[:-1],
+        b"PXA2" + good[4:],
+        good[:4] + b"\x09" + good[5:],
+        good[:5] + b"\x65" + good[6:],
+        good[:6] + b"\xff\xff\xff\xff" + good[10:],
+        frames.answer_bytes(frames.Status.EXTRACTED),
+        good[:4] + b"\x02" + good[5:],
+    ]
+    for octets in bad:
+        source, target = os.pipe()
+        os.write(target, octets)
+        os.close(target)
+        with pytest.raises(frames.Garbled):
+            frames.read_answer(source, time.monotonic() + PATIENT)
+        os.close(source)
