@@ -15,6 +15,8 @@ compile() {
 }
 compile --group dev -o requirements.lock "$@"
 compile --extra pkcs11 --constraint requirements.lock -o deploy/requirements.lock
+# What reads images is no part of the base installation: 400 MB, which only a child process imports.
+compile --extra images --constraint requirements.lock -o deploy/images-requirements.lock
 
 # Every Python of requires-python finds a wheel of every package; where one does not, the range ends before it.
 for minor in $(PYTHONPATH=deploy python3 -c 'import require_python; print(*require_python.supported())'); do

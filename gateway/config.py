@@ -189,6 +189,32 @@ class Evidence(_Section):
     stamped_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
 
 
+class Extraction(_Section):
+    """What makes records of images; decoders and extractors run in child processes alone."""
+
+    # Name of the extractor of fingers, an entry point of the group `passerelle.extractors`; `leader` comes with the
+    # extra `images`. None = images of fingers are not read. Whoever changes it decides which code sees pictures of
+    # partners, in a process that can do nothing but answer.
+    finger: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    # Name of the extractor of faces; `onnx` takes the model that `face_card` describes. None = not read.
+    face: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    # Path of the card of the model of faces, TOML: what it is, what it takes, and its SHA-256. Whoever can change it and
+    # the model decides which faces are alike.
+    face_card: Path | None = None
+    # Name of the extractor of irises. None = images of irises are refused.
+    iris: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    # Child processes of each extractor, each with 0.3 GB, and 0.3 to 1 GB more for the picture it has. More only compete
+    # for the processors: a finger takes one for one to two seconds.
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    # Pictures that may wait for a child process, of all partners together; beyond, queries are told to come again.
+    waiting: Annotated[int, Field(ge=1, le=1_024)] = 16
+    # Seconds of processor time that one picture may take, and about as long by the clock; then it has failed. Whoever
+    # raises it lets a picture that was made to be slow hold a processor longer.
+    picture_s: Annotated[int, Field(ge=1, le=60)] = 20
+    # Mebibytes of address space of a child process, libraries and picture together. A picture that wants more has failed.
+    memory_mib: Annotated[int, Field(ge=256, le=65_536)] = 3_072
+
+
 class Telemetry(_Section):
     """What is written to the log; none of it is content."""
 
@@ -256,6 +282,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     evidence: Evidence = Evidence()
     limits: Limits = Limits()
+    extraction: Extraction = Extraction()
     telemetry: Telemetry = Telemetry()
 
     def digest(self) -> str:
@@ -321,6 +348,13 @@ def _anchored(settings: Settings) -> Settings:
         ),
         "agreements": Agreements(folder=settings.at(settings.agreements.folder)),
         "store": Store(path=settings.at(settings.store.path)),
+        "extraction": settings.extraction.model_copy(
+            update={
+                "face_card": None
+                if settings.extraction.face_card is None
+                else settings.at(settings.extraction.face_card)
+            }
+        ),
         "evidence": evidence.model_copy(
             update={
                 "tiles": settings.at(evidence.tiles),
@@ -512,6 +546,9 @@ FORMS: Final[Mapping[str, str]] = {
     "exchange.proxy": "HOST:PORT, e.g. proxy.example.ca:3128",
     "admin.listen": "HOST:PORT, e.g. 127.0.0.1:0",
     "health.listen": "HOST:PORT, e.g. 127.0.0.1:7444",
+    "extraction.finger": "the name of an installed extractor, e.g. leader",
+    "extraction.face": "the name of an installed extractor, e.g. onnx",
+    "extraction.iris": "the name of an installed extractor, e.g. codes",
     "keys.custody": "file:PATH, e.g. file:keys/kek.json, or a token's URI, pkcs11:…",
     "directory.allowed_endpoints": "HOST:PORT, e.g. 10.0.0.7:7443",
     "evidence.authority": "an http or https address, e.g. https://tsa.example.ca/tsr",
