@@ -20,9 +20,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from gateway.domain.messages import POSITIONS, Modality
+from gateway.domain.messages import POSITIONS, Compression, Modality
 from gateway.extraction import extractor, frames, sandbox
-from gateway.extraction.containers.image import Compression
 from gateway.extraction.extractor import Extracted, Extractor
 from gateway.extraction.frames import Status
 

@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Compression, Modality
 from gateway.extraction import frames
-from gateway.extraction.containers.image import Compression
 from gateway.extraction.extractor import MOST_NAME, Extracted
 from gateway.extraction.frames import Garbled, Status, Task
 

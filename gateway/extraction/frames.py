@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from gateway.extraction.containers.image import MOST_SIDE, Compression, Image, Picture
+from gateway.domain.messages import Compression
+from gateway.extraction.containers.image import MOST_SIDE, Image, Picture
 from gateway.extraction.extractor import MOST_RECORD, Extracted
 
 REQUEST, ANSWER, READY = b"PXQ1", b"PXA1", b"PXR1"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.extraction.containers.image import Compression, Picture
+from gateway.domain.messages import Compression
+from gateway.extraction.containers.image import Picture
 
 PLUGINS = {  # what has to be imported so that Pillow knows a format, and what it calls it
     Compression.PNG: ("PIL.PngImagePlugin", "PNG"),

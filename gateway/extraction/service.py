@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from queue import Full, Queue
 
-from gateway.domain.messages import Modality, RecordFormat
+from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
 from gateway.extraction.child_process import (
     ChildProcess,
     ChildSettings,
@@ -192,7 +192,7 @@ class ExtractionService:
         return tuple(
             each
             for each in formats.formats_of(modality)
-            if each not in formats.BARE or formats.BARE[each] in able
+            if each not in COMPRESSED or COMPRESSED[each] in able
         )
 
     def extract(self, modality: Modality, task: Task, seconds: float) -> Extracted:

@@ -11,13 +11,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from gateway.domain.messages import Compression
 from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import (
-    CM_PER_INCH,
-    Compression,
-    Picture,
-    UnreadableImage,
-)
+from gateway.extraction.containers.image import CM_PER_INCH, Picture, UnreadableImage
 
 WSQ_START = b"\xff\xa0"
 PNG_START = b"\x89PNG\r\n\x1a\n"

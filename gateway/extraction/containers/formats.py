@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gateway.domain.messages import Modality, RecordFormat
+from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
 from gateway.extraction.containers import (
     ansi_nist,
     codestream,
@@ -13,11 +13,7 @@ from gateway.extraction.containers import (
     iso_19794_6,
     iso_39794,
 )
-from gateway.extraction.containers.image import (
-    Compression,
-    Image,
-    UnreadableImage,
-)
+from gateway.extraction.containers.image import Image, UnreadableImage
 from gateway.sample_files import ansi_nist as transactions
 
 LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything
@@ -44,14 +40,8 @@ CONTAINERS: Mapping[Modality, Mapping[RecordFormat, Reader]] = {
     },
 }
 # Bare pictures say nothing of the sample but their size, and of fingers sometimes their resolution.
-BARE: Mapping[RecordFormat, Compression] = {
-    RecordFormat.WSQ: Compression.WSQ,
-    RecordFormat.PNG: Compression.PNG,
-    RecordFormat.JPEG_2000: Compression.JPEG_2000,
-    RecordFormat.JPEG: Compression.JPEG,
-}
 BARE_OF: Mapping[Modality, tuple[RecordFormat, ...]] = {
-    Modality.FINGER: tuple(BARE),
+    Modality.FINGER: tuple(COMPRESSED),
     Modality.FACE: (RecordFormat.PNG, RecordFormat.JPEG_2000, RecordFormat.JPEG),
     Modality.IRIS: (),
 }
@@ -72,19 +62,14 @@ def formats_of(modality: Modality) -> tuple[RecordFormat, ...]:
     return tuple(sorted({*CONTAINERS[modality], *BARE_OF[modality]}))
 
 
-def is_image(form: RecordFormat) -> bool:
-    """Return whether a format holds images; what it holds otherwise is records of features."""
-    return form >= RecordFormat.ISO_19794_4_2005
-
-
 def read(data: bytes, form: RecordFormat, modality: Modality) -> Image:
     """Return the image that bytes of a format hold.
 
     Raises UnreadableImage, which names the element where one of those is wrong that a sender declares beside it: for a
     format that is not read of this modality, for one that breaks its standard, and beyond the bounds of `image`.
     """
-    if form in BARE and form in BARE_OF[modality]:
-        picture = codestream.read_as(data, BARE[form])
+    if form in BARE_OF[modality]:
+        picture = codestream.read_as(data, COMPRESSED[form])
         return Image(modality=modality, picture=picture, ppi=_ppi(picture.ppi, modality), data=data)
     reader = CONTAINERS[modality].get(form)
     if reader is None:
@@ -100,7 +85,7 @@ def detect(data: bytes) -> RecordFormat | None:
     if transactions.is_transaction(data):
         return RecordFormat.ANSI_NIST
     compression = codestream.detect(data)
-    return next((form for form, each in BARE.items() if each is compression), None)
+    return next((form for form, each in COMPRESSED.items() if each is compression), None)
 
 
 def _ppi(stated: int, modality: Modality) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-from gateway.domain.messages import POSITIONS, Modality
+from gateway.domain.messages import POSITIONS, Compression, Modality
 
 LEAST_SIDE = 32  # pixels; less holds no finger, face or eye
 MOST_PIXELS: Mapping[Modality, int] = {
@@ -23,16 +22,6 @@ LEAST_PPI, MOST_PPI = (
 MOST_QUALITY = 100  # ISO/IEC 29794-1; 254 and 255 say that none was computed
 CM_PER_INCH = 2.54
 EYES = POSITIONS[Modality.IRIS]
-
-
-class Compression(IntEnum):
-    """How a picture is kept; NONE = rows of bytes from the top, one byte a pixel."""
-
-    NONE = 1
-    WSQ = 2
-    PNG = 3
-    JPEG_2000 = 4
-    JPEG = 5
 
 
 class UnreadableImage(ValueError):
@@ -58,7 +47,10 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a picture's own headers say: pixels, channels (1 grey, 3 colour), pixels per inch (0 = not stated)."""
+    """What a picture's own headers say: pixels, channels (1 grey, 3 colour), pixels per inch (0 = not stated).
+
+    compression   NONE = rows of bytes from the top, one byte a pixel
+    """
 
     compression: Compression
     width: int

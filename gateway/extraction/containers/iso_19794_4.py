@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import struct
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Compression, Modality
 from gateway.extraction.containers import codestream
 from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import (
-    Compression,
-    Image,
-    Quality,
-    UnreadableImage,
-    quality_of,
-    square,
-)
+from gateway.extraction.containers.image import Image, Quality, UnreadableImage, quality_of, square
 from gateway.extraction.containers.iso_19794_1 import representation_head
 
 FIRST, SECOND = b"FIR\x00010\x00", b"FIR\x00020\x00"

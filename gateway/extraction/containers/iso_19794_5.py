@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Compression, Modality
 from gateway.extraction.containers import codestream
 from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import Compression, Image, Quality, UnreadableImage
+from gateway.extraction.containers.image import Image, Quality, UnreadableImage
 from gateway.extraction.containers.iso_19794_1 import representation_head
 
 FIRST, SECOND = b"FAC\x00010\x00", b"FAC\x00030\x00"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Compression, Modality
 from gateway.extraction.child_process import ChildSettings
-from gateway.extraction.containers.image import Compression, Picture
+from gateway.extraction.containers.image import Picture
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.frames import Task
 from gateway.extraction.service import ExtractionService

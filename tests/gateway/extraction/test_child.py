@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.domain.messages import Modality, RecordFormat
+from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.extraction import frames
 from gateway.extraction.child_process import ExtractorUnavailable
-from gateway.extraction.containers.image import Compression
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.service import CRASHED, HUNG, ExtractionFailed, ExtractionService, OutOfTime
 from tests.gateway.extraction.children import PATIENT, ask, task, trial
