@@ -135,6 +135,11 @@ listed.add(
     "admin.directory",
 )
 listed.add("gallery", "Enrol people and count them.", "subjects.gallery")
+listed.add(
+    "samples",
+    "See what a file of samples holds, and take text about a person out of it.",
+    "subjects.samples",
+)
 listed.add("registry", "Keep the records of people: status, data, photograph.", "subjects.registry")
 listed.add(
     "agreements", "See what was agreed, check a file, sign it for our gateway.", "admin.agreements"

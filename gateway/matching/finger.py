@@ -31,6 +31,7 @@ from gateway.matching.engine import (
     Source,
     UnreadableSample,
 )
+from gateway.matching.finger_marks import KINDS
 from matcher import calibration
 from matcher.finger import probe as probes
 from matcher.finger import record_fmr, record_formats, synthetic
@@ -43,7 +44,6 @@ from matcher.fusion import Tails
 PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
 PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
 FORMATS = tuple(RecordFormat(int(each)) for each in record_fmr.Format)
-KINDS = ("other", "ending", "bifurcation")  # of minutiae, by their number in a record
 REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
 REHEARSED_UNCOUNTED = 3  # searches
 REHEARSED_SEED = 315  # of the person who does not exist, whom rehearsals look for

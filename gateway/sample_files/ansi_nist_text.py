@@ -20,8 +20,8 @@ _FROM_A_DEVICE: Final = frozenset(
     {903, 904, 996, DATA}
 )  # its identifier, make and serial number; a hash; the picture
 # Of each record type that holds samples the fields that a sample needs: whose, how taken, how to read it, its quality.
-# A binary record has none. 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350 and more
-# name examiners and hold their comments; x.020 or x.038 is a comment, 10.020-10.050 mostly what a person looks like.
+# A binary record has none. 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350, 9.353 and
+# 9.362 name examiners; 9.351, 9.381, x.020 or x.038 are comments, 10.020-10.050 mostly what a person looks like.
 SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
     {
         1: frozenset({*range(1, 17), 18}),
@@ -29,7 +29,7 @@ SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
         4: frozenset(),
         5: frozenset(),
         6: frozenset(),
-        9: frozenset({*range(1, 176), *range(300, 350)}),
+        9: frozenset({*range(1, 176), *range(300, 381)} - {350, 351, 353, 362}),
         10: _FROM_A_DEVICE | {*range(1, 20), 21, 23, 24, 25, 29, 30, 32, 33},
         13: _FROM_A_DEVICE | {*range(1, 20), 24},
         14: _FROM_A_DEVICE | {*range(1, 19), *range(21, 28), 30, 31},

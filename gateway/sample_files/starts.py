@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,7 @@ STARTS: Final = (
     Start(b"IIR\x00010\0", "an iris record", RecordFormat.ISO_19794_6_2005, Modality.IRIS),
     Start(b"IIR\x00020\0", "an iris record", RecordFormat.ISO_19794_6_2011, Modality.IRIS),
     Start(b"IIR\0", "an iris record of an edition that is not known", None, Modality.IRIS),
+    Start(b"FVC\0", "the record of a face vector", RecordFormat.FACE_VECTOR, Modality.FACE),
     Start(b"IRC\0", "the record of an iris code", RecordFormat.IRIS_CODE, Modality.IRIS),
     Start(b"\xff\xa0", "a WSQ picture", RecordFormat.WSQ, Modality.FINGER),
     Start(b"\xff\xd8\xff", "a JPEG picture", RecordFormat.JPEG),
@@ -46,6 +48,11 @@ STARTS: Final = (
 )  # fmt: skip
 
 
+_PLAIN: Final = Start(b"", "a file of plain text")
+_text: Final = re.compile(rb"[\t\n\r -~]{8,}")
+
+
 def start_of(data: bytes) -> Start | None:
     """Return what a file is by its first bytes; None where these are of nothing that is known."""
-    return next((each for each in STARTS if data.startswith(each.octets)), None)
+    found = next((each for each in STARTS if data.startswith(each.octets)), None)
+    return _PLAIN if found is None and _text.fullmatch(data[:200]) else found

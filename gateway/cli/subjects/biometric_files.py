@@ -22,7 +22,7 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.domain.messages import POSITIONS, Modality, Sample
+from gateway.domain.messages import POSITIONS, TEMPLATES, Modality, Sample
 from gateway.errors import BiographicInQuery, UserError
 from gateway.user_files import FileRefused
 
@@ -261,7 +261,7 @@ def _fault(sample: FoundSample, found: SampleFile) -> str:
     if known is None or sample.format not in known.codec.formats:
         what = f"{found.kind}, {sample.format.name}"
         return f"{what}: no {_word(sample.modality)} of this format is read here"
-    if sample.image is None and len(sample.data) > MAX_RECORD:
+    if sample.format in TEMPLATES and len(sample.data) > MAX_RECORD:
         return f"the record is larger than {MAX_RECORD} bytes"
     return ""
 

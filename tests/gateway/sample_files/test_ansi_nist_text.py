@@ -35,7 +35,7 @@ def test_every_record_and_field_that_is_no_sample_is_named_and_no_value() -> Non
 
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [(9, 179), (9, 353), (9, 902), (10, 20), (10, 27), (10, 38), (10, 40), (10, 992), (10, 998), (13, 20), (14, 46),
+    [(9, 179), (9, 353), (9, 351), (9, 381), (9, 902), (10, 20), (10, 27), (10, 38), (10, 40), (10, 992), (10, 998), (13, 20), (14, 46),
      (14, 200), (14, 900), (14, 998), (15, 20), (17, 20), (17, 21), (17, 902), (19, 993), (14, 1000)],
 )  # fmt: skip
 def test_a_field_that_no_sample_needs_is_denied(kind: int, field: int) -> None:

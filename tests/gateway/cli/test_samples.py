@@ -1,0 +1,157 @@
+"""`passerelle samples`: what a file holds is told without what it says of a person, drawn without a pixel, and stripped."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.subjects.sample_sheet import Panel, sheet
+from gateway.matching.finger_marks import Marks, Minutia
+from gateway.sample_files import ansi_nist
+from gateway.sample_files.ansi_nist import text_record
+from matcher.finger import synthetic
+from matcher.finger.record_fmr import View
+from tests import cbeff_writer
+from tests.ansi_nist_writer import image, print_image, transaction, type_9
+
+PERSON = (2, 0, text_record(2, {2: b"00", 18: b"CANARY,JANE", 21: b"IND\x1eSYR"}))
+WSQ = b"\xff\xa0\xff\xa8" + bytes(20)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "person.an2"
+    view = View(2, 0, 60, synthetic.impression(synthetic.person(7), 2, 1))
+    picture = print_image(7, WSQ, idc=4, size=(512, 480), compression=1)
+    palm = image(15, 5, {13: b"21"})
+    path.write_bytes(transaction(PERSON, *type_9([view]), picture, palm))
+    return path
+
+
+def test_a_file_is_told_in_words_and_in_json(run: Any, file: Path) -> None:
+    words = run("samples", "show", file)
+    document = run("samples", "show", file, "--json").document
+
+    assert words.code == 0
+    assert "right index, ISO_19794_2_2005" in words.out
+    assert "left index, ANSI_NIST, 512 × 480 pixels at 500 ppi, WSQ20" in words.out
+    assert [(one["modality"], one["position"]) for one in document["samples"]] == [("FINGER", 2), ("FINGER", 7)]  # fmt: skip
+    assert document["samples"][0]["minutiae"] > 10
+    assert document["samples"][1]["image"]["compression"] == "WSQ20"
+    assert document["notes"] == ["record Type-15 with IDC 5: a palm print, left out"]
+
+
+def test_what_a_file_says_of_a_person_is_shown_to_whoever_asks_for_it_alone(
+    run: Any, file: Path
+) -> None:
+    plain, asked = run("samples", "show", file, "--json"), run("samples", "show", file, "--values")
+
+    assert plain.document["text"] == ["record Type-2 (2.018, 2.021)"]
+    assert "values" not in plain.document
+    assert "CANARY" not in plain.out + plain.err
+    assert "2.018  CANARY,JANE" in asked.out
+    assert "2.021  IND; SYR" in asked.out
+
+
+def test_a_picture_draws_minutiae_and_frames_images(run: Any, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "person.svg"
+
+    said = run("samples", "show", file, "--svg", out, "--json")
+
+    root = ET.fromstring(out.read_text())  # noqa: S314 - our own picture
+    count = said.document["samples"][0]["minutiae"]
+    assert len(root.findall(f".//{SVG}line")) == count
+    frames = [each for each in root.findall(f".//{SVG}rect") if each.get("stroke-dasharray")]
+    assert len(frames) == 1  # the image, of which no pixel is decoded
+    assert "CANARY" not in out.read_text()
+    assert (out.stat().st_mode & 0o077) == 0
+    again = run("samples", "show", file, "--svg", out, "--json")
+    assert again.code == 2
+    assert "there already" in again.document["error"]["message"]
+
+
+def test_kinds_of_minutiae_are_told_apart_by_shape() -> None:
+    each = [Minutia(50, 60, 0.0, kind) for kind in ("ending", "bifurcation", "other")]
+
+    drawn = sheet([Panel(("<a> & b",), 300, 400, Marks(300, 400, tuple(each)))], "t")
+
+    root = ET.fromstring(drawn)  # noqa: S314 - our own picture
+    group = root.find(f"{SVG}g/{SVG}g")
+    assert group is not None
+    assert [child.tag.removeprefix(SVG) for child in group] == ["rect", "circle", "line", "rect", "line", "path", "line"]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 11])
+def test_panels_stand_four_in_a_row_within_the_sheet(count: int) -> None:
+    root = ET.fromstring(sheet([Panel(("x",), 10, 10)] * count, "t"))  # noqa: S314 - our own
+
+    _, _, width, height = (float(each) for each in root.attrib["viewBox"].split())
+    places = [each.attrib["transform"] for each in root.findall(f"{SVG}g")]
+    corners = [tuple(float(part) for part in each[10:-1].split()) for each in places]
+    assert len(set(corners)) == count
+    assert all(x + 240 <= width and y + 240 <= height for x, y in corners)
+
+
+def test_stripping_says_what_it_removed_and_no_value(run: Any, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.an2"
+
+    said = run("samples", "strip", file, "-o", out, "--json")
+
+    assert (said.code, said.document["removed"]) == (0, ["record Type-2, text about a person (2.018, 2.021)"])  # fmt: skip
+    assert "CANARY" not in said.out + said.err + out.read_text("latin-1")
+    before, after = (ansi_nist.read(each.read_bytes()) for each in (file, out))
+    assert [each.data for each in after[1:]] == [each.data for each in before[2:]]
+    assert run("samples", "show", out, "--json").document["text"] == []
+
+
+def test_stripping_never_replaces_a_file(run: Any, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.an2"
+    out.write_bytes(b"mine")
+
+    said = run("samples", "strip", file, "-o", out)
+
+    assert said.code == 2
+    assert out.read_bytes() == b"mine"
+
+
+def test_a_packet_is_stripped_likewise(run: Any, tmp_path: Path) -> None:
+    block = cbeff_writer.block("Face", "", b"FAC\x00010\x00", others={"fullName": "CANARY"})
+    (tmp_path / "p.xml").write_bytes(cbeff_writer.packet([block]))
+
+    said = run("samples", "strip", tmp_path / "p.xml", "-o", tmp_path / "q.xml", "--json")
+
+    assert said.document["removed"] == ["others: fullName"]
+    assert "CANARY" not in (tmp_path / "q.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("octets", "what"),
+    [
+        (b"%PDF-1.7 x", "PDF document"), (b"PK\3\4" + bytes(9), "ZIP archive"), (b"just some words here", "plain text"),
+        (bytes(40), "known"), (b"", "empty"), (b"1.001:9999\x1d1.002:0500\x1c", "cut short"), (b"<html></html>", "no BIR"),
+        (b"<BIR><BDB/></BIR>", "BDBInfo"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["show", "strip"])
+def test_a_file_of_no_samples_is_called_what_it_is_in_one_sentence(
+    run: Any, tmp_path: Path, octets: bytes, what: str, command: str
+) -> None:
+    (tmp_path / "x").write_bytes(octets)
+    more = ["-o", tmp_path / "y"] if command == "strip" else []
+
+    said = run("samples", command, tmp_path / "x", *more, "--json")
+
+    assert said.code == 2
+    if octets:  # to strip an empty file is no other mistake than to strip an unknown one
+        assert what in said.document["error"]["message"]
+    assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("words", [("show", "/nowhere"), ("strip", "/nowhere", "-o", "x"), ("strip",), ("show",)])  # fmt: skip
+def test_wrong_usage_is_told(run: Any, words: tuple[str, ...]) -> None:
+    assert run("samples", *words).code == 2
