@@ -31,6 +31,8 @@ from gateway.domain.messages import (
     ServiceLevel,
     SignedEnvelope,
 )
+from gateway.sample_files import sample_text
+from gateway.sample_files.errors import MalformedFile
 from gateway.trust.bundle import PartyBundle
 from gateway.wire import query_payload, signed_envelope
 from keys import envelope, signatures
@@ -239,6 +241,7 @@ def _refuse_unaskable(matter: Matter, probe: Biometrics | PriorTransaction) -> N
     if not probe.samples:
         raise Unaskable("samples", "must hold at least one record")
     _refuse_contradictions(probe)
+    _refuse_text(probe)
 
 
 def refuse_names(case: str, unit: str, person: str) -> None:
@@ -276,6 +279,23 @@ def _refuse_contradictions(probe: Biometrics) -> None:
         raise Unaskable("missing", "names one finger twice")
     if any((Modality.FINGER, position) in sampled for position in missing):
         raise Unaskable("missing", "names a finger that is sampled too; it is one or the other")
+
+
+def _refuse_text(probe: Biometrics) -> None:
+    """Refuse text about a person within a sample: the peer would, but only after it was read there."""
+    for index, sample in enumerate(probe.samples):
+        element = f"samples[{index}].data"
+        try:
+            found = sample_text.text_in(sample.format, sample.data)
+        except MalformedFile as fault:
+            raise Unaskable(element, f"is not of its format: {fault}") from None
+        if found:
+            what = "; ".join(found)
+            raise Unaskable(
+                element,
+                f"holds text about a person, which no query carries (BIOGRAPHIC_IN_QUERY): {what}"
+                "  → passerelle samples strip",
+            )
 
 
 def _whole(moment: datetime) -> datetime:

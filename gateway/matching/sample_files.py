@@ -1,19 +1,19 @@
 """Any file of samples that an operator has → each sample in it as codecs read it, whatever the modality.
 
-A file is a record of one sample, a record of several fingers, an ANSI/NIST transaction or a CBEFF packet. Nothing that a
+A file is a record of one sample, a record of several fingers, an ANSI/NIST transaction, a CBEFF packet or a PIV card's object. Nothing that a
 partner sends is read here: its samples come one by one, each with its modality, position and format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from gateway.domain.messages import POSITIONS, Modality, RecordFormat
+from gateway.domain.messages import TEMPLATES, Modality, RecordFormat
 from gateway.matching.engine import UnreadableSample
-from gateway.matching.modality import TABLE, codec_of
-from gateway.sample_files import ansi_nist, ansi_nist_images, ansi_nist_text, cbeff_xml
+from gateway.matching.modality import TABLE
+from gateway.sample_files import ansi_nist, ansi_nist_images, ansi_nist_text, cbeff_xml, piv_card
 from gateway.sample_files.ansi_nist import LogicalRecord
 from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
 from gateway.sample_files.cbeff_xml import SEVERAL
@@ -97,6 +97,8 @@ def opened(octets: bytes) -> SampleFile:
             return _of_transaction(octets)
         if cbeff_xml.is_cbeff(octets):
             return _of_packet(octets)
+        if piv_card.is_card_object(octets):
+            return _of_card(octets)
         return _of_record(octets)
     except (MalformedFile, MalformedRecord) as fault:
         raise UnreadableSample(str(fault)) from None
@@ -130,10 +132,11 @@ def _of_record(octets: bytes) -> SampleFile:
 
 
 def _own_position(octets: bytes, modality: Modality | None, form: RecordFormat) -> int:
-    """Return the position that a modality's own record states: its codec reads it; 0 of a picture."""
-    if modality is None or modality not in TABLE or form is not RecordFormat.IRIS_CODE:
+    """Return the position that a record of features states, which its codec reads; 0 of a picture."""
+    known = None if modality is None else TABLE.get(modality)
+    if known is None or form not in TEMPLATES or form not in known.codec.formats:
         return 0
-    ((position, _),) = codec_of(modality).open_file(octets).records
+    ((position, _),) = known.codec.open_file(octets).records
     return position
 
 
@@ -271,6 +274,15 @@ def _of_block(block: cbeff_xml.Block, where: str) -> FoundSample:
     )
 
 
-def is_unnamed(sample: FoundSample) -> bool:
-    """Return whether nobody says of which finger or eye a sample is."""
-    return sample.modality is None or sample.position not in POSITIONS[sample.modality]
+def _of_card(octets: bytes) -> SampleFile:
+    """Return the samples of a PIV card's object: two fingers in one record, as SP 800-76-2 has them."""
+    card = piv_card.read(octets)
+    inner = _of_record(card.block)
+    if any(each.modality is not card.modality for each in inner.samples):
+        raise UnreadableSample(f"a card's object that holds {inner.kind} and says something else")
+    return replace(
+        inner,
+        kind="an object of a PIV card",
+        described=card.described,
+        notes=(*inner.notes, "the signature of the card's issuer was not checked"),
+    )

@@ -1,6 +1,8 @@
 """Make the kept corpus again: small files, one for each way that a record can be right or wrong.
 
-python -m tests.fuzz.corpus      writes tests/fuzz/corpus/{accept,refuse}-<what>.bin
+python -m tests.fuzz.corpus      writes tests/fuzz/corpus/{accept,refuse,open,closed}-<what>.bin
+
+A strict reader of records accepts or refuses the first two; an operator's file opens, or does not, of the other two.
 
 Files that a fuzzer found join by hand, under a name that says what they did; they are never made again.
 """
@@ -18,7 +20,8 @@ from matcher.face.template import FaceVector
 from matcher.finger import record_fmr
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.template import Minutiae
-from tests import ansi_nist_writer
+from tests import ansi_nist_writer, cbeff_writer
+from tests.gateway.sample_files.test_piv_card import card
 
 FOLDER = Path(__file__).parent / "corpus"
 HEADER = ansi_nist_writer.Header("SRE", "20260301", "CAN", "AUS", "T-17")
@@ -95,6 +98,44 @@ def made() -> Iterator[tuple[str, bytes]]:
     )
     yield from _faces()
     yield "refuse-type-9-vendor", _transaction(b"9.003:0\x1d9.004:U\x1d9.031:secret")
+    yield from _files()
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    """Yield files of several samples: transactions with pictures, packets of BIRs, objects of cards."""
+    two = record_fmr.write(
+        record_fmr.at_197(
+            Format.INCITS_378_2004, [View(2, 0, 60, finger()), View(7, 0, 0, finger(3))]
+        )
+    )
+    person = (2, 0, ansi_nist_writer.text_record(2, {2: b"00", 18: b"N", 22: b"19900400"}))
+    grey = ansi_nist_writer.print_image(7, bytes(6))
+    fine = ansi_nist_writer.image(14, 2, {20: b"a comment", 24: b"2\x1f77\x1f0\x1f1"})
+    eye = ansi_nist_writer.image(17, 3, {3: b"2", 13: b"GRAY"})
+    whole = ansi_nist_writer.transaction(person, grey, fine, eye)
+    yield "open-transaction", whole
+    yield (
+        "open-transaction-wsq",
+        ansi_nist_writer.transaction(
+            ansi_nist_writer.print_image(1, b"\xff\xa0\xff\xa8\0\0", size=(500, 480), compression=1)
+        ),
+    )
+    yield "closed-transaction-counts-one-less", whole.replace(b"1.003:1\x1f4", b"1.003:1\x1f3")
+    yield "closed-transaction-cut", whole[:-1]
+    yield "closed-transaction-idc", whole.replace(b"14.002:02", b"14.002:01")
+    yield "closed-picture-of-another-size", whole.replace(b"14.006:2", b"14.006:9")
+    left = cbeff_writer.block(
+        "Finger", "Left IndexFinger", b"FIR\x00010\0", others={"RETRIES": "1"}
+    )
+    right = cbeff_writer.block("Finger", "Right Thumb", two[:60], format_=("ISO", "2"), older=True)
+    yield (
+        "open-packet",
+        cbeff_writer.packet([left, cbeff_writer.block("Iris", "Left", b"IIR\x00010\0")]),
+    )
+    yield "closed-packet-block-cut", cbeff_writer.packet([left, right])
+    yield "closed-packet-doctype", cbeff_writer.packet([left], declaration="<!DOCTYPE BIR>")
+    yield "open-card", card(two)
+    yield "closed-card-cut", card(two)[:-1]
 
 
 def _faces() -> Iterator[tuple[str, bytes]]:

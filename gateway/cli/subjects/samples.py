@@ -13,7 +13,7 @@ from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects.biometric_files import MAX_FILE
 from gateway.domain.messages import TEMPLATES, Modality
 from gateway.errors import UserError
-from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml
+from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, piv_card
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.starts import start_of
 
@@ -27,7 +27,7 @@ File = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="A record of minutiae, an image, an ANSI/NIST transaction, or CBEFF records in XML.",
+        help="A record of minutiae, an image, an ANSI/NIST transaction, CBEFF records in XML, an object of a PIV card.",
     ),
 ]
 
@@ -98,7 +98,7 @@ def strip(
 
     Records that hold samples alone stay byte for byte, and Type-1 counts what is left. A comment or a field of a user's own
     inside a record of an image goes too. Needs no gateway. Exit code 0 also where there was nothing to take out; 2 for a file
-    that is no transaction and no CBEFF record, or holds no sample.
+    that is no transaction, no CBEFF record and no object of a PIV card, or holds no sample.
     """
     octets = user_files.named(file, MAX_FILE)
     try:
@@ -122,9 +122,14 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     if cbeff_xml.is_cbeff(octets):
         text, described = cbeff_xml.stripped(octets)
         return text, [str(each) for each in described]
+    if piv_card.is_card_object(octets):
+        block, named = piv_card.stripped(octets)
+        return block, [*named, "header and signature of the card's object"]
     start = start_of(octets)
     what = "no file of samples that is known here" if start is None else start.words
-    raise UserError(f"{file}: {what}; only transactions and CBEFF records have text to take out")
+    raise UserError(
+        f"{file}: {what}; only transactions, CBEFF records and objects of PIV cards have text to take out"
+    )
 
 
 def _opened(file: Path) -> SampleFile:

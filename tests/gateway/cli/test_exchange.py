@@ -20,6 +20,7 @@ from gateway.trust.bundle import PartyBundle
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, View, at_197, write
 from matcher.finger.template import Minutiae
+from tests.gateway.sample_files.test_piv_card import card
 from tests.patience import PATIENCE
 
 FAMILY = "Canary-Red"
@@ -143,6 +144,25 @@ def test_a_print_is_asked_about_whatever_its_impression(
 
     assert (said.code, said.document["outcome"]) == (0, "MATCH"), said.err
     assert "9 zero bytes" in said.err  # the file is repaired here; what leaves is a whole record
+
+
+def test_both_fingers_of_a_card_are_asked_about_once_its_header_is_off(
+    run: Any, two: Two, passphrase: Any, tmp_path: Path
+) -> None:
+    """The card's object names its holder: refused before anything is sent, and asked after `samples strip`."""
+    views = [record_fmr.View(at, 0, 80, synthetic.impression(synthetic.person(3), at, 2)) for at in (7, 2)]  # fmt: skip
+    record = write(at_197(Format.INCITS_378_2004, views))
+    (tmp_path / "card.bin").write_bytes(card(record))
+
+    named = ask(run, two, passphrase, tmp_path / "card.bin")
+    stripped = run("samples", "strip", tmp_path / "card.bin", "-o", tmp_path / "card.fmr")
+    said = ask(run, two, passphrase, tmp_path / "card.fmr")
+
+    assert named.document["error"]["reason"] == "BIOGRAPHIC_IN_QUERY"
+    assert "FASC-N" in named.document["error"]["message"]
+    assert stripped.code == 0
+    assert (said.code, said.document["outcome"]) == (0, "MATCH"), said.err
+    assert (tmp_path / "card.fmr").read_bytes() == record
 
 
 def test_nobody_known_is_an_answer_too(

@@ -37,9 +37,11 @@ from gateway.domain.messages import (
     State,
 )
 from gateway.ledger import signed_note
+from gateway.sample_files.ansi_nist import text_record
 from gateway.v1 import exchange_pb2
 from gateway.wire import signed_envelope
 from keys import envelope
+from tests.ansi_nist_writer import image, print_image, transaction
 from tests.patience import CALL
 
 
@@ -89,6 +91,25 @@ def test_images_that_no_size_class_holds_are_not_sent(
     assert len(large) == 2_097_152 + envelope.OVERHEAD + envelope.SALT_BYTES
     with pytest.raises(Unaskable, match="compress images, or send fewer"):
         partner.compose(images(2), **matter)
+
+
+def test_text_about_a_person_never_leaves_in_a_sample(
+    partner: Any, sample: Any, matter: Any
+) -> None:
+    """The library looks itself: not everybody who asks has read the file by a command of ours."""
+    person = (2, 0, text_record(2, {2: b"00", 18: b"CANARY"}))
+    one = replace(sample, format=RecordFormat.ANSI_NIST)
+    clean = replace(one, data=transaction(print_image(2, bytes(6))))
+    named = replace(one, data=transaction(person, print_image(2, bytes(6))))
+    noted = replace(one, data=transaction(image(14, 1, {20: b"CANARY"})))
+
+    assert partner.compose([clean], **matter)
+    for each in (named, noted):
+        with pytest.raises(Unaskable, match="BIOGRAPHIC_IN_QUERY") as caught:
+            partner.compose([each], **matter)
+        assert "CANARY" not in str(caught.value)
+    with pytest.raises(Unaskable, match="not of its format"):
+        partner.compose([replace(one, data=named.data[:-1])], **matter)
 
 
 def test_no_two_questions_share_anything_secret(partner: Any, sample: Any, matter: Any) -> None:

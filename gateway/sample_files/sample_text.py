@@ -1,0 +1,19 @@
+"""Text about a person within one sample, whatever its format: what a query must not carry (IRPR 315.38).
+
+Asked twice: by the partner's client before anything leaves, and by the gateway of whatever arrives.
+"""
+
+from __future__ import annotations
+
+from gateway.domain.messages import RecordFormat
+from gateway.sample_files import ansi_nist, ansi_nist_text
+
+
+def text_in(form: RecordFormat, data: bytes) -> tuple[str, ...]:
+    """Return what in a sample is text about a person, each by its name and without a value; none = nothing is.
+
+    Raises MalformedFile for a transaction that is none. Formats of features have no place for text.
+    """
+    if form is RecordFormat.ANSI_NIST:
+        return tuple(str(each) for each in ansi_nist_text.descriptive(ansi_nist.read(data)))
+    return ()
