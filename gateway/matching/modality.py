@@ -18,6 +18,7 @@ from gateway.matching.engine import (
     Source,
     UnreadableSample,
 )
+from gateway.matching.face import FaceCodec, FaceEngine
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.identification import Probes, identify
 from matcher import fusion
@@ -33,6 +34,7 @@ class Implementation:
 
 TABLE: Mapping[Modality, Implementation] = {
     Modality.FINGER: Implementation(FingerCodec(), FingerEngine),
+    Modality.FACE: Implementation(FaceCodec(), FaceEngine),
 }
 
 

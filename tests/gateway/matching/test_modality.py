@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from gateway.client import Refused
 from gateway.domain.messages import Modality, Outcome
 from gateway.errors import EngineUnavailable
 from gateway.ledger.entry import EntryType
+from gateway.matching import modality
 from gateway.matching.engine import Change, UnreadableSample
 from gateway.matching.modality import Engines, codec_of
 from gateway.server import self_check
@@ -100,6 +102,8 @@ def test_a_modality_that_nothing_here_reads_is_refused_by_its_element(
     permitted: Any, serve: Any, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     permit_faces(monkeypatch)
+    fingers = {Modality.FINGER: modality.TABLE[Modality.FINGER]}
+    monkeypatch.setattr(modality, "TABLE", MappingProxyType(fingers))
     with serve(*permitted) as pair, pytest.raises(Refused) as refused:
         pair.partner().query([face(ANN)], **people.matter(agreement=("au", 2)))
 

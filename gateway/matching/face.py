@@ -1,0 +1,329 @@
+"""Faces: their records of feature vectors, the models that are known here, and their gallery in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+
+import numpy as np
+
+from gateway.domain.messages import POSITIONS, Modality, RecordFormat, Sample
+from gateway.errors import (
+    DeadlineTooShort,
+    ElementInvalid,
+    ElementsInconsistent,
+    EngineUnavailable,
+    FormatUnsupported,
+    RecordUnparseable,
+)
+from gateway.matching.engine import (
+    Change,
+    Deadline,
+    EngineStatus,
+    Found,
+    OpenedFile,
+    OperatingPoint,
+    Prepared,
+    Probe,
+    Source,
+    UnreadableSample,
+)
+from matcher import calibration
+from matcher.calibration import Certificate, Threshold
+from matcher.face import probe as probes
+from matcher.face import record as face_record
+from matcher.face import synthetic
+from matcher.face.gallery import Gallery, SearchAbandoned
+from matcher.face.gallery_block import Storage
+from matcher.face.models import FaceModel, shipped_models
+from matcher.face.template import FaceVector
+from matcher.finger.template import MalformedRecord
+from matcher.fusion import Tails
+
+FORMATS = (RecordFormat.FACE_VECTOR,)
+FACE = POSITIONS[Modality.FACE][0]  # a face has no position
+NOT_OF_A_VECTOR = (
+    "impression",
+    "width",
+    "height",
+    "ppi",
+)  # what no vector has, and nobody states of one
+UNKNOWN_MODEL = "UNKNOWN_VALUE"  # the rule that an ElementInvalid names
+REHEARSED_UNCOUNTED = 3  # searches
+REHEARSED_SEED = 512  # of the person who does not exist, whom rehearsals look for
+
+
+class FaceProbe(Probe):
+    """Faces of one person: their vectors, and what is searched once they are prepared."""
+
+    __slots__ = ("ready", "vectors")
+
+    def __init__(self, vectors: Sequence[FaceVector]) -> None:
+        self.vectors = list(vectors)
+        self.ready: probes.Probe | None = None
+
+
+class FaceEngine:
+    """One gallery of faces in this process. It is not loaded until `load` has succeeded.
+
+    models    whose vectors are searched, by name; None = those whose calibration is shipped
+    storage   how the gallery keeps its numbers; quantised ones take half the memory
+    """
+
+    modality = Modality.FACE
+
+    def __init__(
+        self,
+        threads: int = 1,
+        models: Mapping[str, FaceModel] | None = None,
+        storage: Storage = Storage.FLOAT32,
+    ) -> None:
+        self._threads = threads
+        self._models = shipped_models() if models is None else models
+        self._storage = storage
+        self._gallery: Gallery | None = None
+        self._changing = Lock()
+
+    def load(self, source: Source) -> None:
+        """Replace everything by what the source yields.
+
+        Raises EngineUnavailable where the source fails, a stored record does not parse or is of a model that has no
+        calibration here: a gallery with a hole would answer "no match" for who is in it.
+        """
+        with self._changing:
+            self._gallery = None
+            gallery = Gallery(self._models, self._storage)
+            try:
+                for batch in source.batches(self.modality, 0, 1):
+                    for subject, samples in batch:
+                        gallery.add(subject, _vectors_of(samples))
+            except ValueError as fault:
+                raise EngineUnavailable("the stored gallery could not be loaded") from fault
+            self._gallery = gallery
+
+    def apply(self, change: Change) -> None:
+        """Make one subject's faces what the change says.
+
+        Raises ValueError, with the old faces still in place, for records that do not parse or of an unknown model;
+        EngineUnavailable when not loaded.
+        """
+        with self._changing:
+            self._loaded().replace(change.subject, _vectors_of(change.samples))
+
+    def read(self, samples: Mapping[str, Sample]) -> FaceProbe:
+        """Read faces; raises also ElementInvalid for a model that has no calibration here."""
+        read: list[FaceVector] = []
+        try:
+            for element, sample in samples.items():
+                read.append(self._read(sample, element))
+        except BaseException:  # one bad record leaves nothing of the others
+            for vector in read:
+                vector.destroy()
+            raise
+        return FaceProbe(read)
+
+    def prepare(self, probe: Probe) -> Prepared:
+        """Make the vectors one probe; a vector that could be read can be searched."""
+        mine = _own(probe)
+        mine.ready = probes.Probe(tuple(mine.vectors))
+        return Prepared((FACE,))
+
+    def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
+        """Return the best `limit` people of the whole gallery, and the threshold for it.
+
+        The score has the union bound for a person's several faces in it, so that the threshold is that of one
+        comparison. Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search
+        is complete.
+        """
+        ready, gallery = _ready(probe), self._loaded()
+        if deadline() <= 0:
+            raise DeadlineTooShort
+        try:
+            found = gallery.search(
+                ready, limit, threads=self._threads, expired=lambda: deadline() <= 0
+            )
+        except SearchAbandoned:
+            raise DeadlineTooShort from None
+        certificates = self._certificates(face.model for face in ready.vectors)
+        threshold = _threshold(point.fpir, found.size, certificates)
+        floor = None
+        if point.review_fpir is not None:
+            floor = _threshold(point.review_fpir, found.size, certificates).score
+        ranked = zip(found.subject.tolist(), found.score.tolist(), strict=True)
+        return Found(
+            candidates=tuple(ranked),
+            threshold=threshold.score,
+            floor=floor,
+            fpir_expected=threshold.fpir_expected,
+            calibration="+".join(each.id for each in certificates),
+            reckoned_by=f"{self._storage.value} vectors, numpy {np.__version__}",
+            size=found.size,
+            version=found.version,
+            tails=tuple(each.tails[0] for each in certificates),
+        )
+
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+        """Return the exact score of each of a few people who have a vector of the probe's models."""
+        return self._loaded().scores(_ready(probe), subjects)
+
+    def destroy(self, probe: Probe) -> Mapping[str, int]:
+        """Overwrite vectors with zeros, in place, and drop them."""
+        mine = _own(probe)
+        read = len(mine.vectors)
+        for vector in mine.vectors:
+            vector.destroy()
+        mine.vectors, mine.ready = [], None
+        return {"records": read, "vectors": read}
+
+    def rehearse(self, searches: int) -> tuple[float, ...]:
+        """Return how many seconds each of some searches takes, for the face of somebody who does not exist.
+
+        The first ones, which still touch every page of the gallery, are not counted.
+        """
+        gallery = self._loaded()
+        taken = []
+        for number in range(-REHEARSED_UNCOUNTED, searches):
+            nobody = [
+                _invented(model, number + REHEARSED_UNCOUNTED) for model in self._models.values()
+            ]
+            started = time.perf_counter()
+            gallery.search(probes.Probe(tuple(nobody)), 1, threads=self._threads)
+            if number >= 0:
+                taken.append(time.perf_counter() - started)
+        return tuple(taken)
+
+    def status(self) -> EngineStatus:
+        """Return how many people can be found by their faces."""
+        gallery = self._gallery
+        return (
+            EngineStatus(False)
+            if gallery is None
+            else EngineStatus(True, len(gallery), gallery.version)
+        )
+
+    def _read(self, sample: Sample, element: str) -> FaceVector:
+        if sample.format not in FORMATS:
+            raise FormatUnsupported(element=f"{element}.format")
+        try:
+            vector = face_record.read(sample.data)
+        except MalformedRecord as fault:
+            raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
+        if vector.model != sample.extractor:
+            raise ElementsInconsistent(element=f"{element}.extractor")
+        for name in NOT_OF_A_VECTOR:
+            if getattr(sample, name):
+                raise ElementsInconsistent(element=f"{element}.{name}")
+        model = self._models.get(vector.model)
+        if model is None:  # its cosine would be a number that means nothing
+            raise ElementInvalid(element=f"{element}.extractor", rule=UNKNOWN_MODEL)
+        if len(vector) != model.dimension:
+            raise ElementsInconsistent(element=f"{element}.data")
+        return vector
+
+    def _certificates(self, models: Iterable[str]) -> list[Certificate]:
+        return [self._models[name].calibration.certificate for name in sorted(set(models))]
+
+    def _loaded(self) -> Gallery:
+        gallery = self._gallery
+        if gallery is None:
+            raise EngineUnavailable
+        return gallery
+
+
+class FaceCodec:
+    """Records of face vectors; files of them."""
+
+    formats = FORMATS
+
+    def sample(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the sample of a face, whose extractor is the record's model."""
+        if position != FACE:
+            raise UnreadableSample("a face has no position; leave it out or say 0")
+        vector = _read(record)
+        if extractor != vector.model:
+            raise UnreadableSample(
+                f"the record is of the model {vector.model}; say --extractor {vector.model}"
+            )
+        return Sample(
+            modality=Modality.FACE,
+            position=FACE,
+            format=RecordFormat.FACE_VECTOR,
+            extractor=extractor,
+            data=record,
+        )
+
+    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the sample of a face to enrol, if its model has a calibration here."""
+        sample = self.sample(record, position, extractor)
+        model = shipped_models().get(extractor)
+        if model is None:
+            raise UnreadableSample(f"no calibration of the model {extractor} is known here")
+        if len(_read(record)) != model.dimension:
+            raise UnreadableSample(f"vectors of {extractor} have {model.dimension} numbers")
+        return sample
+
+    def open_file(self, octets: bytes) -> OpenedFile:
+        """Return the one face of a file that is a record of a face vector."""
+        _read(octets)
+        return OpenedFile(((FACE, octets),))
+
+    def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
+        """Return what an examiner can see of two vectors: of which models they are, and whether these meet.
+
+        A vector has nothing that a person could look at, and a score is not shown (ADR 17): the pictures decide.
+        """
+        mine, theirs = (_read(each.data) for each in (probe, record))
+        try:
+            return {
+                "probe": {"model": mine.model, "numbers": len(mine)},
+                "record": {"model": theirs.model, "numbers": len(theirs)},
+                "comparable": mine.model == theirs.model,
+            }
+        finally:
+            mine.destroy()
+            theirs.destroy()
+
+    def tails(self, usable: int) -> Tails:
+        """Return the tails of every model whose calibration is shipped; the score of several faces has the union bound in it."""
+        del usable
+        return tuple(each.calibration.certificate.tails[0] for each in shipped_models().values())
+
+
+def _threshold(fpir: float, size: int, certificates: Sequence[Certificate]) -> Threshold:
+    """Return the greatest of the thresholds of some models: whichever compared, the promise holds."""
+    each = [calibration.threshold(fpir, size, 1, certificate) for certificate in certificates]
+    return max(each, key=lambda one: one.score)
+
+
+def _read(record: bytes) -> FaceVector:
+    try:
+        return face_record.read(record)
+    except MalformedRecord as fault:
+        raise UnreadableSample(str(fault)) from None
+
+
+def _vectors_of(samples: Sequence[Sample]) -> list[FaceVector]:
+    """Return the faces of stored samples; raises ValueError for a record that does not parse."""
+    return [_read(one.data) for one in samples]
+
+
+def _own(probe: Probe) -> FaceProbe:
+    if not isinstance(probe, FaceProbe):  # a probe of another engine is nothing that we can read
+        raise TypeError("a probe goes back to the engine that read it")
+    return probe
+
+
+def _ready(probe: Probe) -> probes.Probe:
+    ready = _own(probe).ready
+    if ready is None:
+        raise TypeError("a probe is prepared before it is searched")
+    return ready
+
+
+def _invented(model: FaceModel, number: int) -> FaceVector:
+    """Return a face of nobody: by statistics where the model's are known, else the hardest for a search."""
+    if model.name == synthetic.MODEL:
+        return synthetic.capture(synthetic.person(REHEARSED_SEED), number, REHEARSED_SEED)
+    drawn = np.random.default_rng((REHEARSED_SEED, number)).standard_normal(model.dimension)
+    return FaceVector(model.name, drawn / np.linalg.norm(drawn))
