@@ -1,4 +1,4 @@
-"""`passerelle bench finger` and `bench year`: a search in a large gallery; an auditor's questions on a year."""
+"""`passerelle bench finger`, `face`, `year`: a search in a large gallery; an auditor's questions on a year."""
 
 from __future__ import annotations
 
@@ -52,6 +52,58 @@ def finger(
     with output.bar("enrol and search", gallery + probes) as advance:
         figures = asdict(measured(order, advance))
     output.emit(context, {"ok": True, **figures}, *_lines(figures))
+
+
+@plain_command(
+    app,
+    "passerelle bench face",
+    "passerelle bench face --gallery 200000 --probes 64 --json",
+)
+def face(
+    context: typer.Context,
+    *,
+    gallery: Annotated[
+        int, typer.Option(min=100, max=2_000_000, help="People enrolled, one face each.")
+    ] = 20_000,
+    probes: Annotated[
+        int, typer.Option(min=8, max=1_000, help="Faces that a batch asks with at once.")
+    ] = 64,
+    peers: Annotated[
+        bool, typer.Option(help="Measure faiss-cpu and usearch in the same run; pip install both.")
+    ] = True,
+) -> None:
+    """Measure exact searches for a face in a large gallery, on one thread, by turns with other libraries.
+
+    Each face takes about 10 kB while all libraries hold it: 200,000 faces need 2 GB.
+    """
+    output.one_blas_thread()
+    from gateway.exercises.bench.face import KINDS, Order, measured
+    from matcher.face.gallery_block import Storage
+
+    enrolled = gallery // 1000 * 1000 * len(KINDS) * len(Storage)
+    with output.bar("enrol", enrolled) as advance:
+        figures = measured(Order(gallery, probes, peers), advance)
+    output.emit(context, {"ok": True, **figures}, *_faces(figures))
+
+
+def _faces(figures: dict[str, Any]) -> Iterator[Any]:
+    from rich.table import Table
+
+    for kind in figures["kinds"]:
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+        table.add_column(kind["vectors"].replace("_", " "))
+        for heading in ("one, ms", "ratio", "batch, ms", "ratio", "same ten best", "bytes a face"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in kind["rows"]:
+            table.add_row(
+                row["name"],
+                *(f"{row['single_ms']:.1f}", f"{row['single_ratio']:.2f}"),
+                *(f"{row['batch_ms']:.0f}", f"{row['batch_ratio']:.2f}"),
+                *(f"{row['same_ten_best']:.0%}", f"{row['bytes_per_face']:,}"),
+            )
+        yield table
+    yield f"gallery  {figures['gallery']:,} faces of {figures['dimension']} numbers, batches of {figures['probes']}"
+    yield f"sgemm    {figures['sgemm_gflops_1']} GFLOP/s on one thread"
 
 
 @plain_command(

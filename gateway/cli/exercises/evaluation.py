@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from gateway import user_files
 from gateway.cli import output
+from gateway.cli.exercises import set_evaluation
+from gateway.cli.exercises.set_evaluation import Kind
 from gateway.cli.output import Code, note
 from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files as records
@@ -20,6 +22,7 @@ from gateway.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gateway.exercises.evaluation.error_rates import Comparisons
     from gateway.exercises.evaluation.evaluate import Judged, Side
 
 SHOWN = 20  # records that could not be enrolled, printed for eyes; --json has them all
@@ -47,7 +50,7 @@ Place = Annotated[
     typer.Argument(
         metavar="DIR",
         help="Folder of records named <finger>_<impression>.<suffix>; each subfolder is a set of its own."
-        " Or a CSV: path,finger,impression[,set].",
+        " Or a CSV: path,finger,impression[,set]. Of faces a NumPy archive: vectors, person, model.",
         show_default=False,
     ),
 ]
@@ -55,6 +58,7 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, max=256, help="Probes compared side by side. Default: one for each core."),
 ]
+Run = tuple[str, "Comparisons"]
 Svg = typer.Option(metavar="FILE.svg", show_default=False)
 
 
@@ -63,6 +67,7 @@ Svg = typer.Option(metavar="FILE.svg", show_default=False)
     "passerelle eval prints/",
     "passerelle eval prints/ --scores ours.npz --plot det.svg --run other=other.npz",
     "passerelle eval probes/ --gallery other-extractor/ --json",
+    "passerelle eval faces.npz --modality face --calibrate faces.json",
     "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg",
     name=WHOLE,
 )
@@ -94,8 +99,17 @@ def folder(
         ),
     ] = None,
     threads: Threads = None,
+    modality: Annotated[Kind, typer.Option(help="What the samples are of.")] = Kind.FINGER,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Fit a calibration to half of the people and judge it on the others; not of fingers.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Measure the matcher on records of known fingers, in the terms of ISO/IEC 19795-1.
+    """Measure the matcher on samples of known people, in the terms of ISO/IEC 19795-1.
 
     EER as FVC defines it, FNMR at FMR, FNIR at FPIR; 95 % intervals by drawing fingers again. A record that
     cannot be enrolled counts as an error of every comparison that it is in.
@@ -105,6 +119,15 @@ def folder(
     from gateway.exercises.evaluation.scores import load_run
 
     others = [load_run(stated) for stated in run or []]
+    if modality is not Kind.FINGER:
+        if gallery is not None or threads is not None:
+            raise typer.BadParameter("--gallery and --threads are for fingers")
+        name, pairs = set_evaluation.evaluate(context, modality, place, scores, calibrate)
+        if plot is not None:
+            _draw(plot, [(name, pairs)], others)
+        return
+    if calibrate is not None:
+        raise typer.BadParameter("fingers are fitted by model fitting", param_hint="--calibrate")
     probes = evaluate.load(place)
     enrolled = probes if gallery is None else evaluate.load(gallery)
     if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
@@ -120,7 +143,7 @@ def folder(
     if scores is not None:
         evaluate.save(scores, probes, enrolled, found)
     if plot is not None:
-        _draw(plot, place.resolve().stem, sets, others)
+        _draw_sets(plot, place.resolve().stem, sets, others)
     _tell(context, probes, enrolled, sets)
 
 
@@ -174,20 +197,23 @@ def _first_reason(side: Side) -> str:
     return next((one["reason"] for one in failures(side)), "nothing to compare with")
 
 
-def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) -> None:
+def _draw_sets(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Run]) -> None:
+    from gateway.exercises.evaluation.error_rates import pooled
+
+    whole = [each for each in sets if each.comparisons.complete]
+    together = [(name, pooled([each.comparisons for each in whole]))] if whole else []
+    apart = [(each.name, each.comparisons) for each in whole] if len(whole) > 1 else []
+    _draw(plot, together, others or apart)
+
+
+def _draw(plot: Path, own: Sequence[Run], others: Sequence[Run]) -> None:
     from gateway.exercises.evaluation.det_plot import det_plot
     from gateway.exercises.evaluation.scores import curve
 
-    whole = [each for each in sets if each.comparisons.complete]
+    whole = [(name, pairs) for name, pairs in own if pairs.complete]
     if not whole:
         raise UserError("nothing to draw: no set has mated and non-mated pairs")
-    from gateway.exercises.evaluation.error_rates import pooled
-
-    curves = [curve(name, pooled([each.comparisons for each in whole]))]
-    if others:
-        curves += [curve(other, comparisons) for other, comparisons in others]
-    elif len(whole) > 1:
-        curves += [curve(each.name, each.comparisons) for each in whole]
+    curves = [curve(name, pairs) for name, pairs in [*whole, *others]]
     user_files.write(plot, det_plot(curves).encode())
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from matcher.face import synthetic as face
 from matcher.finger import synthetic
 
 
@@ -140,3 +142,69 @@ def test_the_bench_tells_its_figures(run: Any, as_json: bool) -> None:
 
 def test_more_probes_than_people_are_wrong_usage(run: Any) -> None:
     assert run("bench", "finger", "--gallery", "100", "--probes", "101").code == 2
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of sixty people's faces, two each, and one vector that is none."""
+    path = tmp_path_factory.mktemp("faces") / "crowd.npz"
+    people = [(seed, number) for seed in range(60) for number in (1, 2)]
+    vectors = [face.capture(face.person(seed), number, seed).vector for seed, number in people]
+    person = [seed for seed, _ in people]
+    np.savez(
+        path,
+        vectors=np.array([*vectors, np.full(512, np.nan)], dtype=np.float32),
+        person=np.array([*person, 60]),
+        model="facenet512",
+    )
+    return path
+
+
+def test_a_file_of_faces_is_measured_by_the_shipped_calibration(
+    run: Any, faces: Path, tmp_path: Path
+) -> None:
+    scores, plot = tmp_path / "s.npz", tmp_path / "d.svg"
+    said = run(*("eval", faces, "--modality", "face", "--scores", scores, "--plot", plot, "--json"))
+
+    assert said.code == 0
+    document = said.document
+    assert (document["modality"], document["records"], document["people"]) == ("face", 120, 60)
+    assert document["not_enrolled"] == [
+        {"row": 120, "reason": "a number of the vector is not finite"}
+    ]
+    assert document["calibration"]["id"].startswith("lfw-facenet512-")
+    assert document["all_pairs"]["mated"] == 60
+    with np.load(scores) as arrays:
+        assert arrays["scores"].shape == (120, 120)
+    again = run("eval", faces, "--modality", "face", "--plot", plot, "--run", f"before={scores}")
+    assert plot.read_text().count("<polyline") == 2
+    assert "EER" in again.out
+
+
+def test_a_calibration_is_fitted_to_half_of_the_people_and_never_overwritten(
+    run: Any, faces: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "new.json"
+    said = run("eval", faces, "--modality", "face", "--calibrate", written, "--json")
+
+    assert said.code == 0
+    assert said.document["people"] == 30
+    fitted = json.loads(written.read_text())
+    assert (fitted["model"], fitted["dimension"], fitted["people"]) == ("facenet512", 512, 30)
+    assert said.document["calibration"]["split"] == fitted["split"]
+    assert run("eval", faces, "--modality", "face", "--calibrate", written).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--modality", "face", "--gallery", "."),
+        ("--modality", "face", "--threads", "2"),
+        ("--modality", "ear"),
+        ("--calibrate", "new.json"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(
+    run: Any, faces: Path, words: tuple[str, ...]
+) -> None:
+    assert run("eval", faces, *words).code == 2

@@ -1,0 +1,146 @@
+"""`passerelle eval FILE --modality face`: errors of samples in one file, and a calibration fitted to half of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gateway import user_files
+from gateway.cli import output
+from gateway.cli.output import note
+from gateway.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gateway.exercises.evaluation.error_rates import Comparisons
+    from gateway.exercises.evaluation.labelled_set import LabelledSet
+
+SHOWN = 20  # refused samples, printed for eyes; --json has them all
+SPLIT = (
+    "by person: fitted on every second one in ascending order of their numbers, from the first;"
+    " the others were not seen"
+)
+
+
+class Kind(StrEnum):
+    """What is evaluated; of all but fingers the place is one file."""
+
+    FINGER = "finger"
+    FACE = "face"
+
+
+def evaluate(
+    context: typer.Context, kind: Kind, place: Path, scores: Path | None, calibrate: Path | None
+) -> tuple[str, Comparisons]:
+    """Tell the figures of a file's samples, and return its name and comparisons.
+
+    With `calibrate`, half of the people are fitted to and the figures are the other half's.
+    """
+    from gateway.exercises.evaluation import labelled_set
+    from gateway.exercises.evaluation.set_readers import READERS
+
+    whole = READERS[kind.value](place)
+    some, used = whole, whole.known
+    document: dict[str, Any] = {"ok": True, "modality": kind.value}
+    if calibrate is not None:
+        seen, some = labelled_set.halves(whole)
+        used = _calibrated(seen, place, calibrate)
+        document["calibrated"] = str(calibrate)
+    figures, pairs = labelled_set.judged(some, used)
+    if scores is not None:
+        labelled_set.save(scores, some)
+    for row, reason in whole.refused[:SHOWN]:
+        note(f"not enrolled: row {row}: {reason}")
+    total = len(whole.label) + len(whole.refused)
+    document |= {
+        **figures,
+        "failure_to_enrol": len(whole.refused) / total,
+        "not_enrolled": [{"row": row, "reason": reason} for row, reason in whole.refused],
+    }
+    output.emit(context, document, *_told(document))
+    return place.stem, pairs
+
+
+def _calibrated(seen: LabelledSet, place: Path, written: Path) -> Any:  # noqa: ANN401 - of a lower layer
+    from gateway.exercises.evaluation import labelled_set
+    from matcher.score_calibration import load_calibration
+
+    now = datetime.now(UTC)
+    people = len(set(seen.label.tolist()))
+    try:
+        fitted = labelled_set.fitted(
+            seen,
+            version=f"{place.stem}-{now:%Y%m%d}",
+            data=f"{place.name}: {len(seen.label)} samples of {people} people, model {seen.model}",
+            split=SPLIT,
+            date=f"{now:%Y-%m-%d}",
+            code=f"passerelle {version('passerelle')}",
+        )
+    except ValueError as fault:
+        raise UserError(f"{place}: {fault}") from None
+    octets = (json.dumps(fitted, indent=1) + "\n").encode()
+    user_files.create(written, octets)
+    from hashlib import sha256
+
+    return load_calibration(fitted, sha256(octets).hexdigest())
+
+
+def _told(document: dict[str, Any]) -> Iterator[Any]:
+    yield f"set      {document['set']}  {document['records']} samples of {document['people']} people, model {document['model']}"
+    pairs = document["all_pairs"]
+    if pairs is None:
+        yield "errors   none: no person has two samples, or there is one person"
+    else:
+        yield f"pairs    {pairs['mated']:,} mated, {pairs['non_mated']:,} others"
+        for name, said in (
+            ("eer", "EER"),
+            ("fnmr_100", "FNMR at FMR 1/100"),
+            ("fnmr_1000", "FNMR at FMR 1/1000"),
+        ):
+            low, high = pairs["interval_95"][name]
+            yield f"{said:<19} {pairs[name]:.2%}  ({low:.1%} to {high:.1%})"
+    if document["identification"]:
+        yield _searches(document["identification"])
+    if document["calibration"] is None:
+        yield "calibration  none of this model is known  → --calibrate FILE.json"
+        return
+    used = document["calibration"]
+    yield f"calibration  {used['id']}  Cllr {used['cllr']:.3f} bits"
+    yield f"fitted on    {used['data']}; {used['split']}"
+    yield _promises(used["promises"])
+
+
+def _searches(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    for heading in ("people enrolled", "searches", "rank 1", "FNIR@10 %", "@1 %", "@0"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        rates = [row["rank_1"], *row["fnir_at_fpir"].values()]
+        shown = [f"{rate:.1%}" for rate in rates]
+        table.add_row(f"{row['gallery']:,}", f"{row['searches']:,}", *shown)
+    return table
+
+
+def _promises(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    for heading in ("FPIR", "people", "threshold", "FMR modelled", "FMR seen", "FNMR"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        modelled = f"{row['fmr_modelled']:.1e}" + ("" if row["extrapolated"] else " (seen)")
+        table.add_row(
+            *(f"{row['fpir']:g}", f"{row['gallery']:,}", f"{row['threshold']:.2f}"),
+            *(modelled, f"{row['fmr_seen']:.1e}", f"{row['fnmr']:.1%}"),
+        )
+    return table
