@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
-from gateway.domain.messages import Biometrics, Modality, PriorTransaction, Sample
+from gateway.domain.messages import Biometrics, PriorTransaction, Sample
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
 from gateway.domain.person import Details, Status, SubjectKind
 from gateway.errors import UserError
@@ -17,7 +17,7 @@ from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import codec_of
-from gateway.operations.outbound import Ask
+from gateway.operations.outbound import Ask, argument_of
 from gateway.store.casework import issued_numbers, outbound_queries
 from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
@@ -131,15 +131,14 @@ class OutboundQueryOperations:
 
 
 def _samples(request: Ask) -> tuple[Sample, ...]:
-    """Return the fingers that were given; raises UserError for a record that partners could not read."""
-    codec, samples = codec_of(Modality.FINGER), []
-    for position, record in request.fingers.items():
+    """Return the samples that were given; raises UserError for a record that partners could not read."""
+    samples = []
+    for (modality, position), record in request.records.items():
         try:
-            samples.append(codec.sample(record, position, request.extractor))
+            samples.append(codec_of(modality).sample(record, position, request.extractor))
         except UnreadableSample as fault:
-            raise UserError(
-                f"finger_{position}: no record that partners could read: {fault}"
-            ) from None
+            name = argument_of(modality, position)
+            raise UserError(f"{name}: no record that partners could read: {fault}") from None
     return tuple(samples)
 
 

@@ -277,6 +277,9 @@ def question_facts(asking: OutboundRequest) -> Facts:
     else:
         sizes = [len(each.data) for each in probe.samples]
         facts |= written(positions=[each.position for each in probe.samples], sizes=sizes)
+        modalities = [each.modality for each in probe.samples]
+        if set(modalities) != {Modality.FINGER}:  # of fingers alone it is recorded as it always was
+            facts |= written(modality=modalities)
     return stated(facts)
 
 

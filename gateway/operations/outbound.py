@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.domain.messages import Purpose
+from gateway.domain.messages import POSITIONS, Modality, Purpose
 from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.operations.declaration import Form, Request, Role, argument, operation
@@ -25,7 +25,7 @@ from gateway.operations.forms import (
 )
 
 _CASEWORKERS: Final = frozenset({Role.CASEWORKER})
-_LONGEST_RECORD: Final = 90_000  # characters of base64
+_LONGEST_RECORD: Final = 1_400_000  # characters of base64: of an image of a megabyte
 _COUNTRIES: Final = text(  # codes are looked up, word for word, where the lists are
     r"[A-Za-z]{1,8}(,[A-Za-z]{1,8}){0,15}",
     "codes of three capitals with commas between, e.g. IRN,SYR",
@@ -43,7 +43,7 @@ def _record(value: object) -> bytes:
         raise ValueError from None  # its words are of no use to whoever wrote it
 
 
-def _finger() -> Any:  # noqa: ANN401 - as `argument`
+def _sample() -> Any:  # noqa: ANN401 - as `argument`
     return argument(Form(take=_record, wrong="write a record in base64", blank=True), default=b"")
 
 
@@ -135,29 +135,39 @@ class Ask(Request):
         ),
         default="unstated",
     )
-    finger_1: bytes = _finger()
-    finger_2: bytes = _finger()
-    finger_3: bytes = _finger()
-    finger_4: bytes = _finger()
-    finger_5: bytes = _finger()
-    finger_6: bytes = _finger()
-    finger_7: bytes = _finger()
-    finger_8: bytes = _finger()
-    finger_9: bytes = _finger()
-    finger_10: bytes = _finger()
+    finger_1: bytes = _sample()
+    finger_2: bytes = _sample()
+    finger_3: bytes = _sample()
+    finger_4: bytes = _sample()
+    finger_5: bytes = _sample()
+    finger_6: bytes = _sample()
+    finger_7: bytes = _sample()
+    finger_8: bytes = _sample()
+    finger_9: bytes = _sample()
+    finger_10: bytes = _sample()
+    face: bytes = _sample()
+    iris_1: bytes = _sample()
+    iris_2: bytes = _sample()
 
     def __post_init__(self) -> None:
-        """Refuse both fingers and a query in their place, and neither."""
-        if bool(self.fingers) == bool(self.prior):
+        """Refuse both samples and a query in their place, and neither."""
+        if bool(self.records) == bool(self.prior):
             raise UserError(
-                "give either fingers or the number of a query received from this partner"
+                "give either fingers, a face or irises, or the number of a query received from this partner"
             )
 
     @property
-    def fingers(self) -> Mapping[int, bytes]:
-        """The records that were given, by position."""
-        records = {position: getattr(self, f"finger_{position}") for position in range(1, 11)}
-        return {position: record for position, record in records.items() if record}
+    def records(self) -> Mapping[tuple[Modality, int], bytes]:
+        """The records that were given, by modality and position."""
+        places = ((each, position) for each, places in POSITIONS.items() for position in places)
+        records = {place: getattr(self, argument_of(*place)) for place in places}
+        return {place: record for place, record in records.items() if record}
+
+
+def argument_of(modality: Modality, position: int) -> str:
+    """Return the name of the argument that holds a sample: `finger_2`, `face`, `iris_1`."""
+    word = modality.name.lower()
+    return f"{word}_{position}" if len(POSITIONS[modality]) > 1 else word
 
 
 @operation(

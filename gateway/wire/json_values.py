@@ -13,7 +13,7 @@ from gateway.errors import UserError
 from keys import strict_json
 from keys.strict_json import JsonRefused
 
-LARGEST = 1_000_000  # bytes; with its frame a message stays under gRPC's 1 MiB (protocol 12)
+LARGEST = 2_100_000  # bytes; images in base64 are the most; with its frame a message stays below the limit of gRPC's
 DEEPEST = 12  # containers within each other; an act's arguments need three or four
 
 

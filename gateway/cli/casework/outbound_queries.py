@@ -11,8 +11,9 @@ import typer
 from gateway.cli import admin_session, output
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code
-from gateway.cli.partner.query import named_records, samples_of
+from gateway.cli.partner.query import Face, Finger, Iris, samples_of, stated
 from gateway.cli.subjects import biometric_files
+from gateway.cli.subjects.biometric_files import Sources
 from gateway.cli.subjects.gallery import Extractor
 from gateway.errors import UserError
 from gateway.operations import outbound
@@ -45,10 +46,9 @@ def query(
             help="Country that the person says persecutes them, or NONE; must be said of a claimant.",
         ),
     ] = None,
-    finger: Annotated[
-        list[str] | None,
-        typer.Option(metavar="POSITION=FILE", help="A record and its finger; may be repeated."),
-    ] = None,
+    finger: Finger = None,
+    face: Face = None,
+    iris: Iris = None,
     extractor: Extractor = biometric_files.UNSTATED,
 ) -> None:
     """Ask each partner under its agreement."""
@@ -58,7 +58,7 @@ def query(
         **call.values,
         "nationalities": ",".join(nationality or ()),
         "alleged_persecution_region_codes": ",".join(alleged_persecution or ()),
-        **_fingers(finger or [], extractor),
+        **_records(stated(finger, face, iris, extractor), extractor),
     }
     with call.session() as perform:
         answers = [
@@ -109,13 +109,16 @@ def _asked(perform: admin_session.Perform, values: Mapping[str, object]) -> Mapp
         return {"partner": values["partner"], "stopped": str(stopped)}
 
 
-def _fingers(stated: list[str], extractor: str) -> dict[str, object]:
-    if not stated:
+def _records(placed: Sources, extractor: str) -> dict[str, object]:
+    if not placed.good:
         return {}
-    samples = samples_of(named_records([], stated, 0, None, extractor))
+    samples = samples_of(placed)
     return {
         "extractor": extractor,
-        **{f"finger_{one.position}": base64.b64encode(one.data).decode() for one in samples},
+        **{
+            outbound.argument_of(one.modality, one.position): base64.b64encode(one.data).decode()
+            for one in samples
+        },
     }
 
 

@@ -45,6 +45,20 @@ _E = TypeVar("_E", bound=IntEnum)
 _agreement = re.compile(r"(?P<id>[a-z][a-z0-9-]{0,31})@(?P<version>[1-9][0-9]{0,8})")
 
 To = Annotated[str, typer.Option("--to", metavar="ID", help="The partner to ask, e.g. CAN.")]
+Finger = Annotated[
+    list[str] | None,
+    typer.Option(metavar="POSITION=FILE", help="A record and its finger; may be repeated."),
+]
+Face = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A record of the face, beside or without others."),
+]
+Iris = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="POSITION=FILE", help="A record and its eye, 1 right, 2 left; may be repeated."
+    ),
+]
 Deadline = Annotated[
     float,
     typer.Option(min=0.1, max=60.0, metavar="SECONDS", help="For everything, repeats included."),
@@ -55,6 +69,8 @@ Deadline = Annotated[
     app,
     "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
     " --case C-17 --unit U-3 --official P-9 --finger 2=index.fmr",
+    "passerelle query iom --to CAN --agreement iom@1 --purpose VISA_PERMIT_BENEFIT"
+    " --case C-18 --unit U-3 --official P-9 --finger 2=index.fmr --face face.vec --iris 1=right.iri --iris 2=left.iri",
 )
 def query(
     context: typer.Context,
@@ -73,10 +89,9 @@ def query(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]…", help="Records, all of --position.")
     ] = None,
-    finger: Annotated[
-        list[str] | None,
-        typer.Option(metavar="POSITION=FILE", help="A record and its finger; may be repeated."),
-    ] = None,
+    finger: Finger = None,
+    face: Face = None,
+    iris: Iris = None,
     position: Position = 0,
     manifest: Annotated[
         Path | None,
@@ -110,7 +125,8 @@ def query(
     A match and a no-match are both answers: exit code 0. A refusal, poor samples or an answer that fails a
     check: 1. Nobody answered in time: 2.
     """
-    named = named_records(files or [], finger or [], position, manifest, extractor)
+    loose = biometric_files.from_paths(files or [], position, extractor)
+    named = named_records(loose, stated(finger, face, iris, extractor), manifest, extractor)
     probe = PriorTransaction(prior) if prior is not None else samples_of(named)
     if prior is not None and named.good:
         raise typer.BadParameter(
@@ -174,20 +190,29 @@ def _standing(found: QueryState) -> Code:
     return Code.NO if found.state is State.ABANDONED else Code.UNKNOWN
 
 
+def stated(
+    fingers: list[str] | None, face: Path | None, irises: list[str] | None, extractor: str
+) -> Sources:
+    """Return the files that options name with the place of each on the body."""
+    options = (
+        (Modality.FINGER, fingers or []),
+        (Modality.FACE, [] if face is None else [str(face)]),
+        (Modality.IRIS, irises or []),
+    )
+    each = [biometric_files.from_positions(said, of, extractor) for of, said in options]
+    return Sources(tuple(one for some in each for one in some.good))
+
+
 def named_records(
-    files: list[Path], fingers: list[str], position: int, manifest: Path | None, extractor: str
+    loose: Sources, placed: Sources, manifest: Path | None, extractor: str
 ) -> Sources:
     """Return the records that a command names, of one person; a bad one refuses them all."""
-    loose = biometric_files.from_paths(files, position, extractor)
-    stated = biometric_files.from_fingers(fingers, extractor)
     listed = (
         biometric_files.from_manifest(manifest, extractor) if manifest is not None else Sources()
     )
     if len({source.subject for source in listed.good}) > 1:
         raise UserError("the manifest names several people; a query asks about one")
-    named = Sources(
-        (*loose.good, *stated.good, *listed.good), (*loose.bad, *stated.bad, *listed.bad)
-    )
+    named = Sources((*loose.good, *placed.good, *listed.good), (*loose.bad, *listed.bad))
     for one in named.bad:
         raise UserError(f"not asked: {one.label}: {one.reason}")
     return named
@@ -196,7 +221,9 @@ def named_records(
 def samples_of(named: Sources) -> tuple[Sample, ...]:
     """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
     if not named.good:
-        raise typer.BadParameter("name a record: --finger 2=FILE", param_hint="--finger")
+        raise typer.BadParameter(
+            "name a record: --finger 2=FILE, --face FILE, --iris 1=FILE", param_hint="--finger"
+        )
     return tuple(chain.from_iterable(map(biometric_files.query_samples, named.good)))
 
 
@@ -233,7 +260,12 @@ def _result(result: Result) -> dict[str, object]:
         "outcome": result.outcome.name,
         "hit_reference": result.hit_reference.hex(),
         "problems": [
-            {"position": one.position, "code": one.code.name, "recapture": one.recapture}
+            {
+                "modality": one.modality.name,
+                "position": one.position,
+                "code": one.code.name,
+                "recapture": one.recapture,
+            }
             for one in result.problems
         ],
         "decide_time": result.decide_time.isoformat(timespec="milliseconds"),
@@ -255,7 +287,8 @@ def _lines(result: Result) -> list[str]:
         lines.append(f"hit          {result.hit_reference.hex()}")
     for one in result.problems:
         advice = "  → capture it again" if one.recapture else ""
-        lines.append(f"finger {one.position:<5} {one.code.name}{advice}")
+        place = f"{one.modality.name.lower()} {one.position or ''}"
+        lines.append(f"{place:<12} {one.code.name}{advice}")
     return lines
 
 

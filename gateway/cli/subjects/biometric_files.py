@@ -1,4 +1,4 @@
-"""Which files hold whose samples: from paths, from a manifest, or from `--finger 2=FILE`.
+"""Which files hold whose samples: from paths, from a manifest, or from `--finger 2=FILE`, `--iris 1=FILE`, `--face FILE`.
 
 The records of most sensors say position 0, unknown; whoever names the file then says the finger. A file may hold
 several samples, of all modalities, and is then of one person with each of them. A file that cannot be used is named with
@@ -42,7 +42,7 @@ ELSEWHERE = "a link that leads out of the folder; name the file itself"
 MAX_LINES = 10_000_000  # lines of a manifest; more is another file
 
 _subject = re.compile(r"[A-Za-z0-9._/-]{1,64}")
-_finger = re.compile(r"(?P<position>[0-9]{1,2})=(?P<path>.+)")
+_placed = re.compile(r"(?P<position>[0-9]{1,2})=(?P<path>.+)")
 
 
 class Unusable(Exception):
@@ -153,20 +153,23 @@ def from_manifest(manifest: Path, extractor: str) -> Sources:
     return Sources(tuple(sorted(good, key=lambda source: source.subject)), tuple(bad))
 
 
-def from_fingers(stated: Iterable[str], extractor: str) -> Sources:
-    """Return the files of `2=FILE` statements."""
-    good = []
-    for each in stated:
-        parts = _finger.fullmatch(each)
-        if parts is None or int(parts["position"]) not in POSITIONS[Modality.FINGER]:
+def from_positions(stated: Iterable[str], modality: Modality, extractor: str) -> Sources:
+    """Return the files of `2=FILE` statements, of fingers or of eyes; of a face, which has no position, of `FILE` ones."""
+    return Sources(tuple(_stated(each, modality, extractor) for each in stated))
+
+
+def _stated(text: str, modality: Modality, extractor: str) -> Source:
+    places = POSITIONS[modality]
+    path, at = Path(text), places[0]
+    if len(places) > 1:
+        parts = _placed.fullmatch(text)
+        if parts is None or int(parts["position"]) not in places:
             raise typer.BadParameter(
-                "write POSITION=FILE with a position of 1 to 10", param_hint="--finger"
+                f"write POSITION=FILE with a position of {places[0]} to {places[-1]}",
+                param_hint=f"--{_word(modality)}",
             )
-        path = Path(parts["path"])
-        at = int(parts["position"])
-        source = Source(str(path), path, path.stem, at, extractor, modality=Modality.FINGER)
-        good.append(source)
-    return Sources(tuple(good))
+        path, at = Path(parts["path"]), int(parts["position"])
+    return Source(str(path), path, path.stem, at, extractor, modality=modality)
 
 
 def read(source: Source) -> Taken:
@@ -213,7 +216,8 @@ def query_samples(source: Source) -> tuple[Sample, ...]:
             for each in taken.samples
         )
     except (Unusable, UnreadableSample) as fault:
-        remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
+        option = f"--{_word(source.modality)} POSITION=FILE"
+        remedy = f"; say it by {option}" if isinstance(fault, Nameless) else ""
         raise UserError(f"not asked: {source.label}: {fault}{remedy}") from None
     tell_repairs(source.label, taken.repairs)
     return samples

@@ -135,6 +135,7 @@ QUERY = Query(
     probe=Biometrics(SAMPLES),
     refugee_claimant=False,
 )
+FACE = replace(SAMPLES[0], modality=Modality.FACE, position=0, format=RecordFormat.FACE_VECTOR)
 ASKING = OutboundRequest(
     partner="AUS",
     agreement=("au", 2),
@@ -283,6 +284,9 @@ ENTRIES: dict[str, Leaf] = {
     "question": exchange_events.question(ASKING, HEADER, TRANSCRIPT, PERMIT),
     "question: by number": exchange_events.question(
         replace(ASKING, probe=PriorTransaction("N-1"), subject=None), HEADER, TRANSCRIPT, PERMIT
+    ),
+    "question: several modalities": exchange_events.question(
+        replace(ASKING, probe=Biometrics((SAMPLES[0], FACE))), HEADER, TRANSCRIPT, PERMIT
     ),
     "question_stopped": exchange_events.question_stopped(ASKING, "20260301-0002", _noted),
     "details_question": exchange_events.details_question(ASKED, SEEKING, HEADER, TRANSCRIPT),

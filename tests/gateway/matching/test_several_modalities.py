@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.matching.engine import Change, OperatingPoint
 from gateway.matching.modality import Engines
 from gateway.operations.declaration import Role
 from gateway.server import self_check
+from gateway.server.application import Gateway
 from gateway.store.people import subjects
 from gateway.subjects.enrolment import Row
 from matcher import fusion
@@ -305,3 +307,44 @@ def test_a_modality_whose_engine_is_away_is_not_left_out(engines: Engines, peopl
 
     with pytest.raises(EngineUnavailable):
         engines.search(probes, POINT, 10, lambda: 10.0)
+
+
+def question(people: Any, agreement: str) -> dict[str, object]:
+    """Return what a caseworker asks a partner, by fingers and a face."""
+    records = {f"finger_{each.position}": each.data for each in people.samples(50)}
+    records["face"] = face(ANN).data
+    return {
+        "partner": "AUS",
+        "agreement": agreement,
+        "purpose": "VISA_PERMIT_BENEFIT",
+        "case": "C-1",
+        "unit": "U-1",
+        "status": "FOREIGN_NATIONAL",
+        "nationalities": "IND",
+        **{name: base64.b64encode(data).decode() for name, data in records.items()},
+    }
+
+
+def test_we_ask_by_several_modalities_within_the_law(
+    permitted: Any, faces: None, people: Any, secret: Any, committed: Any
+) -> None:
+    del faces
+    caseworker = Officer("P-5", frozenset({Role.CASEWORKER}))
+    with Gateway.open(permitted[0], secret) as gateway:
+        committed.clear()
+        assert gateway.admin.perform(caseworker, "ask", question(people, "au@2"))["number"]
+        told = facts(committed, EntryType.ASKED)
+        assert (told["modality"], told["positions"]) == ("FINGER,FINGER,FACE", "2,7,0")
+        assert "au@2:modalities.FACE" in told["policy_trace"]
+
+
+def test_a_face_that_an_agreement_does_not_name_never_leaves(
+    homes: Any, faces: None, people: Any, secret: Any, committed: Any
+) -> None:
+    del faces
+    caseworker = Officer("P-5", frozenset({Role.CASEWORKER}))
+    with Gateway.open(homes[0], secret) as gateway:
+        committed.clear()
+        stopped = gateway.admin.perform(caseworker, "ask", question(people, "au@1"))
+        assert stopped["state"] == "STOPPED"
+        assert facts(committed, EntryType.ASKED)["reason"] == "MODALITY_NOT_PERMITTED"

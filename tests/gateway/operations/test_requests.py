@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.messages import Modality
 from gateway.domain.person import FieldCode
 from gateway.errors import UserError
 from gateway.operations import corrections, decisions, outbound, registry
@@ -40,10 +41,14 @@ DETAILS = {"number": NUMBER, "case": "C-17", "unit": "U-3"}
             {"correction": "0" * 32, "reason": "r", "used_in": "R-1", "not_used": True},
             "say either in which record",
         ),
-        (outbound.Ask, QUESTION, "give either fingers or the number"),
-        (outbound.Ask, {**QUESTION, "prior": NUMBER, "finger_2": RECORD}, "give either fingers"),
+        (outbound.Ask, QUESTION, "give either fingers, a face or irises, or the number"),
+        (
+            outbound.Ask,
+            {**QUESTION, "prior": NUMBER, "finger_2": RECORD},
+            "give either fingers, a face",
+        ),
         (outbound.Ask, {**QUESTION, "finger_2": "AAA"}, "finger_2: write a record in base64"),
-        (outbound.Ask, {**QUESTION, "finger_2": "A" * 90_004}, "finger_2: write a record"),
+        (outbound.Ask, {**QUESTION, "finger_2": "A" * 1_400_004}, "finger_2: write a record"),
         (outbound.Ask, {**QUESTION, "finger_11": RECORD}, "finger_11: no such argument"),
         (outbound.Details, DETAILS, "fields: name at least one"),
         (outbound.Details, {**DETAILS, "fields": []}, "fields: name at least one"),
@@ -58,10 +63,14 @@ def test_what_does_not_belong_together_is_refused_by_name(
         kind.read(values)
 
 
-def test_fingers_are_read_by_their_position() -> None:
-    asked = outbound.Ask.read({**QUESTION, "finger_10": RECORD, "finger_2": RECORD})
+def test_samples_are_read_by_modality_and_position() -> None:
+    given = {"finger_10": RECORD, "iris_1": RECORD, "finger_2": RECORD, "face": RECORD}
+    asked = outbound.Ask.read({**QUESTION, **given})
 
-    assert asked.fingers == {2: b"a record", 10: b"a record"}
+    assert asked.records == dict.fromkeys(
+        [(Modality.FINGER, 2), (Modality.FINGER, 10), (Modality.FACE, 0), (Modality.IRIS, 1)],
+        b"a record",
+    )
     assert asked.extractor == "unstated"
 
 
