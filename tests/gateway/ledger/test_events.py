@@ -65,7 +65,7 @@ from gateway.law.query_policy import Decided, Settled
 from gateway.law.quota_policy import Counter
 from gateway.ledger import events, exchange_events, exchange_facts
 from gateway.ledger.crypto_shredding import Erased
-from gateway.ledger.entry import Leaf, encode
+from gateway.ledger.entry import DETAIL_SIZES, Leaf, detail_bytes, encode
 from gateway.ledger.entry_builder import build
 from gateway.ledger.entry_types import FACTS, SHAPES, EntryClass, EntryType
 from gateway.ledger.errors import MalformedEntry
@@ -485,6 +485,44 @@ def recorded(leaf: Leaf) -> dict[str, object]:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_an_entry_is_byte_for_byte_what_earlier_releases_wrote(name: str) -> None:
     assert recorded(ENTRIES[name]) == json.loads(RECORDED.read_text())[name]
+
+
+def test_an_answer_by_every_modality_that_discloses_at_once_fits_its_detail() -> None:
+    """What is too long for its detail would leave a lawful query without an answer, after the search."""
+    modalities = [
+        (each, -12.345678901234567, -9.123456789012345, 10**8, range(1, 11)) for each in Modality
+    ]
+    searched = _facts.searched_facts(
+        best=-12.345678901234567,
+        threshold=-9.123456789012345,
+        fpir=1.2345678e-05,
+        expected=1.23e-12,
+        gallery=(10**9, 10**9),
+        calibration=[f"a-model-of-{each.name}-12-0123456789abcdef" for each in Modality],
+        reckoned_by="; ".join(["x" * 180] * len(Modality)),
+        positions=[*range(1, 11), 0, 1, 2],
+        floor=-3.123456789012345,
+        floor_fpir=0.001,
+    )
+    rule = "us-visa@1:answer.reveal.PARTNER_PERMANENT_RESIDENT.UNDECLARED"
+    decided = Settled(Outcome.REVIEW_PENDING, Outcome.REVIEW_PENDING, rule, (rule,) * 12)
+    fields = tuple(
+        replace(NAME, code=each, authority="IRPR 315.25(1)(a)") for each in list(FieldCode)[:16]
+    )
+    leaf = _response(
+        {
+            **searched,
+            **_facts.modality_facts(modalities),
+            **_facts.conflict_facts(Modality),
+            **_facts.decision_facts(decided),
+            **_facts.candidate_facts(2**63, RECORD, NOW, decided, [RULING] * 3),
+            **_facts.disclosed_facts(fields),
+            "hit_reference": "0" * 32,
+            "destruction_receipt": "D-" + "0" * 32,
+        }
+    )
+
+    assert len(detail_bytes(leaf.detail or {}, DETAIL_SIZES[-1])) == DETAIL_SIZES[-1]
 
 
 def test_every_constructor_and_every_type_of_entry_is_recorded() -> None:

@@ -111,7 +111,7 @@ class FaceEngine:
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
         del deadline
-        scores = list(self.scores(probe, list(self.people or ())).items())
+        scores = list(self._said(probe, list(self.people or ())).items())
         size, review = len(scores), point.review_fpir
         return Found(
             candidates=tuple(sorted(scores, key=lambda each: -each[1])[:limit]),
@@ -126,6 +126,9 @@ class FaceEngine:
         )
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+        return self._said(probe, subjects)
+
+    def _said(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
         (vector,) = self._own(probe).vectors
         if self.people is None:
             raise EngineUnavailable

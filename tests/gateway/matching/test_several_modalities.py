@@ -287,6 +287,42 @@ def test_one_modality_alone_is_the_search_of_its_engine(engines: Engines, people
     assert [(each.subject, each.score) for each in found.candidates] == list(alone.candidates)
 
 
+def test_who_is_found_is_no_more_and_no_less_work_than_nobody(
+    engines: Engines, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protocol 9: how many people each modality looks at again does not say whether both name the same person."""
+    for who in range(1, 5):
+        engines.apply(Change(who, (*people.samples(who, impression=1), face(ANN))))
+    asked: list[tuple[str, int]] = []
+    for engine in engines.by_modality.values():
+        exact = engine.scores
+
+        def watched(probe: Any, subjects: Any, engine: Any = engine, exact: Any = exact) -> Any:
+            asked.append((engine.modality.name, len(subjects)))
+            return exact(probe, subjects)
+
+        monkeypatch.setattr(engine, "scores", watched)
+    for seed, vector in ((1, ANN), (1, NOBODY), (99, NOBODY)):
+        engines.search(prepared(engines, *people.samples(seed), face(vector)), POINT, 2, lambda: 10)
+
+    assert asked == [("FINGER", 2), ("FACE", 2)] * 3
+
+
+def test_a_modality_that_nobody_is_enrolled_with_leaves_the_other_as_it_is(
+    engines: Engines, people: Any
+) -> None:
+    engines.apply(Change(1, people.samples(1, impression=1)))
+    alone = engines.search(prepared(engines, *people.samples(1)), POINT, 10, lambda: 10.0)
+    both = engines.search(prepared(engines, *people.samples(1), face(ANN)), POINT, 10, lambda: 10.0)
+
+    assert both.candidates == alone.candidates
+    assert (both.threshold, both.floor, both.size) == (alone.threshold, alone.floor, alone.size)
+
+    engines.apply(Change(1, (face(ANN),)))  # and the other way round: of fingers there are none
+    found = engines.search(prepared(engines, *people.samples(1), face(ANN)), POINT, 10, lambda: 10)
+    assert [(each.subject, each.scores) for each in found.candidates] == [(1, {Modality.FACE: 8.0})]
+
+
 def test_time_that_ends_between_two_modalities_ends_the_search(
     engines: Engines, people: Any
 ) -> None:
