@@ -29,6 +29,7 @@ from gateway.matching.engine import (
     Source,
     UnreadableSample,
 )
+from gateway.matching.face_models import known_models
 from matcher import calibration
 from matcher.calibration import Certificate, Threshold
 from matcher.face import probe as probes
@@ -36,7 +37,7 @@ from matcher.face import record as face_record
 from matcher.face import synthetic
 from matcher.face.gallery import Gallery, SearchAbandoned
 from matcher.face.gallery_block import Storage
-from matcher.face.models import FaceModel, shipped_models
+from matcher.face.models import FaceModel
 from matcher.face.template import FaceVector
 from matcher.finger.template import MalformedRecord
 from matcher.fusion import Tails
@@ -67,7 +68,7 @@ class FaceProbe(Probe):
 class FaceEngine:
     """One gallery of faces in this process. It is not loaded until `load` has succeeded.
 
-    models    whose vectors are searched, by name; None = those whose calibration is shipped
+    models    whose vectors are searched, by name; None = those that are known here (`face_models`)
     storage   how the gallery keeps its numbers; quantised ones take half the memory
     """
 
@@ -80,7 +81,7 @@ class FaceEngine:
         storage: Storage = Storage.FLOAT32,
     ) -> None:
         self._threads = threads
-        self._models = shipped_models() if models is None else models
+        self._models = known_models() if models is None else models
         self._storage = storage
         self._gallery: Gallery | None = None
         self._changing = Lock()
@@ -256,7 +257,7 @@ class FaceCodec:
     def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
         """Return the sample of a face to enrol, if its model has a calibration here."""
         sample = self.sample(record, position, extractor)
-        model = shipped_models().get(extractor)
+        model = known_models().get(extractor)
         if model is None:
             raise UnreadableSample(f"no calibration of the model {extractor} is known here")
         if len(_read(record)) != model.dimension:
@@ -285,9 +286,9 @@ class FaceCodec:
             theirs.destroy()
 
     def tails(self, usable: int) -> Tails:
-        """Return the tails of every model whose calibration is shipped; the score of several faces has the union bound in it."""
+        """Return the tails of every model that is known here; the score of several faces has the union bound in it."""
         del usable
-        return tuple(each.calibration.certificate.tails[0] for each in shipped_models().values())
+        return tuple(each.calibration.certificate.tails[0] for each in known_models().values())
 
 
 def _threshold(fpir: float, size: int, certificates: Sequence[Certificate]) -> Threshold:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gateway.errors import UserError
 from gateway.exercises.evaluation.labelled_set import LabelledSet
-from matcher.face.models import shipped_models
+from gateway.matching.face_models import known_models
 from matcher.face.template import FaceVector, Floats, VectorRefused
 
 MOST_SAMPLES = 10_000  # the matrix of more would not fit in memory
@@ -43,7 +43,7 @@ def read_set(path: Path) -> LabelledSet:
         raise UserError(
             f"{path}: none of the vectors can be used: {refused[0][1] if refused else 'it has none'}"
         )
-    known = shipped_models().get(model)
+    known = known_models().get(model)
     return LabelledSet(
         name=path.stem,
         model=model,

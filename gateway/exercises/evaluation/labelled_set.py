@@ -38,7 +38,7 @@ class LabelledSet:
     label         (n,) whose each is: number of a person, or of an eye
     score         (n, n) float32, of row with column; nan = the two cannot be compared
     refused       samples that are not in it: their row in the file, and why
-    known         the calibration of the model that is shipped, if one is
+    known         the calibration of the model that a gateway here uses, if there is one
     needs         what a calibration's file holds beside a fit, for the modality's own reader
     """
 
