@@ -13,7 +13,15 @@ from types import MappingProxyType
 from gateway.domain.messages import TEMPLATES, Modality, RecordFormat
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import TABLE
-from gateway.sample_files import ansi_nist, ansi_nist_images, ansi_nist_text, cbeff_xml, piv_card
+from gateway.sample_files import (
+    ansi_nist,
+    ansi_nist_images,
+    ansi_nist_text,
+    cbeff_xml,
+    picture_text,
+    piv_card,
+    sample_text,
+)
 from gateway.sample_files.ansi_nist import LogicalRecord
 from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
 from gateway.sample_files.cbeff_xml import SEVERAL
@@ -128,7 +136,8 @@ def _of_record(octets: bytes) -> SampleFile:
     sample = FoundSample(
         modality=start.modality, position=position, format=start.format, data=octets
     )
-    return SampleFile(kind=start.words, samples=(sample,))
+    described = sample_text.text_in(start.format, octets)
+    return SampleFile(kind=start.words, samples=(sample,), described=described)
 
 
 def _own_position(octets: bytes, modality: Modality | None, form: RecordFormat) -> int:
@@ -208,9 +217,11 @@ def _of_images(
         if image.modality is None:
             notes.append(f"{_where(record)}: {image.what}, left out")
             continue
-        form, data = RecordFormat.ANSI_NIST, b""
+        # Of what is enrolled or sent from a file no comment is kept either.
+        clean = ansi_nist_text.sample_only(record)
+        form, data = RecordFormat.ANSI_NIST, ansi_nist.alone(first, clean)
         if image.modality is Modality.FACE and image.compression in _PICTURES:
-            form, data = _PICTURES[image.compression], image.data
+            form, data = _PICTURES[image.compression], clean.fields[ansi_nist.DATA][1]
         sample = FoundSample(
             where=_where(record),
             modality=image.modality,
@@ -218,7 +229,7 @@ def _of_images(
             format=form,
             quality=image.quality,
             image=image,
-            data=data or ansi_nist.alone(first, ansi_nist_text.sample_only(record)),
+            data=data,
         )
         yield record, sample
 
@@ -229,7 +240,7 @@ def _where(record: LogicalRecord) -> str:
 
 def _of_packet(octets: bytes) -> SampleFile:
     packet = cbeff_xml.read(octets)
-    samples, notes = [], []
+    samples, notes, described = [], [], [str(each) for each in packet.described]
     for block in packet.blocks:
         where = f"data block {block.number}"
         if not block.data:
@@ -240,6 +251,7 @@ def _of_packet(octets: bytes) -> SampleFile:
             notes.append(f"{where}: several fingers, left out")
         else:
             samples.append(_of_block(block, where))
+            described += [f"{where}: {each}" for each in picture_text.names(block.data)]
     if packet.signed:
         notes.append("signatures of devices (SB) were not checked")
     if not samples:
@@ -249,7 +261,7 @@ def _of_packet(octets: bytes) -> SampleFile:
     return SampleFile(
         kind="CBEFF records in XML",
         samples=tuple(samples),
-        described=tuple(str(each) for each in packet.described),
+        described=tuple(described),
         notes=tuple(notes),
     )
 

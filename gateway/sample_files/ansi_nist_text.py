@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from gateway.sample_files import ansi_nist
-from gateway.sample_files.ansi_nist import BINARY, DATA, LogicalRecord
+from gateway.sample_files import ansi_nist, picture_text
+from gateway.sample_files.ansi_nist import BINARY_HEADER, DATA, LogicalRecord
+from gateway.sample_files.ansi_nist_images import GREY
+from gateway.sample_files.ansi_nist_images import HEADER as GREY_HEADER
 from gateway.sample_files.errors import MalformedFile
 
+HASH: Final = 996  # of the picture, in hexadecimal; no longer true of one that is changed
 _FROM_A_DEVICE: Final = frozenset(
     {903, 904, 996, DATA}
 )  # its identifier, make and serial number; a hash; the picture
@@ -64,18 +67,21 @@ class Descriptive:
     idc     the record's IDC
     fields  numbers of its fields; of a record that is none at all every one of them, none where it is binary
     whole   whether the record is none at all
+    picture what is written in its picture, by its name
     """
 
     kind: int
     idc: int
     fields: tuple[int, ...]
     whole: bool
+    picture: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say it by type and field number, never with a value."""
         fields = ", ".join(f"{self.kind}.{each:03d}" for each in self.fields)
         if not self.whole:
-            return f"{fields} in record Type-{self.kind}"
+            found = [*([fields] if fields else []), *self.picture]
+            return f"{', '.join(found)} in record Type-{self.kind}"
         name = _NAMES.get(self.kind, "a record of a kind that is not known")
         return f"record Type-{self.kind}, {name}" + (f" ({fields})" if fields else "")
 
@@ -88,8 +94,8 @@ def descriptive(records: Iterable[LogicalRecord]) -> tuple[Descriptive, ...]:
 def stripped(data: bytes) -> tuple[bytes, tuple[Descriptive, ...]]:
     """Return a transaction file without what is no sample, and what that was; the same bytes where there is nothing.
 
-    Records that hold samples alone stay byte for byte; of others the fields are gone and their length is put right; Type-1
-    counts what is left. Raises MalformedFile, also where no sample would be left.
+    Records that hold samples alone stay byte for byte; of others the fields are gone, and comments within their pictures, and
+    their length is put right; Type-1 counts what is left. Raises MalformedFile, also where no sample would be left.
     """
     first, *others = ansi_nist.read(data)
     found = descriptive((first, *others))
@@ -110,18 +116,35 @@ def _descriptive(record: LogicalRecord) -> Descriptive | None:
     if record.kind not in SAMPLE_FIELDS:
         fields = tuple(each for each in record.fields if each > ansi_nist.IDC)
         return Descriptive(record.kind, record.idc, fields, whole=True)
-    if record.kind in BINARY:
-        return None
-    more = tuple(each for each in record.fields if each not in SAMPLE_FIELDS[record.kind])
-    return Descriptive(record.kind, record.idc, more, whole=False) if more else None
+    allowed = SAMPLE_FIELDS[record.kind]
+    more = tuple(each for each in record.fields if each not in allowed)
+    picture = picture_text.names(_picture(record))
+    found = Descriptive(record.kind, record.idc, more, whole=False, picture=picture)
+    return found if more or picture else None
 
 
 def sample_only(record: LogicalRecord) -> LogicalRecord:
-    """Return a record that holds samples without the fields that are none; the same where there are none."""
-    if _descriptive(record) is None:
+    """Return a record that holds samples without what is none; the same where there is nothing of that."""
+    found = _descriptive(record)
+    if found is None:
         return record
-    fields = {
-        each: stated for each, stated in record.fields.items() if each in SAMPLE_FIELDS[record.kind]
-    }
+    picture = _picture(record)
+    form = picture_text.format_of(picture)
+    if found.picture and form is not None:
+        picture, _ = picture_text.stripped(form, picture)
+    if record.kind == GREY:
+        rest = record.data[BINARY_HEADER.size : GREY_HEADER.size] + picture
+        head = BINARY_HEADER.pack(BINARY_HEADER.size + len(rest), record.idc)
+        return replace(record, data=head + rest)
+    allowed = SAMPLE_FIELDS[record.kind] - ({HASH} if found.picture else set())
+    fields = {each: stated for each, stated in record.fields.items() if each in allowed}
+    if DATA in fields:
+        fields[DATA] = (fields[DATA][0], picture)
     octets = ansi_nist.text_record(record.kind, {each: text for each, (_, text) in fields.items()})
     return replace(record, data=octets, fields=fields)
+
+
+def _picture(record: LogicalRecord) -> bytes:
+    if record.kind == GREY:
+        return record.data[GREY_HEADER.size :]
+    return record.fields[DATA][1] if DATA in record.fields else b""

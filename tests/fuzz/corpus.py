@@ -21,6 +21,7 @@ from matcher.finger import record_fmr
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.template import Minutiae
 from tests import ansi_nist_writer, cbeff_writer
+from tests.gateway.sample_files.test_picture_text import chunk, j2k, jp2, jpeg, png, segment, wsq
 from tests.gateway.sample_files.test_piv_card import card
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -135,6 +136,10 @@ def _files() -> Iterator[tuple[str, bytes]]:
     yield "closed-packet-block-cut", cbeff_writer.packet([left, right])
     yield "closed-packet-doctype", cbeff_writer.packet([left], declaration="<!DOCTYPE BIR>")
     yield "open-card", card(two)
+    yield "open-jpeg", jpeg(segment(0xFE, b"a comment"))
+    yield "open-wsq", wsq(segment(0xA8, b"a comment"))
+    yield "open-png", png(chunk(b"tEXt", b"a\0b"))
+    yield "open-jpeg-2000", jp2(codestream=j2k(segment(0x64, b"\0\1a comment")))
     yield "closed-card-cut", card(two)[:-1]
 
 

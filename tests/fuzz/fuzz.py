@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.sample_files import opened
-from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, piv_card
+from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, picture_text, piv_card
 from gateway.sample_files.errors import MalformedFile
 from matcher.face import record as face_record
 from matcher.finger import record_ansi_nist, record_fmr
@@ -51,6 +51,7 @@ def leniently(data: bytes) -> None:
         for strip in STRIPPERS:
             with suppress(MalformedFile):
                 strip(data)
+        picture_text.names(data)
 
 
 def corpus() -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects.biometric_files import MAX_FILE
 from gateway.domain.messages import TEMPLATES, Modality
 from gateway.errors import UserError
-from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, piv_card
+from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, picture_text, piv_card
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.starts import start_of
 
@@ -97,8 +97,8 @@ def strip(
     """Write a file of samples without text about a person: Type-2 and all else that is no sample; says what, never a value.
 
     Records that hold samples alone stay byte for byte, and Type-1 counts what is left. A comment or a field of a user's own
-    inside a record of an image goes too. Needs no gateway. Exit code 0 also where there was nothing to take out; 2 for a file
-    that is no transaction, no CBEFF record and no object of a PIV card, or holds no sample.
+    inside a record of an image goes too, and what a camera or a program wrote into a picture (Exif, comments). Needs no
+    gateway. Exit code 0 also where there was nothing to take out; 2 for a file that has no place for text, or holds no sample.
     """
     octets = user_files.named(file, MAX_FILE)
     try:
@@ -125,10 +125,14 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     if piv_card.is_card_object(octets):
         block, named = piv_card.stripped(octets)
         return block, [*named, "header and signature of the card's object"]
+    form = picture_text.format_of(octets)
+    if form is not None:
+        picture, written = picture_text.stripped(form, octets)
+        return picture, [str(each) for each in written]
     start = start_of(octets)
     what = "no file of samples that is known here" if start is None else start.words
     raise UserError(
-        f"{file}: {what}; only transactions, CBEFF records and objects of PIV cards have text to take out"
+        f"{file}: {what}; transactions, CBEFF records, objects of PIV cards and pictures have text to take out"
     )
 
 

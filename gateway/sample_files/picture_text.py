@@ -1,0 +1,225 @@
+"""Text within pictures: what JPEG, JPEG 2000, PNG and WSQ have room for beside the picture, found without decoding a pixel.
+
+Cameras write where and when and by whom, programs write a title, anybody may write a comment: ISO/IEC 10918-1 (APPn, COM), Exif,
+ISO/IEC 15444-1 annexes A.9 and I (COM, xml and uuid boxes), ISO/IEC 15948 (tEXt, zTXt, iTXt, eXIf), IAFIS-IC-0110 (COM).
+Denied by default: a segment, chunk or box that is not listed here as what a picture needs is taken for text about a person.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from gateway.domain.messages import RecordFormat
+from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import start_of
+
+# JPEG markers that a picture needs: SOF0-15 with DHT and DAC among them, SOS, DQT, DNL, DRI, DHP, EXP.
+_JPEG: Final = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xE0)})
+# APPn that say how to read the colours, by how they begin; Exif and XMP are APP1, IPTC is APP13.
+_APPS: Final = MappingProxyType(
+    {0xE0: (b"JFIF\0", b"JFXX\0"), 0xE2: (b"ICC_PROFILE\0",), 0xEE: (b"Adobe",)}
+)
+_WSQ: Final = frozenset(range(0xA2, 0xA8))  # SOF, SOB, DTT, DQT, DHT, DRT
+_COMMENT: Final = MappingProxyType({"WSQ": 0xA8, "JPEG": 0xFE})
+_PNG: Final = frozenset(
+    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"sBIT", b"sRGB", b"bKGD", b"hIST", b"pHYs", b"tIME"}
+)  # fmt: skip
+_BOXES: Final = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"res "})
+# What NIST's encoder writes into the comment of a WSQ picture, and nothing else (NBIS, nistcom).
+_nistcom: Final = re.compile(
+    rb"NIST_COM [0-9]{1,3}\n(?:(?:PIX_WIDTH|PIX_HEIGHT|PIX_DEPTH|PPI|LOSSY|COLORSPACE|COMPRESSION|WSQ_BITRATE|NUM_COMPONENTS"
+    rb"|HV_FACTORS|INTRLV|JPEG_QUALITY|JPEG_PREDICT) [-A-Za-z0-9.,: ]{1,40}\n?)*\0?"
+)
+# What encoders write of themselves into the comment of a JPEG 2000 picture.
+_encoder: Final = re.compile(
+    rb"(?:Created by OpenJPEG version|Kakadu-|Creator: JasPer Version|Kdu-Layer-Info:)[-A-Za-z0-9. :;,()\n\t]{0,200}|[ \0]*"
+)
+# In coded data FF 00 is a byte and FF FF fills; of JPEG, restart markers lie between.
+_coded: Final = MappingProxyType(
+    {
+        "WSQ": re.compile(rb"\xff[^\x00\xff]", re.DOTALL),
+        "JPEG": re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL),
+    }
+)
+_J2K_MAIN: Final = frozenset({*range(0x50, 0x60), 0x63})  # SIZ, COD, QCD …, CRG; 64 is a comment
+_box = struct.Struct(">I4s")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Something written in a picture: its name, and its bytes; `blank` = of fixed length, so it is overwritten, not cut."""
+
+    name: str
+    start: int
+    end: int
+    blank: bool = False
+
+    def __str__(self) -> str:
+        """Say it by its name, never with a value."""
+        return self.name
+
+
+def written(form: RecordFormat, data: bytes) -> tuple[Written, ...]:
+    """Return what is written in a picture of one of `FINDERS`; raises MalformedFile for one whose parts do not join."""
+    return tuple(FINDERS[form](data))
+
+
+def names(data: bytes) -> tuple[str, ...]:
+    """Return the names of what is written in a picture; none also for bytes that are no picture of `FINDERS`."""
+    form = format_of(data)
+    if form is None:
+        return ()
+    try:
+        return tuple(str(each) for each in written(form, data))
+    except MalformedFile:  # its reader refuses it, with the reason
+        return ()
+
+
+def stripped(form: RecordFormat, data: bytes) -> tuple[bytes, tuple[Written, ...]]:
+    """Return a picture without what is written in it, and what that was; every other byte stays. Raises MalformedFile."""
+    found = written(form, data)
+    parts, at = [], 0
+    for each in found:
+        parts += [data[at : each.start], b" " * (each.end - each.start) if each.blank else b""]
+        at = each.end
+    return b"".join([*parts, data[at:]]), found
+
+
+def _jpeg(data: bytes) -> Iterator[Written]:
+    for marker, start, end in _segments(data, "JPEG", (0xD8, 0xD9, 0xDA)):
+        content = data[start + 4 : end]
+        if marker == _COMMENT["JPEG"]:
+            yield Written("a comment (JPEG, COM)", start, end)
+        elif 0xE0 <= marker <= 0xEF and not content.startswith(_APPS.get(marker, (b"\xff",))):
+            yield Written(
+                f"what a camera or a program wrote (JPEG, APP{marker - 0xE0})", start, end
+            )
+        elif marker == 0 or not (marker in _JPEG or 0xE0 <= marker <= 0xEF):
+            yield Written("bytes that are none of the picture's (JPEG)", start, end)
+
+
+def _wsq(data: bytes) -> Iterator[Written]:
+    for marker, start, end in _segments(data, "WSQ", (0xA0, 0xA1, 0xA3)):
+        if marker == _COMMENT["WSQ"] and not _nistcom.fullmatch(data[start + 4 : end]):
+            yield Written("a comment (WSQ, COM)", start, end)
+        elif marker not in _WSQ and marker != _COMMENT["WSQ"]:
+            yield Written("bytes that are none of the picture's (WSQ)", start, end)
+
+
+def _segments(
+    data: bytes, kind: str, bounds: tuple[int, int, int]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, begin and end of each segment; of what follows the picture 0 for a marker.
+
+    bounds  markers of the start and the end of a picture, and of what coded data follow
+    """
+    begin, finish, coded = bounds
+    if data[:2] != bytes([0xFF, begin]):
+        raise MalformedFile("not a picture of this format", 0)
+    at = 2
+    while data[at : at + 2] != bytes([0xFF, finish]):
+        if data[at : at + 1] != b"\xff":
+            raise MalformedFile("a picture whose segments do not join", at)
+        if data[at : at + 2] == b"\xff\xff":  # fill
+            at += 1
+            continue
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if not at + 4 <= end <= len(data):
+            raise MalformedFile("a picture that is cut short", at)
+        yield data[at + 1], at, end
+        at = _after_coded(data, kind, end) if data[at + 1] == coded else end
+    if at + 2 < len(data):
+        yield 0, at + 2, len(data)
+
+
+def _after_coded(data: bytes, kind: str, at: int) -> int:
+    """Return where coded data that begin at `at` end: at the next marker."""
+    follows = _coded[kind].search(data, at)
+    if follows is None:
+        raise MalformedFile("a picture that is cut short", at)
+    return follows.start()
+
+
+def _png(data: bytes) -> Iterator[Written]:
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise MalformedFile("not a picture of this format", 0)
+    at, kind = 8, b""
+    while kind != b"IEND":
+        if len(data) - at < 12:
+            raise MalformedFile("a picture that is cut short", at)
+        length, kind = _box.unpack_from(data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise MalformedFile("a picture that is cut short", at)
+        if kind not in _PNG:
+            name = kind.decode() if kind.isalpha() else "of no plain name"
+            yield Written(f"a chunk {name} (PNG)", at, end)
+        at = end
+    if at < len(data):
+        yield Written("bytes behind the picture (PNG)", at, len(data))
+
+
+def _jpeg_2000(data: bytes) -> Iterator[Written]:
+    if data.startswith(b"\xff\x4f"):
+        yield from _codestream(data, 0)
+        return
+    at, pictured = 0, False
+    while at < len(data):
+        if len(data) - at < _box.size:
+            raise MalformedFile("a picture that is cut short", at)
+        length, kind = _box.unpack_from(data, at)
+        head = _box.size
+        if length == 1:
+            head += 8
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+        end = len(data) if length == 0 else at + length
+        if not at + head <= end <= len(data):
+            raise MalformedFile("a picture whose boxes do not join", at)
+        if kind not in _BOXES:
+            name = kind.decode().strip() if kind.strip().isalnum() else "of no plain name"
+            yield Written(f"a box {name} (JPEG 2000)", at, end)
+        elif kind == b"jp2c":
+            pictured = True
+            yield from _codestream(data[at + head : end], at + head)
+        at = end
+    if not pictured:
+        raise MalformedFile("a picture that is cut short", at)
+
+
+def _codestream(data: bytes, offset: int) -> Iterator[Written]:
+    """Yield the comments of a codestream's main header, which ends where its first tile begins."""
+    at = 2
+    while True:
+        if len(data) - at < 4 or data[at] != 0xFF:
+            raise MalformedFile("a picture whose segments do not join", offset + at)
+        marker = data[at + 1]
+        if marker == 0x90:  # SOT
+            return
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if not at + 4 <= end <= len(data):
+            raise MalformedFile("a picture that is cut short", offset + at)
+        # Two bytes say whether the content is text; an encoder's name is none about a person.
+        if marker not in _J2K_MAIN and not _encoder.fullmatch(data[at + 6 : end]):
+            yield Written("a comment (JPEG 2000, COM)", offset + at + 6, offset + end, blank=True)
+        at = end
+
+
+def format_of(data: bytes) -> RecordFormat | None:
+    """Return which of `FINDERS` reads a picture, by its first bytes; None for none of them."""
+    start = start_of(data)
+    return start.format if start is not None and start.format in FINDERS else None
+
+
+FINDERS: Final[Mapping[RecordFormat, Callable[[bytes], Iterator[Written]]]] = MappingProxyType(
+    {
+        RecordFormat.JPEG: _jpeg,
+        RecordFormat.WSQ: _wsq,
+        RecordFormat.PNG: _png,
+        RecordFormat.JPEG_2000: _jpeg_2000,
+    }
+)

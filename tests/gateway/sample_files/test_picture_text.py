@@ -1,0 +1,185 @@
+"""What is written in pictures beside the picture is found by its name and taken out, and no pixel is decoded for it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.messages import RecordFormat
+from gateway.sample_files import ansi_nist, ansi_nist_text, picture_text
+from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.picture_text import FINDERS, names, stripped, written
+from gateway.sample_files.sample_text import text_in
+from tests.ansi_nist_writer import image, print_image, transaction
+
+NIST = b"NIST_COM 3\nPIX_WIDTH 388\nPPI 500\nCOMPRESSION WSQ"
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, 2 + len(content)) + content
+
+
+def jpeg(*more: bytes, behind: bytes = b"") -> bytes:
+    """Return the segments of a picture whose coded data hold a stuffed byte and a restart marker."""
+    head = (
+        b"\xff\xd8"
+        + segment(0xE0, b"JFIF\0\1\2\1" + bytes(6))
+        + b"".join(more)
+        + segment(0xDB, bytes(65))
+    )
+    scan = segment(0xDA, bytes(10)) + b"\x12\xff\x00\x34\xff\xd0\x56"
+    return (
+        head
+        + segment(0xC0, bytes(9))
+        + scan
+        + segment(0xC4, bytes(20))
+        + scan
+        + b"\xff\xd9"
+        + behind
+    )
+
+
+def wsq(*more: bytes, behind: bytes = b"") -> bytes:
+    coded = segment(0xA3, b"\0") + b"\x12\xff\x00\x34"
+    return (
+        b"\xff\xa0"
+        + b"".join(more)
+        + segment(0xA2, bytes(15))
+        + coded
+        + coded
+        + b"\xff\xa1"
+        + behind
+    )
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I4s", len(content), kind)
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
+
+
+def png(*more: bytes, behind: bytes = b"") -> bytes:
+    parts = [chunk(b"IHDR", bytes(13)), *more, chunk(b"IDAT", bytes(9)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + behind
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def j2k(*more: bytes) -> bytes:
+    return (
+        b"\xff\x4f"
+        + segment(0x51, bytes(36))
+        + b"".join(more)
+        + segment(0x52, bytes(10))
+        + b"\xff\x90\0\x0a"
+        + bytes(20)
+    )
+
+
+def jp2(*more: bytes, codestream: bytes = b"") -> bytes:
+    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", bytes(12)) + box(b"jp2h", bytes(20))
+    return start + b"".join(more) + box(b"jp2c", codestream or j2k())
+
+
+PLAIN = {
+    RecordFormat.JPEG: jpeg(segment(0xE2, b"ICC_PROFILE\0x"), segment(0xEE, b"Adobe")),
+    RecordFormat.WSQ: wsq(segment(0xA8, NIST)),
+    RecordFormat.PNG: png(chunk(b"pHYs", bytes(9))),
+    RecordFormat.JPEG_2000: jp2(
+        codestream=j2k(segment(0x64, b"\0\1Created by OpenJPEG version 2.5.0"))
+    ),
+}
+WRITTEN = [
+    (RecordFormat.JPEG, jpeg(segment(0xFE, b"ROE")), jpeg(), "comment"),
+    (RecordFormat.JPEG, jpeg(segment(0xE1, b"Exif\0\0ROE")), jpeg(), "APP1"),
+    (RecordFormat.JPEG, jpeg(segment(0xED, b"Photoshop 3.0\0ROE")), jpeg(), "APP13"),
+    (RecordFormat.JPEG, jpeg(segment(0xE0, b"ROE")), jpeg(), "APP0"),
+    (RecordFormat.JPEG, jpeg(segment(0xE2, b"ROE")), jpeg(), "APP2"),
+    (RecordFormat.JPEG, jpeg(behind=b"ROE"), jpeg(), "none of the picture's"),
+    (RecordFormat.WSQ, wsq(segment(0xA8, b"ROE")), wsq(), "comment"),
+    (RecordFormat.WSQ, wsq(segment(0xA8, NIST + b"\nNAME ROE")), wsq(), "comment"),
+    (RecordFormat.WSQ, wsq(behind=b"ROE"), wsq(), "none of the picture's"),
+    (RecordFormat.PNG, png(chunk(b"tEXt", b"Author\0ROE")), png(), "tEXt"),
+    (RecordFormat.PNG, png(chunk(b"eXIf", b"ROE"), chunk(b"zTXt", b"x\0\0")), png(), "eXIf"),
+    (RecordFormat.PNG, png(chunk(b"roEs", b"ROE")), png(), "roEs"),
+    (RecordFormat.PNG, png(behind=b"ROE"), png(), "behind"),
+    (RecordFormat.JPEG_2000, jp2(box(b"xml ", b"<ROE/>")), jp2(), "xml"),
+    (RecordFormat.JPEG_2000, jp2(box(b"uuid", b"ROE")), jp2(), "uuid"),
+    (RecordFormat.JPEG_2000, jp2(codestream=j2k(segment(0x64, b"\0\1ROE"))), jp2(codestream=j2k(segment(0x64, b"\0\1   "))), "COM"),
+    (RecordFormat.JPEG_2000, j2k(segment(0x64, b"\0\0ROE")), j2k(segment(0x64, b"\0\0   ")), "COM"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FINDERS)
+def test_a_picture_alone_holds_nothing_that_is_written(form: RecordFormat) -> None:
+    assert written(form, PLAIN[form]) == ()
+    assert stripped(form, PLAIN[form]) == (PLAIN[form], ())
+    assert text_in(form, PLAIN[form]) == ()
+
+
+@pytest.mark.parametrize(("form", "data", "clean", "name"), WRITTEN, ids=range(len(WRITTEN)))
+def test_what_is_written_is_named_and_cut_and_every_other_byte_stays(
+    form: RecordFormat, data: bytes, clean: bytes, name: str
+) -> None:
+    octets, found = stripped(form, data)
+
+    assert name in str(found[0])
+    assert "ROE" not in str(found)
+    assert text_in(form, data) == tuple(str(each) for each in found)
+    assert octets == clean
+    assert written(form, octets) == ()
+
+
+@pytest.mark.parametrize("form", FINDERS)
+def test_a_picture_that_is_cut_short_is_refused(form: RecordFormat) -> None:
+    data = PLAIN[form]
+
+    for size in range(len(data)):
+        with pytest.raises(MalformedFile):
+            written(form, data[:size])
+
+
+@given(st.sampled_from(sorted(FINDERS)), st.binary(max_size=30), st.integers(0, 300), st.integers(0, 30))  # fmt: skip
+def test_any_bytes_in_the_middle_are_malformed_or_stripped_clean(
+    form: RecordFormat, junk: bytes, place: int, gone: int
+) -> None:
+    data = PLAIN[form][:place] + junk + PLAIN[form][place + gone :]
+
+    with suppress(MalformedFile):
+        octets, _ = stripped(form, data)
+        assert written(form, octets) == ()
+    names(data)
+
+
+def test_a_comment_in_the_picture_of_a_transaction_is_found_and_taken_out() -> None:
+    named, clean = wsq(segment(0xA8, b"ROE")), wsq()
+    fine = {11: b"WSQ20", 996: b"0123", 999: named}
+    whole = transaction(print_image(2, named, compression=1), image(14, 2, fine))
+
+    octets, removed = ansi_nist_text.stripped(whole)
+
+    assert [str(each) for each in removed] == [
+        "a comment (WSQ, COM) in record Type-4",
+        "a comment (WSQ, COM) in record Type-14",
+    ]
+    assert text_in(RecordFormat.ANSI_NIST, whole) == tuple(str(each) for each in removed)
+    # The hash was that of the picture with its comment.
+    assert octets == transaction(
+        print_image(2, clean, compression=1), image(14, 2, {11: b"WSQ20", 999: clean})
+    )
+    assert ansi_nist_text.descriptive(ansi_nist.read(octets)) == ()
+
+
+def test_bytes_that_are_no_picture_have_no_names() -> None:
+    assert names(b"hello") == ()
+    assert picture_text.format_of(b"%PDF") is None
+    assert names(jpeg()[:20]) == ()
