@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from gateway.domain.messages import TEMPLATES, Modality, RecordFormat
+from gateway.extraction.containers import codestream, formats
+from gateway.extraction.containers.image import UnreadableImage
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import TABLE
 from gateway.sample_files import (
@@ -20,7 +22,6 @@ from gateway.sample_files import (
     cbeff_xml,
     picture_text,
     piv_card,
-    sample_text,
 )
 from gateway.sample_files.ansi_nist import LogicalRecord
 from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
@@ -31,7 +32,7 @@ from matcher.finger import record_ansi_nist, record_formats
 from matcher.finger.record_type9 import named
 from matcher.finger.template import MalformedRecord
 
-MOST_SAMPLES = 100  # of one file
+DESCRIBES = "what the record says of the person beside the picture: sex, colours, height or a name"
 # The compressions of a picture in a transaction that is a format of its own: of a face the record around it says no more.
 _PICTURES = {
     "JPEGB": RecordFormat.JPEG,
@@ -40,6 +41,18 @@ _PICTURES = {
     "JP2L": RecordFormat.JPEG_2000,
     "PNG": RecordFormat.PNG,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a file states of an image: pixels, pixels per inch (0 = not stated), how compressed, bits a pixel, how taken."""
+
+    width: int
+    height: int
+    ppi: int
+    compression: str
+    depth: int = 0
+    impression: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +73,7 @@ class FoundSample:
     position: int = 0
     format: RecordFormat
     quality: int | None = None
-    image: ImageRecord | None = None
+    image: Stated | None = None
     data: bytes = field(repr=False)
 
     @property
@@ -113,31 +126,89 @@ def opened(octets: bytes) -> SampleFile:
 
 
 def _of_record(octets: bytes) -> SampleFile:
+    """Return the samples of a record of one modality, or of a picture alone."""
+    if octets.startswith(record_formats.MAGIC):
+        return _of_minutiae(octets)
+    form = formats.detect(octets)
+    if form is not None:
+        return _of_image(octets, form)
     start = start_of(octets)
     if start is None:
         raise UnreadableSample("no file of samples that is known here")
-    if start.octets == record_formats.MAGIC:
-        found = record_formats.opened(octets)
-        prints = tuple(
-            FoundSample(
-                modality=Modality.FINGER,
-                position=each.position,
-                format=RecordFormat(int(each.form)),
-                quality=each.view.quality or None,
-                data=each.record,
-                where=f"view {number}" if len(found.prints) > 1 else "",
-            )
-            for number, each in enumerate(found.prints, 1)
-        )
-        return SampleFile(kind=start.words, samples=prints, notes=found.repairs)
     if start.format is None:
-        raise UnreadableSample(f"{start.words}, no file of samples")
+        known = "" if start.modality is None else " of an edition that is read here"
+        raise UnreadableSample(f"{start.words}, no file of samples{known}")
     position = _own_position(octets, start.modality, start.format)
     sample = FoundSample(
         modality=start.modality, position=position, format=start.format, data=octets
     )
-    described = sample_text.text_in(start.format, octets)
-    return SampleFile(kind=start.words, samples=(sample,), described=described)
+    return SampleFile(kind=start.words, samples=(sample,))
+
+
+def _of_minutiae(octets: bytes) -> SampleFile:
+    found = record_formats.opened(octets)
+    prints = tuple(
+        FoundSample(
+            where=f"view {number}" if len(found.prints) > 1 else "",
+            modality=Modality.FINGER,
+            position=each.position,
+            format=RecordFormat(int(each.form)),
+            quality=each.view.quality or None,
+            data=each.record,
+        )
+        for number, each in enumerate(found.prints, 1)
+    )
+    return SampleFile(kind="a finger minutiae record", samples=prints, notes=found.repairs)
+
+
+def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:
+    """Return the one image of a record or a picture, as its headers state it."""
+    start = start_of(octets)
+    words = "an image record of ISO/IEC 39794" if start is None else start.words
+    modality = _of_whom(form)
+    try:
+        if modality is None:
+            image, picture = None, codestream.read(octets)
+        else:
+            image = formats.read(octets, form, modality)
+            picture = image.picture
+    except UnreadableImage as fault:
+        raise UnreadableSample(f"{words}: {fault}") from None
+    described = picture_text.names(octets if image is None else image.data)
+    if image is not None and image.describes:
+        described = (DESCRIBES, *described)
+    sample = FoundSample(
+        modality=modality,
+        position=0 if image is None else image.position,
+        format=form,
+        quality=image.quality[0].score if image is not None and image.quality else None,
+        image=Stated(
+            width=picture.width,
+            height=picture.height,
+            ppi=picture.ppi if image is None else image.ppi,
+            compression=picture.compression.name,
+            impression=0 if image is None else image.impression,
+        ),
+        data=octets,
+    )
+    return SampleFile(kind=words, samples=(sample,), described=described)
+
+
+def picture_of_face(octets: bytes) -> bytes:
+    """Return the picture within a record of a face; raises UnreadableSample."""
+    form = formats.detect(octets)
+    try:
+        if form is not None:
+            return formats.read(octets, form, Modality.FACE).data
+    except UnreadableImage as fault:
+        raise UnreadableSample(str(fault)) from None
+    raise UnreadableSample("no record of a face")
+
+
+def _of_whom(form: RecordFormat) -> Modality | None:
+    """Return of which modality alone a format of images is; None: somebody must say."""
+    of = [each for each in Modality if form in formats.formats_of(each)]
+    return of[0] if len(of) == 1 else None
 
 
 def _own_position(octets: bytes, modality: Modality | None, form: RecordFormat) -> int:
@@ -228,7 +299,14 @@ def _of_images(
             position=image.position,
             format=form,
             quality=image.quality,
-            image=image,
+            image=Stated(
+                width=image.width,
+                height=image.height,
+                ppi=image.ppi,
+                compression=image.compression,
+                depth=image.depth,
+                impression=image.impression,
+            ),
             data=data,
         )
         yield record, sample
@@ -250,8 +328,9 @@ def _of_packet(octets: bytes) -> SampleFile:
         elif block.position == SEVERAL:
             notes.append(f"{where}: several fingers, left out")
         else:
-            samples.append(_of_block(block, where))
-            described += [f"{where}: {each}" for each in picture_text.names(block.data)]
+            found = _of_record(block.data)
+            samples.append(_of_block(block, found, where))
+            described += [f"{where}: {each}" for each in found.described]
     if packet.signed:
         notes.append("signatures of devices (SB) were not checked")
     if not samples:
@@ -266,9 +345,8 @@ def _of_packet(octets: bytes) -> SampleFile:
     )
 
 
-def _of_block(block: cbeff_xml.Block, where: str) -> FoundSample:
+def _of_block(block: cbeff_xml.Block, inner: SampleFile, where: str) -> FoundSample:
     """Return the sample of a data block, which must be of what is said of it."""
-    inner = _of_record(block.data)
     if len(inner.samples) != 1:
         raise UnreadableSample(f"{where}: holds {len(inner.samples)} samples")
     (found,) = inner.samples
@@ -282,6 +360,7 @@ def _of_block(block: cbeff_xml.Block, where: str) -> FoundSample:
         position=block.position or found.position,
         format=found.format,
         quality=block.quality if block.quality is not None else found.quality,
+        image=found.image,
         data=found.data,
     )
 

@@ -11,7 +11,11 @@ from gateway.domain.messages import Modality, RecordFormat
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a file is that begins so: in words, of which format and modality; None = of none, or the file does not say."""
+    """What a file is that begins so, in words.
+
+    format    of a picture alone and of a record of our own; None = of another kind, whose edition its reader tells
+    modality  None = the file does not say, or is no sample
+    """
 
     octets: bytes
     words: str
@@ -21,15 +25,9 @@ class Start:
 
 STARTS: Final = (
     Start(b"FMR\0", "a finger minutiae record", None, Modality.FINGER),
-    Start(b"FIR\x00010\0", "a record of finger images", RecordFormat.ISO_19794_4_2005, Modality.FINGER),
-    Start(b"FIR\x00020\0", "a record of finger images", RecordFormat.ISO_19794_4_2011, Modality.FINGER),
-    Start(b"FIR\0", "a record of finger images of an edition that is not known", None, Modality.FINGER),
-    Start(b"FAC\x00010\0", "a face record", RecordFormat.ISO_19794_5_2005, Modality.FACE),
-    Start(b"FAC\x00030\0", "a face record", RecordFormat.ISO_19794_5_2011, Modality.FACE),
-    Start(b"FAC\0", "a face record of an edition that is not known", None, Modality.FACE),
-    Start(b"IIR\x00010\0", "an iris record", RecordFormat.ISO_19794_6_2005, Modality.IRIS),
-    Start(b"IIR\x00020\0", "an iris record", RecordFormat.ISO_19794_6_2011, Modality.IRIS),
-    Start(b"IIR\0", "an iris record of an edition that is not known", None, Modality.IRIS),
+    Start(b"FIR\0", "a record of finger images", None, Modality.FINGER),
+    Start(b"FAC\0", "a face record", None, Modality.FACE),
+    Start(b"IIR\0", "an iris record", None, Modality.IRIS),
     Start(b"FVC\0", "the record of a face vector", RecordFormat.FACE_VECTOR, Modality.FACE),
     Start(b"IRC\0", "the record of an iris code", RecordFormat.IRIS_CODE, Modality.IRIS),
     Start(b"\xff\xa0", "a WSQ picture", RecordFormat.WSQ, Modality.FINGER),

@@ -21,9 +21,10 @@ from matcher.finger import record_fmr
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.template import Minutiae
 from tests import ansi_nist_writer, cbeff_writer
-from tests.gateway.sample_files.test_picture_text import chunk, j2k, jp2, jpeg, png, segment, wsq
+from tests.gateway.extraction import image_files
 from tests.gateway.sample_files.test_piv_card import card
 
+PICTURE = image_files.wsq(40, 40)
 FOLDER = Path(__file__).parent / "corpus"
 HEADER = ansi_nist_writer.Header("SRE", "20260301", "CAN", "AUS", "T-17")
 
@@ -125,21 +126,18 @@ def _files() -> Iterator[tuple[str, bytes]]:
     yield "closed-transaction-cut", whole[:-1]
     yield "closed-transaction-idc", whole.replace(b"14.002:02", b"14.002:01")
     yield "closed-picture-of-another-size", whole.replace(b"14.006:2", b"14.006:9")
-    left = cbeff_writer.block(
-        "Finger", "Left IndexFinger", b"FIR\x00010\0", others={"RETRIES": "1"}
-    )
+    fir = image_files.fir_first(PICTURE, 2, (40, 40), position=7)
+    iir = image_files.iir_first(bytes(1600), 2, (40, 40), eye=2)
+    left = cbeff_writer.block("Finger", "Left IndexFinger", fir, others={"RETRIES": "1"})
+    left_eye = cbeff_writer.block("Iris", "Left", iir)
     right = cbeff_writer.block("Finger", "Right Thumb", two[:60], format_=("ISO", "2"), older=True)
-    yield (
-        "open-packet",
-        cbeff_writer.packet([left, cbeff_writer.block("Iris", "Left", b"IIR\x00010\0")]),
-    )
+    yield "open-packet", cbeff_writer.packet([left, left_eye])
     yield "closed-packet-block-cut", cbeff_writer.packet([left, right])
     yield "closed-packet-doctype", cbeff_writer.packet([left], declaration="<!DOCTYPE BIR>")
     yield "open-card", card(two)
-    yield "open-jpeg", jpeg(segment(0xFE, b"a comment"))
-    yield "open-wsq", wsq(segment(0xA8, b"a comment"))
-    yield "open-png", png(chunk(b"tEXt", b"a\0b"))
-    yield "open-jpeg-2000", jp2(codestream=j2k(segment(0x64, b"\0\1a comment")))
+    yield "open-wsq", PICTURE[:2] + b"\xff\xa8\0\6note" + PICTURE[2:]
+    png = image_files.png(40, 40)
+    yield "open-png", png[:33] + image_files.chunk(b"tEXt", b"a\0b") + png[33:]
     yield "closed-card-cut", card(two)[:-1]
 
 

@@ -15,7 +15,6 @@ from gateway.domain.messages import TEMPLATES, Modality
 from gateway.errors import UserError
 from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, picture_text, piv_card
 from gateway.sample_files.errors import MalformedFile
-from gateway.sample_files.starts import start_of
 
 if TYPE_CHECKING:
     from gateway.matching.finger_marks import Marks
@@ -129,11 +128,26 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     if form is not None:
         picture, written = picture_text.stripped(form, octets)
         return picture, [str(each) for each in written]
-    start = start_of(octets)
-    what = "no file of samples that is known here" if start is None else start.words
-    raise UserError(
-        f"{file}: {what}; transactions, CBEFF records, objects of PIV cards and pictures have text to take out"
-    )
+    return _picture_of_face(file, octets)
+
+
+def _picture_of_face(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
+    """Return the picture of a face record that describes the person; a face needs nothing of the record around it."""
+    found = _opened(file)
+    if not found.described:
+        return octets, []
+    if found.samples[0].modality is not Modality.FACE:
+        what = "; ".join(found.described)
+        raise UserError(
+            f"{file}: {what}, within a record that cannot be cut; write the record anew without it"
+        )
+    from gateway.matching.sample_files import picture_of_face
+
+    picture = picture_of_face(octets)
+    inner = picture_text.format_of(picture)
+    if inner is not None:
+        picture, _ = picture_text.stripped(inner, picture)
+    return picture, [*found.described, "the record around the picture"]
 
 
 def _opened(file: Path) -> SampleFile:

@@ -16,6 +16,7 @@ from matcher.finger import synthetic
 from matcher.finger.record_fmr import View
 from tests import cbeff_writer
 from tests.ansi_nist_writer import image, print_image, transaction, type_9
+from tests.gateway.extraction import image_files
 
 PERSON = (2, 0, text_record(2, {2: b"00", 18: b"CANARY,JANE", 21: b"IND\x1eSYR"}))
 WSQ = b"\xff\xa0\xff\xa8" + bytes(20)
@@ -119,13 +120,32 @@ def test_stripping_never_replaces_a_file(run: Any, file: Path, tmp_path: Path) -
 
 
 def test_a_packet_is_stripped_likewise(run: Any, tmp_path: Path) -> None:
-    block = cbeff_writer.block("Face", "", b"FAC\x00010\x00", others={"fullName": "CANARY"})
+    block = cbeff_writer.block("Face", "", image_files.jpeg(), others={"fullName": "CANARY"})
     (tmp_path / "p.xml").write_bytes(cbeff_writer.packet([block]))
 
     said = run("samples", "strip", tmp_path / "p.xml", "-o", tmp_path / "q.xml", "--json")
 
     assert said.document["removed"] == ["others: fullName"]
     assert "CANARY" not in (tmp_path / "q.xml").read_text()
+
+
+def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:
+    size = (image_files.WIDTH, image_files.HEIGHT)
+    commented = image_files.jpeg()[:2] + b"\xff\xfe\0\5ROE" + image_files.jpeg()[2:]
+    (tmp_path / "face.fac").write_bytes(image_files.fac_first(commented, 0, size, sex=2))
+    (tmp_path / "plain.fac").write_bytes(image_files.fac_first(image_files.jpeg(), 0, size))
+    (tmp_path / "finger.fir").write_bytes(image_files.fir_first(commented, 3))
+
+    face = run("samples", "strip", tmp_path / "face.fac", "-o", tmp_path / "face.jpg", "--json")
+    plain = run("samples", "strip", tmp_path / "plain.fac", "-o", tmp_path / "same.fac", "--json")
+    finger = run("samples", "strip", tmp_path / "finger.fir", "-o", tmp_path / "f.fir", "--json")
+
+    assert (tmp_path / "face.jpg").read_bytes() == image_files.jpeg()
+    assert "the record around the picture" in face.document["removed"]
+    assert plain.document["removed"] == []
+    assert (tmp_path / "same.fac").read_bytes() == (tmp_path / "plain.fac").read_bytes()
+    assert finger.code == 2
+    assert "write the record anew" in finger.document["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -146,8 +166,7 @@ def test_a_file_of_no_samples_is_called_what_it_is_in_one_sentence(
     said = run("samples", command, tmp_path / "x", *more, "--json")
 
     assert said.code == 2
-    if octets:  # to strip an empty file is no other mistake than to strip an unknown one
-        assert what in said.document["error"]["message"]
+    assert what in said.document["error"]["message"]
     assert len(said.err.splitlines()) == 1
     assert not (tmp_path / "y").exists()
 

@@ -7,13 +7,14 @@ import pytest
 from gateway.domain.messages import Modality, RecordFormat
 from gateway.matching import sample_files
 from gateway.matching.engine import UnreadableSample
-from gateway.matching.sample_files import SampleFile, opened
+from gateway.matching.sample_files import SampleFile, Stated, opened
 from gateway.sample_files import ansi_nist, ansi_nist_text
 from gateway.sample_files.ansi_nist import text_record
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, View
 from tests import ansi_nist_writer, cbeff_writer
 from tests.ansi_nist_writer import image, print_image, transaction
+from tests.gateway.extraction import image_files
 
 PERSON = (2, 0, text_record(2, {2: b"00", 18: b"DOE,JANE"}))
 JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
@@ -106,12 +107,17 @@ def test_two_persons_in_one_transaction_are_refused() -> None:
         opened(transaction(PERSON, other, FACE))
 
 
+FIR = image_files.fir_first(image_files.wsq(), 2, position=7)
+FAC = image_files.fac_second(image_files.jp2(), 2, (image_files.WIDTH, image_files.HEIGHT))
+IIR = image_files.iir_second(image_files.png(), 14, (image_files.WIDTH, image_files.HEIGHT))
+
+
 def test_a_packet_of_birs_gives_its_blocks() -> None:
     data = cbeff_writer.packet(
         [
-            cbeff_writer.block("Finger", "Left IndexFinger", b"FIR\x00010\x00" + bytes(60)),
-            cbeff_writer.block("Face", "", b"FAC\x00030\x00" + bytes(60)),
-            cbeff_writer.block("Iris", "Left", b"IIR\x00020\x00" + bytes(60)),
+            cbeff_writer.block("Finger", "Left IndexFinger", FIR),
+            cbeff_writer.block("Face", "", FAC),
+            cbeff_writer.block("Iris", "Left", IIR),
             cbeff_writer.block("Finger", "Right Thumb", minutiae(0), format_=("ISO", "2")),
             cbeff_writer.block("Finger", "Left Thumb", b"", others={"EXCEPTION": "true"}),
             cbeff_writer.block("ExceptionPhoto", "", JPEG),
@@ -127,6 +133,7 @@ def test_a_packet_of_birs_gives_its_blocks() -> None:
         (Modality.FINGER, 1, "INCITS_378_2004"),
     ]
     assert {each.quality for each in found.samples} == {80}
+    assert found.samples[0].image == Stated(width=320, height=400, ppi=500, compression="WSQ", impression=0)  # fmt: skip
     assert found.notes == (
         "data block 5: could not be captured, as the file says",
         "data block 6: of nothing that is exchanged, left out",
@@ -137,10 +144,12 @@ def test_a_packet_of_birs_gives_its_blocks() -> None:
 @pytest.mark.parametrize(
     ("kind", "subtype", "data", "why"),
     [
-        ("Face", "", b"FIR\x00010\x00" + bytes(60), "something else"),
+        ("Face", "", FIR, "something else"),
+        ("Finger", "Left Thumb", FIR, "another position"),
         ("Finger", "Left Thumb", minutiae(2), "another position"),
         ("Finger", "Left Thumb", minutiae(2, 7), "holds 2 samples"),
-        ("Finger", "Left Thumb", b"hello", "known"),
+        ("Finger", "Left Thumb", b"\1\2hello", "known"),
+        ("Finger", "Left Thumb", FIR[:-1], "length"),
     ],
 )
 def test_a_block_that_is_not_what_is_said_of_it_is_refused(
@@ -160,18 +169,43 @@ def test_the_two_fingers_of_a_card_are_two_samples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "modality", "form"),
+    ("data", "modality", "position", "form"),
     [
-        (WSQ, Modality.FINGER, "WSQ"), (JPEG, None, "JPEG"), (b"\x89PNG\r\n\x1a\n", None, "PNG"),
-        (b"FAC\x00010\0", Modality.FACE, "ISO_19794_5_2005"), (b"FIR\x00020\0", Modality.FINGER, "ISO_19794_4_2011"),
+        (image_files.wsq(), Modality.FINGER, 0, "WSQ"), (image_files.jpeg(), None, 0, "JPEG"),
+        (image_files.png(), None, 0, "PNG"), (image_files.jp2(), None, 0, "JPEG_2000"),
+        (FIR, Modality.FINGER, 7, "ISO_19794_4_2005"), (FAC, Modality.FACE, 0, "ISO_19794_5_2011"),
+        (IIR, Modality.IRIS, 2, "ISO_19794_6_2011"),
+        (image_files.finger_39794(image_files.wsq(), 1), Modality.FINGER, 2, "ISO_39794_4"),
     ],
+    ids=range(8),
 )  # fmt: skip
-def test_a_picture_alone_is_a_sample_of_what_somebody_says(
-    start: bytes, modality: Modality | None, form: str
+def test_one_image_is_a_sample_as_its_headers_state_it(
+    data: bytes, modality: Modality | None, position: int, form: str
 ) -> None:
-    (found,) = opened(start + bytes(60)).samples
+    found = opened(data)
 
-    assert (found.modality, found.format) == (modality, RecordFormat[form])
+    (one,) = found.samples
+    assert (one.modality, one.position, one.format) == (modality, position, RecordFormat[form])
+    assert one.image is not None
+    assert (one.image.width, one.image.height) == (image_files.WIDTH, image_files.HEIGHT)
+    assert found.text == ()
+    with pytest.raises(UnreadableSample):
+        opened(data[:-1])
+
+
+def test_what_a_record_says_of_the_person_is_found_beside_what_is_written_in_its_picture() -> None:
+    commented = image_files.jpeg()[:2] + b"\xff\xfe\0\5ROE" + image_files.jpeg()[2:]
+    size = (image_files.WIDTH, image_files.HEIGHT)
+
+    plain = opened(image_files.fac_first(image_files.jpeg(), 0, size))
+    found = opened(image_files.fac_first(commented, 0, size, sex=2))
+    alone = opened(commented)
+
+    assert plain.text == ()
+    assert found.text == (sample_files.DESCRIBES, "a comment (JPEG, COM)")
+    assert alone.text == ("a comment (JPEG, COM)",)
+    packet = opened(cbeff_writer.packet([cbeff_writer.block("Face", "", image_files.fac_first(commented, 0, size, sex=2))]))  # fmt: skip
+    assert packet.text == tuple(f"data block 1: {each}" for each in found.text)
 
 
 @pytest.mark.parametrize(
