@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from hashlib import shake_256
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from matcher.face.template import FaceVector
 from matcher.finger import record_fmr
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.template import Minutiae
+from matcher.iris import record as iris_record
+from matcher.iris.coders import MASEK
+from matcher.iris.template import from_cells
 from tests import ansi_nist_writer, cbeff_writer
 from tests.gateway.extraction import image_files
 from tests.gateway.sample_files.test_piv_card import card
@@ -99,6 +103,7 @@ def made() -> Iterator[tuple[str, bytes]]:
         ),
     )
     yield from _faces()
+    yield from _irises()
     yield "refuse-type-9-vendor", _transaction(b"9.003:0\x1d9.004:U\x1d9.031:secret")
     yield from _files()
 
@@ -154,6 +159,27 @@ def _faces() -> Iterator[tuple[str, bytes]]:
     yield "refuse-face-vector-infinite", at(data, first, ">I", 0x7F800000)
     yield "refuse-face-vector-zero", data[:first] + bytes(4 * 32)
     yield "refuse-face-vector-long", at(data, first, ">f", 1.0)
+
+
+def _irises() -> Iterator[tuple[str, bytes]]:
+    drawn = np.frombuffer(shake_256(b"iris").digest(MASEK.bits // 8), dtype=np.uint8)
+    code = np.unpackbits(drawn).reshape(MASEK.rows, MASEK.columns, MASEK.cell_bits)
+    mask = np.ones_like(code)
+    mask[12:, 100:160] = 0
+    iris = from_cells(MASEK, code, mask)
+    data = iris_record.write(1, iris)
+    grid = iris_record.HEAD.size + len("masek1")
+    size = (len(data) - grid - iris_record.GRID.size) // 2
+    yield "accept-iris-code", data
+    yield "refuse-iris-code-cut", data[:-1]
+    yield "refuse-iris-code-trailing", data + b"\0"
+    yield "refuse-iris-code-name-beyond-the-record", at(data, 13, ">B", 255)
+    yield "refuse-iris-code-unknown-coder", data.replace(b"masek1", b"masek2")
+    yield "refuse-iris-code-no-eye", at(data, 12, ">B", 0)
+    yield "refuse-iris-code-grid-lie", at(data, grid, ">H", 65535)
+    yield "refuse-iris-code-masked", data[:-size] + bytes(size)
+    yield "refuse-iris-code-all-ones", iris_record.write(1, from_cells(MASEK, code | 1, mask))
+    yield "refuse-iris-code-bits-under-the-mask", data[: -2 * size] + b"\xff" * size + data[-size:]
 
 
 LEGACY = b"001\x1f01320715248\x1f0\x1fA\x1f2,1\x1e002\x1f02280918078\x1f63\x1fB"

@@ -10,7 +10,7 @@ import hashlib
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from gateway.sample_files.errors import MalformedFile
 from matcher.face import record as face_record
 from matcher.finger import record_ansi_nist, record_fmr
 from matcher.finger.template import MalformedRecord
+from matcher.iris import record as iris_record
 
 CORPUS = Path(__file__).parent / "corpus"
 STRIPPERS = (ansi_nist_text.stripped, cbeff_xml.stripped, piv_card.stripped)
@@ -31,8 +32,9 @@ TELLING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, 0x1C, 0x1D, 0x1E, 0x1F, 0x30, 0x39)
 
 def strictly(data: bytes) -> None:
     """Read a record as a partner's is read, or a transaction file."""
-    if data.startswith(face_record.MAGIC):
-        face_record.read(data)
+    own = _own(data)
+    if own is not None:
+        own(data)
         return
     if not ansi_nist.is_transaction(data):
         record_fmr.read(data)
@@ -44,14 +46,21 @@ def strictly(data: bytes) -> None:
 
 def leniently(data: bytes) -> None:
     """Read a record as an operator's file is read, and take text about a person out of it."""
-    if data.startswith(face_record.MAGIC):
-        face_record.read(data)
-    else:
-        opened(data)
-        for strip in STRIPPERS:
-            with suppress(MalformedFile):
-                strip(data)
-        picture_text.names(data)
+    own = _own(data)
+    if own is not None:
+        own(data)
+        return
+    opened(data)
+    for strip in STRIPPERS:
+        with suppress(MalformedFile):
+            strip(data)
+    picture_text.names(data)
+
+
+def _own(data: bytes) -> Callable[[bytes], object] | None:
+    """Return the reader of a record of our own; None for another record or a file."""
+    readers = {each.MAGIC: each.read for each in (face_record, iris_record)}
+    return readers.get(data[:4])
 
 
 def corpus() -> dict[str, bytes]:
