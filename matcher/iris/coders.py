@@ -73,6 +73,9 @@ class Coder:
 
     rows, columns, filters   cells of the grid; filters whose signs a cell holds, two bits each
     reach, step      rotations that are tried: -reach … reach columns, each `step`-th
+    sectors          parts of the circumference that may each be turned by one column more or less than the whole, for
+                     a pupil that widens and a boundary that is off stretch the code; 1 = all turn as one
+    drift_cost       differing bits that a sector loses by it
     normalisation    how distance and number of compared bits become one number
     mirror           a mirrored picture (left and right exchanged) has in column j what column mirror - j had, with
                      the imaginary bits inverted: a filter's response to a reversed signal is its complex conjugate
@@ -88,12 +91,19 @@ class Coder:
     filters: int
     reach: int
     step: int
+    sectors: int
+    drift_cost: float
     normalisation: Root | Linear
     mirror: int
     least_usable: int
     least_compared: int
     first: Look
     second: Look
+
+    @property
+    def label(self) -> str:
+        """Name and version, as samples and calibrations state it."""
+        return f"{self.name}-{self.version}"
 
     @property
     def cell_bits(self) -> int:
@@ -111,6 +121,11 @@ class Coder:
         return -(-self.rows * self.cell_bits // WORD)
 
     @property
+    def drift(self) -> int:
+        """Columns by which a sector may be turned more or less than the whole."""
+        return 0 if self.sectors == 1 else 1
+
+    @property
     def rotations(self) -> tuple[int, ...]:
         """Columns by which a probe is turned, ascending."""
         return tuple(range(-self.reach, self.reach + 1, self.step))
@@ -124,12 +139,14 @@ MASEK: Final = Coder(
     filters=1,
     reach=15,
     step=1,
+    sectors=8,
+    drift_cost=5.0,
     normalisation=Root(7066.0),  # mean of jointly unmasked bits, CASIA-IrisV1, 54 eyes
     mirror=120,
     least_usable=2400,
     least_compared=600,
-    first=Look(columns=8, filters=1, turns=2, slack=0.045),
-    second=Look(columns=4, filters=1, turns=2, slack=0.03),
+    first=Look(columns=8, filters=1, turns=2, slack=0.05),
+    second=Look(columns=4, filters=1, turns=1, slack=0.055),
 )
 """One log-Gabor filter of wavelength 18 along each of 20 rows (Masek, Recognition of human iris patterns for
 biometric identification, University of Western Australia, 2003)."""
@@ -142,6 +159,8 @@ OPEN_IRIS: Final = Coder(
     filters=2,
     reach=15,
     step=1,
+    sectors=1,
+    drift_cost=0.0,
     normalisation=Linear(0.45, 0.00005),
     mirror=128,
     least_usable=4096,
