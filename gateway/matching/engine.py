@@ -72,6 +72,18 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Misread:
+    """Somebody whom a probe reaches only if its samples are not what is said of them.
+
+    how   EXCHANGED (the right eye stated as the left), MIRRORED (made of a mirrored picture), MIRRORED_AND_EXCHANGED
+    """
+
+    how: str
+    subject: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a search of the whole gallery of one modality came to.
 
@@ -84,6 +96,8 @@ class Found:
     size, version  people in the gallery that was searched, and its version
     tails          of non-mated scores, one for each number of samples that a person may share with the probe; the
                    threshold of several modalities together rests on them
+    misread        whom the probe reaches if its samples are taken for others than stated, where it reaches nobody as
+                   stated
     """
 
     candidates: tuple[tuple[int, float], ...]
@@ -95,6 +109,7 @@ class Found:
     size: int
     version: int
     tails: Tails = field(repr=False)
+    misread: Misread | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from gateway.matching.engine import (
 from gateway.matching.face import FaceCodec, FaceEngine
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.identification import Probes, identify
+from gateway.matching.iris import IrisCodec, IrisEngine
 from matcher import fusion
 
 
@@ -35,6 +36,7 @@ class Implementation:
 TABLE: Mapping[Modality, Implementation] = {
     Modality.FINGER: Implementation(FingerCodec(), FingerEngine),
     Modality.FACE: Implementation(FaceCodec(), FaceEngine),
+    Modality.IRIS: Implementation(IrisCodec(), IrisEngine),
 }
 
 

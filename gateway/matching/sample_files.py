@@ -13,6 +13,7 @@ from types import MappingProxyType
 from gateway.domain.messages import TEMPLATES, Modality, RecordFormat
 from gateway.extraction.containers import codestream, formats
 from gateway.extraction.containers.image import UnreadableImage
+from gateway.matching import open_iris_file
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import TABLE
 from gateway.sample_files import (
@@ -129,6 +130,12 @@ def _of_record(octets: bytes) -> SampleFile:
     """Return the samples of a record of one modality, or of a picture alone."""
     if octets.startswith(record_formats.MAGIC):
         return _of_minutiae(octets)
+    if open_iris_file.is_template(octets):
+        eye, record = open_iris_file.opened(octets)
+        sample = FoundSample(
+            modality=Modality.IRIS, position=eye, format=RecordFormat.IRIS_CODE, data=record
+        )
+        return SampleFile(kind="a template of open-iris", samples=(sample,))
     form = formats.detect(octets)
     if form is not None:
         return _of_image(octets, form)

@@ -88,6 +88,13 @@ class Gallery:
             return sum(len(table) for table in self._tables.values())
 
     @property
+    def coders(self) -> tuple[Coder, ...]:
+        """The coders of which there are codes, by label."""
+        with self._lock:
+            held = {table.coder.label: table.coder for table in self._tables.values() if len(table)}
+        return tuple(held[label] for label in sorted(held))
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the codes' arrays."""
         with self._lock:
@@ -194,7 +201,7 @@ class Gallery:
         for eye, turned in probe.turned:
             table = tables.get((turned.coder.label, eye))
             if table is not None:
-                least = self._calibration(turned.coder).least(one_eye)
+                least = float(self._calibration(turned.coder).least(one_eye))
                 rows = table.near(turned, least, threads=threads, expired=expired)
                 found.append(table.subject[rows])
         return np.unique(np.concatenate(found))

@@ -1,0 +1,373 @@
+"""Irises: their records of codes, what a file of them is, and their gallery in this process."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+
+from gateway.domain.messages import POSITIONS, Modality, RecordFormat, Sample
+from gateway.errors import (
+    DeadlineTooShort,
+    ElementsInconsistent,
+    EngineUnavailable,
+    FormatUnsupported,
+    RecordUnparseable,
+)
+from gateway.matching import open_iris_file
+from gateway.matching.engine import (
+    Change,
+    Deadline,
+    EngineStatus,
+    Found,
+    Misread,
+    OpenedFile,
+    OperatingPoint,
+    Prepared,
+    Probe,
+    Source,
+    UnreadableSample,
+)
+from matcher import calibration
+from matcher.calibration import Certificate, Threshold
+from matcher.fusion import Tails
+from matcher.iris import probe as probes
+from matcher.iris import record as iris_record
+from matcher.iris import synthetic
+from matcher.iris.calibration import calibration_of, reckoned_by
+from matcher.iris.code_table import CodeTable, turn
+from matcher.iris.coders import CODERS, Coder
+from matcher.iris.gallery import Gallery, SearchAbandoned
+from matcher.iris.probe import Orientation
+from matcher.iris.record import Record
+from matcher.iris.template import IrisCode, MalformedRecord
+
+FORMATS = (RecordFormat.IRIS_CODE,)
+IMAGE_OF_AN_IRIS = (
+    "a picture of an iris is read where an extractor is configured for it; codes are read here"
+)
+NOT_OF_A_CODE = (
+    "impression",
+    "width",
+    "height",
+    "ppi",
+)  # what no code has, and nobody states of one
+NEAR_MISS = 1.0  # log10 units below the least threshold: who is that near is named, for another modality to add to
+OTHERWISE = tuple(each for each in Orientation if each is not Orientation.AS_STATED)
+REHEARSED_UNCOUNTED = 3  # searches
+REHEARSED_FPIR = 0.001
+REHEARSED_SEED = 911  # of the person who does not exist, whom rehearsals look for
+
+
+class IrisProbe(Probe):
+    """Eyes of one person: their codes, and what is searched once they are prepared."""
+
+    __slots__ = ("codes", "ready")
+
+    def __init__(self, codes: Sequence[tuple[int, IrisCode]]) -> None:
+        self.codes = list(codes)
+        self.ready: probes.Probe | None = None
+
+
+class IrisEngine:
+    """One gallery of irises in this process. It is not loaded until `load` has succeeded."""
+
+    modality = Modality.IRIS
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._gallery: Gallery | None = None
+        self._changing = Lock()
+
+    def load(self, source: Source) -> None:
+        """Replace everything by what the source yields.
+
+        Raises EngineUnavailable where the source fails or a stored record does not parse: a gallery with a hole would
+        answer "no match" for who is in it.
+        """
+        with self._changing:
+            self._gallery = None
+            gallery = Gallery()
+            try:
+                for batch in source.batches(self.modality, 0, 1):
+                    for subject, samples in batch:
+                        gallery.add(subject, _codes_of(samples))
+            except ValueError as fault:
+                raise EngineUnavailable("the stored gallery could not be loaded") from fault
+            self._gallery = gallery
+
+    def apply(self, change: Change) -> None:
+        """Make one subject's irises what the change says.
+
+        Raises ValueError, with the old irises still in place, for records that do not parse; EngineUnavailable when
+        not loaded.
+        """
+        with self._changing:
+            self._loaded().replace(change.subject, _codes_of(change.samples))
+
+    def read(self, samples: Mapping[str, Sample]) -> IrisProbe:
+        """Read irises; a picture of one is FormatUnsupported, which says why."""
+        read: list[tuple[int, IrisCode]] = []
+        try:
+            for element, sample in samples.items():
+                read.append((sample.position, _read_declared(sample, element)))
+        except BaseException:  # one bad record leaves nothing of the others
+            for _, iris in read:
+                iris.destroy()
+            raise
+        return IrisProbe(read)
+
+    def prepare(self, probe: Probe) -> Prepared:
+        """Turn the codes by all rotations; a code that could be read can be searched."""
+        mine = _own(probe)
+        mine.ready = probes.prepare(mine.codes)
+        return Prepared(mine.ready.positions)
+
+    def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
+        """Return the best `limit` people who are at least near the thresholds, and the threshold for so many eyes.
+
+        Where nobody reaches the threshold as stated, it is also said whom the probe would reach with eyes exchanged or
+        pictures mirrored; that is looked at in every search, so that none takes longer than another by what it finds.
+        Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is complete.
+        """
+        ready, gallery = _ready(probe), self._loaded()
+        if deadline() <= 0:
+            raise DeadlineTooShort
+        certificates = _certificates(iris.coder for _, iris in ready.eyes)
+        eyes, size = len(ready.positions), len(gallery)
+        least = _threshold(point.fpir, size, eyes, certificates)
+        floor = None
+        if point.review_fpir is not None:
+            floor = _threshold(point.review_fpir, size, eyes, certificates).score
+        near = min(least.score, least.score if floor is None else floor) - NEAR_MISS
+        # Three more looks at everybody may each raise somebody: together they keep the promise of one.
+        otherwise = _threshold(point.fpir / len(OTHERWISE), size, eyes, certificates).score
+        try:
+            found = gallery.search(
+                ready, limit, floor=near, threads=self._threads, expired=lambda: deadline() <= 0
+            )
+            misread = self._misread(ready, gallery, otherwise, deadline)
+        except SearchAbandoned:
+            raise DeadlineTooShort from None
+        as_stated = len(found) > 0 and found.score[0] >= least.score
+        return Found(
+            candidates=tuple(zip(found.subject.tolist(), found.score.tolist(), strict=True)),
+            threshold=least.score,
+            floor=floor,
+            fpir_expected=least.fpir_expected,
+            calibration="+".join(each.id for each in certificates),
+            reckoned_by=reckoned_by(),
+            size=found.size,
+            version=found.version,
+            tails=_tails(certificates, eyes),
+            misread=None if as_stated else misread,
+        )
+
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+        """Return the exact score of each of a few people who have an eye of the probe by the same coder."""
+        found = self._loaded().scores(_ready(probe), subjects).tolist()
+        pairs = zip(subjects, found, strict=True)
+        return {who: score for who, score in pairs if not math.isnan(score)}
+
+    def destroy(self, probe: Probe) -> Mapping[str, int]:
+        """Overwrite codes and their rotations with zeros, in place, and drop them."""
+        mine = _own(probe)
+        read, ready = len(mine.codes), mine.ready
+        if ready is not None:
+            ready.destroy()
+        for _, iris in mine.codes:
+            iris.destroy()
+        mine.codes, mine.ready = [], None
+        return {"records": read, "codes": read, "templates": 0 if ready is None else read}
+
+    def rehearse(self, searches: int) -> tuple[float, ...]:
+        """Return how many seconds each of some searches takes, for both eyes of somebody who does not exist.
+
+        They have a code by each coder of the gallery. The first searches, which still touch every page of it, are not
+        counted.
+        """
+        coders, taken = self._loaded().coders, []
+        nobody = IrisProbe(
+            [
+                (eye, synthetic.capture(synthetic.person(REHEARSED_SEED), eye, 0, coder))
+                for coder in coders
+                for eye in probes.EYES
+            ]
+        )
+        self.prepare(nobody)
+        for number in range(-REHEARSED_UNCOUNTED, searches):
+            started = time.perf_counter()
+            if coders:  # nobody is searched for among nobody
+                self.search(nobody, OperatingPoint(REHEARSED_FPIR), 1, lambda: 1.0)
+            if number >= 0:
+                taken.append(time.perf_counter() - started)
+        return tuple(taken)
+
+    def status(self) -> EngineStatus:
+        """Return how many people can be found by their irises."""
+        gallery = self._gallery
+        return (
+            EngineStatus(False)
+            if gallery is None
+            else EngineStatus(True, len(gallery), gallery.version)
+        )
+
+    def _misread(
+        self, ready: probes.Probe, gallery: Gallery, least: float, deadline: Deadline
+    ) -> Misread | None:
+        """Return the likeliest of whom the probe reaches if it is read otherwise than stated."""
+        best: Misread | None = None
+        for orientation in OTHERWISE:
+            turned = probes.oriented(ready, orientation)
+            try:
+                found = gallery.search(
+                    turned, 1, floor=least, threads=self._threads, expired=lambda: deadline() <= 0
+                )
+            finally:
+                turned.destroy()
+            for subject, score in zip(found.subject.tolist(), found.score.tolist(), strict=True):
+                if best is None or score > best.score:
+                    best = Misread(orientation.name, subject, score)
+        return best
+
+    def _loaded(self) -> Gallery:
+        gallery = self._gallery
+        if gallery is None:
+            raise EngineUnavailable
+        return gallery
+
+
+class IrisCodec:
+    """Records of iris codes; files of them, and templates as open-iris writes them."""
+
+    formats = FORMATS
+
+    def sample(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the sample of one eye, 1 right or 2 left, whose extractor is the record's coder."""
+        read = _read(record)
+        if position not in POSITIONS[Modality.IRIS]:
+            raise UnreadableSample(
+                "an eye is 1, right, or 2, left; say --position or use a manifest"
+            )
+        if position != read.eye:
+            raise UnreadableSample(f"the record says eye {read.eye}, the command {position}")
+        coder = read.iris.coder.label
+        if extractor != coder:
+            raise UnreadableSample(f"the record is by the coder {coder}; say --extractor {coder}")
+        return Sample(
+            modality=Modality.IRIS,
+            position=position,
+            format=RecordFormat.IRIS_CODE,
+            extractor=extractor,
+            data=record,
+        )
+
+    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+        """Return the same: a record with too little to find somebody by is not read at all."""
+        return self.sample(record, position, extractor)
+
+    def open_file(self, octets: bytes) -> OpenedFile:
+        """Return the one iris of a file: a record of ours, or a template that open-iris wrote, as JSON."""
+        if open_iris_file.is_template(octets):
+            return OpenedFile((open_iris_file.opened(octets),))
+        read = _read(octets)
+        return OpenedFile(((read.eye, octets),))
+
+    def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
+        """Return what an examiner can see of two codes: by which coders, how much of each, how the eye was turned.
+
+        A code has nothing that a person could look at, and a score is not shown (ADR 17): the pictures decide.
+        """
+        mine, theirs = (_read(each.data) for each in (probe, record))
+        try:
+            return _side_by_side(mine, theirs)
+        finally:
+            mine.iris.destroy()
+            theirs.iris.destroy()
+
+    def tails(self, usable: int) -> Tails:
+        """Return the tails of every coder's calibration that is shipped, of one eye up to so many."""
+        return _tails(_certificates(CODERS.values()), usable)
+
+
+def _read_declared(sample: Sample, element: str) -> IrisCode:
+    """Return the code of a sample whose record says what its sender declared of it."""
+    if sample.format not in FORMATS:
+        raise FormatUnsupported(element=f"{element}.format", why=IMAGE_OF_AN_IRIS)
+    try:
+        read = iris_record.read(sample.data)
+    except MalformedRecord as fault:
+        raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
+    if read.eye != sample.position:
+        raise ElementsInconsistent(element=f"{element}.position")
+    if read.iris.coder.label != sample.extractor:
+        raise ElementsInconsistent(element=f"{element}.extractor")
+    for name in NOT_OF_A_CODE:
+        if getattr(sample, name):
+            raise ElementsInconsistent(element=f"{element}.{name}")
+    return read.iris
+
+
+def _side_by_side(probe: Record, record: Record) -> dict[str, object]:
+    sides = {
+        name: {
+            "coder": each.iris.coder.label,
+            "usable_percent": round(100 * each.iris.usable / each.iris.coder.bits),
+        }
+        for name, each in (("probe", probe), ("record", record))
+    }
+    alike = probe.iris.coder is record.iris.coder
+    found: dict[str, object] = {**sides, "comparable": alike}
+    if alike:
+        table = CodeTable(record.iris.coder)
+        table.put(record.iris, 0, 1)
+        turned = turn(probe.iris)
+        columns = int(table.compare(turned, table.rows()).rotation[0])
+        found["turn_degrees"] = round(360 * columns / record.iris.coder.columns, 1)
+        turned.destroy()
+        table.wipe(0)
+    return found
+
+
+def _certificates(coders: Iterable[Coder]) -> list[Certificate]:
+    labels = {coder.label: coder for coder in coders}
+    return [calibration_of(labels[each]).certificate for each in sorted(labels)]
+
+
+def _tails(certificates: Sequence[Certificate], eyes: int) -> Tails:
+    return tuple(tail for each in certificates for tail in each.tails[:eyes])
+
+
+def _threshold(fpir: float, size: int, eyes: int, certificates: Sequence[Certificate]) -> Threshold:
+    """Return the greatest of the thresholds of some coders: whichever compared, the promise holds."""
+    each = [calibration.threshold(fpir, size, eyes, one) for one in certificates]
+    return max(each, key=lambda one: one.score)
+
+
+def _read(record: bytes) -> Record:
+    try:
+        return iris_record.read(record)
+    except MalformedRecord as fault:
+        raise UnreadableSample(str(fault)) from None
+
+
+def _codes_of(samples: Sequence[Sample]) -> list[tuple[int, IrisCode]]:
+    """Return the irises of stored samples; raises ValueError for a record that is not of its eye."""
+    read = [(one.position, _read(one.data)) for one in samples]
+    if any(position != each.eye for position, each in read):
+        raise ValueError("a stored record is of another eye than its row says")
+    return [(position, each.iris) for position, each in read]
+
+
+def _own(probe: Probe) -> IrisProbe:
+    if not isinstance(probe, IrisProbe):  # a probe of another engine is nothing that we can read
+        raise TypeError("a probe goes back to the engine that read it")
+    return probe
+
+
+def _ready(probe: Probe) -> probes.Probe:
+    ready = _own(probe).ready
+    if ready is None:
+        raise TypeError("a probe is prepared before it is searched")
+    return ready
