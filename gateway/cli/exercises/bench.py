@@ -1,4 +1,4 @@
-"""`passerelle bench finger`, `face`, `year`: a search in a large gallery; an auditor's questions on a year."""
+"""`passerelle bench finger`, `face`, `iris`, `year`: a search in a large gallery; an auditor's questions on a year."""
 
 from __future__ import annotations
 
@@ -104,6 +104,53 @@ def _faces(figures: dict[str, Any]) -> Iterator[Any]:
         yield table
     yield f"gallery  {figures['gallery']:,} faces of {figures['dimension']} numbers, batches of {figures['probes']}"
     yield f"sgemm    {figures['sgemm_gflops_1']} GFLOP/s on one thread"
+
+
+@plain_command(
+    app,
+    "passerelle bench iris",
+    "passerelle bench iris --gallery 50000 --probes 64 --json",
+)
+def iris(
+    context: typer.Context,
+    *,
+    gallery: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="People enrolled, one eye each.")
+    ] = 10_000,
+    probes: Annotated[
+        int, typer.Option(min=2, max=1_000, help="Searches, every other for somebody enrolled.")
+    ] = 16,
+    fpir: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, help="False alarms per search at the threshold used."),
+    ] = 0.001,
+    peers: Annotated[
+        bool, typer.Option(help="Measure faiss-cpu and usearch in the same run; pip install both.")
+    ] = True,
+) -> None:
+    """Measure searches for an iris in a large gallery, on one thread, by turns with other libraries.
+
+    The decisions are judged by comparing everybody in full. A person takes two milliseconds to invent.
+    """
+    output.one_blas_thread()
+    from gateway.exercises.bench.iris import Order, measured
+
+    if probes > gallery:
+        raise typer.BadParameter("more probes than people enrolled", param_hint="--probes")
+    with output.bar("enrol and search", gallery + probes) as advance:
+        figures = measured(Order(gallery, probes, fpir, peers), advance)
+    output.emit(context, {"ok": True, **figures}, *_irises(figures))
+
+
+def _irises(figures: dict[str, Any]) -> Iterator[str]:
+    yield f"gallery   {figures['gallery']:,} codes of {figures['bits']:,} bits, {figures['bytes_per_eye']:,} bytes an eye"
+    for row in figures["rows"]:
+        yield f"{row['name']:<25} {row['ms']:9.1f} ms a probe  {row['ratio']:.3f}"
+    accepted = figures["mates_accepted"]
+    yield f"decisions {'as' if figures['decisions_equal'] else 'NOT as'} by full comparison at {figures['threshold']}"
+    if accepted:
+        high = figures["lost_interval_95"][1]
+        yield f"mates     {accepted} accepted, {figures['mates_lost']} lost (at most {high:.1%})"
 
 
 @plain_command(
