@@ -148,6 +148,7 @@ class ProblemCode(IntEnum):
     TOO_FEW_MINUTIAE = 1
     AREA_TOO_SMALL = 2
     QUALITY_TOO_LOW = 3
+    EXTRACTION_FAILED = 4
 
 
 class State(IntEnum):

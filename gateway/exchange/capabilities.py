@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.domain.correction import QuotaState
-from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header
+from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header, RecordFormat
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
 from gateway.ledger.exchange_facts import operation_facts
-from gateway.matching.modality import list_formats, list_modalities
+from gateway.matching.modality import list_modalities
 from gateway.store.engine import StorageEngine
 from gateway.store.exchange import quotas
 from gateway.telemetry import Stages
@@ -40,8 +40,10 @@ class GetCapabilities(_OfKeyAlone):
         own: OwnEntry,
         clock: Callable[[], datetime],
         largest: int,
+        formats: tuple[RecordFormat, ...],
     ) -> None:
-        """largest: bytes of a message that is received; no larger size class is offered."""
+        """Offer no larger size class than `largest` bytes of a message that is received, and the formats that are read."""
+        self._formats = formats
         self._agreements = agreements
         self._own = own
         self._clock = clock
@@ -61,7 +63,7 @@ class GetCapabilities(_OfKeyAlone):
             modalities=tuple(
                 sorted({m for a in agreements for m in a.modalities} & list_modalities())
             ),
-            record_formats=list_formats(),
+            record_formats=self._formats,
             purposes=tuple(sorted({p for a in agreements for p in a.answer_purposes})),
             directory_version=self._own.version,
         )

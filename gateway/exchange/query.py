@@ -16,12 +16,14 @@ from datetime import datetime
 from time import monotonic
 
 from gateway.domain.messages import (
+    TEMPLATES,
     Biometrics,
     Header,
     Modality,
     Outcome,
     PriorTransaction,
     Problem,
+    ProblemCode,
     Query,
     Result,
     Sample,
@@ -49,6 +51,7 @@ from gateway.ledger.exchange_events import Message
 from gateway.ledger.exchange_facts import (
     NOT_ESTABLISHED,
     conflict_facts,
+    extraction_facts,
     modality_facts,
     query_facts,
     searched_facts,
@@ -160,9 +163,11 @@ class SubmitQuery:
         prepared: Mapping[Modality, Prepared] = {}
         try:
             if work.issued is None:
-                prepared = work.engines.prepare(work.probes)  # (15)
+                prepared = work.engines.prepare(work.probes, _deadline(SEARCH_SECONDS))  # (15)
             stages.mark("prepare")
             decision = self._decide(work, prepared, stages)  # (16), (17)
+            decision = replace(decision, facts=join_facts(decision.facts, _extracted(prepared)))
+            work.kept = _with_records(work.kept, prepared)
         except BaseException as error:  # the samples are gone first, whatever it was
             gone = _destroy(work, stages)
             if not isinstance(error, Exception):
@@ -307,6 +312,33 @@ class SubmitQuery:
             if decision.shown is Outcome.QUALITY_INSUFFICIENT
             else None,
         )
+
+
+def _extracted(prepared: Mapping[Modality, Prepared]) -> Mapping[str, str]:
+    """Return what made records of the query's images, and of which there is none."""
+    problems = (problem for each in prepared.values() for problem in each.problems)
+    return extraction_facts(
+        (sample for each in prepared.values() for sample in each.extracted),
+        (each for each in problems if each.code is ProblemCode.EXTRACTION_FAILED),
+    )
+
+
+def _with_records(kept: bytes, prepared: Mapping[Modality, Prepared]) -> bytes:
+    """Return a payload that is kept for an examiner with the records that images became, and without the images."""
+    made = {(s.modality, s.position): s for each in prepared.values() for s in each.extracted}
+    if not kept:
+        return kept
+    query = query_payload.read_query(kept)
+    if isinstance(query.probe, PriorTransaction):
+        return kept
+    samples = tuple(
+        made.get((each.modality, each.position), each)
+        for each in query.probe.samples
+        if each.format in TEMPLATES or (each.modality, each.position) in made
+    )
+    if samples == query.probe.samples:
+        return kept
+    return query_payload.query_bytes(replace(query, probe=replace(query.probe, samples=samples)))
 
 
 def _samples(probe: Biometrics | PriorTransaction) -> Mapping[str, Sample]:

@@ -195,23 +195,35 @@ class ExtractionService:
             if each not in COMPRESSED or COMPRESSED[each] in able
         )
 
-    def extract(self, modality: Modality, task: Task, seconds: float) -> Extracted:
-        """Return the record of a picture.
+    def begin(self, modality: Modality, task: Task) -> Future[Extracted]:
+        """Queue a picture, and return what `finish` waits for.
 
-        Raises ExtractionFailed where the picture gives none, OutOfTime where the caller's seconds end before, and
-        ExtractorUnavailable where there is no extractor or too many wait.
+        Raises ExtractorUnavailable where there is no extractor of the modality, or too many pictures wait.
         """
         pool = self._pools.get(modality)
         if pool is None:
             raise ExtractorUnavailable(f"no extractor of {modality.name.lower()}s is configured")
         if task.picture.compression not in pool.offer.compressions:
-            raise ExtractionFailed(Status.UNDECODABLE.name)
-        made = pool.put(task)
+            made: Future[Extracted] = Future()
+            made.set_exception(ExtractionFailed(Status.UNDECODABLE.name))
+            return made
+        return pool.put(task)
+
+    def finish(self, made: Future[Extracted], seconds: float | None = None) -> Extracted:
+        """Return the record of a picture that was queued; None = wait as long as it may take.
+
+        Raises ExtractionFailed where the picture gives none, OutOfTime where the caller's seconds end before, and
+        ExtractorUnavailable where no child process can be had.
+        """
         try:
             return made.result(seconds)
         except (TimeoutError, CancelledError):
             made.cancel()  # what has begun is finished and thrown away; what waits is passed over
             raise OutOfTime from None
+
+    def extract(self, modality: Modality, task: Task, seconds: float | None = None) -> Extracted:
+        """Return the record of one picture; raises what `begin` and `finish` raise."""
+        return self.finish(self.begin(modality, task), seconds)
 
     def counts(self) -> Mapping[Modality, Mapping[str, int]]:
         """Return how extractions ended, by the name of a status, HUNG or CRASHED."""

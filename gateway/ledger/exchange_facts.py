@@ -12,7 +12,16 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from gateway.domain.correction import CorrectionAck, CorrectionNotice
-from gateway.domain.messages import Header, Modality, Outcome, PriorTransaction, Query, State
+from gateway.domain.messages import (
+    Header,
+    Modality,
+    Outcome,
+    PriorTransaction,
+    Problem,
+    Query,
+    Sample,
+    State,
+)
 from gateway.domain.outbound_query import OutboundRequest
 from gateway.domain.person import (
     DetailsOutcome,
@@ -251,6 +260,17 @@ def modality_facts(
         modality_sizes=[row[3] for row in rows],
         modality_positions=["+".join(map(str, row[4])) for row in rows],
     )
+
+
+def extraction_facts(made: Iterable[Sample], failed: Iterable[Problem]) -> Facts:
+    """Return what made records of images, for each its name, version and the quality that it measured; and which gave none."""
+    told = [
+        f"{each.modality.name} {each.position} {each.extractor}"
+        + (f" quality {each.quality}" if each.quality_algorithm else "")
+        for each in made
+    ]
+    told += [f"{each.modality.name} {each.position} failed" for each in failed]
+    return written(extracted=told or None)
 
 
 def conflict_facts(conflict: Iterable[Modality]) -> Facts:

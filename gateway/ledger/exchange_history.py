@@ -184,6 +184,7 @@ _SEARCHED = (
     ("threshold", say("threshold, log10 likelihood ratio")),
     ("review_floor", say("review from, log10 likelihood ratio")),
     ("scores", say("score of the best candidate")),
+    ("extracted", say("images made into records")),
     ("searched_modalities", say("modalities added up")),
     ("modality_positions", say("positions of each")),
     ("modality_sizes", say("gallery size of each")),

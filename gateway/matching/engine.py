@@ -51,12 +51,14 @@ class Probe:
 class Prepared:
     """What can be searched of a probe, and what is too poor.
 
-    usable    positions, ascending; none = nothing can be searched
-    problems  one for each other sample
+    usable     positions, ascending; none = nothing can be searched
+    problems   one for each other sample
+    extracted  the samples that images were made into, whether usable or not
     """
 
     usable: tuple[int, ...]
     problems: tuple[Problem, ...] = ()
+    extracted: tuple[Sample, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.errors import EngineUnavailable, FormatUnsupported
+from gateway.extraction.service import ExtractionService
+from gateway.matching import images
 from gateway.matching.engine import (
     Change,
     Codec,
@@ -15,14 +17,18 @@ from gateway.matching.engine import (
     Identified,
     OperatingPoint,
     Prepared,
+    Probe,
     Source,
     UnreadableSample,
 )
 from gateway.matching.face import FaceCodec, FaceEngine
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.identification import Probes, identify
+from gateway.matching.images import PendingImage, Records
 from gateway.matching.iris import IrisCodec, IrisEngine
 from matcher import fusion
+
+EXTRACTION_SECONDS = 60.0  # that images may take where nobody says less; the longest deadline of a call (protocol 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,34 @@ def least_score(fpir: float, searched: Mapping[Modality, tuple[int, int]]) -> fl
     ).score
 
 
-class Engines:
-    """One engine for each modality of the table; loaded, changed and searched together."""
+class _WithImages(Probe):
+    """Samples of one modality, images among them: until they are prepared the images wait, and the others are held to be read again.
 
-    def __init__(self) -> None:
+    probe   the engine's own: of the records alone at first, then of those that images became too
+    """
+
+    __slots__ = ("beside", "pending", "probe")
+
+    def __init__(
+        self, probe: Probe, beside: Mapping[str, Sample], pending: tuple[PendingImage, ...]
+    ) -> None:
+        self.probe, self.beside, self.pending = probe, beside, pending
+
+
+class Engines:
+    """One engine for each modality of the table; loaded, changed and searched together.
+
+    images   what makes records of images; a service without extractors reads none
+    """
+
+    def __init__(self, images: ExtractionService | None = None) -> None:
         made = (each.engine() for each in TABLE.values())
         self.by_modality: Mapping[Modality, Engine] = {each.modality: each for each in made}
+        self.images = images or ExtractionService()
+
+    def formats(self) -> tuple[RecordFormat, ...]:
+        """Return the formats that are read here: records, and images of modalities that have an extractor."""
+        return tuple(sorted({*list_formats(), *images.formats_read(self.images)}))
 
     def load(self, source: Source) -> None:
         """Load every engine; raises EngineUnavailable."""
@@ -104,30 +132,71 @@ class Engines:
         probes = {}
         try:
             for modality in sorted(groups):
-                probes[modality] = self.by_modality[modality].read(groups[modality])
+                probes[modality] = self._read(modality, groups[modality])
         except BaseException:  # one bad record leaves nothing of the others
             self.destroy(probes)
             raise
         return probes
 
-    def prepare(self, probes: Probes) -> Mapping[Modality, Prepared]:
-        """Make probes ready to be searched; each problem says of which modality its sample is."""
+    def prepare(
+        self, probes: Probes, deadline: Deadline | None = None
+    ) -> Mapping[Modality, Prepared]:
+        """Make probes ready to be searched, images into records first; each problem says of which modality its sample is.
+
+        Raises EngineUnavailable where no extractor can be had, DeadlineTooShort where time runs out before all images
+        are records.
+        """
         prepared = {}
         for modality, probe in probes.items():
-            made = self.by_modality[modality].prepare(probe)
-            problems = tuple(replace(each, modality=modality) for each in made.problems)
-            prepared[modality] = replace(made, problems=problems)
+            records = self._extracted(modality, probe, deadline or (lambda: EXTRACTION_SECONDS))
+            made = self.by_modality[modality].prepare(_own(probe))
+            problems = (*made.problems, *records.problems)
+            prepared[modality] = replace(
+                made,
+                problems=tuple(replace(each, modality=modality) for each in problems),
+                extracted=tuple(records.made.values()),
+            )
         return prepared
 
     def search(
         self, probes: Probes, point: OperatingPoint, limit: int, deadline: Deadline
     ) -> Identified:
         """Return what all of the prepared probes together come to; see `gateway.matching.identification`."""
-        return identify(self.by_modality, probes, point, limit, deadline)
+        own = {modality: _own(probe) for modality, probe in probes.items()}
+        return identify(self.by_modality, own, point, limit, deadline)
 
     def destroy(self, probes: Probes) -> Mapping[Modality, Mapping[str, int]]:
         """Overwrite and drop what the probes hold; return how many there were, by modality and kind."""
-        return {each: self.by_modality[each].destroy(probe) for each, probe in probes.items()}
+        return {each: self._destroy(each, probe) for each, probe in probes.items()}
+
+    def _read(self, modality: Modality, samples: Mapping[str, Sample]) -> Probe:
+        """Read samples of one modality; images are held to their containers and wait."""
+        beside = {at: each for at, each in samples.items() if not images.is_image(each)}
+        pending = tuple(
+            images.admit(at, each, self.images)
+            for at, each in samples.items()
+            if images.is_image(each)
+        )
+        probe = self.by_modality[modality].read(beside)
+        return _WithImages(probe, beside, pending) if pending else probe
+
+    def _extracted(self, modality: Modality, probe: Probe, deadline: Deadline) -> Records:
+        """Make records of the images of a probe, and have the engine read them with those that were there."""
+        if not isinstance(probe, _WithImages):
+            return Records({}, ())
+        codec, engine = TABLE[modality].codec, self.by_modality[modality]
+        records = images.extract(probe.pending, self.images, codec, deadline)
+        engine.destroy(probe.probe)
+        probe.probe = engine.read({**probe.beside, **records.made})
+        return records
+
+    def _destroy(self, modality: Modality, probe: Probe) -> Mapping[str, int]:
+        counts = self.by_modality[modality].destroy(_own(probe))
+        if not isinstance(probe, _WithImages):
+            return counts
+        gone = {"images": len(probe.pending), **counts}
+        probe.pending, probe.beside = (), {}
+        return gone
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
         """Return how many seconds each of so many searches takes, by every modality: the most that a query carries."""
@@ -143,3 +212,8 @@ class Engines:
     def size(self) -> int:
         """How many people can be found, by the modality by which most can."""
         return max(engine.status().size for engine in self.by_modality.values())
+
+
+def _own(probe: Probe) -> Probe:
+    """Return the probe that its engine made."""
+    return probe.probe if isinstance(probe, _WithImages) else probe

@@ -31,6 +31,7 @@ from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
 from gateway.server import process
 from gateway.server.application import Gateway
+from gateway.server.image_extraction import build_extraction
 from gateway.server.listener import connection_limits, file_descriptors, listeners
 from gateway.server.listener.connection_guard import Guard
 from gateway.server.listener.tls_identity import TlsIdentity
@@ -71,7 +72,7 @@ class Serving:
     ) -> None:
         self._gateway, self._observe = gateway, observe
         self._gate = Gate(at_once or heavy_at_once())
-        self.engines = Engines()
+        self.engines = Engines(build_extraction(gateway.settings.extraction))
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
         self.pipeline = build_pipeline(gateway, self.engines, self._refused, self._gate)
         self._alarms = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
@@ -297,6 +298,7 @@ class Serving:
         for name in late:
             _log.error("thread_left_behind", state=name)
         self._guard.stop()
+        self.engines.images.close()
         self._refused.flush()
         self._gateway.record(EntryType.STOP)
         self._tile_worker.finish()
@@ -332,7 +334,11 @@ def build_pipeline(
         services,
         {
             Operation.GET_CAPABILITIES: GetCapabilities(
-                agreements, gateway.own, clock, gateway.settings.limits.max_message_bytes
+                agreements,
+                gateway.own,
+                clock,
+                gateway.settings.limits.max_message_bytes,
+                engines.formats(),
             ),
             Operation.SUBMIT_QUERY: SubmitQuery(context),
             Operation.GET_QUERY_STATE: GetQueryState(context),

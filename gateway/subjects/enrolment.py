@@ -13,9 +13,11 @@ from itertools import chain, groupby
 
 from gateway.domain.messages import Modality, Sample
 from gateway.domain.person import Datum, FieldCode, Record, Status
+from gateway.extraction.service import ExtractionService
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.matching.engine import UnreadableSample
+from gateway.matching.images import ImageToEnrol, to_enrol
 from gateway.matching.modality import codec_of
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Effect, Sequencer
@@ -38,6 +40,8 @@ class Row:
     status     what the person is to the law, where whoever enrols says it; of whom nothing is known is masked
     fields     what else is recorded of the person with that status
     repairs    what was done to the file so that the record could be read, in words that hold nothing of it
+    image      whether it is an image, whose record has to be made first
+    ppi        of an image of a finger that does not say it itself, pixels per inch; 0 = it does
     """
 
     label: str
@@ -49,6 +53,8 @@ class Row:
     repairs: tuple[str, ...] = ()
     modality: Modality = Modality.FINGER
     fields: Mapping[FieldCode, Datum] = field(default_factory=dict, repr=False)
+    image: bool = False
+    ppi: int = 0
 
     @property
     def place(self) -> tuple[Modality, int]:
@@ -64,6 +70,14 @@ class BadRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """An image that was enrolled as the record that an extractor made of it."""
+
+    label: str
+    sample: Sample
+
+
 @dataclass(slots=True)
 class Report:
     """What became of an enrolment, in records and people."""
@@ -72,6 +86,7 @@ class Report:
     unchanged: int = 0
     people: int = 0
     bad: list[BadRow] = field(default_factory=list)
+    extracted: list[Extraction] = field(default_factory=list)
 
 
 class Registry:
@@ -87,8 +102,8 @@ class Registry:
         self._database, self._sequencer = database, sequencer
         self._data_key, self._clock = data_key, clock
 
-    def enrol(self, rows: Iterable[Row]) -> Report:
-        """Enrol rows grouped by subject.
+    def enrol(self, rows: Iterable[Row], images: ExtractionService | None = None) -> Report:
+        """Enrol rows grouped by subject; `images` makes records of those that are images, which are kept nowhere.
 
         Rows of one subject should be together; a subject that comes again later is extended. Of whom no record is
         good nothing is written, no status either: a file that was refused is nobody.
@@ -99,7 +114,7 @@ class Registry:
             members = list(group)
             if any(one.reference == reference for one in pending):
                 self._commit(pending, report)
-            samples, good = self._samples(reference, members, report)
+            samples, good = self._samples(reference, members, report, images)
             record = self._record(reference, good, report)
             if samples or record:
                 new = {(sample.modality, sample.position) for sample in samples}
@@ -111,7 +126,11 @@ class Registry:
         return report
 
     def _samples(
-        self, reference: str, rows: list[Row], report: Report
+        self,
+        reference: str,
+        rows: list[Row],
+        report: Report,
+        images: ExtractionService | None,
     ) -> tuple[tuple[Sample, ...], list[Row]]:
         """Return the samples that are new, and the rows whose record is held now, new or not."""
         with self._database.reader() as reader:
@@ -119,9 +138,7 @@ class Registry:
         new, good = list[Sample](), list[Row]()
         for row in rows:
             try:
-                sample = codec_of(row.modality).sample_to_enrol(
-                    row.data, row.position, row.extractor
-                )
+                sample = _sample(row, images)
             except UnreadableSample as fault:
                 report.bad.append(BadRow(row.label, str(fault)))
                 continue
@@ -129,7 +146,9 @@ class Registry:
             if before is sample:
                 new.append(sample)
                 good.append(row)
-            elif before.data == row.data:
+                if row.image:
+                    report.extracted.append(Extraction(row.label, sample))
+            elif before.data == sample.data:
                 report.unchanged += 1
                 good.append(row)
             else:
@@ -185,6 +204,14 @@ class _Pending:
     samples: tuple[Sample, ...]
     record: Record | None
     repairs: tuple[str, ...]
+
+
+def _sample(row: Row, images: ExtractionService | None) -> Sample:
+    codec = codec_of(row.modality)
+    if not row.image:
+        return codec.sample_to_enrol(row.data, row.position, row.extractor)
+    image = ImageToEnrol(row.data, row.modality, row.position, row.ppi)
+    return to_enrol(image, images or ExtractionService(), codec)
 
 
 def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:

@@ -135,6 +135,8 @@ class _ProblemCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemCo
     """Means that the minutiae cover too small an area."""
     PROBLEM_CODE_QUALITY_TOO_LOW: _ProblemCode.ValueType  # 3
     """Means that the stated quality is below what the search accepts."""
+    PROBLEM_CODE_EXTRACTION_FAILED: _ProblemCode.ValueType  # 4
+    """Means that no features could be extracted from the image."""
 
 class ProblemCode(_ProblemCode, metaclass=_ProblemCodeEnumTypeWrapper):
     """Says what is wrong with a sample."""
@@ -147,6 +149,8 @@ PROBLEM_CODE_AREA_TOO_SMALL: ProblemCode.ValueType  # 2
 """Means that the minutiae cover too small an area."""
 PROBLEM_CODE_QUALITY_TOO_LOW: ProblemCode.ValueType  # 3
 """Means that the stated quality is below what the search accepts."""
+PROBLEM_CODE_EXTRACTION_FAILED: ProblemCode.ValueType  # 4
+"""Means that no features could be extracted from the image."""
 Global___ProblemCode: _TypeAlias = ProblemCode  # noqa: Y015
 
 class _State:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from gateway.domain.messages import Compression, Modality
+from typing import Any
+
+from gateway.domain.messages import Compression, Modality, RecordFormat, Sample
 from gateway.extraction.child_process import ChildSettings
 from gateway.extraction.containers.image import Picture
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.frames import Task
 from gateway.extraction.service import ExtractionService
+from tests.gateway.extraction import image_files as files
 from tests.gateway.extraction.offered import trial_extractor as orders
 
 MEMORY = 1 << 31  # bytes
@@ -27,10 +30,29 @@ def trial(paths: tuple[str, ...], **options: str) -> ChildSettings:
     )
 
 
-def task(order: int = orders.WELL, seed: int = 0) -> Task:
+def picture(order: int = orders.WELL, seed: int = 0) -> bytes:
+    """A picture that tells the extractor what to do, and whose finger it is."""
     data = bytearray(SIDE * SIDE)
     data[0], data[1] = order, seed
-    return Task(Picture(Compression.NONE, SIDE, SIDE), 500, 2, bytes(data))
+    return bytes(data)
+
+
+def image(order: int = orders.WELL, seed: int = 0, position: int = 2, **other: object) -> Sample:
+    """The sample of a finger whose picture stands uncompressed in a record of ISO/IEC 19794-4:2011."""
+    data = files.fir_second(picture(order, seed), 0, (SIDE, SIDE), position=position)
+    stated: dict[str, Any] = {
+        "modality": Modality.FINGER,
+        "position": position,
+        "format": RecordFormat.ISO_19794_4_2011,
+        "extractor": "unstated",
+        "impression": 1,
+        "data": data,
+    }
+    return Sample(**{**stated, **other})
+
+
+def task(order: int = orders.WELL, seed: int = 0) -> Task:
+    return Task(Picture(Compression.NONE, SIDE, SIDE), 500, 2, picture(order, seed))
 
 
 def ask(service: ExtractionService, order: int = orders.WELL, seed: int = 0) -> Extracted:

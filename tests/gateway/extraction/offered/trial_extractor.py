@@ -13,9 +13,7 @@ import numpy as np
 
 from gateway.domain.messages import Modality
 from gateway.extraction.extractor import Extracted, NothingFound
-from matcher.finger import record_fmr
-from matcher.finger.record_fmr import Format, View
-from matcher.finger.template import Minutiae
+from matcher.finger import synthetic
 
 WELL, NOTHING, RAISE, DIE, HANG, GARBAGE, LONG, EAT, SOCKET, OPEN, RUN, SEEN, LARGE, FORK, CODE = (
     range(15)
@@ -75,12 +73,9 @@ class Trial:
 
     @staticmethod
     def _record(pixels: np.ndarray, position: int) -> bytes:
-        rng = np.random.default_rng(int(pixels[0, 1]))
-        xy = rng.integers(10, 290, (30, 2))
-        angle = rng.random(30) * 6
-        minutiae = Minutiae(xy, angle, np.ones(30), np.full(30, 50), 300, 300)
-        view = View(position, 0, 80, minutiae)
-        return record_fmr.write(record_fmr.at_197(Format.ISO_19794_2_2011, [view]))
+        """The record of a synthetic person, whose seed the second pixel says."""
+        person = synthetic.person(int(pixels[0, 1]))
+        return synthetic.record(synthetic.impression(person, position, 2), position)
 
 
 def executable_memory() -> None:

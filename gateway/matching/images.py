@@ -1,0 +1,217 @@
+"""Images among samples: held to their containers when they arrive, made into records when they are searched or enrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.domain.messages import (
+    COMPRESSED,
+    TEMPLATES,
+    Modality,
+    Problem,
+    ProblemCode,
+    RecordFormat,
+    Sample,
+)
+from gateway.errors import (
+    BiographicInQuery,
+    DeadlineTooShort,
+    ElementInvalid,
+    ElementMissing,
+    ElementsInconsistent,
+    EngineUnavailable,
+    FormatUnsupported,
+    RecordUnparseable,
+)
+from gateway.extraction.child_process import ExtractorUnavailable
+from gateway.extraction.containers import formats
+from gateway.extraction.containers.image import (
+    LEAST_PPI,
+    MOST_PPI,
+    Image,
+    UnreadableImage,
+)
+from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
+from gateway.extraction.frames import Task, task_of
+from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
+from gateway.matching.engine import Codec, Deadline, UnreadableSample
+
+PPI_TOLERANCE = 1  # pixels per inch; whole pixels per centimetre cannot say more
+QUALITY_ALGORITHM = "NFIQ2"  # of fingers: the terms of ISO/IEC 29794-4
+UNREADABLE = "UNREADABLE"  # of an extraction: what came back is no record
+
+
+@dataclass(frozen=True, slots=True)
+class PendingImage:
+    """An image of a query, held to its container: the element that holds it, the sample, and what is to be decoded."""
+
+    element: str
+    sample: Sample
+    task: Task = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What became of images: the records by the element of each, and a problem for each image that gave none."""
+
+    made: Mapping[str, Sample]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageToEnrol:
+    """An image of ours: of what it is, and pixels per inch as whoever enrols says it; 0 = the file says it itself."""
+
+    octets: bytes = field(repr=False)
+    modality: Modality
+    position: int
+    ppi: int = 0
+
+
+def is_image(sample: Sample) -> bool:
+    """Return whether a sample is an image, whose features have to be found first."""
+    return sample.format not in TEMPLATES
+
+
+def admit(element: str, sample: Sample, service: ExtractionService) -> PendingImage:
+    """Return an image that a partner sent, held to what was declared of it; no pixel of it is decoded.
+
+    Raises FormatUnsupported where no extractor here reads it, RecordUnparseable for a container that breaks its standard
+    or a bound, ElementsInconsistent for one that is not what was declared, ElementMissing for a finger of no stated
+    resolution, BiographicInQuery for one that describes the person; each names the element.
+    """
+    if sample.format not in service.formats(sample.modality):
+        why = f"no image of a {sample.modality.name.lower()} in this format is read here"
+        raise FormatUnsupported(element=f"{element}.format", why=why)
+    try:
+        image = formats.read(sample.data, sample.format, sample.modality)
+    except UnreadableImage as fault:
+        if fault.element == "format":
+            raise ElementsInconsistent(element=f"{element}.format") from None
+        wrong = f"{element}.{fault.element or 'data'}"
+        raise RecordUnparseable(element=wrong, why=str(fault)) from None
+    if image.describes:
+        raise BiographicInQuery(element=f"{element}.data")
+    _require_agreement(element, sample, image)
+    ppi = _resolution(element, sample, image)
+    return PendingImage(element, sample, task_of(image, sample.position, ppi))
+
+
+def extract(
+    images: Sequence[PendingImage], service: ExtractionService, codec: Codec, deadline: Deadline
+) -> Records:
+    """Return the records of images, made at the same time as far as there are processes for it.
+
+    Raises EngineUnavailable where no extractor can be had now, DeadlineTooShort where time runs out: then nothing was
+    searched. An image that gives no record is a problem of that sample.
+    """
+    made, problems = dict[str, Sample](), list[Problem]()
+    try:
+        begun = [(each, service.begin(each.sample.modality, each.task)) for each in images]
+        for each, awaited in begun:
+            try:
+                found = service.finish(awaited, deadline())
+                made[each.element] = _record(
+                    each.sample.modality, each.sample.position, found, service, codec
+                )
+            except (ExtractionFailed, UnreadableSample):
+                at, modality = each.sample.position, each.sample.modality
+                problems.append(Problem(at, ProblemCode.EXTRACTION_FAILED, modality=modality))
+    except ExtractorUnavailable as fault:
+        raise EngineUnavailable(str(fault)) from None
+    except OutOfTime:
+        raise DeadlineTooShort from None
+    return Records(made, tuple(problems))
+
+
+def to_enrol(image: ImageToEnrol, service: ExtractionService, codec: Codec) -> Sample:
+    """Return the sample that an image of ours becomes when its person is enrolled; the image itself is kept nowhere.
+
+    Raises UnreadableSample, with the reason, for an image that cannot be read or gives no record good enough.
+    """
+    modality, position = image.modality, image.position
+    task = _task(image, service)
+    try:
+        found = service.extract(modality, task)
+        sample = _record(modality, position, found, service, codec)
+        codec.sample_to_enrol(sample.data, position, sample.extractor)
+    except ExtractionFailed as fault:
+        why = fault.reason.lower().replace("_", " ")
+        raise UnreadableSample(f"no features could be extracted from the image ({why})") from None
+    except ExtractorUnavailable as fault:
+        raise UnreadableSample(str(fault)) from None
+    return sample
+
+
+def _task(image: ImageToEnrol, service: ExtractionService) -> Task:
+    """Return what is to be decoded of an image to enrol, its container read and held to what is said of it."""
+    modality, position, ppi = image.modality, image.position, image.ppi
+    form, word = formats.detect(image.octets), modality.name.lower()
+    if form is None or form not in service.formats(modality):
+        name = "an image" if form is None else form.name
+        raise UnreadableSample(
+            f"{name}: no extractor of {word}s reads it here  → extraction.{word} in the settings"
+        )
+    try:
+        found = formats.read(image.octets, form, modality)
+    except UnreadableImage as fault:
+        raise UnreadableSample(str(fault)) from None
+    if found.position not in (0, position):
+        raise UnreadableSample(f"the image says {word} {found.position}, you say {position}")
+    if modality is Modality.FINGER and not (ppi or found.ppi):
+        raise UnreadableSample("the file does not say its resolution; say it by --ppi")
+    if ppi and found.ppi and abs(ppi - found.ppi) > PPI_TOLERANCE:
+        raise UnreadableSample(f"the file says {found.ppi} pixels per inch, you say {ppi}")
+    return task_of(found, position, ppi or found.ppi)
+
+
+def _record(
+    modality: Modality, position: int, found: Extracted, service: ExtractionService, codec: Codec
+) -> Sample:
+    """Return the sample of an extracted record, read by its codec; raises UnreadableSample for what is no record of it."""
+    offer = service.offer(modality)
+    if offer is None:
+        raise ExtractorUnavailable(f"no extractor of {modality.name.lower()}s is configured")
+    sample = codec.sample(found.record, position, offer.extractor)
+    if found.quality == UNSTATED_QUALITY:
+        return sample
+    algorithm = QUALITY_ALGORITHM if modality is Modality.FINGER else ""
+    return replace(sample, quality=found.quality, quality_algorithm=algorithm)
+
+
+def _require_agreement(element: str, sample: Sample, image: Image) -> None:
+    """Raise ElementsInconsistent where an image is not what its sender declared."""
+    picture = image.picture
+    stated: list[tuple[str, int, int]] = [
+        ("compression", sample.compression, picture.compression),
+        ("width", sample.width, picture.width),
+        ("height", sample.height, picture.height),
+    ]
+    if image.position:
+        stated.append(("position", sample.position, image.position))
+    if sample.modality is Modality.FINGER and sample.format not in COMPRESSED:
+        stated.append(("impression", sample.impression, image.impression))
+    for name, declared, own in stated:
+        unsaid = name in ("width", "height") and not declared
+        if declared != own and not unsaid:
+            raise ElementsInconsistent(element=f"{element}.{name}")
+
+
+def _resolution(element: str, sample: Sample, image: Image) -> int:
+    """Return the resolution of a finger's image, declared or stated; 0 of other images."""
+    if sample.modality is not Modality.FINGER:
+        return 0
+    if not sample.ppi and (sample.format in COMPRESSED or not image.ppi):
+        raise ElementMissing(element=f"{element}.ppi")  # a bare picture's own is a program's guess
+    ppi = sample.ppi or image.ppi
+    if not LEAST_PPI <= ppi <= MOST_PPI:
+        raise ElementInvalid(element=f"{element}.ppi")
+    if image.ppi and abs(ppi - image.ppi) > PPI_TOLERANCE:
+        raise ElementsInconsistent(element=f"{element}.ppi")
+    return ppi
+
+
+def formats_read(service: ExtractionService) -> tuple[RecordFormat, ...]:
+    """Return the formats of images that are read here, of every modality."""
+    return tuple(sorted({form for modality in Modality for form in service.formats(modality)}))

@@ -1,0 +1,42 @@
+"""The extractors that the settings name, started: child processes that make records of images."""
+
+from __future__ import annotations
+
+from gateway.config import Extraction
+from gateway.domain.messages import Modality
+from gateway.errors import UserError
+from gateway.extraction.child_process import ChildSettings, ExtractorUnavailable
+from gateway.extraction.service import ExtractionService
+
+MEBIBYTE = 1 << 20
+
+
+def build_extraction(settings: Extraction) -> ExtractionService:
+    """Return the service of the extractors that are configured; raises UserError, which says what to do.
+
+    There is no way to go on without the sandbox: where the kernel refuses it, no image is read.
+    """
+    card: dict[str, str] = {} if settings.face_card is None else {"card": str(settings.face_card)}
+    named = (
+        (Modality.FINGER, settings.finger, dict[str, str]()),
+        (Modality.FACE, settings.face, card),
+        (Modality.IRIS, settings.iris, dict[str, str]()),
+    )
+    children = tuple(
+        ChildSettings(
+            modality=modality,
+            extractor=name,
+            options=options,
+            memory=settings.memory_mib * MEBIBYTE,
+            seconds=settings.picture_s,
+        )
+        for modality, name, options in named
+        if name is not None
+    )
+    try:
+        return ExtractionService(children, processes=settings.processes, waiting=settings.waiting)
+    except ExtractorUnavailable as fault:
+        raise UserError(
+            f"{fault}  → the extra `images` has what `leader` needs; without extraction.* in the"
+            " settings no image is read"
+        ) from None
