@@ -35,6 +35,7 @@ from gateway.extraction.containers.image import (
 from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
 from gateway.extraction.frames import Task, task_of
 from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
+from gateway.sample_files import picture_text
 from gateway.matching.engine import Codec, Deadline, UnreadableSample
 
 PPI_TOLERANCE = 1  # pixels per inch; whole pixels per centimetre cannot say more
@@ -60,8 +61,8 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageToEnrol:
-    """An image of ours: of what it is, and pixels per inch as whoever enrols says it; 0 = the file says it itself."""
+class OwnImage:
+    """An image of ours: of what it is, and pixels per inch as whoever names it says; 0 = the file says it itself."""
 
     octets: bytes = field(repr=False)
     modality: Modality
@@ -91,7 +92,8 @@ def admit(element: str, sample: Sample, service: ExtractionService) -> PendingIm
             raise ElementsInconsistent(element=f"{element}.format") from None
         wrong = f"{element}.{fault.element or 'data'}"
         raise RecordUnparseable(element=wrong, why=str(fault)) from None
-    if image.describes:
+    # Text may stand in the container, and in the picture within it (IRPR 315.38).
+    if image.describes or picture_text.names(image.data):
         raise BiographicInQuery(element=f"{element}.data")
     _require_agreement(element, sample, image)
     ppi = _resolution(element, sample, image)
@@ -125,7 +127,7 @@ def extract(
     return Records(made, tuple(problems))
 
 
-def to_enrol(image: ImageToEnrol, service: ExtractionService, codec: Codec) -> Sample:
+def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> Sample:
     """Return the sample that an image of ours becomes when its person is enrolled; the image itself is kept nowhere.
 
     Raises UnreadableSample, with the reason, for an image that cannot be read or gives no record good enough.
@@ -144,26 +146,56 @@ def to_enrol(image: ImageToEnrol, service: ExtractionService, codec: Codec) -> S
     return sample
 
 
-def _task(image: ImageToEnrol, service: ExtractionService) -> Task:
+def _task(image: OwnImage, service: ExtractionService) -> Task:
     """Return what is to be decoded of an image to enrol, its container read and held to what is said of it."""
-    modality, position, ppi = image.modality, image.position, image.ppi
+    modality = image.modality
     form, word = formats.detect(image.octets), modality.name.lower()
     if form is None or form not in service.formats(modality):
         name = "an image" if form is None else form.name
         raise UnreadableSample(
             f"{name}: no extractor of {word}s reads it here  → extraction.{word} in the settings"
         )
+    return task_of(*_opened(image, form))
+
+
+def to_ask(image: OwnImage, extractor: str) -> Sample:
+    """Return the sample that a partner is asked about with an image of ours: what its headers state is declared.
+
+    Raises UnreadableSample, with the reason.
+    """
+    form = formats.detect(image.octets)
+    if form is None or form not in formats.formats_of(image.modality):
+        raise UnreadableSample(f"no image of a {image.modality.name.lower()} that is known here")
+    found, position, ppi = _opened(image, form)
+    return Sample(
+        modality=image.modality,
+        position=position,
+        format=form,
+        extractor=extractor,
+        data=image.octets,
+        impression=found.impression,
+        width=found.picture.width,
+        height=found.picture.height,
+        ppi=ppi,
+        compression=found.picture.compression,
+    )
+
+
+def _opened(image: OwnImage, form: RecordFormat) -> tuple[Image, int, int]:
+    """Return an image of ours, its position and its resolution, held to what is said of it."""
+    modality, position, ppi = image.modality, image.position, image.ppi
     try:
         found = formats.read(image.octets, form, modality)
     except UnreadableImage as fault:
         raise UnreadableSample(str(fault)) from None
     if found.position not in (0, position):
+        word = modality.name.lower()
         raise UnreadableSample(f"the image says {word} {found.position}, you say {position}")
     if modality is Modality.FINGER and not (ppi or found.ppi):
         raise UnreadableSample("the file does not say its resolution; say it by --ppi")
     if ppi and found.ppi and abs(ppi - found.ppi) > PPI_TOLERANCE:
         raise UnreadableSample(f"the file says {found.ppi} pixels per inch, you say {ppi}")
-    return task_of(found, position, ppi or found.ppi)
+    return found, position, ppi or found.ppi
 
 
 def _record(

@@ -17,7 +17,7 @@ from gateway.extraction.service import ExtractionService
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
 from gateway.matching.engine import UnreadableSample
-from gateway.matching.images import ImageToEnrol, to_enrol
+from gateway.matching.images import OwnImage, to_enrol
 from gateway.matching.modality import codec_of
 from gateway.store.engine import StorageEngine
 from gateway.store.ledger.sequencer import Effect, Sequencer
@@ -210,7 +210,7 @@ def _sample(row: Row, images: ExtractionService | None) -> Sample:
     codec = codec_of(row.modality)
     if not row.image:
         return codec.sample_to_enrol(row.data, row.position, row.extractor)
-    image = ImageToEnrol(row.data, row.modality, row.position, row.ppi)
+    image = OwnImage(row.data, row.modality, row.position, row.ppi)
     return to_enrol(image, images or ExtractionService(), codec)
 
 

@@ -16,7 +16,7 @@ from gateway.cli.passphrase import demand_no_law, partner_of
 from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Sources
-from gateway.cli.subjects.gallery import Extractor, Position
+from gateway.cli.subjects.gallery import Extractor, Position, Ppi
 from gateway.domain.messages import (
     POSITIONS,
     Missing,
@@ -104,6 +104,7 @@ def query(
         typer.Option(metavar="NUMBER", help="Instead of records: the partner's own earlier query."),
     ] = None,
     extractor: Extractor = biometric_files.UNSTATED,
+    ppi: Ppi = 0,
     missing: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,7 +127,9 @@ def query(
     check: 1. Nobody answered in time: 2.
     """
     loose = biometric_files.from_paths(files or [], position, extractor)
-    named = named_records(loose, stated(finger, face, iris, extractor), manifest, extractor)
+    named = biometric_files.with_ppi(
+        named_records(loose, stated(finger, face, iris, extractor), manifest, extractor), ppi
+    )
     probe = PriorTransaction(prior) if prior is not None else samples_of(named)
     if prior is not None and named.good:
         raise typer.BadParameter(

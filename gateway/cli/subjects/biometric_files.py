@@ -63,6 +63,7 @@ class Source:
     status     what the person is to the law, and the nationalities; empty = not said
     below      folder of the manifest that names it, which `path` is seen from; None where a person named the file
     modality   the one whose samples are meant; None = whatever the file holds
+    ppi        pixels per inch of a picture of a finger; 0 = the file says it itself
     """
 
     label: str
@@ -74,6 +75,7 @@ class Source:
     nationalities: str = ""
     below: Path | None = None
     modality: Modality | None = None
+    ppi: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ def query_samples(source: Source) -> tuple[Sample, ...]:
     A question with a bad record is not asked at all: raises UserError, and BiographicInQuery, which names the remedy, for a
     file that holds text about a person, whatever it says (IRPR 315.38).
     """
+    from gateway.matching import images
     from gateway.matching.engine import UnreadableSample
     from gateway.matching.modality import codec_of
 
@@ -213,6 +216,11 @@ def query_samples(source: Source) -> tuple[Sample, ...]:
         _demand_samples_alone(taken, source)
         samples = tuple(
             codec_of(_modality(each)).sample(each.data, each.position, source.extractor)
+            if each.format in TEMPLATES
+            else images.to_ask(
+                images.OwnImage(each.data, _modality(each), each.position, source.ppi),
+                source.extractor,
+            )
             for each in taken.samples
         )
     except (Unusable, UnreadableSample) as fault:
@@ -234,6 +242,11 @@ def _demand_samples_alone(taken: Taken, source: Source) -> None:
         )
     for one in taken.unread:
         raise Unusable(f"{one.label}: {one.reason}")
+
+
+def with_ppi(named: Sources, ppi: int) -> Sources:
+    """Return the sources with the resolution of their pictures, as a command says it for all of them."""
+    return replace(named, good=tuple(replace(each, ppi=ppi) for each in named.good))
 
 
 def tell_repairs(label: str, repairs: Sequence[str]) -> None:
@@ -259,10 +272,14 @@ def _wanted(found: SampleFile, source: Source) -> tuple[tuple[FoundSample, ...],
 
 def _fault(sample: FoundSample, found: SampleFile) -> str:
     """Return why a sample is not read here; empty where it is."""
+    from gateway.extraction.containers import formats
     from gateway.matching import modality
 
     known = modality.TABLE.get(_modality(sample))
-    if known is None or sample.format not in known.codec.formats:
+    if known is None or sample.format not in {
+        *known.codec.formats,
+        *formats.formats_of(_modality(sample)),
+    }:
         what = f"{found.kind}, {sample.format.name}"
         return f"{what}: no {_word(sample.modality)} of this format is read here"
     if sample.format in TEMPLATES and len(sample.data) > MAX_RECORD:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -21,7 +21,7 @@ from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files, type2_map
 from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Taken, Unusable
 from gateway.cli.subjects.type2_map import Entry
-from gateway.domain.messages import POSITIONS, Modality
+from gateway.domain.messages import POSITIONS, TEMPLATES, Modality
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ Position = Annotated[
         min=0,
         max=POSITIONS[Modality.FINGER][-1],
         help="Finger of all the files: 1-5 right thumb to little finger, 6-10 left. 0: the records say it.",
+    ),
+]
+Ppi = Annotated[
+    int,
+    typer.Option(
+        min=0, max=4_000, metavar="N", help="Pixels per inch of pictures that do not say it."
     ),
 ]
 Extractor = Annotated[
@@ -75,6 +81,7 @@ def enrol(
         ),
     ] = None,
     extractor: Extractor = biometric_files.UNSTATED,
+    ppi: Ppi = 0,
     status: Annotated[
         str,
         typer.Option(
@@ -101,15 +108,17 @@ def enrol(
     """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1).
 
     Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, ANSI/NIST transactions, CBEFF records in
-    XML, or what else `passerelle samples show` knows. Each file is a person of its own, whose number is the file's name
+    XML, or what else `passerelle samples show` knows. Of an image the record is enrolled that the extractor of the settings
+    (`extraction`) makes of it, never the image. Each file is a person of its own, whose number is the file's name
     without suffix, however the path was typed. Two files of one name, or several files of one person, need a manifest. What
     is repaired in a record or left out of a file is told, file by file, and recorded. After Ctrl-C the same command
     continues.
     """
-    named = _named(paths or [], position, manifest, extractor)
+    named = biometric_files.with_ppi(_named(paths or [], position, manifest, extractor), ppi)
     if not named.good and not named.bad:
         raise UserError("no record in what was named; name files, or folders that hold some")
     from gateway.server.application import Gateway
+    from gateway.server.image_extraction import build_extraction
     from gateway.subjects import record_row
 
     entries = () if type2 is None else type2_map.read(type2)
@@ -123,13 +132,16 @@ def enrol(
     bad, repaired = list(named.bad), list[Repaired]()
     with (
         Gateway.open(home, passphrase_of(home, passphrase_file)) as gateway,
+        closing(build_extraction(gateway.settings.extraction)) as images,
         output.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
         said = _Said(status, nationalities, gateway.clock(), entries)
         rows = _rows(named.good, (bad, repaired), advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
-        report = gateway.subjects.registry.enrol(takewhile(lambda _: not broken_off(), rows))
+        report = gateway.subjects.registry.enrol(
+            takewhile(lambda _: not broken_off(), rows), images
+        )
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, (bad, repaired), broken_off=broken_off())
 
@@ -253,6 +265,8 @@ def _rows(
                 repairs=repairs,
                 modality=each.modality or Modality.FINGER,
                 fields=record.data if record else {},
+                image=each.format not in TEMPLATES,
+                ppi=source.ppi,
             )
 
 
@@ -293,11 +307,22 @@ def _tell(
         "enrolled": report.enrolled,
         "unchanged": report.unchanged,
         "people": report.people,
+        "extracted": [
+            {
+                "file": one.label,
+                "modality": one.sample.modality.name,
+                "position": one.sample.position,
+                "extractor": one.sample.extractor,
+                "quality": one.sample.quality if one.sample.quality_algorithm else None,
+            }
+            for one in report.extracted
+        ],
         "repaired": [{"file": one.label, "repairs": list(one.repairs)} for one in repaired],
         "bad": [{"file": one.label, "reason": one.reason} for one in bad],
     }
     lines = [
         f"enrolled   {report.enrolled} records of {report.people} people",
+        *_extracted(report),
         f"unchanged  {report.unchanged}",
         f"repaired   {len(repaired)}",
         f"bad        {len(bad)}",
@@ -309,3 +334,14 @@ def _tell(
         lines.append(text)
         code = Code.INTERRUPTED
     output.emit(context, document, *lines, code=code)
+
+
+def _extracted(report: Report) -> list[str]:
+    """Return what was made of images, by which extractor and of which quality; nothing where there was none."""
+    if not report.extracted:
+        return []
+    samples = [each.sample for each in report.extracted]
+    by = ", ".join(sorted({each.extractor for each in samples}))
+    measured = [each.quality for each in samples if each.quality_algorithm]
+    quality = f"; quality {min(measured)} to {max(measured)} of 100" if measured else ""
+    return [f"extracted  {len(samples)} of images, by {by}{quality}"]

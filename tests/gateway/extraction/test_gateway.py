@@ -1,0 +1,144 @@
+"""A gateway with an extractor, from the enrolment of images to the answer to a query with one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.client import Refused
+from gateway.domain.messages import Modality, Outcome, ProblemCode, RecordFormat
+from gateway.errors import UserError
+from gateway.ledger.entry import EntryType
+from gateway.server.image_extraction import build_extraction
+from gateway.store.ledger.sequencer import Sequencer
+from gateway.subjects.enrolment import Row
+from tests.gateway.extraction import image_files as files
+from tests.gateway.extraction.children import SIDE, image, picture
+from tests.gateway.extraction.conftest import OFFERED
+from tests.gateway.extraction.offered import trial_extractor as orders
+
+SETTINGS = '\n[extraction]\nfinger = "trial"\npicture_s = 1\nmemory_mib = 2048\n'
+NOISE = random.Random(7).randbytes(SIDE * (SIDE - 1))
+
+
+def photographed(seed: int, position: int = 2, order: int = orders.WELL) -> bytes:
+    """A record of a picture whose rows but the first are noise, so that it would be known again."""
+    rows = picture(order, seed)[:SIDE] + NOISE
+    return files.fir_second(rows, 0, (SIDE, SIDE), position=position)
+
+
+@pytest.fixture
+def images_pair(
+    homes: Any, paths: tuple[str, ...], serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A serving gateway whose settings name the extractor for tests."""
+    for each in (str(OFFERED), paths[0]):
+        monkeypatch.syspath_prepend(each)
+    settings = homes[0] / "passerelle.toml"
+    settings.write_text(settings.read_text() + SETTINGS)
+    with serve(*homes) as serving:
+        yield serving
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
+    """Return the facts of answers that are sealed from now on."""
+    found: list[Mapping[str, str]] = []
+    commit = Sequencer.commit
+
+    def watched(sequencer: Sequencer, leaves: Any, effects: Any = ()) -> Any:
+        found.extend(
+            each.detail for each in leaves if each.frame.type is EntryType.RESPONSE and each.detail
+        )
+        return commit(sequencer, leaves, effects)
+
+    monkeypatch.setattr(Sequencer, "commit", watched)
+    return found
+
+
+def test_an_image_gets_its_answer_and_is_kept_nowhere(
+    images_pair: Any, people: Any, answered: list[Mapping[str, str]]
+) -> None:
+    partner = images_pair.partner()
+    asked = image(seed=1, data=photographed(1))
+
+    answer = partner.query([asked], **people.matter())
+    failed = partner.query([image(orders.DIE)], **people.matter())
+    mixed = partner.query([image(orders.NOTHING), *people.samples(2)[1:]], **people.matter())
+    told = partner.capabilities()
+    facts_of = [facts for facts in answered if "extracted" in facts]
+
+    assert answer.outcome is Outcome.MATCH
+    assert failed.outcome is Outcome.QUALITY_INSUFFICIENT
+    for each in (failed, mixed):
+        assert [(one.position, one.code) for one in each.result.problems] == [(2, ProblemCode.EXTRACTION_FAILED)]  # fmt: skip
+    assert mixed.outcome is Outcome.MATCH
+    assert RecordFormat.ISO_19794_4_2011 in told.record_formats
+    assert [facts["extracted"] for facts in facts_of] == [
+        "FINGER 2 trial-1 quality 80",
+        "FINGER 2 failed",
+        "FINGER 2 failed",
+    ]
+    assert not found_in(images_pair.home, NOISE[:64])
+
+
+def test_an_image_that_breaks_its_container_is_refused_before_anything_is_decoded(
+    images_pair: Any, people: Any
+) -> None:
+    with pytest.raises(Refused) as refused:
+        images_pair.partner().query([image(data=photographed(1)[:-1])], **people.matter())
+
+    assert refused.value.reason == "RECORD_UNPARSEABLE"
+    assert images_pair.serving.engines.images.counts()[Modality.FINGER] == {}
+
+
+def test_who_was_enrolled_by_an_image_is_found_and_only_the_record_is_held(
+    images_pair: Any, people: Any
+) -> None:
+    seed = people.unknown  # the extractor makes the same minutiae whenever it sees this picture
+    rows = [
+        Row("a", "P-image", 2, "unstated", photographed(seed), people.status(), image=True),
+        Row("b", "P-other", 2, "unstated", photographed(seed, order=orders.NOTHING), image=True),
+    ]
+
+    report = images_pair.gateway.subjects.registry.enrol(rows, images_pair.serving.engines.images)
+
+    assert report.enrolled == 1
+    (made,) = report.extracted
+    assert (made.label, made.sample.extractor, made.sample.quality) == ("a", "trial-1", 80)
+    (bad,) = report.bad
+    assert "no features could be extracted" in bad.reason
+    assert not found_in(images_pair.home, NOISE[:64])
+    again = images_pair.gateway.subjects.registry.enrol(
+        rows[:1], images_pair.serving.engines.images
+    )
+    assert (again.enrolled, again.unchanged) == (0, 1)
+
+
+def test_without_an_extractor_an_image_is_unsupported_and_enrols_nobody(
+    shared_pair: Any, people: Any
+) -> None:
+    with pytest.raises(Refused) as refused:
+        shared_pair.partner().query([image(seed=1)], **people.matter())
+    report = shared_pair.gateway.subjects.registry.enrol(
+        [Row("a", "P-none", 2, "unstated", photographed(1), image=True)]
+    )
+
+    assert refused.value.reason == "FORMAT_UNSUPPORTED"
+    assert report.enrolled == 0
+    assert "extraction.finger in the settings" in report.bad[0].reason
+
+
+def test_an_extractor_that_cannot_be_had_stops_the_start_and_names_the_remedy() -> None:
+    from gateway.config import Extraction
+
+    with pytest.raises(UserError, match=r"no extractor absent is installed here.*extra `images`"):
+        build_extraction(Extraction(finger="absent"))
+
+
+def found_in(home: Path, octets: bytes) -> bool:
+    return any(octets in each.read_bytes() for each in home.rglob("*") if each.is_file())
