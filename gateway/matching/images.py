@@ -35,8 +35,8 @@ from gateway.extraction.containers.image import (
 from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
 from gateway.extraction.frames import Task, task_of
 from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
-from gateway.sample_files import picture_text
 from gateway.matching.engine import Codec, Deadline, UnreadableSample
+from gateway.sample_files import picture_text
 
 PPI_TOLERANCE = 1  # pixels per inch; whole pixels per centimetre cannot say more
 QUALITY_ALGORITHM = "NFIQ2"  # of fingers: the terms of ISO/IEC 29794-4
