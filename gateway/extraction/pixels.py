@@ -67,7 +67,7 @@ def decode(data: bytes, picture: Picture) -> NDArray[np.uint8]:
 
 
 def resized(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Return grey pixels in another size, by an antialiasing filter."""
+    """Return pixels, grey or in colour, in another size, by an antialiasing filter."""
     from PIL import Image
 
     made = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)

@@ -25,7 +25,7 @@ def test_a_folder_is_enrolled(run: Any, homes: Any, passphrase: Any, prints: Pat
     said = enrol(run, homes, passphrase, prints, "--position", 2)
 
     assert said.code == 0
-    nothing = {"unchanged": 0, "repaired": [], "bad": []}
+    nothing = {"unchanged": 0, "extracted": [], "repaired": [], "bad": []}
     assert said.document == {"ok": True, "enrolled": 3, "people": 3, **nothing}
     counted = run("gallery", "stats", homes["CAN"], "--json").document
     assert (counted["people"], counted["records"], counted["by_position"]) == (3, 3, {"2": 3})
