@@ -289,6 +289,10 @@ def _of_images(
 ) -> Iterator[tuple[LogicalRecord, FoundSample]]:
     """Yield the pictures, but those of which the minutiae were taken, and of nothing that is exchanged."""
     for record, image in images:
+        notes += [
+            f"{_where(record)}: {FINGERS[at]} could not be taken  → query --missing {at}={why.name}"
+            for at, why in ansi_nist_images.missing(record)
+        ]
         if (record.idc, image.position) in taken:
             notes.append(f"{_where(record)}: a picture whose minutiae were taken, left out")
             continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from gateway.domain.messages import POSITIONS, Modality
+from gateway.domain.messages import POSITIONS, Modality, Presence
 from gateway.sample_files.ansi_nist import DATA, RS, US, Field, LogicalRecord, number
 from gateway.sample_files.errors import MalformedFile
 
@@ -53,6 +53,8 @@ STARTS: Final[Mapping[str, tuple[bytes, ...]]] = MappingProxyType(
 PLAIN_THUMBS: Final = MappingProxyType(
     {11: 1, 12: 6}
 )  # positions of flat thumbs, and whose they are
+AMPUTATED: Final = 18  # 14.018: fingers that could not be taken
+_ABSENT: Final = MappingProxyType({b"XX": Presence.AMPUTATED, b"UP": Presence.BANDAGED})
 MOST_QUALITY: Final = 100  # x.024; 254 = not computed, 255 = failed
 FINGERS: Final = (
     "a finger that is not named",
@@ -113,6 +115,22 @@ def read(record: LogicalRecord, first: LogicalRecord) -> ImageRecord:
     elif not image.data.startswith(STARTS[image.compression]):
         raise MalformedFile("an image of another compression than is stated", record.start)
     return image
+
+
+def missing(record: LogicalRecord) -> tuple[tuple[int, Presence], ...]:
+    """Return the fingers that an image record says could not be taken, and why (14.018); raises MalformedFile."""
+    if record.kind != FINGER or AMPUTATED not in record.fields:
+        return ()
+    at, text = record.fields[AMPUTATED]
+    found = []
+    for each in text.split(RS):
+        place, _, code = each.partition(US)
+        why = _ABSENT.get(code.strip().upper())
+        position = _number(place, at)
+        if why is None or not 0 < position < len(FINGERS):
+            raise MalformedFile("no finger, or no reason why it could not be taken", at)
+        found.append((position, why))
+    return tuple(found)
 
 
 def _of_type_4(record: LogicalRecord, first: LogicalRecord) -> ImageRecord:

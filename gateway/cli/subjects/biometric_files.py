@@ -193,9 +193,10 @@ def read(source: Source) -> Taken:
         raise Unusable(str(fault)) from None
     wanted, others = _wanted(found, source)
     judged = [(each, _fault(each, found)) for each in wanted]
-    unread = tuple(Bad(each.where, why) for each, why in judged if why)
-    if len(unread) == len(wanted):
-        raise Unusable(unread[0].reason)
+    meant = {0, source.position} if source.position else {each.position for each in wanted}
+    unread = tuple(Bad(each.where, why) for each, why in judged if why and each.position in meant)
+    if all(why for _, why in judged):
+        raise Unusable(judged[0][1])
     samples, left_out = _chosen([each for each, why in judged if not why], source)
     notes = (*found.notes, *others, *left_out)
     return Taken(found, samples, notes, unread)

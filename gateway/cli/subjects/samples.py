@@ -171,6 +171,8 @@ def _marks(sample: FoundSample) -> Marks | None:
 
 
 def _document(sample: FoundSample, marks: Marks | None) -> dict[str, Any]:
+    from gateway.matching.sample_features import features_of
+
     image = sample.image
     return {
         "where": sample.where,
@@ -181,6 +183,7 @@ def _document(sample: FoundSample, marks: Marks | None) -> dict[str, Any]:
         "bytes": len(sample.data),
         "quality": sample.quality,
         "minutiae": len(marks.minutiae) if marks is not None else None,
+        "features": features_of(sample.format, sample.data) or None,
         "image": None
         if image is None
         else {
@@ -200,7 +203,9 @@ def _told(sample: FoundSample, marks: Marks | None) -> str:
 
 
 def _details(sample: FoundSample, marks: Marks | None) -> list[str]:
-    parts = []
+    from gateway.matching.sample_features import features_of
+
+    parts = [features_of(sample.format, sample.data)]
     if marks is not None:
         parts.append(f"{len(marks.minutiae)} minutiae")
     if sample.image is not None:
@@ -209,7 +214,7 @@ def _details(sample: FoundSample, marks: Marks | None) -> list[str]:
         parts.append(f"{image.width} × {image.height} pixels{ppi}, {image.compression}")
     if sample.quality is not None:
         parts.append(f"quality {sample.quality}")
-    return [*parts, f"{len(sample.data)} bytes"]
+    return [*(each for each in parts if each), f"{len(sample.data)} bytes"]
 
 
 def _values(found: SampleFile) -> dict[str, str]:

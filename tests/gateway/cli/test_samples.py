@@ -6,12 +6,15 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.cli.subjects.sample_sheet import Panel, sheet
 from gateway.matching.finger_marks import Marks, Minutia
 from gateway.sample_files import ansi_nist
 from gateway.sample_files.ansi_nist import text_record
+from matcher.face import record as face_record
+from matcher.face.template import FaceVector
 from matcher.finger import synthetic
 from matcher.finger.record_fmr import View
 from tests import cbeff_writer
@@ -127,6 +130,21 @@ def test_a_packet_is_stripped_likewise(run: Any, tmp_path: Path) -> None:
 
     assert said.document["removed"] == ["others: fullName"]
     assert "CANARY" not in (tmp_path / "q.xml").read_text()
+
+
+def test_a_vector_is_told_by_its_model_and_size_and_not_by_its_numbers(
+    run: Any, tmp_path: Path
+) -> None:
+    vector = np.zeros(64)
+    vector[3] = 1.0
+    (tmp_path / "face.vec").write_bytes(face_record.write(FaceVector("model-1", vector)))
+
+    said = run("samples", "show", tmp_path / "face.vec", "--svg", tmp_path / "f.svg", "--json")
+
+    [one] = said.document["samples"]
+    assert (one["what"], one["format"]) == ("face", "FACE_VECTOR")
+    assert one["features"] == "64 numbers of the model model-1"
+    assert "64 numbers of the model model-1" in (tmp_path / "f.svg").read_text()
 
 
 def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:

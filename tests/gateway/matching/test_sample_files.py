@@ -100,6 +100,14 @@ def test_a_vendors_features_give_way_to_the_picture() -> None:
         opened(transaction(vendor))
 
 
+def test_a_finger_that_could_not_be_taken_is_told_with_the_option_that_says_so() -> None:
+    found = opened(transaction(image(14, 1, {18: b"3\x1fXX"})))
+
+    assert found.notes == (
+        "record Type-14 with IDC 1: right middle could not be taken  → query --missing 3=AMPUTATED",
+    )
+
+
 def test_two_persons_in_one_transaction_are_refused() -> None:
     other = (2, 1, text_record(2, {2: b"01", 18: b"ROE"}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Modality, Presence
 from gateway.sample_files import ansi_nist, ansi_nist_images
 from gateway.sample_files.ansi_nist import RS, US
 from gateway.sample_files.ansi_nist_images import ImageRecord
@@ -120,3 +120,15 @@ def test_a_mandatory_field_that_is_missing_is_named(field: int) -> None:
 
     with pytest.raises(MalformedFile, match=r"without an image|14.0"):
         read((14, 1, less))
+
+
+def test_fingers_that_could_not_be_taken_are_named_with_the_reason() -> None:
+    stated = RS.join([US.join([b"3", b"XX"]), US.join([b"7", b"UP"])])
+    record = ansi_nist.read(transaction(image(14, 1, {18: stated})))[1]
+
+    assert ansi_nist_images.missing(record) == ((3, Presence.AMPUTATED), (7, Presence.BANDAGED))
+    assert ansi_nist_images.missing(ansi_nist.read(transaction(image(14, 1, {})))[1]) == ()
+    for wrong in (b"3", b"0\x1fXX", b"11\x1fXX", b"3\x1fZZ", b"x\x1fXX"):
+        record = ansi_nist.read(transaction(image(14, 1, {18: wrong})))[1]
+        with pytest.raises(MalformedFile):
+            ansi_nist_images.missing(record)
