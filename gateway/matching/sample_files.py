@@ -182,7 +182,8 @@ def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:
     except UnreadableImage as fault:
         raise UnreadableSample(f"{words}: {fault}") from None
     described = picture_text.names(octets if image is None else image.data)
-    if image is not None and image.describes:
+    reader = None if modality is None else formats.CONTAINERS[modality].get(form)
+    if reader is not None and reader(octets).describes:
         described = (DESCRIBES, *described)
     sample = FoundSample(
         modality=modality,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
 from gateway.extraction.containers import (
@@ -15,6 +16,7 @@ from gateway.extraction.containers import (
 )
 from gateway.extraction.containers.image import Image, UnreadableImage
 from gateway.sample_files import ansi_nist as transactions
+from gateway.sample_files import picture_text
 
 LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything
 
@@ -63,18 +65,23 @@ def formats_of(modality: Modality) -> tuple[RecordFormat, ...]:
 
 
 def read(data: bytes, form: RecordFormat, modality: Modality) -> Image:
-    """Return the image that bytes of a format hold.
+    """Return the image that bytes of a format hold; it describes the person also where something is written in the picture.
 
     Raises UnreadableImage, which names the element where one of those is wrong that a sender declares beside it: for a
     format that is not read of this modality, for one that breaks its standard, and beyond the bounds of `image`.
     """
     if form in BARE_OF[modality]:
         picture = codestream.read_as(data, COMPRESSED[form])
-        return Image(modality=modality, picture=picture, ppi=_ppi(picture.ppi, modality), data=data)
-    reader = CONTAINERS[modality].get(form)
-    if reader is None:
-        raise UnreadableImage("not a format of images that is read here", "format")
-    return reader(data)
+        image = Image(
+            modality=modality, picture=picture, ppi=_ppi(picture.ppi, modality), data=data
+        )
+    else:
+        reader = CONTAINERS[modality].get(form)
+        if reader is None:
+            raise UnreadableImage("not a format of images that is read here", "format")
+        image = reader(data)
+    # A camera's Exif and a comment may hold a name, a place, a number of a case: as much as a record's own fields.
+    return replace(image, describes=image.describes or bool(picture_text.names(image.data)))
 
 
 def detect(data: bytes) -> RecordFormat | None:

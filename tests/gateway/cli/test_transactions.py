@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.domain.person import FieldCode
 from gateway.sample_files.ansi_nist import text_record
 from gateway.server.application import Gateway
 from gateway.store.people import person_records, subjects
+from matcher.face import record as face_record
+from matcher.face.template import FaceVector
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, View
 from tests import cbeff_writer
@@ -239,3 +242,18 @@ def test_a_manifest_may_say_the_modality(run: Any, homes: Any, passphrase: Any, 
     reasons = [one["reason"] for one in said.document["bad"]]
     assert any("finger, face or iris" in reason for reason in reasons)
     assert any("with no iris in it" in reason for reason in reasons)
+
+
+def test_a_folder_may_hold_fingers_and_faces_each_by_its_own_codec(
+    run: Any, homes: Any, passphrase: Any, file: Path
+) -> None:
+    vector = np.random.default_rng(7).standard_normal(512)
+    record = face_record.write(FaceVector("facenet512", vector / np.linalg.norm(vector)))
+    (file.parent / "face.vec").write_bytes(record)
+    rows = ["path,subject,position,extractor,modality"]
+    rows += [f"{file.name},P-1,2,unstated,finger", "face.vec,P-1,0,facenet512,face"]
+    (file.parent / "people.csv").write_text("\n".join(rows) + "\n")
+
+    said = enrol(run, homes, passphrase, "--manifest", file.parent / "people.csv", *FOREIGN)
+
+    assert (said.code, said.document["enrolled"], said.document["people"]) == (0, 2, 1), said.err

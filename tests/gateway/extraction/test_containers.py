@@ -285,3 +285,17 @@ def test_the_scanners_own_resolution_of_type_4_is_honoured() -> None:
     data = files.transaction(files.type_4(files.wsq(), 1, own=1), native=b"22.40")
 
     assert formats.read(data, F.ANSI_NIST, FINGER).ppi == 569
+
+
+@pytest.mark.parametrize(
+    ("form", "modality", "data"),
+    [
+        (F.JPEG, FACE, files.jpeg()[:2] + b"\xff\xfe\0\5ROE" + files.jpeg()[2:]),
+        (F.WSQ, FINGER, files.wsq(comment=b"ROE")),
+        (F.ISO_19794_4_2005, FINGER, files.fir_first(files.wsq(comment=b"ROE"), 2)),
+    ],
+)
+def test_what_is_written_in_a_picture_describes_the_person(
+    form: F, modality: Modality, data: bytes
+) -> None:
+    assert formats.read(data, form, modality).describes
