@@ -120,11 +120,13 @@ def _contents(first: LogicalRecord) -> list[tuple[int, int]]:
     if CONTENTS not in first.fields:
         raise MalformedFile("Type-1 does not say what the file holds (field 1.003)", 0)
     offset, listed = first.fields[CONTENTS]
+    if listed.count(RS) >= MOST_RECORDS:
+        raise MalformedFile(f"a file of more than {MOST_RECORDS} records", offset)
     entries = [entry.split(US) for entry in listed.split(RS)]
     if not all(len(entry) == 2 for entry in entries):
         raise MalformedFile("the file's contents are garbled (field 1.003)", offset)
     numbers = [(number(kind, offset), number(idc, offset)) for kind, idc in entries]
-    if numbers[0] != (TRANSACTION, len(numbers) - 1) or len(numbers) > MOST_RECORDS:
+    if numbers[0] != (TRANSACTION, len(numbers) - 1):
         raise MalformedFile(
             "the file counts another number of records than it lists (1.003)", offset
         )

@@ -22,6 +22,7 @@ KINDS: Final = frozenset({GREY, FACE, LATENT, FINGER, PALM, IRIS, SOLE})
 # Length, IDC, impression, six positions, whose resolution, width, height, compression (8.4).
 HEADER: Final = struct.Struct(">IBB6sBHHB")
 UNUSED_POSITION: Final = 255
+MOST_PLACES: Final = 6  # that a print may be of (14.013)
 LEAST_PPI: Final = (
     500  # of Type-4: 19.69 pixels per millimetre, where the record does not say the scanner's own
 )
@@ -122,6 +123,8 @@ def missing(record: LogicalRecord) -> tuple[tuple[int, Presence], ...]:
     if record.kind != FINGER or AMPUTATED not in record.fields:
         return ()
     at, text = record.fields[AMPUTATED]
+    if text.count(RS) >= len(POSITIONS[Modality.FINGER]):
+        raise MalformedFile("more fingers that could not be taken than anybody has", at)
     found = []
     for each in text.split(RS):
         place, _, code = each.partition(US)
@@ -188,6 +191,8 @@ def _whose(record: LogicalRecord) -> tuple[Modality | None, str, int]:
     """Return of which modality a picture is, what is on it, and its position; no modality of what is not exchanged."""
     if record.kind == FINGER:
         at, text = _field(record, 13)
+        if text.count(RS) >= MOST_PLACES:
+            raise MalformedFile(f"more than {MOST_PLACES} positions that a finger may have", at)
         return _finger([_number(each.split(US)[0], at) for each in text.split(RS)], at)
     if record.kind == IRIS:
         eye = _stated(record, 3)

@@ -16,6 +16,7 @@ from gateway.sample_files.errors import MalformedFile
 
 DEEPEST: Final = 8  # elements within each other
 MOST_ELEMENTS: Final = 10_000
+MOST_ATTRIBUTES: Final = 16  # of one element
 
 # A start tag to its end; quotes may hold what would end it.
 _tag: Final = re.compile(rb"""<[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+>""")
@@ -80,6 +81,8 @@ class _Builder:
         raise MalformedFile("XML with a document type or an entity", self.at)
 
     def _begin(self, qualified: str, attributes: dict[str, str]) -> None:
+        if len(attributes) > MOST_ATTRIBUTES:
+            raise MalformedFile("an element of more attributes than any has", self.at)
         space, _, name = qualified.rpartition(" ")
         self._add(Element(name, space, attributes, self.at))
 

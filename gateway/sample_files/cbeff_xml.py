@@ -64,10 +64,8 @@ _ORGANISATIONS = frozenset({"mosip", "257", "iso"})
 _FINGERS = ("thumb", "index", "middle", "ring", "little")
 SEVERAL: Final = -1  # position of a block of several fingers
 _base64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
-_start = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>)?(?:\s|<!--.{0,500}?-->)*<(?:[\w.-]{1,40}:)?BIR[\s/>]",
-    re.DOTALL,
-)
+_start = re.compile(rb"<(?:[\w.-]{1,40}:)?BIR[\s/>]")
+_SEEN: Final = 4096  # bytes of a file that may come before its root element
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +109,13 @@ class Packet:
 
 
 def is_cbeff(data: bytes) -> bool:
-    """Return whether the bytes begin as a BIR in XML does."""
-    return _start.match(data[:4096]) is not None
+    """Return whether the bytes begin as a BIR in XML does: after a declaration and comments, if there are any."""
+    head = data[:_SEEN].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"<?xml"):
+        head = head.partition(b"?>")[2].lstrip()
+    while head.startswith(b"<!--"):
+        head = head.partition(b"-->")[2].lstrip()
+    return _start.match(head) is not None
 
 
 def read(data: bytes) -> Packet:

@@ -32,8 +32,8 @@ _PNG: Final = frozenset(
 _BOXES: Final = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"res "})
 # What NIST's encoder writes into the comment of a WSQ picture, and nothing else (NBIS, nistcom).
 _nistcom: Final = re.compile(
-    rb"NIST_COM [0-9]{1,3}\n(?:(?:PIX_WIDTH|PIX_HEIGHT|PIX_DEPTH|PPI|LOSSY|COLORSPACE|COMPRESSION|WSQ_BITRATE|NUM_COMPONENTS"
-    rb"|HV_FACTORS|INTRLV|JPEG_QUALITY|JPEG_PREDICT) [-A-Za-z0-9.,: ]{1,40}\n?)*\0?"
+    rb"NIST_COM [0-9]{1,3}+(?:\n(?:PIX_WIDTH|PIX_HEIGHT|PIX_DEPTH|PPI|LOSSY|COLORSPACE|COMPRESSION|WSQ_BITRATE"
+    rb"|NUM_COMPONENTS|HV_FACTORS|INTRLV|JPEG_QUALITY|JPEG_PREDICT) [-A-Za-z0-9.,: ]{1,40}+)*+\n?+\0?+"
 )
 # What encoders write of themselves into the comment of a JPEG 2000 picture.
 _encoder: Final = re.compile(

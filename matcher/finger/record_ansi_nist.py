@@ -106,7 +106,8 @@ def _frame(units: int, numbers: list[int], offset: int) -> Frame:
 def _minutiae(fields: Fields, count: int, at: int) -> tuple[Raw, int]:
     """Return the minutiae of field 9.137: number, x, y, angle, kind, quality each."""
     offset, content = fields.get(137, (at, b""))
-    rows = [each.split(US) for each in content.split(RS)] if content else []
+    # One more than may be is split off, so that a long field takes no more memory than a record does.
+    rows = [each.split(US, 6) for each in content.split(RS, MOST_MINUTIAE)] if content else []
     if count != len(rows) or count > MOST_MINUTIAE:
         raise MalformedRecord("another number of minutiae than is stated", offset)
     if any(len(row) != 6 for row in rows):

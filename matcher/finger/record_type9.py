@@ -18,6 +18,7 @@ from matcher.finger.record import MOST_COORDINATE, MOST_POSITION, Frame, Raw, Vi
 from matcher.finger.template import MOST_MINUTIAE, MalformedRecord
 
 RS, US = b"\x1e", b"\x1f"  # between subfields, between items
+ITEMS = 4  # of a minutia that are looked at; ridge counts may follow
 HUNDREDTHS = 1000.0  # of a millimetre: that many make a centimetre
 DEGREES = 360  # angle units of a turn
 OLD_POSITION, OLD_COUNT, OLD_MINUTIAE = 6, 10, 12  # 9.006 FGP, 9.010 MIN, 9.012 MRC
@@ -69,7 +70,7 @@ def view(fields: Fields, impression: int, at: int) -> View:
 
 def _legacy(fields: Fields, impression: int) -> View:
     at, content = fields[OLD_MINUTIAE]
-    rows = [each.split(US) for each in content.split(RS)]
+    rows = [each.split(US, ITEMS) for each in content.split(RS, MOST_MINUTIAE)]
     _bounded(rows, at)
     stated = fields.get(OLD_COUNT)
     if stated is not None and _integer(stated[1], stated[0]) != len(rows):
@@ -98,7 +99,7 @@ def _legacy(fields: Fields, impression: int) -> View:
 
 def _extended(fields: Fields, impression: int) -> View:
     at, content = fields[MARKED]
-    rows = [each.split(US) for each in content.split(RS)]
+    rows = [each.split(US, ITEMS) for each in content.split(RS, MOST_MINUTIAE)]
     _bounded(rows, at)
     if any(len(row) < 4 or row[3] not in MARKED_KINDS for row in rows):
         raise MalformedRecord("a minutia is not x, y, direction, kind", at)
@@ -148,7 +149,7 @@ def _quality(stated: int, at: int) -> int:
 def _position(field: tuple[int, bytes]) -> int:
     """Return the finger that is named first, 0 where it is not known."""
     at, content = field
-    position = _integer(content.split(RS)[0].split(US)[0], at)
+    position = _integer(content.partition(RS)[0].partition(US)[0], at)
     if position > MOST_POSITION:
         raise MalformedRecord("minutiae of no single finger", at)
     return position

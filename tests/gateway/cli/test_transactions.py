@@ -227,6 +227,18 @@ def test_what_is_read_is_enrolled_and_what_is_not_is_named(
     assert "no iris of this format is read here" in said.document["bad"][0]["reason"]
 
 
+def test_two_records_of_one_finger_are_refused_and_nothing_of_the_file_is_kept(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "F-10.an2"
+    file.write_bytes(transaction(*type_9(prints(2, 7, 2))))
+
+    said = enrol(run, homes, passphrase, file, *FOREIGN)
+
+    assert (said.code, said.document["enrolled"]) == (1, 0)
+    assert "holds 3 records, two of one finger" in said.document["bad"][0]["reason"]
+
+
 def test_a_manifest_may_say_the_modality(run: Any, homes: Any, passphrase: Any, file: Path) -> None:
     rows = [
         "path,subject,position,modality",

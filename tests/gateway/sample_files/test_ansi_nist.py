@@ -70,6 +70,7 @@ def test_a_binary_length_that_lies_is_refused(size: int) -> None:
         (b"2\x1f3\x1e2\x1f00\x1e4\x1f01\x1e10\x1f02", "counts"),
         (b"", "garbled"),
         (b"1\x1fx", "number"),
+        (b"1\x1f1" + b"\x1e2\x1f00" * 100, "more than 100"),
     ],
 )
 def test_contents_that_are_not_those_of_the_file_are_refused(listed: bytes, why: str) -> None:

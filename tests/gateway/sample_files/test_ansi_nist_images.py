@@ -101,7 +101,7 @@ def test_latents_palms_and_feet_are_of_nothing_that_is_exchanged(kind: int) -> N
         print_image(2, bytes(6), own_resolution=2), (4, 1, b"\0\0\0\x0c\x01" + bytes(7)),
         *(image(14, 1, changed) for changed in (
             {6: b"0"}, {7: b"65536"}, {8: b"3"}, {9: b"501"}, {9: b"9999", 10: b"9999"}, {11: b"GIF"}, {11: b"WSQ20"},
-            {12: b"16"}, {13: b"99"}, {13: b""}, {999: b""}, {999: bytes(12)}, {3: b"x"}, {6: b"-2"},
+            {12: b"16"}, {13: b"99"}, {13: b""}, {13: RS.join([b"2"] * 7)}, {999: b""}, {999: bytes(12)}, {3: b"x"}, {6: b"-2"},
         )),
         image(17, 1, {3: b"3", 13: b"GRAY"}), image(10, 1, {3: b"FACE", 12: b"GRAY", 999: bytes(7)}),
     ],
@@ -128,7 +128,14 @@ def test_fingers_that_could_not_be_taken_are_named_with_the_reason() -> None:
 
     assert ansi_nist_images.missing(record) == ((3, Presence.AMPUTATED), (7, Presence.BANDAGED))
     assert ansi_nist_images.missing(ansi_nist.read(transaction(image(14, 1, {})))[1]) == ()
-    for wrong in (b"3", b"0\x1fXX", b"11\x1fXX", b"3\x1fZZ", b"x\x1fXX"):
+    for wrong in (
+        RS.join([b"3\x1fXX"] * 11),
+        b"3",
+        b"0\x1fXX",
+        b"11\x1fXX",
+        b"3\x1fZZ",
+        b"x\x1fXX",
+    ):
         record = ansi_nist.read(transaction(image(14, 1, {18: wrong})))[1]
         with pytest.raises(MalformedFile):
             ansi_nist_images.missing(record)

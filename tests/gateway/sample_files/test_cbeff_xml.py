@@ -166,3 +166,13 @@ def test_a_packet_is_told_from_other_xml() -> None:
     assert cbeff_xml.is_cbeff(b"\xef\xbb\xbf<!-- x --><cb:BIR>")
     assert not cbeff_xml.is_cbeff(b"<svg><BIR/></svg>")
     assert not cbeff_xml.is_cbeff(b"<BIRD/>")
+    assert cbeff_xml.is_cbeff(b"<!-- a --> <!----><BIR>")
+    # Comments that could be paired in many ways are looked at once.
+    assert not cbeff_xml.is_cbeff(b"<?xml?>" + b"<!---->" * 500 + b"<x>")
+
+
+def test_an_element_of_many_attributes_is_refused() -> None:
+    many = " ".join(f'a{number}="1"' for number in range(17))
+
+    with pytest.raises(MalformedFile, match="attributes"):
+        cbeff_xml.read(packet([block("Face", "", DATA, more=f"<Index {many}/>")]))

@@ -179,6 +179,13 @@ def test_a_comment_in_the_picture_of_a_transaction_is_found_and_taken_out() -> N
     assert ansi_nist_text.descriptive(ansi_nist.read(octets)) == ()
 
 
+def test_a_comment_of_words_that_could_be_read_in_many_ways_is_looked_at_once() -> None:
+    words = NIST + b"\nPPI 1 PPI 1 PPI 1" * 400 + b"\x01"
+
+    assert names(wsq(segment(0xA8, words))) == ("a comment (WSQ, COM)",)
+    assert names(wsq(segment(0xA8, NIST + b"\n\0"))) == ()
+
+
 def test_bytes_that_are_no_picture_have_no_names() -> None:
     assert names(b"hello") == ()
     assert picture_text.format_of(b"%PDF") is None
