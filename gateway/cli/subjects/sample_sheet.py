@@ -1,4 +1,4 @@
-"""A sheet of pictures of the samples in a file: minutiae drawn, images as an empty frame with what is stated of them.
+"""A sheet of pictures of the samples in a file: minutiae and iris codes drawn, images as an empty frame with what is stated.
 
 No pixel is decoded here: an image's place on the sheet says its size, and a decoder of strangers' bytes has no business in
 the process of a command.
@@ -7,6 +7,7 @@ the process of a command.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,12 +30,16 @@ LEGEND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One sample: lines of text, the size of its picture in its own pixels (0 = not known), and its minutiae."""
+    """One sample: lines of text, the size of its picture in its own pixels (0 = not known), its minutiae or its bits.
+
+    bits  rows of 1, 0 and . (masked), of an iris code
+    """
 
     lines: tuple[str, ...]
     width: float = 0
     height: float = 0
     marks: Marks | None = None
+    bits: tuple[str, ...] = ()
 
 
 def sheet(panels: Sequence[Panel], title: str) -> str:
@@ -59,15 +64,33 @@ def _panel(panel: Panel) -> str:
         for number, line in enumerate(panel.lines[:MOST_LINES], 1)
     ]
     wide, high = panel.width or 1, panel.height or 1
+    if panel.bits:
+        wide, high = len(panel.bits[0]), len(panel.bits)
     scale = SIDE / max(wide, high)
-    drawn = "" if panel.marks is None else "".join(_minutia(each) for each in panel.marks.minutiae)
-    dash = "" if panel.marks is not None else ' stroke-dasharray="6 4"'
-    across = f"M0 0L{wide:g} {high:g}M{wide:g} 0L0 {high:g}"
-    empty = "" if panel.marks is not None else f'<path d="{across}" stroke="#bbbbbb" fill="none"/>'
     place = f'transform="translate(0 {LINE * MOST_LINES}) scale({scale:.4f})"'
-    frame = f'<rect width="{wide:g}" height="{high:g}" fill="none" stroke="#000000"{dash}/>'
     group = f'<g {place} stroke-width="{1.2 / scale:.2f}">'
-    return "\n".join([*lines, group, frame, empty + drawn, "</g>"])
+    dash = "" if panel.marks is not None or panel.bits else ' stroke-dasharray="6 4"'
+    frame = f'<rect width="{wide:g}" height="{high:g}" fill="none" stroke="#000000"{dash}/>'
+    return "\n".join([*lines, group, frame, _content(panel, wide, high), "</g>"])
+
+
+def _content(panel: Panel, wide: float, high: float) -> str:
+    if panel.marks is not None:
+        return "".join(_minutia(each) for each in panel.marks.minutiae)
+    if panel.bits:
+        return _runs(panel.bits, "1", "#000000") + _runs(panel.bits, ".", "#cccccc")
+    return f'<path d="M0 0L{wide:g} {high:g}M{wide:g} 0L0 {high:g}" stroke="#bbbbbb" fill="none"/>'
+
+
+def _runs(rows: Sequence[str], bit: str, colour: str) -> str:
+    """Return one path of all runs of a bit: a rectangle each."""
+    runs = (
+        (each.start(), row, each.end() - each.start())
+        for row, text in enumerate(rows)
+        for each in re.finditer(re.escape(bit) + "+", text)
+    )
+    drawn = "".join(f"M{x} {y}h{size}v1h-{size}z" for x, y, size in runs)
+    return f'<path d="{drawn}" fill="{colour}"/>'
 
 
 def _minutia(each: Minutia) -> str:

@@ -174,6 +174,7 @@ def _document(sample: FoundSample, marks: Marks | None) -> dict[str, Any]:
     from gateway.matching.sample_features import features_of
 
     image = sample.image
+    features = features_of(sample.format, sample.data)
     return {
         "where": sample.where,
         "modality": sample.modality.name if sample.modality else None,
@@ -183,7 +184,7 @@ def _document(sample: FoundSample, marks: Marks | None) -> dict[str, Any]:
         "bytes": len(sample.data),
         "quality": sample.quality,
         "minutiae": len(marks.minutiae) if marks is not None else None,
-        "features": features_of(sample.format, sample.data) or None,
+        "features": features.words if features is not None else None,
         "image": None
         if image is None
         else {
@@ -205,7 +206,8 @@ def _told(sample: FoundSample, marks: Marks | None) -> str:
 def _details(sample: FoundSample, marks: Marks | None) -> list[str]:
     from gateway.matching.sample_features import features_of
 
-    parts = [features_of(sample.format, sample.data)]
+    features = features_of(sample.format, sample.data)
+    parts = [features.words] if features is not None else []
     if marks is not None:
         parts.append(f"{len(marks.minutiae)} minutiae")
     if sample.image is not None:
@@ -214,7 +216,7 @@ def _details(sample: FoundSample, marks: Marks | None) -> list[str]:
         parts.append(f"{image.width} × {image.height} pixels{ppi}, {image.compression}")
     if sample.quality is not None:
         parts.append(f"quality {sample.quality}")
-    return [*(each for each in parts if each), f"{len(sample.data)} bytes"]
+    return [*parts, f"{len(sample.data)} bytes"]
 
 
 def _values(found: SampleFile) -> dict[str, str]:
@@ -230,6 +232,7 @@ def _values(found: SampleFile) -> dict[str, str]:
 
 def _draw(out: Path, file: Path, found: SampleFile, marks: list[Marks | None]) -> None:
     from gateway.cli.subjects.sample_sheet import Panel, sheet
+    from gateway.matching.sample_features import features_of
 
     panels = []
     for each, mark in zip(found.samples, marks, strict=True):
@@ -238,6 +241,7 @@ def _draw(out: Path, file: Path, found: SampleFile, marks: list[Marks | None]) -
             size = mark.width, mark.height
         elif each.image is not None:
             size = each.image.width, each.image.height
+        features = features_of(each.format, each.data)
         lines = (f"{each.what}, {each.format.name}", *_details(each, mark))
-        panels.append(Panel(lines, *size, mark))
+        panels.append(Panel(lines, *size, mark, () if features is None else features.rows))
     user_files.create(out, sheet(panels, f"{file.name}: {found.kind}").encode())

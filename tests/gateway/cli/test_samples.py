@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from matcher.face import record as face_record
 from matcher.face.template import FaceVector
 from matcher.finger import synthetic
 from matcher.finger.record_fmr import View
+from matcher.iris import record as iris_record
+from matcher.iris.synthetic import capture, person
+from matcher.iris.template import to_cells
 from tests import cbeff_writer
 from tests.ansi_nist_writer import image, print_image, transaction, type_9
 from tests.gateway.extraction import image_files
@@ -145,6 +149,22 @@ def test_a_vector_is_told_by_its_model_and_size_and_not_by_its_numbers(
     assert (one["what"], one["format"]) == ("face", "FACE_VECTOR")
     assert one["features"] == "64 numbers of the model model-1"
     assert "64 numbers of the model model-1" in (tmp_path / "f.svg").read_text()
+
+
+def test_an_iris_code_is_drawn_bit_by_bit(run: Any, tmp_path: Path) -> None:
+    iris = capture(person(3), 1, 0)
+    (tmp_path / "right.iri").write_bytes(iris_record.write(1, iris))
+
+    said = run("samples", "show", tmp_path / "right.iri", "--svg", tmp_path / "i.svg", "--json")
+
+    [one] = said.document["samples"]
+    assert (one["what"], one["format"]) == ("right eye", "IRIS_CODE")
+    assert f"by the coder {iris.coder.name} {iris.coder.version}" in one["features"]
+    code, mask = to_cells(iris)
+    root = ET.fromstring((tmp_path / "i.svg").read_text())  # noqa: S314 - our own picture
+    black, grey = (each.attrib["d"] for each in root.findall(f".//{SVG}path"))
+    drawn = [sum(int(size) for size in re.findall(r"h(\d+)v", path)) for path in (black, grey)]
+    assert drawn == [int(code.sum()), int((mask == 0).sum())]
 
 
 def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:
