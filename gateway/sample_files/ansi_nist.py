@@ -41,6 +41,7 @@ class LogicalRecord:
     start   where it begins in the file
     data    all its bytes
     fields  of a text record, by number, in their order; none of a binary one
+    listed  type and IDC as field 1.003 spells them; empty for Type-1 itself
     """
 
     kind: int
@@ -48,6 +49,7 @@ class LogicalRecord:
     start: int
     data: bytes = field(repr=False)
     fields: Fields = field(repr=False)
+    listed: bytes = field(default=b"", repr=False)
 
 
 def is_transaction(data: bytes) -> bool:
@@ -66,24 +68,42 @@ def read(data: bytes) -> tuple[LogicalRecord, ...]:
         raise MalformedFile("not a transaction file", 0)
     first = _record(data, 0, TRANSACTION, 0)
     records, at = [first], len(first.data)
-    for kind, idc in _contents(first):
+    for kind, idc, listed in _contents(first):
         record = _record(data, at, kind, idc)
         _demand_idc(record)
-        records.append(record)
+        records.append(replace(record, listed=listed))
         at += len(record.data)
     if at != len(data):
         raise MalformedFile("bytes follow the last record that Type-1 lists", at)
     return tuple(records)
 
 
-def write(first: LogicalRecord, others: Iterable[LogicalRecord]) -> bytes:
-    """Return a file of some records: Type-1 with field 1.003 and its length written anew, the others byte for byte."""
+def write(
+    first: LogicalRecord, others: Iterable[LogicalRecord], without: Iterable[int] = ()
+) -> bytes:
+    """Return a file of some records as they were read: of Type-1 field 1.003 and its length are written anew, and no more.
+
+    without   fields of Type-1 that are left out
+    """
     kept = tuple(others)
-    listed = [b"1" + US + b"%d" % len(kept)]
-    listed += [b"%d" % each.kind + US + b"%02d" % each.idc for each in kept]
-    contents = {number: content for number, (_, content) in first.fields.items()}
-    contents[CONTENTS] = RS.join(listed)
-    return text_record(TRANSACTION, contents) + b"".join(each.data for each in kept)
+    head, *_ = first.fields[CONTENTS][1].split(US)
+    contents = RS.join([head + US + b"%d" % len(kept), *(each.listed for each in kept)])
+    changes = {**dict.fromkeys(without), CONTENTS: contents}
+    return edited(first, changes) + b"".join(each.data for each in kept)
+
+
+def edited(record: LogicalRecord, changes: Mapping[int, bytes | None]) -> bytes:
+    """Return a text record with other content in some fields, or without them (None); of the rest each byte but its length."""
+    parts, end = [], 0
+    for named, (at, content) in record.fields.items():
+        begin, place = end, at - record.start
+        end = place + len(content) + len(GS)
+        changed = changes.get(named, content)
+        if changed is not None:
+            parts.append((record.data[begin:place], changed))
+    (head, _), *rest = parts
+    body = b"".join(GS + name + content for name, content in rest) + FS
+    return head + b"%d" % _whole(len(head) + len(body)) + body
 
 
 def alone(first: LogicalRecord, record: LogicalRecord) -> bytes:
@@ -91,21 +111,26 @@ def alone(first: LogicalRecord, record: LogicalRecord) -> bytes:
 
     Its version, date, resolutions and character set stay; agencies and control numbers, which lead to a case, do not.
     """
-    fields = {2: b"", CONTENTS: b"", 4: b"OTHER", 5: b"", 7: b"NONE", 8: b"NONE", 9: b"NONE"}
+    contents = b"1" + US + b"1" + RS + b"%d" % record.kind + US + b"%02d" % record.idc
+    fields = {2: b"", CONTENTS: contents, 4: b"OTHER", 5: b"", 7: b"NONE", 8: b"NONE", 9: b"NONE"}
     kept = {each: content for each, (_, content) in first.fields.items() if each in _READING}
-    stated = {each: (0, content) for each, content in sorted({**fields, **kept}.items())}
-    return write(replace(first, fields=stated), (record,))
+    return text_record(TRANSACTION, dict(sorted({**fields, **kept}.items()))) + record.data
 
 
 def text_record(kind: int, fields: Mapping[int, bytes]) -> bytes:
     """Return a text record of fields in their order, its length first; a length that is among them is passed over."""
     stated = ((number, content) for number, content in fields.items() if number != LENGTH)
     rest = b"".join(GS + b"%d.%03d:" % (kind, number) + content for number, content in stated) + FS
-    head = len(b"%d.001:" % kind) + len(rest)
+    head = b"%d.001:" % kind
+    return head + b"%d" % _whole(len(head) + len(rest)) + rest
+
+
+def _whole(size: int) -> int:
+    """Return the length of a record of so many bytes and the digits of its length, which it counts too."""
     digits = 1
-    while len(str(head + digits)) > digits:  # the length counts its own digits
+    while len(str(size + digits)) > digits:
         digits += 1
-    return b"%d.001:%d" % (kind, head + digits) + rest
+    return size + digits
 
 
 def number(text: bytes, offset: int) -> int:
@@ -115,14 +140,15 @@ def number(text: bytes, offset: int) -> int:
     return int(text)
 
 
-def _contents(first: LogicalRecord) -> list[tuple[int, int]]:
-    """Return type and IDC of the records that follow, as field 1.003 lists them."""
+def _contents(first: LogicalRecord) -> list[tuple[int, int, bytes]]:
+    """Return type and IDC of the records that follow, as field 1.003 lists them, and as it spells them."""
     if CONTENTS not in first.fields:
         raise MalformedFile("Type-1 does not say what the file holds (field 1.003)", 0)
     offset, listed = first.fields[CONTENTS]
     if listed.count(RS) >= MOST_RECORDS:
         raise MalformedFile(f"a file of more than {MOST_RECORDS} records", offset)
-    entries = [entry.split(US) for entry in listed.split(RS)]
+    spelt = listed.split(RS)
+    entries = [entry.split(US) for entry in spelt]
     if not all(len(entry) == 2 for entry in entries):
         raise MalformedFile("the file's contents are garbled (field 1.003)", offset)
     numbers = [(number(kind, offset), number(idc, offset)) for kind, idc in entries]
@@ -132,7 +158,7 @@ def _contents(first: LogicalRecord) -> list[tuple[int, int]]:
         )
     if any(kind == TRANSACTION or not 0 <= idc < MOST_RECORDS for kind, idc in numbers[1:]):
         raise MalformedFile("the file's contents are garbled (field 1.003)", offset)
-    return numbers[1:]
+    return [(*each, entry) for each, entry in zip(numbers[1:], spelt[1:], strict=True)]
 
 
 def _record(data: bytes, at: int, kind: int, idc: int) -> LogicalRecord:

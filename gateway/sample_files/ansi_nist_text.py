@@ -104,7 +104,8 @@ def stripped(data: bytes) -> tuple[bytes, tuple[Descriptive, ...]]:
     kept = [sample_only(each) for each in others if each.kind in SAMPLE_FIELDS]
     if not kept:
         raise MalformedFile("a transaction that holds no sample", 0)
-    return ansi_nist.write(sample_only(first), kept), found
+    own = _descriptive(first)
+    return ansi_nist.write(first, kept, own.fields if own is not None else ()), found
 
 
 def is_sample(record: LogicalRecord) -> bool:
@@ -136,11 +137,14 @@ def sample_only(record: LogicalRecord) -> LogicalRecord:
         rest = record.data[BINARY_HEADER.size : GREY_HEADER.size] + picture
         head = BINARY_HEADER.pack(BINARY_HEADER.size + len(rest), record.idc)
         return replace(record, data=head + rest)
-    allowed = SAMPLE_FIELDS[record.kind] - ({HASH} if found.picture else set())
-    fields = {each: stated for each, stated in record.fields.items() if each in allowed}
-    if DATA in fields:
+    denied = {*found.fields, *([HASH] if found.picture else [])}
+    changes: dict[int, bytes | None] = dict.fromkeys(denied)
+    if found.picture:
+        changes[DATA] = picture
+    octets = ansi_nist.edited(record, changes)
+    fields = {each: stated for each, stated in record.fields.items() if each not in denied}
+    if found.picture:
         fields[DATA] = (fields[DATA][0], picture)
-    octets = ansi_nist.text_record(record.kind, {each: text for each, (_, text) in fields.items()})
     return replace(record, data=octets, fields=fields)
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gateway.matching.finger_marks import Marks
     from gateway.matching.sample_files import FoundSample, SampleFile
 
+PIXELS = (
+    "pixels  decoded by an extractor alone, in a process of its own  → [extraction] in the settings"
+)
+
 app = typer.Typer()
 
 File = Annotated[
@@ -81,6 +85,8 @@ def show(
     lines += [f"text    {each}: about a person, never sent" for each in found.text]
     lines += [f"value   {number}  {value}" for number, value in said.items()]
     lines += [f"note    {each}" for each in found.notes]
+    if any(each.image is not None for each in found.samples):
+        lines.append(PIXELS)
     output.emit(context, document, *lines, *([f"picture {svg}"] if svg is not None else []))
 
 

@@ -6,7 +6,6 @@ import struct
 import zlib
 
 from gateway.sample_files import ansi_nist
-from gateway.sample_files.ansi_nist import LogicalRecord
 
 WIDTH, HEIGHT = 320, 400
 
@@ -207,13 +206,11 @@ def face_39794(
 def transaction(*others: bytes, native: bytes = b"19.69") -> bytes:
     """A transaction of these records, each numbered by its place."""
     kinds = [int(each.split(b".")[0]) if each[:1].isdigit() else 4 for each in others]
-    records = [
-        LogicalRecord(kind, place, 0, octets, {})
-        for place, (kind, octets) in enumerate(zip(kinds, others, strict=True))
-    ]
+    listed = [b"1\x1f%d" % len(others)]
+    listed += [b"%d\x1f%02d" % (kind, place) for place, kind in enumerate(kinds)]
     fields = {2: b"0500", 4: b"SRE", 5: b"20260301", 7: b"AUS", 8: b"CAN", 9: b"T-17", 11: native}
-    first = LogicalRecord(1, 0, 0, b"", {number: (0, text) for number, text in fields.items()})
-    return ansi_nist.write(first, records)
+    first = ansi_nist.text_record(1, {**fields, 3: b"\x1e".join(listed)})
+    return first + b"".join(others)
 
 
 def type_4(picture: bytes, algorithm: int, *, own: int = 0, position: int = 2) -> bytes:

@@ -49,6 +49,25 @@ def test_what_is_written_holds_the_records_byte_for_byte_and_counts_them() -> No
     }
 
 
+def test_a_file_that_is_written_whole_again_is_the_same_however_it_was_spelt() -> None:
+    """Field numbers and IDCs come with and without zeros; what is not said anew stays as it was."""
+    spelt = WHOLE.replace(b"1.004:", b"1.0004:").replace(b"\x1e4\x1f01", b"\x1e4\x1f1")
+
+    first, *others = ansi_nist.read(spelt)
+
+    assert ansi_nist.write(first, others) == spelt
+
+
+def test_fields_are_changed_and_left_out_and_the_rest_stays() -> None:
+    record = ansi_nist.read(WHOLE)[3]
+
+    assert ansi_nist.edited(record, {}) == record.data
+    assert ansi_nist.edited(record, {3: None, 999: b"x"}) == text_record(10, {2: b"02", 999: b"x"})
+    assert ansi_nist.edited(record, {999: bytes(2000)}) == text_record(
+        10, {2: b"02", 3: b"FACE", 999: bytes(2000)}
+    )
+
+
 @pytest.mark.parametrize("size", [0, 4, 4000, 0xFFFFFFFF])
 def test_a_binary_length_that_lies_is_refused(size: int) -> None:
     """Readers in the wild ran past the buffer on Type-7 (ebts/jet issues 4, 9)."""
