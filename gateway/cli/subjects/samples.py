@@ -82,7 +82,7 @@ def show(
     lines += [
         f"sample  {_told(each, mark)}" for each, mark in zip(found.samples, marks, strict=True)
     ]
-    lines += [f"text    {each}: about a person, never sent" for each in found.text]
+    lines += [f"text    {each}: no sample, and never sent in a query" for each in found.text]
     lines += [f"value   {number}  {value}" for number, value in said.items()]
     lines += [f"note    {each}" for each in found.notes]
     if any(each.image is not None for each in found.samples):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
+from gateway.domain.messages import COMPRESSED, Compression, Modality, RecordFormat
 from gateway.extraction.containers import (
     ansi_nist,
     codestream,
@@ -17,6 +17,7 @@ from gateway.extraction.containers import (
 from gateway.extraction.containers.image import Image, UnreadableImage
 from gateway.sample_files import ansi_nist as transactions
 from gateway.sample_files import picture_text
+from gateway.sample_files.errors import MalformedFile
 
 LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything
 
@@ -80,8 +81,21 @@ def read(data: bytes, form: RecordFormat, modality: Modality) -> Image:
         if reader is None:
             raise UnreadableImage("not a format of images that is read here", "format")
         image = reader(data)
-    # A camera's Exif and a comment may hold a name, a place, a number of a case: as much as a record's own fields.
-    return replace(image, describes=image.describes or bool(picture_text.names(image.data)))
+    return replace(image, describes=image.describes or _is_written_in(image))
+
+
+def _is_written_in(image: Image) -> bool:
+    """Return whether a picture holds more than itself: Exif and comments may say as much of a person as a record's fields.
+
+    Raises UnreadableImage for a picture whose parts are read in one way here and in another there: what is not found is denied.
+    """
+    form = picture_text.format_of(image.data)
+    if image.picture.compression is Compression.NONE or form is None:
+        return False
+    try:
+        return bool(picture_text.written(form, image.data))
+    except MalformedFile as fault:
+        raise UnreadableImage(fault.reason) from None
 
 
 def detect(data: bytes) -> RecordFormat | None:

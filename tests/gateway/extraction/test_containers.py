@@ -299,3 +299,11 @@ def test_what_is_written_in_a_picture_describes_the_person(
     form: F, modality: Modality, data: bytes
 ) -> None:
     assert formats.read(data, form, modality).describes
+
+
+def test_a_picture_in_which_text_could_not_be_looked_for_is_refused() -> None:
+    """A walk over its parts that ends early would find nothing: what is not found is denied."""
+    unlike = files.j2k().replace(b"\xff\x90", b"RO")
+
+    with pytest.raises(UnreadableImage, match="do not join"):
+        formats.read(unlike, F.JPEG_2000, FACE)
