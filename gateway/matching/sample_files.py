@@ -82,9 +82,7 @@ class FoundSample:
         """What it is of, in words."""
         if self.modality is None:
             return "a picture that does not say of what"
-        if self.modality is Modality.FACE:
-            return "face"
-        return (FINGERS if self.modality is Modality.FINGER else EYES)[self.position]
+        return _in_words(self.modality, self.position)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +93,7 @@ class SampleFile:
     person      the fields of its Type-2 record, by number
     described   what else in it is no sample but text about a person, each by its name and without a value
     notes       what was repaired or left out, in words that hold nothing of the file
+    missing     what could not be captured, as the file says: of the person, so that it is told and never recorded
     """
 
     kind: str
@@ -102,6 +101,7 @@ class SampleFile:
     person: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     described: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -253,6 +253,11 @@ def _of_transaction(octets: bytes) -> SampleFile:
         ),
         person={n: text for n, (_, text) in people[0].fields.items()} if people else {},
         notes=tuple(notes),
+        missing=tuple(
+            f"{_where(record)}: {FINGERS[at]} could not be taken  → query --missing {at}={why.name}"
+            for record, _ in images
+            for at, why in ansi_nist_images.missing(record)
+        ),
     )
 
 
@@ -290,10 +295,6 @@ def _of_images(
 ) -> Iterator[tuple[LogicalRecord, FoundSample]]:
     """Yield the pictures, but those of which the minutiae were taken, and of nothing that is exchanged."""
     for record, image in images:
-        notes += [
-            f"{_where(record)}: {FINGERS[at]} could not be taken  → query --missing {at}={why.name}"
-            for at, why in ansi_nist_images.missing(record)
-        ]
         if (record.idc, image.position) in taken:
             notes.append(f"{_where(record)}: a picture whose minutiae were taken, left out")
             continue
@@ -324,17 +325,31 @@ def _of_images(
         yield record, sample
 
 
+def _of_what(block: cbeff_xml.Block) -> str:
+    if block.modality is None or block.position == SEVERAL:
+        return "something"
+    return _in_words(block.modality, block.position)
+
+
+def _in_words(modality: Modality, position: int) -> str:
+    """Return a place on the body in words."""
+    if modality is Modality.FACE:
+        return "face"
+    return (FINGERS if modality is Modality.FINGER else EYES)[position]
+
+
 def _where(record: LogicalRecord) -> str:
     return f"record Type-{record.kind} with IDC {record.idc}"
 
 
 def _of_packet(octets: bytes) -> SampleFile:
     packet = cbeff_xml.read(octets)
-    samples, notes, described = [], [], [str(each) for each in packet.described]
+    samples, described = [], [str(each) for each in packet.described]
+    notes, missing = [], []
     for block in packet.blocks:
         where = f"data block {block.number}"
         if not block.data:
-            notes.append(f"{where}: could not be captured, as the file says")
+            missing.append(f"{where}: {_of_what(block)} could not be captured, as the file says")
         elif block.modality is None:
             notes.append(f"{where}: of nothing that is exchanged, left out")
         elif block.position == SEVERAL:
@@ -354,6 +369,7 @@ def _of_packet(octets: bytes) -> SampleFile:
         samples=tuple(samples),
         described=tuple(described),
         notes=tuple(notes),
+        missing=tuple(missing),
     )
 
 
@@ -386,6 +402,6 @@ def _of_card(octets: bytes) -> SampleFile:
     return replace(
         inner,
         kind="an object of a PIV card",
-        described=card.described,
+        described=(*card.described, *inner.described),
         notes=(*inner.notes, "the signature of the card's issuer was not checked"),
     )

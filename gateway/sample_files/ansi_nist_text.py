@@ -108,11 +108,6 @@ def stripped(data: bytes) -> tuple[bytes, tuple[Descriptive, ...]]:
     return ansi_nist.write(first, kept, own.fields if own is not None else ()), found
 
 
-def is_sample(record: LogicalRecord) -> bool:
-    """Return whether a record is of a type that holds samples."""
-    return record.kind in SAMPLE_FIELDS
-
-
 def _descriptive(record: LogicalRecord) -> Descriptive | None:
     if record.kind not in SAMPLE_FIELDS:
         fields = tuple(each for each in record.fields if each > ansi_nist.IDC)

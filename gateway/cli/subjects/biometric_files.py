@@ -229,6 +229,8 @@ def query_samples(source: Source) -> tuple[Sample, ...]:
         remedy = f"; say it by {option}" if isinstance(fault, Nameless) else ""
         raise UserError(f"not asked: {source.label}: {fault}{remedy}") from None
     tell_repairs(source.label, taken.repairs)
+    for each in taken.file.missing:
+        output.note(f"{source.label}: {each}")
     return samples
 
 

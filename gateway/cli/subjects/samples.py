@@ -70,6 +70,7 @@ def show(
         "kind": found.kind,
         "samples": [_document(each, mark) for each, mark in zip(found.samples, marks, strict=True)],
         "text": list(found.text),
+        "missing": list(found.missing),
         "notes": list(found.notes),
     }
     said = _values(found) if values else {}
@@ -84,6 +85,7 @@ def show(
     ]
     lines += [f"text    {each}: no sample, and never sent in a query" for each in found.text]
     lines += [f"value   {number}  {value}" for number, value in said.items()]
+    lines += [f"missing {each}" for each in found.missing]
     lines += [f"note    {each}" for each in found.notes]
     if any(each.image is not None for each in found.samples):
         lines.append(PIXELS)

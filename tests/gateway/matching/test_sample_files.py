@@ -103,9 +103,10 @@ def test_a_vendors_features_give_way_to_the_picture() -> None:
 def test_a_finger_that_could_not_be_taken_is_told_with_the_option_that_says_so() -> None:
     found = opened(transaction(image(14, 1, {18: b"3\x1fXX"})))
 
-    assert found.notes == (
+    assert found.missing == (
         "record Type-14 with IDC 1: right middle could not be taken  → query --missing 3=AMPUTATED",
     )
+    assert found.notes == ()  # notes are recorded, and this is of the person
 
 
 def test_two_persons_in_one_transaction_are_refused() -> None:
@@ -142,8 +143,8 @@ def test_a_packet_of_birs_gives_its_blocks() -> None:
     ]
     assert {each.quality for each in found.samples} == {80}
     assert found.samples[0].image == Stated(width=320, height=400, ppi=500, compression="WSQ", impression=0)  # fmt: skip
+    assert found.missing == ("data block 5: left thumb could not be captured, as the file says",)
     assert found.notes == (
-        "data block 5: could not be captured, as the file says",
         "data block 6: of nothing that is exchanged, left out",
         "signatures of devices (SB) were not checked",
     )
