@@ -294,7 +294,7 @@ class Gallery:
         self._people.add(subject, self._version, places)
 
     def _room(self, model: str, dimension: int) -> tuple[_ModelRows, int]:
-        """Return the model's own and the number of a block that has room for one more row."""
+        """Return what is held of a model, and the number of a block that has room for one more row."""
         own = self._by_model.setdefault(model, _ModelRows())
         if not own.blocks or self._blocks[own.blocks[-1]].full:
             own.blocks.append(len(self._blocks))

@@ -33,9 +33,7 @@ WIDTHS = (
     192,
     256,
 )  # columns of the first look, the length of the rest among them
-MOST_LEFT = (
-    0.1  # of the energy, in the mean, that the first look may miss and still leave most vectors out
-)
+MOST_LEFT = 0.03  # of the energy, in the mean, that the first look may miss; with more it leaves fewer vectors out
 LEAST_SAMPLED = 1024  # vectors that directions are found from; fewer are compared in full
 MOST_SAMPLED = 16_384
 ROUNDED = (
@@ -94,7 +92,8 @@ class Rows:
     """A block as it stood at one moment: r rows, views of its arrays.
 
     numbers (r, d) float32 or int16; step (r,) float32, what one of the numbers is worth
-    leading (w, r) float32 or None, turned for products with few probes; person (r,) int32, a copy, -1 = nobody's
+    leading (w, r) float32 or None, turned for products with few probes; person (r,) int32, -1 = nobody's,
+    and of whoever is removed meanwhile
     """
 
     numbers: NDArray[Any] = field(repr=False)
@@ -155,14 +154,20 @@ class RowGroup:
     def full_bounds(self, vectors: Floats) -> Floats:
         """Return the products with (m, d) vectors in float32, (m, r)."""
         bound = np.empty((len(vectors), self._start[-1]), dtype=np.float32)
+        buffer = np.empty((AT_ONCE, vectors.shape[1]), dtype=np.float32)
         for block, start in zip(self._blocks, self._start, strict=False):
             for first in range(0, len(block), AT_ONCE):
-                some = block.vectors(first, min(first + AT_ONCE, len(block)))
+                some = block.numbers[first : first + AT_ONCE]
                 here = bound[:, start + first : start + first + len(some)]
+                if some.dtype != np.float32:
+                    unpacked = buffer[: len(some)]
+                    np.copyto(unpacked, some)
+                    some = unpacked
                 if len(vectors) == 1:  # a fifth faster than the matrix product of one row
                     np.vecdot(some, vectors[0], out=here[0])
                 else:
                     np.matmul(vectors, some.T, out=here)
+            bound[:, start : start + len(block)] *= block.step
         return bound
 
     def exact(self, places: Ints, vectors: Floats, columns: Ints) -> Floats:
@@ -179,12 +184,14 @@ class RowGroup:
 def groups(blocks: Sequence[Rows], rows: int) -> Iterator[RowGroup]:
     """Yield blocks side by side, some rows at a time and at least a block."""
     some: list[Rows] = []
+    held = 0
     for block in blocks:
-        if some and sum(map(len, some)) + len(block) > rows:
+        if some and held + len(block) > rows:
             yield RowGroup(some)
-            some = []
+            some, held = [], 0
         if len(block):
             some.append(block)
+            held += len(block)
     if some:
         yield RowGroup(some)
 
@@ -249,7 +256,7 @@ class Block:
         used = self._used
         self._look(self._looked, used)
         leading = None if self._leading is None else self._leading[:, :used]
-        return Rows(self._numbers[:used], self._step[:used], leading, self._person[:used].copy())
+        return Rows(self._numbers[:used], self._step[:used], leading, self._person[:used])
 
     def _next(self) -> int:
         if self._used == len(self._person):

@@ -25,7 +25,10 @@ SLACK = np.float32(
 )  # of a bound by leading coordinates: what float32 may lose in it, with room to spare
 LOOSE = 16  # one pair in so many that passes the first look is too many to score one by one
 AT_ONCE_PAIRS = 1 << 18  # of probes' vectors and rows; their bounds are 1 MB
-FIRST = 4  # times as many as are wanted are scored to have a threshold at all
+FIRST = 4  # times as many as are wanted are scored to have a threshold at all,
+FIRST_AMONG = (
+    16_384  # the likeliest of so many rows; to sort more costs more than a low threshold does
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,10 +150,11 @@ class Search:
     def _first(self, bound: Floats, best: Best) -> tuple[Ints, Ints]:
         """Return the likeliest rows for probes that have no threshold yet: it is then high from the start."""
         columns = np.flatnonzero(best.least[self.question.probe] == -np.inf)
-        some = min(bound.shape[1], FIRST * best.wanted) if len(columns) else 0
+        among = min(bound.shape[1], max(FIRST_AMONG, FIRST * best.wanted))
+        some = min(among, FIRST * best.wanted) if len(columns) else 0
         if not some:
             return columns[:0], columns[:0]
-        places = np.argpartition(bound[columns], bound.shape[1] - some, axis=1)[:, -some:]
+        places = np.argpartition(bound[columns, :among], among - some, axis=1)[:, -some:]
         return np.repeat(columns, some), places.reshape(-1)
 
     def _least(self, best: Best) -> Floats:
