@@ -36,9 +36,7 @@ WIDTHS = (
 MOST_LEFT = 0.03  # of the energy, in the mean, that the first look may miss; with more it leaves fewer vectors out
 LEAST_SAMPLED = 1024  # vectors that directions are found from; fewer are compared in full
 MOST_SAMPLED = 16_384
-ROUNDED = (
-    4e-6  # of a squared length: what float32 loses in the leading coordinates, with room to spare
-)
+ROUNDED = 2e-5  # of a squared length: ten times what float32 loses in the leading coordinates
 UNIT = 2.0**-24  # rounding of one float32 operation
 AT_ONCE = 1024  # rows that are unpacked or multiplied exactly at a time
 
