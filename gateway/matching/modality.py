@@ -21,7 +21,7 @@ from gateway.matching.engine import (
     Source,
     UnreadableSample,
 )
-from gateway.matching.face import FaceCodec, FaceEngine
+from gateway.matching.face import FaceCodec, FaceEngine, quantised_engine
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.identification import Probes, identify
 from gateway.matching.images import PendingImage, Records
@@ -44,6 +44,8 @@ TABLE: Mapping[Modality, Implementation] = {
     Modality.FACE: Implementation(FaceCodec(), FaceEngine),
     Modality.IRIS: Implementation(IrisCodec(), IrisEngine),
 }
+
+QUANTISED: Mapping[Modality, Callable[[], Engine]] = {Modality.FACE: quantised_engine}
 
 
 def codec_of(modality: Modality) -> Codec:
@@ -94,11 +96,18 @@ class _WithImages(Probe):
 class Engines:
     """One engine for each modality of the table; loaded, changed and searched together.
 
-    images   what makes records of images; a service without extractors reads none
+    images      what makes records of images; a service without extractors reads none
+    quantised   modalities whose galleries hold their numbers in fewer bits, where there is an engine that can
     """
 
-    def __init__(self, images: ExtractionService | None = None) -> None:
-        made = (each.engine() for each in TABLE.values())
+    def __init__(
+        self,
+        images: ExtractionService | None = None,
+        quantised: frozenset[Modality] = frozenset(),
+    ) -> None:
+        makers = {modality: each.engine for modality, each in TABLE.items()}
+        makers |= {modality: QUANTISED[modality] for modality in quantised}
+        made = (make() for make in makers.values())
         self.by_modality: Mapping[Modality, Engine] = {each.modality: each for each in made}
         self.images = images or ExtractionService()
 

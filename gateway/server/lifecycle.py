@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway import telemetry
-from gateway.domain.messages import Operation
+from gateway.domain.messages import Modality, Operation
 from gateway.errors import AuditUnavailable, Draining, Refusal
 from gateway.exchange import abandonment, correction
 from gateway.exchange.capabilities import GetCapabilities, GetQuota
@@ -72,7 +72,11 @@ class Serving:
     ) -> None:
         self._gateway, self._observe = gateway, observe
         self._gate = Gate(at_once or heavy_at_once())
-        self.engines = Engines(build_extraction(gateway.settings.extraction))
+        few_bits = gateway.settings.matching.face_vectors == "int16"
+        self.engines = Engines(
+            build_extraction(gateway.settings.extraction),
+            frozenset({Modality.FACE}) if few_bits else frozenset(),
+        )
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
         self.pipeline = build_pipeline(gateway, self.engines, self._refused, self._gate)
         self._alarms = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
