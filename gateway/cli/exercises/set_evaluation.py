@@ -35,6 +35,7 @@ class Kind(StrEnum):
 
     FINGER = "finger"
     FACE = "face"
+    IRIS = "iris"
 
 
 def evaluate(

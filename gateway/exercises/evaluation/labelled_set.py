@@ -19,6 +19,7 @@ from gateway.exercises.evaluation import error_rates
 from gateway.exercises.evaluation.error_rates import FPIRS, Comparisons
 from matcher import calibration, score_calibration
 from matcher.face.template import Floats
+from matcher.iris import two_eyes
 from matcher.score_calibration import ScoreCalibration, Scores
 
 GALLERIES = (10, 30, 100, 300, 1000)  # people, of searches that are measured
@@ -40,6 +41,7 @@ class LabelledSet:
     refused       samples that are not in it: their row in the file, and why
     known         the calibration of the model that a gateway here uses, if there is one
     needs         what a calibration's file holds beside a fit, for the modality's own reader
+    together      how many samples of one person are added, 1 or 2, if each is of another part of the body
     """
 
     name: str
@@ -49,6 +51,7 @@ class LabelledSet:
     refused: tuple[tuple[int, str], ...]
     known: ScoreCalibration | None
     needs: dict[str, Any] = field(default_factory=dict)
+    together: int = 1
 
     def of(self, labels: Ints) -> LabelledSet:
         """Return the samples of some people alone."""
@@ -88,7 +91,10 @@ def halves(whole: LabelledSet) -> tuple[LabelledSet, LabelledSet]:
 
 def fitted(some: LabelledSet, **named: str) -> dict[str, Any]:
     """Return a calibration's file fitted on all people of a set; raises ValueError for too few or useless scores."""
-    fit = score_calibration.fit(some.scores(), np.random.default_rng(SEED))
+    scores = some.scores()
+    fit = score_calibration.fit(scores, np.random.default_rng(SEED))
+    if some.together == 2:
+        fit["tails"].append(two_eyes.tail(fit, scores.non_mated))
     return score_calibration.document({**fit, **some.needs}, model=some.model, **named)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.exercises.evaluation import faces
+from gateway.exercises.evaluation import faces, irises
 from gateway.exercises.evaluation.labelled_set import LabelledSet
 
-READERS: Mapping[str, Callable[[Path], LabelledSet]] = {"face": faces.read_set}
+READERS: Mapping[str, Callable[[Path], LabelledSet]] = {
+    "face": faces.read_set,
+    "iris": irises.read_set,
+}

@@ -48,13 +48,13 @@ def public_codes(shared: Path) -> tuple[list[IrisCode], np.ndarray]:
 
 
 def test_no_mate_that_full_comparison_accepts_is_lost_on_the_public_set(shared: Path) -> None:
-    """The first code of every eye against all 378, at floors from FMR 2e-3 down."""
+    """The first code of every other eye against all 378, at floors from FMR 2e-3 down."""
     codes, eye = public_codes(shared)
     table = CodeTable(MASEK)
     for number, iris in enumerate(codes):
         table.put(iris, number, 1)
     accepted = lost = given_up = 0
-    for number in range(0, len(codes), 7):
+    for number in range(0, len(codes), 14):
         probe = turn(codes[number])
         full = table.compare(probe, table.rows()).closeness
         for floor in (0.08, 0.11, 0.14):
@@ -64,8 +64,8 @@ def test_no_mate_that_full_comparison_accepts_is_lost_on_the_public_set(shared: 
             lost += int((~np.isin(np.flatnonzero(mates), near)).sum())
             given_up += len(codes) - len(near)
     assert lost == 0
-    assert accepted > 800
-    assert given_up > 0.5 * 3 * 54 * len(codes)
+    assert accepted > 400
+    assert given_up > 0.5 * 3 * 27 * len(codes)
 
 
 @pytest.mark.parametrize("coder", [MASEK, OPEN_IRIS], ids=lambda each: each.name)
@@ -76,7 +76,7 @@ def test_decisions_are_those_of_the_exhaustive_search(coder: Coder) -> None:
     for number, person in enumerate(people):
         gallery.add(number, [(1, synthetic.capture(person, 1, 0, coder))])
     found = 0
-    for person in people[:40]:
+    for person in people[:20]:
         probe = prepare([(1, synthetic.capture(person, 1, 1, coder))])
         everybody = gallery.search(probe, len(gallery))
         assert len(everybody) == len(gallery)
@@ -86,7 +86,7 @@ def test_decisions_are_those_of_the_exhaustive_search(coder: Coder) -> None:
             assert some.subject.tolist() == wanted.tolist()
             assert some.score.tolist() == everybody.score[: len(wanted)].tolist()
             found += len(wanted)
-    assert found > 60
+    assert found > 30
 
 
 def test_a_comparison_in_full_is_what_the_bits_say() -> None:
