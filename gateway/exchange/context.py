@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gateway.domain.person import Record
 from gateway.matching.modality import Engines
+from gateway.monitoring.misread_alerts import MisreadNotes
 from gateway.store.engine import StorageEngine
 from keys.data_encryption import DataRing
 
@@ -32,7 +33,7 @@ class People(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExchangeContext:
-    """What the operations use; `clock` and `random` are the edge."""
+    """What the operations use; `clock` and `random` are the edge, `misread` is for the alarms of the next round."""
 
     engines: Engines
     people: People
@@ -40,3 +41,4 @@ class ExchangeContext:
     data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
+    misread: MisreadNotes

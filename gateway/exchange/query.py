@@ -52,6 +52,7 @@ from gateway.ledger.exchange_facts import (
     NOT_ESTABLISHED,
     conflict_facts,
     extraction_facts,
+    misread_facts,
     modality_facts,
     query_facts,
     searched_facts,
@@ -61,6 +62,7 @@ from gateway.matching.engine import Candidate as Person
 from gateway.matching.engine import Deadline, Identified, OperatingPoint, Prepared
 from gateway.matching.identification import Probes
 from gateway.matching.modality import Engines
+from gateway.monitoring.misread_alerts import MisreadNotes
 from gateway.store.casework import issued_numbers
 from gateway.store.casework.issued_numbers import Issued
 from gateway.store.casework.reviews import Evidence
@@ -211,7 +213,11 @@ class SubmitQuery:
         if work.issued is None and not any(each.usable for each in prepared.values()):
             shown = Outcome.QUALITY_INSUFFICIENT
             return Decision(shown, unsearched_facts(shown))
-        candidate = _search(work, prepared) if work.issued is None else _named(work.issued)
+        candidate = (
+            _search(work, prepared, self._context.misread)
+            if work.issued is None
+            else _named(work.issued)
+        )
         stages.mark("search")
         return settled(self._context, work.message.partner, work.permit, candidate)  # (17)
 
@@ -348,7 +354,7 @@ def _samples(probe: Biometrics | PriorTransaction) -> Mapping[str, Sample]:
     return {f"biometrics.samples[{index}]": each for index, each in enumerate(probe.samples)}
 
 
-def _search(work: _Work, prepared: Mapping[Modality, Prepared]) -> Candidate:
+def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: MisreadNotes) -> Candidate:
     """(16): the whole gallery of each modality of which something is usable, and the threshold that holds for them."""
     permit, review = work.permit, work.permit.review
     point = OperatingPoint(permit.fpir, None if review is None else review.floor_fpir)
@@ -375,6 +381,7 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared]) -> Candidate:
         ),
         **_by_modality(found, prepared, person, len(work.probes)),
         **conflict_facts(best.conflict),
+        **_misread(work, found, misread),
     }
     return Candidate(best, person.subject if person is not None and best.reached else None, facts)
 
@@ -404,6 +411,17 @@ def _by_modality(
         )
         for modality, each in found.by_modality.items()
     )
+
+
+def _misread(work: _Work, found: Identified, notes: MisreadNotes) -> Mapping[str, str]:
+    """Return, and note for an alarm, that a probe reaches somebody only if it is not what is said of it.
+
+    The answer is that of a probe of nobody, whoever it is: a refusal would say that the person is known here.
+    """
+    seen = {each: one.misread for each, one in found.by_modality.items() if one.misread is not None}
+    for modality, misread in seen.items():
+        notes.note(work.message.partner, modality, misread.how)
+    return misread_facts((modality, misread.how) for modality, misread in seen.items())
 
 
 def _said(work: _Work, decision: Decision) -> Mapping[Modality, Saying]:

@@ -440,6 +440,11 @@ def expiry_alarm(name: str, partner: str, level: Enum, ends: datetime, remedy: s
     return build(EntryType.ALARM, f"RAISE/{name}", about, **facts)
 
 
+def misread_alarm(what: str, partner: str, reason: str) -> Leaf:
+    """Return the alarm of samples of a partner that reach somebody only if read otherwise than stated."""
+    return build(EntryType.ALARM, f"RAISE/{what}", {"partner_id": partner}, reason=reason)
+
+
 def alarm_end(name: str, partner: str = "") -> Leaf:
     """Return the entry that says that what raised an alarm is over."""
     return build(EntryType.ALARM, f"{ALARM_END}{name}", {"partner_id": partner})

@@ -278,6 +278,11 @@ def conflict_facts(conflict: Iterable[Modality]) -> Facts:
     return written(conflict=sorted(conflict) or None)
 
 
+def misread_facts(each: Iterable[tuple[Modality, str]]) -> Facts:
+    """Return which modalities reach somebody only if read otherwise than stated, and how; nothing where none do."""
+    return written(misread=[f"{modality.name}:{how}" for modality, how in each] or None)
+
+
 def question_facts(asking: OutboundRequest) -> Facts:
     """Return what the case system stated, on which it was decided whether we may ask; nothing biographic."""
     probe = asking.probe

@@ -191,6 +191,7 @@ _SEARCHED = (
     ("modality_thresholds", say("threshold of each alone")),
     ("modality_scores", say("score of each")),
     ("conflict", say("modalities that contradict each other")),
+    ("misread", say("reaches somebody only if read otherwise than stated")),
     ("reckoned_by", say("reckoned by")),
 )
 

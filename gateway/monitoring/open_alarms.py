@@ -45,6 +45,9 @@ class AlarmKind(Enum):
     EVIDENCE_WITNESSES = "passerelle witness list DIR, then telephone them"
     EVIDENCE_STAMPS = "passerelle ledger stamp DIR says why"
     EXPIRY = "passerelle check DIR says what to renew"
+    MISREAD = (
+        "speak with PARTY: its pictures of eyes are mirrored or exchanged, or somebody hides so"
+    )
     QUOTA = "nothing here; speak with the partner before its quota ends"
     JOB = "see job_failed in the log"
     OUTGOING = "passerelle check DIR --partner PARTY"
@@ -73,6 +76,7 @@ _LATCHED: Final[Mapping[str, AlarmKind]] = {
     "EVIDENCE_STAMPS": AlarmKind.EVIDENCE_STAMPS,
     "EXPIRY/": AlarmKind.EXPIRY,
     "QUOTA/": AlarmKind.QUOTA,
+    "MISREAD/": AlarmKind.MISREAD,
     "JOB/": AlarmKind.JOB,
     "OUTGOING/": AlarmKind.OUTGOING,
     "PARTNER_FILE/": AlarmKind.PARTNER_FILE,
@@ -90,6 +94,7 @@ _ENDS_BY_SERVING: Final = frozenset(
         AlarmKind.EVIDENCE_WITNESSES,
         AlarmKind.EVIDENCE_STAMPS,
         AlarmKind.JOB,
+        AlarmKind.MISREAD,
         AlarmKind.OUTGOING,
         AlarmKind.PARTNER_FILE,
         AlarmKind.AGREEMENTS,

@@ -26,6 +26,7 @@ from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.matching.modality import Engines
 from gateway.monitoring.alarms import LatchedAlarms
+from gateway.monitoring.misread_alerts import MisreadAlerts, MisreadNotes
 from gateway.monitoring.open_alarms import OpenAlarms
 from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
@@ -78,7 +79,8 @@ class Serving:
             frozenset({Modality.FACE}) if few_bits else frozenset(),
         )
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
-        self.pipeline = build_pipeline(gateway, self.engines, self._refused, self._gate)
+        misread = MisreadNotes()
+        self.pipeline = build_pipeline(gateway, self.engines, self._refused, self._gate, misread)
         self._alarms = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
         self._identity = TlsIdentity(self._alarms, gateway.watchdog.beat)
         self._guard = Guard(gateway.watchdog)
@@ -102,6 +104,9 @@ class Serving:
             gateway.sequencer,
             gateway.active_agreements.in_force,
             gateway.clock,
+        )
+        self._misread_alerts = MisreadAlerts(
+            misread, gateway.database, gateway.sequencer, gateway.clock
         )
         self._open_alarms = OpenAlarms(
             gateway.database,
@@ -246,6 +251,7 @@ class Serving:
             ("expiry", gateway.expiry_alerts.round),
             ("witnesses", gateway.evidence.witnesses.round),
             ("quotas", self._quota_alerts.round),
+            ("misread_samples", self._misread_alerts.round),
             ("partners", PartnerFiles(gateway.directory.partners, self._alarms).round),
             ("refusals", self._refused.flush),
             ("alarms", self._open_alarms.round),  # the last: it says what the others found
@@ -312,13 +318,17 @@ class Serving:
 
 
 def build_pipeline(
-    gateway: Gateway, engines: Engines, refused: RefusalCounter, gate: Gate
+    gateway: Gateway,
+    engines: Engines,
+    refused: RefusalCounter,
+    gate: Gate,
+    misread: MisreadNotes,
 ) -> Pipeline:
     """Return the pipeline, with every operation that partners may ask."""
     database, data_key, clock = gateway.database, gateway.keys.data_key, gateway.clock
     agreements, exchange = gateway.active_agreements.in_force, gateway.settings.exchange
     people, random = gateway.subjects.people, gateway.random
-    context = ExchangeContext(engines, people, database, data_key, clock, random)
+    context = ExchangeContext(engines, people, database, data_key, clock, random, misread)
     follow_up = correction.CorrectionContext(database, data_key, clock)
     services = PipelineServices(
         party=gateway.party,

@@ -33,6 +33,7 @@ NAMES = (
     "expiry",
     "witnesses",
     "quotas",
+    "misread_samples",
     "partners",
     "refusals",
     "alarms",
