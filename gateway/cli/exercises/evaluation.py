@@ -50,7 +50,8 @@ Place = Annotated[
     typer.Argument(
         metavar="DIR",
         help="Folder of records named <finger>_<impression>.<suffix>; each subfolder is a set of its own."
-        " Or a CSV: path,finger,impression[,set]. Of faces a NumPy archive: vectors, person, model.",
+        " Or a CSV: path,finger,impression[,set]. Of faces a NumPy archive: vectors, person, model; of irises: code,"
+        " mask, eye, shape.",
         show_default=False,
     ),
 ]

@@ -33,7 +33,7 @@ from matcher.iris.probe import Orientation, Probe, oriented, prepare
 
 EYE = 1
 LIMIT = 10  # candidates asked for
-STRANGERS = 10_000_000  # number of the first person who is asked for and not enrolled
+NOT_ENROLLED = 10_000_000  # number of the first person who is asked for and not enrolled
 PEERS = "faiss-cpu", "usearch"
 FAISS = "faiss IndexBinaryFlat"  # what all others are measured by, where it is there
 STAGED, EXHAUSTIVE, READINGS = (
@@ -171,7 +171,7 @@ def _asked(
 
     Every other probe is of somebody enrolled.
     """
-    who = number * (order.gallery // order.probes) if number % 2 else STRANGERS + number
+    who = number * (order.gallery // order.probes) if number % 2 else NOT_ENROLLED + number
     probe = prepare([(EYE, synthetic.capture(synthetic.person(who), EYE, 1, OPEN_IRIS))])
     found: dict[str, Any] = {}
     for name, answer in engines.items():

@@ -54,7 +54,7 @@ def read_set(path: Path) -> LabelledSet:
     )
 
 
-def _coder(path: Path, shape: Any) -> Coder:  # noqa: ANN401 - an array of a stranger's file
+def _coder(path: Path, shape: Any) -> Coder:  # noqa: ANN401 - an array of somebody's file
     """Return the one coder whose codes have so many rows and bits a row."""
     stated = shape.tolist() if shape.shape == (2,) else None
     for coder in CODERS.values():
