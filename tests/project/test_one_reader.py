@@ -51,7 +51,6 @@ def test_nothing_from_outside_is_read_past_the_bounded_readers(root: Path) -> No
 
 WHOLE = re.compile(r"\.(read_bytes|read_text)\(|\.open\((\"rb\"|encoding)")
 STREAMED = {
-    "gateway/extraction/extractors/onnx_face.py": "an operator's model and its card, bounded, in a process without keys",
     "gateway/cli/subjects/registry_file.py": "a table or JSON lines, line by line, each bounded",
     "gateway/cli/output.py": "a passphrase, which may come out of a pipe; at most 1 KiB",
     "gateway/cli/admin_session.py": "where our own gateway listens, out of its own folder",
