@@ -133,6 +133,12 @@ _job_failures = Counter(
     ["job", "kind"],
     registry=REGISTRY,
 )
+_extractions = Counter(
+    "passerelle_extractions",
+    "Images that were decoded, by modality and how it ended: EXTRACTED, or why there is no record; HUNG and CRASHED cost a process.",
+    ["modality", "end"],
+    registry=REGISTRY,
+)
 _outgoing_failures = Counter(
     "passerelle_outgoing_failures",
     "Failures that nobody foresaw while a message to a partner was sent or its directory read, by partner and kind.",
@@ -228,6 +234,11 @@ def _show_alone(gauge: Gauge, before: set[_Labels], values: Mapping[_Labels, flo
 def count_job_failure(job: str, kind: str) -> None:
     """Count a round of a periodic job that failed, by the type of what it raised."""
     _job_failures.labels(job, kind).inc()
+
+
+def count_extraction(modality: str, end: str) -> None:
+    """Count an image that was decoded, by how it ended."""
+    _extractions.labels(modality, end).inc()
 
 
 def count_outgoing_failure(partner: str, kind: str) -> None:

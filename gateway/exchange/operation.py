@@ -56,6 +56,9 @@ class Perishable(ABC):
 
     __slots__ = ()
 
+    def wait(self) -> None:  # noqa: B027 - most work waits for nobody
+        """Wait for what other processes make of it, once the request is recorded; called outside of a turn, raises nothing."""
+
     @abstractmethod
     def destroy(self) -> None:
         """Overwrite it."""

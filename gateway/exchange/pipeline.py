@@ -58,6 +58,7 @@ from gateway.exchange.operation import (
     Call,
     Conclusion,
     ExchangeOperation,
+    Perishable,
     Request,
     Unfinished,
 )
@@ -182,6 +183,8 @@ class Pipeline:
         # The turn is left where the disk begins to be waited for, and others may work.
         leaf_hash = self._record.request(admitted, turn.leave)
         call.stages.mark("record_request")
+        if isinstance(admitted.work, Perishable):
+            admitted.work.wait()  # a slow picture takes no turn from other partners' searches
         turn.enter()  # from here on the call is carried to its end, however long that takes
         call.stages.mark("turn")
         return leaf_hash

@@ -100,6 +100,10 @@ class _Work(Perishable):
     wanted: DetailsRequest | None
     kept: bytes = field(repr=False)
 
+    def wait(self) -> None:
+        """Wait until the query's images are records, or have failed to be."""
+        self.engines.await_images(self.probes, _deadline(SEARCH_SECONDS))
+
     def destroy(self) -> None:
         """Overwrite the samples that were read."""
         self.engines.destroy(self.probes)

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from queue import Full, Queue
 
+from gateway import telemetry
 from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
 from gateway.extraction.child_process import (
     ChildProcess,
@@ -126,18 +127,22 @@ class _Pool:
                 self._end(child)
                 child = None
                 hung = isinstance(fault, TimeoutError)
-                self.counts[HUNG if hung else CRASHED] += 1
+                self._count(HUNG if hung else CRASHED)
                 if hung or tries == TRIES:
                     job.made.set_exception(ExtractionFailed(HUNG if hung else CRASHED))
                     return self._replaced()
             else:
-                self.counts[status.name] += 1
+                self._count(status.name)
                 if status is Status.EXTRACTED:
                     job.made.set_result(extracted)
                 else:
                     job.made.set_exception(ExtractionFailed(status.name))
                 return child
         raise AssertionError  # the last try answers
+
+    def _count(self, end: str) -> None:
+        self.counts[end] += 1
+        telemetry.count_extraction(self.settings.modality.name, end)
 
     def _new(self) -> ChildProcess:
         if self._closing.is_set():

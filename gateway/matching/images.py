@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from gateway.domain.messages import (
@@ -50,6 +51,9 @@ class PendingImage:
     element: str
     sample: Sample
     task: Task = field(repr=False)
+
+
+Begun = tuple[PendingImage, Future[Extracted]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +104,32 @@ def admit(element: str, sample: Sample, service: ExtractionService) -> PendingIm
     return PendingImage(element, sample, task_of(image, sample.position, ppi))
 
 
+def begin(images: Sequence[PendingImage], service: ExtractionService) -> tuple[Begun, ...]:
+    """Queue images, all at once, so that they are extracted at the same time as far as there are processes for it.
+
+    Raises nothing: that no extractor can be had is what `extract` finds.
+    """
+    begun = []
+    for each in images:
+        try:
+            awaited = service.begin(each.sample.modality, each.task)
+        except ExtractorUnavailable as fault:
+            awaited = Future()
+            awaited.set_exception(fault)
+        begun.append((each, awaited))
+    return tuple(begun)
+
+
 def extract(
-    images: Sequence[PendingImage], service: ExtractionService, codec: Codec, deadline: Deadline
+    begun: Sequence[Begun], service: ExtractionService, codec: Codec, deadline: Deadline
 ) -> Records:
-    """Return the records of images, made at the same time as far as there are processes for it.
+    """Return the records of images that were queued.
 
     Raises EngineUnavailable where no extractor can be had now, DeadlineTooShort where time runs out: then nothing was
     searched. An image that gives no record is a problem of that sample.
     """
     made, problems = dict[str, Sample](), list[Problem]()
     try:
-        begun = [(each, service.begin(each.sample.modality, each.task)) for each in images]
         for each, awaited in begun:
             try:
                 found = service.finish(awaited, deadline())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from dataclasses import dataclass, replace
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
@@ -24,7 +25,7 @@ from gateway.matching.engine import (
 from gateway.matching.face import FaceCodec, FaceEngine, quantised_engine
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.identification import Probes, identify
-from gateway.matching.images import PendingImage, Records
+from gateway.matching.images import Begun, PendingImage, Records
 from gateway.matching.iris import IrisCodec, IrisEngine
 from matcher import fusion
 
@@ -85,12 +86,13 @@ class _WithImages(Probe):
     probe   the engine's own: of the records alone at first, then of those that images became too
     """
 
-    __slots__ = ("beside", "pending", "probe")
+    __slots__ = ("begun", "beside", "pending", "probe")
 
     def __init__(
         self, probe: Probe, beside: Mapping[str, Sample], pending: tuple[PendingImage, ...]
     ) -> None:
         self.probe, self.beside, self.pending = probe, beside, pending
+        self.begun: tuple[Begun, ...] = ()
 
 
 class Engines:
@@ -147,6 +149,15 @@ class Engines:
             raise
         return probes
 
+    def await_images(self, probes: Probes, deadline: Deadline) -> None:
+        """Wait until the images among samples are records, or have failed; raises nothing, `prepare` says how it went."""
+        begun = list[Begun]()
+        for probe in probes.values():
+            if isinstance(probe, _WithImages):
+                probe.begun = probe.begun or images.begin(probe.pending, self.images)
+                begun += probe.begun
+        futures.wait([awaited for _, awaited in begun], max(0.0, deadline()))
+
     def prepare(
         self, probes: Probes, deadline: Deadline | None = None
     ) -> Mapping[Modality, Prepared]:
@@ -194,7 +205,8 @@ class Engines:
         if not isinstance(probe, _WithImages):
             return Records({}, ())
         codec, engine = TABLE[modality].codec, self.by_modality[modality]
-        records = images.extract(probe.pending, self.images, codec, deadline)
+        probe.begun = probe.begun or images.begin(probe.pending, self.images)
+        records = images.extract(probe.begun, self.images, codec, deadline)
         engine.destroy(probe.probe)
         probe.probe = engine.read({**probe.beside, **records.made})
         return records
@@ -204,7 +216,9 @@ class Engines:
         if not isinstance(probe, _WithImages):
             return counts
         gone = {"images": len(probe.pending), **counts}
-        probe.pending, probe.beside = (), {}
+        for _, awaited in probe.begun:
+            awaited.cancel()  # what still waits is never decoded
+        probe.pending, probe.begun, probe.beside = (), (), {}
         return gone
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
