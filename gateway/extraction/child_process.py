@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from gateway.extraction.extractor import MOST_NAME, Extracted
 from gateway.extraction.frames import Garbled, Status, Task
 
 MAIN = Path(__file__).with_name("child_main.py")
+_named = re.compile(rf"[A-Za-z0-9._-]{{1,{MOST_NAME}}}")
 LOADING = 120.0  # seconds; libraries of 400 MB come from a cold disk in a fraction of that
 # Nothing of our own environment goes along: it can name secrets. One thread, since the process of a picture is forked.
 ENVIRONMENT = {
@@ -157,9 +159,10 @@ class ChildProcess:
             str(answer["version"]),
             tuple(Compression(each) for each in answer["compressions"]),
         )
-        if len(offer.extractor) > MOST_NAME:
+        if not _named.fullmatch(offer.extractor):
             raise ExtractorUnavailable(
-                f"an extractor's name and version have {MOST_NAME} characters"
+                f"the extractor {settings.extractor} did not start: its name and version together are not"
+                f" 1 to {MOST_NAME} of A-Z a-z 0-9 . _ -, as records state them"
             )
         return offer
 

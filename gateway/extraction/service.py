@@ -105,14 +105,21 @@ class _Pool:
         child: ChildProcess | None = None
         try:
             child = self._new()
-            while (job := self._jobs.get()) is not None:
-                if job.made.set_running_or_notify_cancel():
-                    child = self._answer(job, child)
-        except ExtractorUnavailable as fault:  # before anything was asked
+        except Exception as fault:  # noqa: BLE001 - whoever starts the pool waits for one or the other
             if not self._started.done():
                 self._started.set_exception(fault)
-        finally:
-            self._end(child)
+                return
+        while (job := self._jobs.get()) is not None:
+            if not job.made.set_running_or_notify_cancel():
+                continue
+            try:
+                child = self._answer(job, child)
+            except Exception:  # noqa: BLE001 - a fault of ours: the caller is told, the next one gets another process
+                self._end(child)
+                child = None
+                if not job.made.done():
+                    job.made.set_exception(ExtractorUnavailable("an extraction ended by a fault"))
+        self._end(child)
 
     def _answer(self, job: _Job, child: ChildProcess | None) -> ChildProcess | None:
         """Answer one job; return the child process for the next one, a new one where this one is not believed."""

@@ -146,9 +146,11 @@ def test_more_pictures_than_may_wait_are_refused_at_once(paths: tuple[str, ...])
         ({"network": "1"}, "PermissionError"),
         ({"environment": "1"}, "RuntimeError: LC_ALL MKL_NUM_THREADS OMP_NUM_THREADS OPENBLAS_NUM_THREADS"),
         ({"lazy": "1"}, "in a process of its own for each picture"),
+        ({"name": "a name"}, "its name and version together"),
+        ({"name": "n" * 48}, "its name and version together"),
     ],
 )  # fmt: skip
-def test_an_extractor_that_wants_network_environment_or_later_files_does_not_start(
+def test_an_extractor_that_wants_network_environment_later_files_or_no_name_does_not_start(
     paths: tuple[str, ...], options: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PASSERELLE_SECRET", "x")

@@ -88,4 +88,6 @@ def make(options: Mapping[str, str]) -> Trial:
         socket.socket()
     if options.get("environment"):
         raise RuntimeError(" ".join(sorted(os.environ)))
-    return Trial(lazy=bool(options.get("lazy")))
+    made = Trial(lazy=bool(options.get("lazy")))
+    made.name = options.get("name", Trial.name)
+    return made
