@@ -434,7 +434,7 @@ def _said(work: _Work, decision: Decision) -> Mapping[Modality, Saying]:
         return {}
     told = {each.modality: each for each in decision.evidence}
     return {
-        each: saying(each, told[each].score, told[each].threshold)
+        each: saying(told[each].score, told[each].threshold)
         if each in told
         else Saying.NOT_COMPARED
         for each in work.probes

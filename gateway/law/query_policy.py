@@ -229,7 +229,7 @@ def _in_conflict(found: Found) -> frozenset[Modality]:
     """
     if len(found.evidence) < 2:  # what is alone contradicts nothing
         return frozenset()
-    against = {each.modality for each in found.evidence if each.score <= CLEARLY_NO[each.modality]}
+    against = {each.modality for each in found.evidence if each.score <= CLEARLY_NO}
     told = {each.modality for each in found.evidence if each.score >= each.threshold}
     if not against or not (told or found.score >= found.threshold):
         return frozenset()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from gateway.domain.messages import Modality, Outcome, ServiceLevel
+from gateway.domain.messages import Outcome, ServiceLevel
 from gateway.domain.person import Saying, Verdict
 
 MOST_PERSONS = 2  # whom an agreement's review clause may ask for (law.md 3.3)
@@ -24,14 +24,15 @@ PATIENCE = {
     ServiceLevel.ROUTINE: timedelta(hours=24),
 }
 
-# At or below which score a modality clearly says that two samples are not one person's, log10 likelihood ratio (chosen):
-# ten times likelier so of fingers, of which one alone never says more than thirty times; a hundred times of the others.
-CLEARLY_NO = {Modality.FINGER: -1.0, Modality.FACE: -2.0, Modality.IRIS: -2.0}
+# At or below which score a modality clearly says that two samples are not one person's, log10 likelihood ratio: ten times
+# likelier so (chosen). No modality may say much less: one finger never says below -1.5, a model of faces no less than its data
+# can tell. Of one person at most one pair in ten does, where scores are likelihood ratios (Markov's inequality).
+CLEARLY_NO = -1.0
 
 
-def saying(modality: Modality, score: float, threshold: float) -> Saying:
+def saying(score: float, threshold: float) -> Saying:
     """Return what a modality says by itself; `threshold` is the least score that would be a match by it alone."""
-    if score <= CLEARLY_NO[modality]:
+    if score <= CLEARLY_NO:
         return Saying.CONTRADICTS
     return Saying.SUPPORTS if score >= threshold else Saying.UNDECIDED
 

@@ -313,7 +313,7 @@ def test_several_modalities_are_decided_anew_by_a_threshold_of_all_and_one_of_ea
     found = again(past(asked=ASKED_BY_BOTH, told=AGAINST), stricter, least)
     assert found.now == "REVIEW_PENDING"
     assert {Modality.FINGER: (100, 2), Modality.FACE: (20, 1)} in seen
-    mild = BOTH | {"modality_scores": "10.0,-1.0"}
+    mild = BOTH | {"modality_scores": "10.0,-0.9"}
     assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, least).now == "MATCH"
     assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, level).now == "REVIEW_PENDING"
 
