@@ -5,20 +5,19 @@ person has; a modality that the person lacks adds 0, as evidence that was not gi
 where the modalities err independently of each other, given that two people differ: a stated assumption (a twin, or
 an error in a record, breaks it).
 
-The promise must hold for whoever has all of the modalities and for whoever has some. So the threshold is the largest
-over all sets of modalities that a person may have: for a set of one the score at which that modality keeps the
-promise, for a set of several the tail of the sum. Each modality's non-mated scores are bounded from above at the
-cautious end of its certificate: below the level from which its tail is known, everybody counts as standing at that
-level. Scores are rounded up to a grid, so that the sum's tail is exact arithmetic on bounds, never below the truth.
+The threshold is that of whoever has just these modalities: of one the score at which it keeps the promise by itself, of
+several the tail of their sum. Each modality's non-mated scores are bounded from above at the cautious end of its
+certificate; below the level from which its tail is known, nobody is taken to score less than that level, but for a likelihood
+ratio of 10^x, which at most one in 10^x who are not mates reaches, whatever their distribution (Markov's inequality).
+Scores are rounded up to a grid, so that the sum's tail is exact arithmetic on bounds, never below them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,8 @@ from matcher.calibration import Tail
 
 STEP = 0.01  # log10; of the grid. A threshold is at most so much too high for each modality
 BEYOND = 1e-4  # of the rate that is asked for: what of a tail may lie beyond the grid, and counts as above any score
-LIKELIEST, CAUTIOUS = 1, 2  # of what `Tail.errors` returns
-KEPT = 64  # sums of tails that are not computed again; sets of modalities, by how many fingers are usable
+LIKELIEST, CAUTIOUS = 1, 2  # of a tail's share; of its rate the cautious end is the first
+KEPT = 64  # sums of tails that are not computed again; sets of modalities, by how many samples are usable
 
 Tails = tuple[
     Tail, ...
@@ -37,73 +36,41 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """One modality of a search: how many people have it, and the tails of their scores where they are not mates."""
-
-    size: int
-    tails: Tails
-
-
-@dataclass(frozen=True, slots=True)
 class FusedThreshold:
-    """The least sum that keeps a promise.
+    """The least sum that keeps a promise: log10 likelihood ratio.
 
-    score          log10 likelihood ratio
-    fpir_expected  share of searches without a mate that reach it, by the likeliest fits
-    size           for how many people it holds
+    fpir_expected   share of searches without a mate that reach it, by the likeliest fits, if everybody has these modalities
     """
 
     score: float
     fpir_expected: float
-    size: int
 
 
-def threshold(fpir: float, searched: Sequence[Searched]) -> FusedThreshold:
-    """Return the least fused score that keeps false alarms at `fpir` in the galleries together.
+def threshold(fpir: float, held: Sequence[Tails], people: int) -> FusedThreshold:
+    """Return the least fused score that keeps false alarms at `fpir`, for whoever has all of some modalities.
 
-    fpir   share of non-mated searches that may raise a candidate, 0 < fpir < 1
+    fpir     share of non-mated searches that may raise a candidate, 0 < fpir < 1
+    held     tails of each of these modalities
+    people   all who are searched, whichever modalities they have; 0 counts as 1
 
-    Each of the people may err, by the union bound; who is in how many galleries is not asked, so they are counted once
-    in each. A gallery without people adds nothing. Of one modality this is what `matcher.calibration.threshold`
-    returns, to the bit. Raises ValueError outside these ranges and for nothing searched.
+    Each of the people may err with probability fpir / people, whatever their own threshold (union bound), so that the
+    promise holds for all of them together. Of one modality this is what `matcher.calibration.threshold` returns, to the bit.
+    Raises ValueError outside these ranges and for no modality.
     """
-    if (
-        not 0 < fpir < 1
-        or not searched
-        or any(each.size < 0 or not each.tails for each in searched)
-    ):
-        raise ValueError("an FPIR lies between 0 and 1, and a modality has a size and a tail")
-    people = max(1, sum(each.size for each in searched))
-    held = [each.tails for each in searched if each.size] or [searched[0].tails]
-    rate = fpir / people
-    score = max(_least(some, rate) for some in _sets(held))
-    errors = max(_errors(some, score, rate) for some in _sets(held))
-    return FusedThreshold(score, min(1.0, people * errors), people)
-
-
-def _sets(held: Sequence[Tails]) -> Iterator[tuple[Tails, ...]]:
-    """Yield every set of modalities that a person may have."""
-    for number in range(1, len(held) + 1):
-        yield from combinations(held, number)
-
-
-def _least(some: tuple[Tails, ...], rate: float) -> float:
-    """Return the score that who has these modalities and is not a mate reaches at most so often."""
-    if len(some) == 1:
-        return max(tail.score(rate) for tail in some[0])
-    first, survival = _sum(some, CAUTIOUS, _decade(rate))
-    return (first + int(np.argmax(survival <= rate))) * STEP
-
-
-def _errors(some: tuple[Tails, ...], score: float, rate: float) -> float:
-    """Return how often who has these modalities and is not a mate reaches a score, by the likeliest fits."""
-    if len(some) == 1:
-        return max(tail.errors(score)[LIKELIEST] for tail in some[0])
-    first, survival = _sum(some, LIKELIEST, _decade(rate))
-    at = (
-        math.floor(score / STEP + 1e-9) - first
-    )  # a score of the grid is not pushed below it by its own rounding
-    return float(survival[min(max(at, 0), len(survival) - 1)])
+    if not 0 < fpir < 1 or people < 0 or not held or not all(held):
+        raise ValueError("an FPIR lies between 0 and 1, and a modality has a tail")
+    rate = fpir / max(1, people)
+    if len(held) == 1:
+        score = max(tail.score(rate) for tail in held[0])
+        errors = max(tail.errors(score)[LIKELIEST] for tail in held[0])
+    else:
+        some, decade = tuple(held), _decade(rate)
+        first, survival = _sum(some, CAUTIOUS, decade)
+        at = int(np.argmax(survival <= rate))
+        score = (first + at) * STEP
+        start, likeliest = _sum(some, LIKELIEST, decade)
+        errors = float(likeliest[min(first + at - start, len(likeliest) - 1)])
+    return FusedThreshold(score, min(1.0, max(1, people) * errors))
 
 
 def _decade(rate: float) -> float:
@@ -125,12 +92,23 @@ def _sum(some: tuple[Tails, ...], end: int, rate: float) -> tuple[int, Numbers]:
 
 def _mass(tails: Tails, end: int, beyond: float) -> tuple[int, Numbers, float]:
     """Return how non-mated scores of one modality lie on the grid, rounded up: first point, shares, share beyond it."""
-    first = math.floor(min(tail.level for tail in tails) / STEP)
+    first = math.floor(min(0.0, *(tail.level for tail in tails)) / STEP)
     last = max(math.ceil(_reach(tail, beyond) / STEP) for tail in tails)
-    points = np.arange(first - 1, max(first, last) + 1) * STEP
-    share = np.array([max(tail.errors(float(at))[end] for tail in tails) for at in points])
+    points = np.arange(first - 1, max(first, last) + 1, dtype=np.float64) * np.float64(STEP)
+    share: Numbers = np.maximum.reduce([_share(tail, points, end) for tail in tails])
+    share[0] = 1.0  # below every level, and below what says anything at all
     share = np.minimum.accumulate(np.minimum(share, 1.0))
     return first, share[:-1] - share[1:], float(share[-1])
+
+
+def _share(tail: Tail, points: Numbers, end: int) -> Numbers:
+    """Return the bound of the share at or above each point."""
+    rate = tail.rate[0] if end == CAUTIOUS else tail.rate[end]
+    above = points - tail.level
+    known = tail.share[end] * np.exp(-rate * np.maximum(above, 0.0))
+    body = np.maximum(np.power(10.0, -points), tail.share[end])
+    found: Numbers = np.where(above >= 0, known, body)
+    return found
 
 
 def _reach(tail: Tail, share: float) -> float:

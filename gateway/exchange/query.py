@@ -373,15 +373,15 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
     facts = {
         **searched_facts(
             best=best.score,
-            threshold=found.threshold,
+            threshold=best.threshold,
             fpir=permit.fpir,
             expected=found.fpir_expected,
             gallery=(found.size, sum(each.version for each in found.by_modality.values())),
             calibration=[each.calibration for each in found.by_modality.values()],
             reckoned_by="; ".join(each.reckoned_by for each in found.by_modality.values()),
             positions=[at for each in probes for at in prepared[each].usable],
-            floor=found.floor,
-            floor_fpir=None if review is None or found.floor is None else review.floor_fpir,
+            floor=best.review_floor,
+            floor_fpir=None if review is None else review.floor_fpir,
         ),
         **_by_modality(found, prepared, person, len(work.probes)),
         **conflict_facts(best.conflict),
@@ -396,7 +396,7 @@ def _judged(person: Person, found: Identified) -> Found:
         LawEvidence(each, score, found.by_modality[each].threshold)
         for each, score in person.scores.items()
     )
-    return Found(person.score, found.threshold, found.floor, evidence)
+    return Found(person.score, person.threshold, person.floor, evidence)
 
 
 def _by_modality(

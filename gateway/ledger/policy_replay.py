@@ -46,8 +46,8 @@ from gateway.ledger.exchange_history import OpenedEntry, age_of
 Searched: TypeAlias = Mapping[Modality, tuple[int, int]]
 """People in the gallery and samples searched, by modality."""
 
-Threshold: TypeAlias = Callable[[float, Searched], float]
-"""FPIR and what was searched → the least score that is a match."""
+Threshold: TypeAlias = Callable[[float, int, Mapping[Modality, int]], float]
+"""FPIR, people searched, and samples searched by, of each modality that is held of the person → the least score of a match."""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
 ROUNDING = 0.001  # log10; two numbers of three decimals that differ by less may be in either order
@@ -189,14 +189,14 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
         return Found(0.0 if hit else float("-inf"), 0.0)
     try:
         score, agreed = float(told["scores"]), float(told["fpir"])
-        searched = _searched(past)
+        people, held = int(told["gallery_size"]), _held(past, _searched(past))
         level = _Level(told["threshold"], past, reached=frozenset({Outcome.MATCH.name}))
     except (KeyError, ValueError):
         raise ValueError("the entry does not say score, gallery and fingers") from None
     if permit.fpir == agreed or (level.rounded and f"{permit.fpir:g}" == told["fpir"]):
         least = level.beside(score)
     else:  # what was recorded is the threshold of another share
-        least = _anew(past, score, threshold(permit.fpir, searched))
+        least = _anew(past, score, threshold(permit.fpir, people, held))
     conflict = _conflict(past, permit, Found(score, least), threshold)
     if permit.review is None:
         return Found(score, least, conflict=conflict)
@@ -205,7 +205,7 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
         at_least = frozenset({Outcome.MATCH.name, Outcome.REVIEW_PENDING.name})
         floor = _Level(told["review_floor"], past, reached=at_least).beside(score)
     else:
-        floor = _anew(past, score, threshold(share, searched))
+        floor = _anew(past, score, threshold(share, people, held))
     return Found(score, least, floor, conflict=conflict)
 
 
@@ -219,6 +219,27 @@ def _searched(past: Past) -> Searched:
         each: (int(size), len(at.split("+")))
         for each, size, at in zip(_modalities(past), sizes, positions, strict=True)
     }
+
+
+def _held(past: Past, searched: Searched) -> Mapping[Modality, int]:
+    """Return the samples searched by of each modality that is held of whoever was the best; of nobody, of every one."""
+    if "searched_modalities" not in past.told:
+        return {each: usable for each, (_, usable) in searched.items()}
+    said = past.told["modality_scores"].split(",")
+    every = {each: usable for each, (size, usable) in searched.items() if size}
+    held = {
+        each: searched[each][1]
+        for each, score in zip(_modalities(past), said, strict=True)
+        if score != "none"
+    }
+    return held or every
+
+
+def _alone(
+    threshold: Threshold, fpir: float, modality: Modality, searched: tuple[int, int]
+) -> float:
+    size, usable = searched
+    return threshold(fpir, size, {modality: usable})
 
 
 def _modalities(past: Past) -> list[Modality]:
@@ -245,7 +266,7 @@ def _conflict(
         return recorded
     searched = _searched(past)
     evidence = tuple(
-        Evidence(each, float(score), threshold(permit.fpir, {each: searched[each]}))
+        Evidence(each, float(score), _alone(threshold, permit.fpir, each, searched[each]))
         for each, score in zip(_modalities(past), told["modality_scores"].split(","), strict=True)
         if score != "none"
     )

@@ -118,12 +118,16 @@ class Found:
 class Candidate:
     """Somebody who may be the probe's.
 
-    score    fused log10 likelihood ratio: the sum over the modalities that were searched
-    scores   what each says alone; none of a modality of which no sample is held of the person, which adds 0
+    score       fused log10 likelihood ratio: the sum over the modalities that were searched
+    threshold   the least that keeps the promise for a match, of whoever has just these modalities
+    floor       the same for an examiner's look; None where nobody looks
+    scores      what each says alone; none of a modality of which no sample is held of the person, which adds 0
     """
 
     subject: int
     score: float
+    threshold: float
+    floor: float | None
     scores: Mapping[Modality, float]
 
 
@@ -131,10 +135,10 @@ class Candidate:
 class Identified:
     """What a search by one modality or by several came to.
 
-    candidates     the best first
-    threshold      the least fused score that keeps the promise for a match, whichever of the modalities somebody has
+    candidates     the best first: who is farthest above their threshold, or least below it
+    threshold      that of whoever has every modality of which anything is enrolled
     floor          the same for an examiner's look; None where nobody looks
-    fpir_expected  share of searches without a mate that reach the threshold, by the likeliest fits
+    fpir_expected  share of searches without a mate that reach a threshold, by the likeliest fits
     size           people for whom the promise holds; who is in several galleries is counted in each
     by_modality    what each modality alone came to, with the threshold that holds for it alone
     """

@@ -4,14 +4,16 @@
 (2) whoever is among the best of one modality gets the exact score of every other one; how much is compared does not
     depend on whether the modalities name the same people
 (3) a person's score is the sum; a modality of which nothing is held of the person adds 0
-(4) the threshold keeps the promise whichever of the modalities a person has (`matcher.fusion`)
+(4) it is held against the threshold of whoever has just these modalities (`matcher.fusion`): a face in the query makes
+    nobody harder to find of whom no face is held, and the promise holds for all together
 
 Of one modality it is the search of its engine, to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from gateway.domain.messages import Modality
 from gateway.errors import DeadlineTooShort
@@ -25,9 +27,10 @@ from gateway.matching.engine import (
     Probe,
 )
 from matcher import fusion
+from matcher.fusion import Tails
 
 Probes = Mapping[Modality, Probe]  # one person's, prepared
-Scores = Mapping[Modality, Mapping[int, float]]
+Said = Mapping[int, Mapping[Modality, float]]  # what each modality says of each person
 
 
 def identify(
@@ -50,20 +53,19 @@ def identify(
     if deadline() <= 0:
         raise DeadlineTooShort
     scores = {each: _scores(engines[each], probes[each], each, found) for each in order}  # (2)
-    candidates = _candidates(found, scores)  # (3)
-    searched = [fusion.Searched(each.size, each.tails) for each in found.values()]
-    least = fusion.threshold(point.fpir, searched)  # (4)
-    floor = None
-    if point.review_fpir is not None:
-        floor = fusion.threshold(point.review_fpir, searched).score
-    return Identified(candidates, least.score, floor, least.fpir_expected, least.size, found)
+    named = dict.fromkeys(who for each in found.values() for who, _ in each.candidates)
+    said = {
+        who: {modality: of[who] for modality, of in scores.items() if who in of} for who in named
+    }
+    return _fused(found, said, point)
 
 
 def _alone(only: tuple[Modality, Found]) -> Identified:
     modality, found = only
     return Identified(
         candidates=tuple(
-            Candidate(who, score, {modality: score}) for who, score in found.candidates
+            Candidate(who, score, found.threshold, found.floor, {modality: score})
+            for who, score in found.candidates
         ),
         threshold=found.threshold,
         floor=found.floor,
@@ -86,11 +88,38 @@ def _scores(
     return {**engine.scores(probe, others), **dict(found[modality].candidates)}
 
 
-def _candidates(found: Mapping[Modality, Found], scores: Scores) -> tuple[Candidate, ...]:
-    """Return everybody whom any modality named, the best first; of equals, whom the first modality named first."""
-    named = dict.fromkeys(who for each in found.values() for who, _ in each.candidates)
-    said = {
-        who: {modality: of[who] for modality, of in scores.items() if who in of} for who in named
+def _fused(found: Mapping[Modality, Found], said: Said, point: OperatingPoint) -> Identified:
+    """Return everybody whom any modality named, (3) and (4), the best first; of equals, whom the first named first."""
+    size = sum(
+        each.size for each in found.values()
+    )  # who is in several galleries is counted in each
+    least = {
+        frozenset(some): _least([found[each].tails for each in some], size, point)
+        for number in range(1, len(found) + 1)
+        for some in combinations(found, number)
     }
-    candidates = [Candidate(who, sum(each.values()), each) for who, each in said.items()]
-    return tuple(sorted(candidates, key=lambda each: -each.score))
+    candidates = [
+        Candidate(who, sum(each.values()), *least[frozenset(each)][:2], each)
+        for who, each in said.items()
+    ]
+    enrolled = frozenset(each for each, of in found.items() if of.size) or frozenset(found)
+    score, floor, _ = least[enrolled]
+    return Identified(
+        candidates=tuple(sorted(candidates, key=lambda each: each.threshold - each.score)),
+        threshold=score,
+        floor=floor,
+        fpir_expected=max(each[2] for some, each in least.items() if some <= enrolled),
+        size=size,
+        by_modality=found,
+    )
+
+
+def _least(
+    held: Sequence[Tails], size: int, point: OperatingPoint
+) -> tuple[float, float | None, float]:
+    """Return threshold, floor and expected FPIR of whoever has these modalities."""
+    match = fusion.threshold(point.fpir, held, size)
+    floor = None
+    if point.review_fpir is not None:
+        floor = fusion.threshold(point.review_fpir, held, size).score
+    return match.score, floor, match.fpir_expected

@@ -66,18 +66,14 @@ def list_formats() -> tuple[RecordFormat, ...]:
     return tuple(sorted({form for each in TABLE.values() for form in each.codec.formats}))
 
 
-def least_score(fpir: float, searched: Mapping[Modality, tuple[int, int]]) -> float:
+def least_score(fpir: float, people: int, usable: Mapping[Modality, int]) -> float:
     """Return the least score that keeps a promised FPIR, by the calibrations of today.
 
-    searched   people and usable samples, by modality
+    people   all who are searched
+    usable   samples searched by, of each modality that is held of the person
     """
-    return fusion.threshold(
-        fpir,
-        [
-            fusion.Searched(size, codec_of(modality).tails(usable))
-            for modality, (size, usable) in searched.items()
-        ],
-    ).score
+    held = [codec_of(modality).tails(number) for modality, number in usable.items()]
+    return fusion.threshold(fpir, held, people).score
 
 
 class _WithImages(Probe):

@@ -73,7 +73,7 @@ def past(asked: dict[str, str] = ASKED, told: dict[str, str] = HIT) -> Past:
     return found
 
 
-def level(_fpir: float, _searched: object) -> float:
+def level(_fpir: float, _people: int, _held: object) -> float:
     return 12.0  # of a threshold that is computed anew
 
 
@@ -215,7 +215,7 @@ def reviewing(floor: str) -> Agreement:
 def test_a_review_band_that_is_proposed_is_reckoned_and_not_read_from_the_past() -> None:
     told = recorded(6.0, 9.0, "NO_MATCH")
 
-    def share(fpir: float, _searched: object) -> float:
+    def share(fpir: float, _people: int, _held: object) -> float:
         return 5.0 if fpir == 1e-2 else 12.0
 
     assert again(past(told=told), reviewing("1e-2"), share).now == "REVIEW_PENDING"
@@ -306,13 +306,20 @@ def test_several_modalities_are_decided_anew_by_a_threshold_of_all_and_one_of_ea
 ) -> None:
     stricter, seen = both(monkeypatch, "1e-6"), []
 
-    def least(_fpir: float, searched: object) -> float:
-        seen.append(searched)
-        return 7.0 if searched == {Modality.FACE: (20, 1)} else 8.0
+    def least(_fpir: float, people: int, held: object) -> float:
+        seen.append((people, held))
+        return 7.0 if held == {Modality.FACE: 1} else 8.0
 
     found = again(past(asked=ASKED_BY_BOTH, told=AGAINST), stricter, least)
     assert found.now == "REVIEW_PENDING"
-    assert {Modality.FINGER: (100, 2), Modality.FACE: (20, 1)} in seen
+    assert seen == [
+        (120, {Modality.FINGER: 2, Modality.FACE: 1}),
+        (100, {Modality.FINGER: 2}),
+        (20, {Modality.FACE: 1}),
+    ]
+    alone = BOTH | {"modality_scores": "9.0,none"}
+    again(past(asked=ASKED_BY_BOTH, told=alone), stricter, least)
+    assert seen[3] == (120, {Modality.FINGER: 2})
     mild = BOTH | {"modality_scores": "10.0,-0.9"}
     assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, least).now == "MATCH"
     assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, level).now == "REVIEW_PENDING"

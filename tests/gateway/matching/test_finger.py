@@ -117,7 +117,7 @@ def test_the_threshold_is_that_of_the_gallery_and_the_usable_fingers(engine: Fin
     assert (found.threshold, found.calibration) == (limit.score, limit.calibration_id)
     assert found.fpir_expected == limit.fpir_expected
     assert found.floor == calibration.threshold(0.01, PEOPLE, len(POSITIONS)).score
-    by_codec = least_score(POINT.fpir, {Modality.FINGER: (PEOPLE, len(POSITIONS))})
+    by_codec = least_score(POINT.fpir, PEOPLE, {Modality.FINGER: len(POSITIONS)})
     assert (found.threshold, found.tails) == (by_codec, FingerCodec().tails(len(POSITIONS)))
     probe = read(engine, 3)
     engine.prepare(probe)
