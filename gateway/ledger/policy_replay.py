@@ -272,7 +272,9 @@ def _conflict(
     )
     anew = decisive([replace(found, evidence=evidence)], found)[1].conflict
     if recorded and not anew:
-        raise ValueError("what contradicted itself under the recorded share cannot be told anew")
+        raise ValueError(
+            "what contradicted itself under the recorded share cannot be decided under another"
+        )
     return anew
 
 
