@@ -52,7 +52,10 @@ def identify(
         return _alone(*found.items())
     if deadline() <= 0:
         raise DeadlineTooShort
-    scores = {each: _scores(engines[each], probes[each], each, found) for each in order}  # (2)
+    most = limit * (len(order) - 1)
+    scores = {
+        each: _scores(engines[each], probes[each], each, found, most) for each in order
+    }  # (2)
     named = dict.fromkeys(who for each in found.values() for who, _ in each.candidates)
     said = {
         who: {modality: of[who] for modality, of in scores.items() if who in of} for who in named
@@ -76,16 +79,21 @@ def _alone(only: tuple[Modality, Found]) -> Identified:
 
 
 def _scores(
-    engine: Engine, probe: Probe, modality: Modality, found: Mapping[Modality, Found]
+    engine: Engine, probe: Probe, modality: Modality, found: Mapping[Modality, Found], most: int
 ) -> Mapping[int, float]:
-    """Return what one modality says of everybody whom any modality named."""
+    """Return what one modality says of everybody whom any modality named.
+
+    The others may name nobody, or whom it named too: it looks again at its own best then, and at as many people always.
+    """
     others = [
         who
         for other, theirs in found.items()
         if other is not modality
         for who, _ in theirs.candidates
     ]
-    return {**engine.scores(probe, others), **dict(found[modality].candidates)}
+    own = dict(found[modality].candidates)
+    looked_at = list(dict.fromkeys([*others, *own]))[:most]
+    return {**engine.scores(probe, looked_at), **own}
 
 
 def _fused(found: Mapping[Modality, Found], said: Said, point: OperatingPoint) -> Identified:

@@ -311,8 +311,12 @@ def test_who_is_found_is_no_more_and_no_less_work_than_nobody(
         monkeypatch.setattr(engine, "scores", watched)
     for seed, vector in ((1, ANN), (1, NOBODY), (99, NOBODY)):
         engines.search(prepared(engines, *people.samples(seed), face(vector)), POINT, 2, lambda: 10)
+    engine = engines.by_modality[Modality.FACE]
+    near = engine.search
+    monkeypatch.setattr(engine, "search", lambda *each: replace(near(*each), candidates=()))
+    engines.search(prepared(engines, *people.samples(1), face(NOBODY)), POINT, 2, lambda: 10)
 
-    assert asked == [("FINGER", 2), ("FACE", 2)] * 3
+    assert asked == [("FINGER", 2), ("FACE", 2)] * 4
 
 
 def test_a_modality_that_nobody_is_enrolled_with_leaves_the_other_as_it_is(
