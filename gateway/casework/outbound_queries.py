@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
-from gateway.domain.messages import Biometrics, PriorTransaction, Sample
+from gateway.domain.messages import UNSTATED, Biometrics, Modality, PriorTransaction, Sample
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
 from gateway.domain.person import Details, Status, SubjectKind
 from gateway.errors import UserError
@@ -135,7 +135,9 @@ def _samples(request: Ask) -> tuple[Sample, ...]:
     samples = []
     for (modality, position), record in request.records.items():
         try:
-            samples.append(codec_of(modality).sample(record, position, request.extractor))
+            # Records of faces and irises say their own model or coder.
+            extractor = request.extractor if modality is Modality.FINGER else UNSTATED
+            samples.append(codec_of(modality).sample(record, position, extractor))
         except UnreadableSample as fault:
             name = argument_of(modality, position)
             raise UserError(f"{name}: no record that partners could read: {fault}") from None

@@ -101,6 +101,8 @@ class RecordFormat(IntEnum):
     ISO_39794_6 = 20
 
 
+UNSTATED = "unstated"  # extractor, where nobody says which software made a record; one that says it itself is asked
+
 # What is no image; its record has nothing that could be compressed.
 TEMPLATES = frozenset(RecordFormat(each) for each in range(1, 7))
 

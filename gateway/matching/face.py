@@ -8,7 +8,7 @@ from threading import Lock
 
 import numpy as np
 
-from gateway.domain.messages import POSITIONS, Modality, RecordFormat, Sample
+from gateway.domain.messages import POSITIONS, UNSTATED, Modality, RecordFormat, Sample
 from gateway.errors import (
     DeadlineTooShort,
     ElementInvalid,
@@ -247,7 +247,7 @@ class FaceCodec:
         if position != FACE:
             raise UnreadableSample("a face has no position; leave it out or say 0")
         vector = _read(record)
-        if extractor != vector.model:
+        if extractor not in {UNSTATED, vector.model}:
             raise UnreadableSample(
                 f"the record is of the model {vector.model}; say --extractor {vector.model}"
             )
@@ -255,14 +255,14 @@ class FaceCodec:
             modality=Modality.FACE,
             position=FACE,
             format=RecordFormat.FACE_VECTOR,
-            extractor=extractor,
+            extractor=vector.model,
             data=record,
         )
 
     def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
         """Return the sample of a face to enrol, if its model has a calibration here."""
         sample = self.sample(record, position, extractor)
-        model = known_models().get(extractor)
+        model = known_models().get(sample.extractor)
         if model is None:
             raise UnreadableSample(f"no calibration of the model {extractor} is known here")
         if len(_read(record)) != model.dimension:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
-from gateway.domain.messages import POSITIONS, Modality, RecordFormat, Sample
+from gateway.domain.messages import POSITIONS, UNSTATED, Modality, RecordFormat, Sample
 from gateway.errors import (
     DeadlineTooShort,
     ElementsInconsistent,
@@ -253,13 +253,13 @@ class IrisCodec:
         if position != read.eye:
             raise UnreadableSample(f"the record says eye {read.eye}, the command {position}")
         coder = read.iris.coder.label
-        if extractor != coder:
+        if extractor not in {UNSTATED, coder}:
             raise UnreadableSample(f"the record is by the coder {coder}; say --extractor {coder}")
         return Sample(
             modality=Modality.IRIS,
             position=position,
             format=RecordFormat.IRIS_CODE,
-            extractor=extractor,
+            extractor=coder,
             data=record,
         )
 

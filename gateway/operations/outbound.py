@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.domain.messages import POSITIONS, Modality, Purpose
+from gateway.domain.messages import POSITIONS, UNSTATED, Modality, Purpose
 from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.operations.declaration import Form, Request, Role, argument, operation
@@ -133,7 +133,7 @@ class Ask(Request):
             r"[A-Za-z0-9._-]{1,48}",
             "at most 48 letters, digits and . _ -, e.g. acme-extractor-2.1",
         ),
-        default="unstated",
+        default=UNSTATED,
     )
     finger_1: bytes = _sample()
     finger_2: bytes = _sample()

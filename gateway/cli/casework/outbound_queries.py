@@ -12,9 +12,9 @@ from gateway.cli import admin_session, output
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code
 from gateway.cli.partner.query import Face, Finger, Iris, samples_of, stated
-from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Sources
 from gateway.cli.subjects.gallery import Extractor
+from gateway.domain.messages import UNSTATED
 from gateway.errors import UserError
 from gateway.operations import outbound
 
@@ -49,7 +49,7 @@ def query(
     finger: Finger = None,
     face: Face = None,
     iris: Iris = None,
-    extractor: Extractor = biometric_files.UNSTATED,
+    extractor: Extractor = UNSTATED,
 ) -> None:
     """Ask each partner under its agreement."""
     if len(agreement) != len(to):

@@ -19,6 +19,7 @@ from gateway.cli.subjects.biometric_files import Sources
 from gateway.cli.subjects.gallery import Extractor, Position, Ppi
 from gateway.domain.messages import (
     POSITIONS,
+    UNSTATED,
     Missing,
     Modality,
     Outcome,
@@ -103,7 +104,7 @@ def query(
         str | None,
         typer.Option(metavar="NUMBER", help="Instead of records: the partner's own earlier query."),
     ] = None,
-    extractor: Extractor = biometric_files.UNSTATED,
+    extractor: Extractor = UNSTATED,
     ppi: Ppi = 0,
     missing: Annotated[
         list[str] | None,
@@ -202,7 +203,11 @@ def stated(
         (Modality.FACE, [] if face is None else [str(face)]),
         (Modality.IRIS, irises or []),
     )
-    each = [biometric_files.from_positions(said, of, extractor) for of, said in options]
+    each = [
+        # Records of faces and irises say their own model or coder; the option is about fingers.
+        biometric_files.from_positions(said, of, extractor if of is Modality.FINGER else UNSTATED)
+        for of, said in options
+    ]
     return Sources(tuple(one for some in each for one in some.good))
 
 

@@ -33,7 +33,6 @@ MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
 MAX_FILE = 1 << 24  # bytes; a transaction file with ten images, uncompressed, has some millions
-UNSTATED = "unstated"  # extractor, where nobody says which software made the records
 # Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between; a modality is
 # finger, face or iris, and absent where the file says it.
 COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities", "modality")

@@ -21,7 +21,7 @@ from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files, type2_map
 from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Taken, Unusable
 from gateway.cli.subjects.type2_map import Entry
-from gateway.domain.messages import POSITIONS, TEMPLATES, Modality
+from gateway.domain.messages import POSITIONS, TEMPLATES, UNSTATED, Modality
 from gateway.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def enrol(
             help="Which file is whose: path,subject,position[,extractor,status,nationalities,modality].",
         ),
     ] = None,
-    extractor: Extractor = biometric_files.UNSTATED,
+    extractor: Extractor = UNSTATED,
     ppi: Ppi = 0,
     status: Annotated[
         str,

@@ -1,0 +1,90 @@
+"""Fingers, face and irises as they are searched here, of one synthetic person: read, added up, contradicted, destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gateway.domain.messages import UNSTATED, Modality, Sample
+from gateway.law.query_policy import Evidence, Found, decisive
+from gateway.matching.engine import Change, Identified, OperatingPoint
+from gateway.matching.modality import Engines, codec_of
+from matcher.face import synthetic as faces
+from matcher.iris import record as iris_record
+from matcher.iris import synthetic as irises
+from tests.gateway.matching.fake_faces import Nobody
+
+PEOPLE = (1, 2, 3)
+POINT = OperatingPoint(1e-4, 1e-2)
+FINGER, FACE, IRIS = Modality.FINGER, Modality.FACE, Modality.IRIS
+
+
+def face(seed: int, number: int) -> Sample:
+    return codec_of(FACE).sample(faces.record(seed, number), 0, UNSTATED)
+
+
+def eyes(seed: int, number: int) -> list[Sample]:
+    person, found = irises.person(seed), []
+    for eye in (1, 2):
+        code = irises.capture(person, eye, number)
+        found.append(codec_of(IRIS).sample(iris_record.write(eye, code), eye, UNSTATED))
+    return found
+
+
+@pytest.fixture(scope="module")
+def engines(request: pytest.FixtureRequest) -> Engines:
+    people = request.getfixturevalue("people")
+    made = Engines()
+    made.load(Nobody())
+    for seed in PEOPLE:
+        fingers = people.samples(seed, impression=1)
+        made.apply(Change(seed, (*fingers, face(seed, 0), *eyes(seed, 0))))
+    return made
+
+
+def asked(engines: Engines, *samples: Sample) -> tuple[Any, Identified]:
+    probes = engines.read({f"s[{at}]": each for at, each in enumerate(samples)})
+    prepared = engines.prepare(probes)
+    assert all(each.usable for each in prepared.values())
+    return probes, engines.search(probes, POINT, 10, lambda: 60.0)
+
+
+def conflict(found: Identified) -> tuple[int, frozenset[Modality]]:
+    def judged(scores: Mapping[Modality, float], score: float, least: float) -> Found:
+        said = (Evidence(of, at, found.by_modality[of].threshold) for of, at in scores.items())
+        return Found(score, least, None, tuple(said))
+
+    each = [judged(one.scores, one.score, one.threshold) for one in found.candidates]
+    place, best = decisive(each, Found(float("-inf"), found.threshold))
+    return found.candidates[place].subject, best.conflict
+
+
+def test_one_person_is_found_by_all_of_them_together(engines: Engines, people: Any) -> None:
+    probes, found = asked(engines, *people.samples(2), face(2, 1), *eyes(2, 1))
+
+    best = found.candidates[0]
+    assert (best.subject, set(best.scores)) == (2, {FINGER, FACE, IRIS})
+    assert best.score == sum(best.scores.values())
+    assert best.score > best.threshold == found.threshold
+    assert found.size == 3 * len(PEOPLE)
+    assert conflict(found) == (2, frozenset())
+    gone = engines.destroy(probes)
+    assert set(gone) == {FINGER, FACE, IRIS}
+    assert all(kinds["records"] for kinds in gone.values())
+    assert all(not any(kinds.values()) for kinds in engines.destroy(probes).values())
+
+
+def test_irises_of_another_person_contradict_the_fingers(engines: Engines, people: Any) -> None:
+    _, found = asked(engines, *people.samples(1), *eyes(3, 1))
+
+    _, modalities = conflict(found)
+    assert modalities == {FINGER, IRIS}
+
+
+def test_a_record_that_says_its_model_or_coder_needs_nobody_to_say_it(people: Any) -> None:
+    """One option of a command names what made the fingers' records; a face and irises are by others."""
+    assert face(1, 0).extractor == "facenet512"
+    assert [each.extractor for each in eyes(1, 0)] == ["masek-1", "masek-1"]
+    assert people.samples(1)[0].extractor == "synthetic-1"
