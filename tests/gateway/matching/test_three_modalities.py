@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.domain.messages import UNSTATED, Modality, Sample
+from gateway.domain.messages import UNSTATED, Modality, Outcome, Sample
 from gateway.law.query_policy import Evidence, Found, decisive
+from gateway.law.regulation import BOUNDS
 from gateway.matching.engine import Change, Identified, OperatingPoint
 from gateway.matching.modality import Engines, codec_of
+from gateway.server import self_check
+from gateway.server.application import Gateway
+from gateway.subjects.enrolment import Row
 from matcher.face import synthetic as faces
 from matcher.iris import record as iris_record
 from matcher.iris import synthetic as irises
 from tests.gateway.matching.fake_faces import Nobody
+
+REVIEW = '[review]\nfloor_fpir = 0.01\npersons = 1\nparagraph = "IRPR 315.39"\n\n'
 
 PEOPLE = (1, 2, 3)
 POINT = OperatingPoint(1e-4, 1e-2)
@@ -88,3 +95,41 @@ def test_a_record_that_says_its_model_or_coder_needs_nobody_to_say_it(people: An
     assert face(1, 0).extractor == "facenet512"
     assert [each.extractor for each in eyes(1, 0)] == ["masek-1", "masek-1"]
     assert people.samples(1)[0].extractor == "synthetic-1"
+
+
+def test_all_three_are_asked_over_the_wire_and_one_answer_is_of_all(  # noqa: PLR0917
+    homes: Any, agree: Any, serve: Any, people: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BOUNDS, 3, replace(BOUNDS[3], modalities=frozenset(Modality)))
+    text = (homes[0] / "agreements" / "au.toml").read_text()
+    for old, new in (
+        ("[modalities]\n", '[modalities]\nFACE = "IRPR 315.38"\nIRIS = "IRPR 315.38"\n'),
+        ("version = 1", "version = 3"),
+        ("in_force = 2026-01-01", "in_force = 2026-03-01"),
+        ("[disclosure]\n", REVIEW + "[disclosure]\n"),
+    ):
+        text = text.replace(old, new, 1)
+    agree(homes[0], "au-3.toml", text)
+    with Gateway.open(homes[0], secret) as gateway:
+        status = people.rows(70)[0].status
+        rows = [
+            Row("s", "P-70", each.position, UNSTATED, each.data, status, modality=each.modality)
+            for each in (face(70, 0), *eyes(70, 0))
+        ]
+        report = gateway.subjects.registry.enrol([*people.rows(70), *rows])
+        assert (report.enrolled, report.bad) == (5, [])
+    about = people.matter(agreement=("au", 3))
+    with serve(*homes) as pair:
+        partner = pair.partner()
+        told = partner.capabilities()
+        assert told.modalities == (FINGER, FACE, IRIS)
+        samples = [*people.samples(70), face(70, 1), *eyes(70, 1)]
+        assert partner.query(samples, **about).outcome is Outcome.MATCH
+        assert partner.query(samples[2:], **about).outcome is Outcome.MATCH
+        assert partner.query([*people.samples(70), *eyes(71, 1)], **about).outcome is (
+            Outcome.REVIEW_PENDING
+        )
+        assert partner.query([*people.samples(99), face(98, 1)], **about).outcome is (
+            Outcome.NO_MATCH
+        )
+    assert self_check.verify_ledger(homes[0]).ok
