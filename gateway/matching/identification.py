@@ -52,10 +52,8 @@ def identify(
         return _alone(*found.items())
     if deadline() <= 0:
         raise DeadlineTooShort
-    most = limit * (len(order) - 1)
-    scores = {
-        each: _scores(engines[each], probes[each], each, found, most) for each in order
-    }  # (2)
+    most = limit * (len(order) - 1)  # (2)
+    scores = {each: _scores(engines[each], probes[each], each, found, most) for each in order}
     named = dict.fromkeys(who for each in found.values() for who, _ in each.candidates)
     said = {
         who: {modality: of[who] for modality, of in scores.items() if who in of} for who in named
@@ -98,9 +96,8 @@ def _scores(
 
 def _fused(found: Mapping[Modality, Found], said: Said, point: OperatingPoint) -> Identified:
     """Return everybody whom any modality named, (3) and (4), the best first; of equals, whom the first named first."""
-    size = sum(
-        each.size for each in found.values()
-    )  # who is in several galleries is counted in each
+    # Who is in several galleries is counted in each: nobody asks them who else has whom.
+    size = sum(each.size for each in found.values())
     least = {
         frozenset(some): _least([found[each].tails for each in some], size, point)
         for number in range(1, len(found) + 1)
