@@ -6,10 +6,10 @@ where the modalities err independently of each other, given that two people diff
 an error in a record, breaks it).
 
 The threshold is that of whoever has just these modalities: of one the score at which it keeps the promise by itself, of
-several the tail of their sum. Each modality's non-mated scores are bounded from above at the cautious end of its
-certificate; below the level from which its tail is known, nobody is taken to score less than that level, but for a likelihood
-ratio of 10^x, which at most one in 10^x who are not mates reaches, whatever their distribution (Markov's inequality).
-Scores are rounded up to a grid, so that the sum's tail is exact arithmetic on bounds, never below them.
+several the tail of their sum. Each modality's non-mated scores are bounded from above: by the cautious end of its
+certificate where that knows their tail, and below it by what a likelihood ratio means: at most one in 10^x of those who are
+not mates reaches 10^x, however they are distributed (Markov's inequality). Scores are rounded up to a grid, so that the sum's
+tail is exact arithmetic on bounds, never below them.
 """
 
 from __future__ import annotations
