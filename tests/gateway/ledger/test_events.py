@@ -514,6 +514,20 @@ def test_an_answer_by_every_modality_that_discloses_at_once_fits_its_detail() ->
             **searched,
             **_facts.modality_facts(modalities),
             **_facts.conflict_facts(Modality),
+            **_facts.extraction_facts(
+                [
+                    replace(
+                        SAMPLES[0],
+                        position=at,
+                        extractor="leader-1.2.7",
+                        quality=100,
+                        quality_algorithm="nfiq2-like",
+                    )
+                    for at in range(1, 11)
+                ],
+                [],
+            ),
+            **_facts.misread_facts([(Modality.IRIS, "MIRRORED_AND_EXCHANGED")]),
             **_facts.decision_facts(decided),
             **_facts.candidate_facts(2**63, RECORD, NOW, decided, [RULING] * 3),
             **_facts.disclosed_facts(fields),
