@@ -62,7 +62,7 @@ def _tried(loaded: Extractor, modality: Modality) -> tuple[Compression, ...]:
     from gateway.extraction import pixels
 
     if loaded.modality is not modality:
-        raise ValueError(f"the extractor is not one of {modality.name.lower()}s")
+        raise ValueError(f"the extractor is not one of modality {modality.name}")
     able = pixels.available()
     _try(loaded)
     return able

@@ -214,7 +214,7 @@ class ExtractionService:
         """
         pool = self._pools.get(modality)
         if pool is None:
-            raise ExtractorUnavailable(f"no extractor of {modality.name.lower()}s is configured")
+            raise ExtractorUnavailable(f"no extractor of modality {modality.name} is configured")
         if task.picture.compression not in pool.offer.compressions:
             made: Future[Extracted] = Future()
             made.set_exception(ExtractionFailed(Status.UNDECODABLE.name))

@@ -87,7 +87,7 @@ def admit(element: str, sample: Sample, service: ExtractionService) -> PendingIm
     resolution, BiographicInQuery for one that describes the person; each names the element.
     """
     if sample.format not in service.formats(sample.modality):
-        why = f"no image of a {sample.modality.name.lower()} in this format is read here"
+        why = f"no extractor here reads images of {sample.modality.name} in this format"
         raise FormatUnsupported(element=f"{element}.format", why=why)
     try:
         image = formats.read(sample.data, sample.format, sample.modality)
@@ -172,7 +172,7 @@ def _task(image: OwnImage, service: ExtractionService) -> Task:
     if form is None or form not in service.formats(modality):
         name = "an image" if form is None else form.name
         raise UnreadableSample(
-            f"{name}: no extractor of {word}s reads it here  → extraction.{word} in the settings"
+            f"{name}: no extractor of modality {modality.name} reads it here  → extraction.{word} in the settings"
         )
     return task_of(*_opened(image, form))
 
@@ -184,7 +184,7 @@ def to_ask(image: OwnImage, extractor: str) -> Sample:
     """
     form = formats.detect(image.octets)
     if form is None or form not in formats.formats_of(image.modality):
-        raise UnreadableSample(f"no image of a {image.modality.name.lower()} that is known here")
+        raise UnreadableSample(f"no image of modality {image.modality.name} that is known here")
     found, position, ppi = _opened(image, form)
     return Sample(
         modality=image.modality,
@@ -223,7 +223,7 @@ def _record(
     """Return the sample of an extracted record, read by its codec; raises UnreadableSample for what is no record of it."""
     offer = service.offer(modality)
     if offer is None:
-        raise ExtractorUnavailable(f"no extractor of {modality.name.lower()}s is configured")
+        raise ExtractorUnavailable(f"no extractor of modality {modality.name} is configured")
     sample = codec.sample(found.record, position, offer.extractor)
     if found.quality == UNSTATED_QUALITY:
         return sample

@@ -19,7 +19,7 @@ import fuzz
 import image_corpus as maker
 
 KEPT = {path.stem: path.read_bytes() for path in sorted(maker.FOLDER.glob("*.bin"))}
-MUTANTS = 10_000
+MUTANTS = 5_000
 
 
 def read(data: bytes) -> None:

@@ -45,7 +45,7 @@ def _read(modality: Modality, data: bytes) -> Image:
     except MalformedFile as fault:
         raise UnreadableImage(str(fault)) from None
     if stated.modality is not modality:
-        raise UnreadableImage(f"not a picture of a {modality.name.lower()}", "format")
+        raise UnreadableImage(f"not a picture of modality {modality.name}", "format")
     compression = COMPRESSIONS.get(stated.compression)
     if compression is None:
         raise UnreadableImage("a compression that is not read here", "compression")

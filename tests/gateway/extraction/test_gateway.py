@@ -65,6 +65,10 @@ def test_an_image_gets_its_answer_and_is_kept_nowhere(
 ) -> None:
     partner = images_pair.partner()
     asked = image(seed=1, data=photographed(1))
+    with pytest.raises(Refused) as refused:
+        partner.query([image(data=photographed(1)[:-1])], **people.matter())
+    assert refused.value.reason == "RECORD_UNPARSEABLE"
+    assert images_pair.serving.engines.images.counts()[Modality.FINGER] == {}  # nothing was decoded
 
     answer = partner.query([asked], **people.matter())
     failed = partner.query([image(orders.DIE)], **people.matter())
@@ -84,16 +88,6 @@ def test_an_image_gets_its_answer_and_is_kept_nowhere(
         "FINGER 2 failed",
     ]
     assert not found_in(images_pair.home, NOISE[:64])
-
-
-def test_an_image_that_breaks_its_container_is_refused_before_anything_is_decoded(
-    images_pair: Any, people: Any
-) -> None:
-    with pytest.raises(Refused) as refused:
-        images_pair.partner().query([image(data=photographed(1)[:-1])], **people.matter())
-
-    assert refused.value.reason == "RECORD_UNPARSEABLE"
-    assert images_pair.serving.engines.images.counts()[Modality.FINGER] == {}
 
 
 def test_who_was_enrolled_by_an_image_is_found_and_only_the_record_is_held(
