@@ -37,6 +37,8 @@ from gateway.domain.messages import (
     Operation,
     Outcome,
     PriorTransaction,
+    Problem,
+    ProblemCode,
     Purpose,
     Query,
     RecordFormat,
@@ -245,6 +247,11 @@ ENTRIES: dict[str, Leaf] = {
                 [(Modality.FINGER, 9.5, 7.25, 50_000, (2, 7)), (Modality.FACE, None, 4.5, 40, (0,))]
             ),
             **_facts.conflict_facts({Modality.FINGER, Modality.FACE}),
+            **_facts.misread_facts([(Modality.IRIS, "MIRRORED")]),
+            **_facts.extraction_facts(
+                [replace(SAMPLES[0], extractor="leader-1", quality=61, quality_algorithm="nfiq2")],
+                [Problem(7, ProblemCode.QUALITY_TOO_LOW)],
+            ),
         }
     ),
     "response: not searched": _response(_facts.unsearched_facts(Outcome.QUALITY_INSUFFICIENT)),
@@ -472,6 +479,7 @@ ENTRIES: dict[str, Leaf] = {
     "key_alarm": events.key_alarm(
         "COMPROMISED", "AUS", KID, "KEM", {**BY, "since": "2026-01-01", "state_after": "REFUSED"}
     ),
+    "misread_alarm": events.misread_alarm("MISREAD", "AUS", "IRIS:MIRRORED"),
     "key_alarm: believed": events.key_alarm("BELIEVED", "AUS", KID, "", BY),
 }
 
