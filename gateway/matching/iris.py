@@ -188,6 +188,8 @@ class IrisEngine:
         counted.
         """
         coders, taken = self._loaded().coders, []
+        if not coders:  # nobody is searched among nobody
+            return (0.0,) * searches
         nobody = IrisProbe(
             [
                 (eye, synthetic.capture(synthetic.person(REHEARSED_SEED), eye, 0, coder))
@@ -198,8 +200,7 @@ class IrisEngine:
         self.prepare(nobody)
         for number in range(-REHEARSED_UNCOUNTED, searches):
             started = time.perf_counter()
-            if coders:  # nobody is searched for among nobody
-                self.search(nobody, OperatingPoint(REHEARSED_FPIR), 1, lambda: 1.0)
+            self.search(nobody, OperatingPoint(REHEARSED_FPIR), 1, lambda: 1.0)
             if number >= 0:
                 taken.append(time.perf_counter() - started)
         return tuple(taken)
