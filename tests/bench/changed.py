@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
     parser.add_argument("--sensors", nargs="+", default=["DB1", "DB2", "DB4"])
     arguments = parser.parse_args()
-    sets = read_sets(arguments.folder, tuple(arguments.extractors))
+    sets = read_sets([arguments.folder], arguments.extractors)
     fitted = {sensor: model_fitting.left_out(sets, sensor) for sensor in arguments.sensors}
     for name, change in CHANGES.items():
         found, most = [], -np.inf

@@ -1,6 +1,6 @@
 """How often the matcher errs on FVC2002 records; every sensor is judged by weights fitted on the others.
 
-python tests/bench/fvc.py FOLDER [--extractors secugen fingerjet fingerjet-ansi] [--shipped]
+python tests/bench/fvc.py FOLDER... [--extractors secugen fingerjet fingerjet-ansi] [--shipped]
     FOLDER/<extractor>/<sensor>/<finger>_<impression>.<ext>
 """
 
@@ -111,11 +111,11 @@ def people(sets: list[model_fitting.RecordSet], fingers: int, fpir: float = 1e-4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
     parser.add_argument("--shipped", action="store_true", help="the shipped weights, fitted on all")
     arguments = parser.parse_args()
-    sets = read_sets(arguments.folder, tuple(arguments.extractors))
+    sets = read_sets(arguments.folders, arguments.extractors)
     pairs(sets, shipped=arguments.shipped)
     for fingers in (1, 2, 4):
         people(sets, fingers)

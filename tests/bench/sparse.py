@@ -51,7 +51,7 @@ def part(whole: Minutiae, left: int, rng: np.random.Generator, *, corner: bool) 
 
 def fingers(arguments: argparse.Namespace) -> Iterator[tuple[str, Labelled]]:
     """Yield sets by name: the finger of each record, and its minutiae."""
-    for one in read_sets(arguments.folder, tuple(arguments.extractors)):
+    for one in read_sets([arguments.folder], arguments.extractors):
         pairs = zip(one.finger, one.minutiae, strict=True)
         yield f"{one.extractor} {one.sensor}", [(int(finger), each) for finger, each in pairs]
     people = [synthetic.person(INVENTED + n, synthetic.TOUCHED) for n in range(arguments.invented)]

@@ -95,7 +95,7 @@ def loss(
     mates = Gallery()  # the real people alone: their exhaustive scores, and the ranks among them
     people: dict[tuple[str, str, int], int] = {}
     searches: list[tuple[int, Probe]] = []
-    sets = list(read_sets(folder, extractors))
+    sets = list(read_sets([folder], extractors))
     for asking in (False, True):
         for one in sets:
             for finger, number, minutiae in zip(

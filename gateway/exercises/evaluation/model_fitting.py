@@ -1,7 +1,7 @@
 """Fit the matcher's data files from records of known fingers; `tests/bench/fit.py` is the command.
 
 Three files: the descriptor's projection, the likelihood's weights, the certificate of the tail. Weights that
-are judged were always fitted on other sensors (one database is left out at a time, under every extractor);
+are judged were always fitted on other sensors, and where there are several extractors on records of others too;
 the shipped weights are fitted on all of them. The tail is fitted on scores of the left-out kind, and on pairs
 across databases, whose non-mated pairs no fit has seen.
 """
@@ -52,13 +52,21 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordSet:
-    """Records of one sensor by one extractor; finger and impression (r,) number them within the sensor."""
+    """Records of one sensor by one extractor; finger and impression (r,) number them within the sensor.
+
+    An extractor's name is `family` or `family-variant`: another format or setting is no other extractor.
+    """
 
     extractor: str
     sensor: str
     finger: NDArray[np.intp]
     impression: NDArray[np.intp]
     minutiae: tuple[Minutiae, ...] = field(repr=False)
+
+    @property
+    def family(self) -> str:
+        """The extractor, whatever its settings."""
+        return self.extractor.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,9 +225,16 @@ def compare_sets(sets: Sequence[RecordSet], model: Model) -> list[Compared]:
     return compared
 
 
-def left_out(sets: Sequence[RecordSet], sensor: str) -> tuple[Model, Likelihood]:
-    """Return model and likelihood fitted on all sensors but one."""
-    others = [each for each in sets if each.sensor != sensor]
+def left_out(
+    sets: Sequence[RecordSet], sensor: str, family: str | None = None
+) -> tuple[Model, Likelihood]:
+    """Return model and likelihood fitted on all sensors but one, and on all extractors but one where it is named.
+
+    What they judge is then new to them in both. Raises ValueError where nothing is left to fit.
+    """
+    others = [each for each in sets if each.sensor != sensor and each.family != family]
+    if not others:
+        raise ValueError("no other sensor by another extractor: name more folders of records")
     model = load_model(fit_descriptor([m for each in others for m in each.minutiae]))
     return model, load_likelihood(fit_likelihood(compare_sets(others, model)), "")
 
