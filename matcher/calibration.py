@@ -17,6 +17,9 @@ from functools import cache
 from hashlib import sha256
 from importlib import resources
 
+import numpy as np
+from numpy.typing import NDArray
+
 CERTIFICATE_FILE = "certificate.json"
 RULE_OF_THREE = (
     3.0  # no error in n trials: at most 3 / n at 95 % (Jovanovic, Levy, Am. Stat. 51, 1997)
@@ -170,6 +173,22 @@ def threshold(
         extrapolated=fpir / people < held.certain,
         calibration_id=found.calibration_id,
     )
+
+
+def price(
+    ways: NDArray[np.float64], usable: int, certificate: Certificate | None = None
+) -> NDArray[np.float64]:
+    """Return by how much a score must exceed the threshold that was the best of so many ways, each not below one.
+
+    ways, usable   in how many ways a person was compared (k,); usable fingers of the probe, 1-10
+
+    Each way may err at its part of the rate alone (union bound), which the slowest of the tails that the threshold
+    holds for reaches this much higher.
+    """
+    held = default_certificate() if certificate is None else certificate
+    slowest = min(tail.rate[0] for tail in held.tails[:usable])
+    dearer: NDArray[np.float64] = np.log(ways) / slowest
+    return dearer
 
 
 def score(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ from typing import Required, TypedDict
 from gateway.client.errors import KeyStale, PartnerError
 from gateway.client.verification import Question
 from gateway.domain.messages import (
+    MOST_IMPRESSIONS,
+    POSITIONS,
+    UNKNOWN_POSITION,
     About,
     Biometrics,
     Header,
@@ -260,10 +264,16 @@ def refuse_number(number: str | None, element: str = "transaction_number") -> No
 
 
 def _refuse_contradictions(probe: Biometrics) -> None:
-    """Refuse a finger that two samples claim, or that is both sampled and missing."""
-    sampled = [(sample.modality, sample.position) for sample in probe.samples]
-    if len(set(sampled)) < len(sampled):
-        raise Unaskable("samples", "names one position twice; send one record for each finger")
+    """Refuse more samples of a position than are read, a finger that is sampled and missing, and an eleventh one."""
+    sampled = Counter((sample.modality, sample.position) for sample in probe.samples)
+    unknown = sampled.pop((Modality.FINGER, UNKNOWN_POSITION), 0)
+    for (modality, position), count in sampled.items():
+        if count > MOST_IMPRESSIONS[modality]:
+            what = f"{modality.name.lower()} {position}" if position else modality.name.lower()
+            most = MOST_IMPRESSIONS[modality]
+            raise Unaskable("samples", f"hold {count} records of {what}; send at most {most}")
+    if len({sample.data for sample in probe.samples}) < len(probe.samples):
+        raise Unaskable("samples", "hold one record twice; each is of another impression or finger")
     for index, sample in enumerate(probe.samples):
         if not query_payload.EXTRACTOR.fullmatch(sample.extractor):
             raise Unaskable(
@@ -279,6 +289,9 @@ def _refuse_contradictions(probe: Biometrics) -> None:
         raise Unaskable("missing", "names one finger twice")
     if any((Modality.FINGER, position) in sampled for position in missing):
         raise Unaskable("missing", "names a finger that is sampled too; it is one or the other")
+    known = sum(modality is Modality.FINGER for modality, _ in sampled)
+    if unknown + known + len(missing) > len(POSITIONS[Modality.FINGER]):
+        raise Unaskable("samples", "are of more than ten fingers, those declared missing included")
 
 
 def _refuse_text(probe: Biometrics) -> None:

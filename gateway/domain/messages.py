@@ -74,6 +74,9 @@ POSITIONS: Mapping[Modality, range] = {
     Modality.FACE: range(1),
     Modality.IRIS: range(1, 3),
 }
+UNKNOWN_POSITION = 0  # of a finger in a query, where nobody says which it is (14.013)
+# How many samples there may be of one position, in a query and of an enrolled person.
+MOST_IMPRESSIONS: Mapping[Modality, int] = {Modality.FINGER: 4, Modality.FACE: 1, Modality.IRIS: 1}
 
 
 class RecordFormat(IntEnum):
@@ -218,7 +221,8 @@ class About:
 class Sample:
     """One record of one finger, face or iris, with what its sender declared of it.
 
-    position   one of the modality's `POSITIONS`; of fingers 1–5 right thumb to little finger, 6–10 left
+    position   one of the modality's `POSITIONS`; of fingers 1–5 right thumb to little finger, 6–10 left; in a query
+               also UNKNOWN_POSITION
     width, height, ppi   pixels, pixels, pixels per inch; 0 = not stated
     quality    0–100; 0 = not stated
     """
@@ -248,7 +252,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Biometrics:
-    """The samples of one person; a position is in one of the two tuples at most once."""
+    """The samples of one person; a position is in one of the two tuples only, and in the second once.
+
+    Several samples of one position are impressions of it; each finger of unknown position is a finger of its own.
+    """
 
     samples: tuple[Sample, ...]
     missing: tuple[Missing, ...] = ()

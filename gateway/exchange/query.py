@@ -380,6 +380,7 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
             calibration=[each.calibration for each in found.by_modality.values()],
             reckoned_by="; ".join(each.reckoned_by for each in found.by_modality.values()),
             positions=[at for each in probes for at in prepared[each].usable],
+            hypothesis=_hypothesis(found),
             floor=best.review_floor,
             floor_fpir=None if review is None else review.floor_fpir,
         ),
@@ -397,6 +398,12 @@ def _judged(person: Person, found: Identified) -> Found:
         for each, score in person.scores.items()
     )
     return Found(person.score, person.threshold, person.floor, evidence)
+
+
+def _hypothesis(found: Identified) -> tuple[str, int]:
+    """Return how positions were read to fit the best candidate of the modality of which several readings are tried."""
+    tried = [(each.reading, each.ways) for each in found.by_modality.values() if each.reading]
+    return tried[0] if tried else ("", 0)
 
 
 def _by_modality(

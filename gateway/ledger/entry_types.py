@@ -127,6 +127,7 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
         EntryType.RESPONSE: _exchange(
             f"| operation {_CORRECTION} state_after true_outcome disclosed_outcome why policy_trace reason"
             " scores threshold fpir fpir_expected gallery_size gallery_version calibration reckoned_by"
+            " position_hypothesis position_ways"
             " extracted searched_modalities modality_scores modality_thresholds modality_sizes modality_positions conflict"
             " misread"
             f" usable_positions review_floor review_fpir subject {_STANDING} status_age applications"
@@ -179,7 +180,8 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
             _DENIED,
         ),
         EntryType.ENROLLED: _shape(
-            "subject positions formats extractors | modality status_kind record_version fields_changed repairs",
+            "subject positions formats extractors | modality impression_numbers status_kind record_version"
+            " fields_changed repairs",
             _SUBJECT,
         ),
         EntryType.UPDATED: _shape(

@@ -41,10 +41,13 @@ def enrolment(
     status: Status | None,
     changed: Iterable[str],
     repairs: str,
+    *,
+    numbers: Sequence[int] = (),
 ) -> Leaf:
     """Return the entry of a person's samples that were enrolled, or, without any, of a status that was stated.
 
     samples   what is said of each is its position, format and extractor, and its modality where one is no finger
+    numbers   of each among the impressions of its position; said where one is not the first
     status    which makes the first version of the record; `changed` are the names of what it states
     """
     known: Facts = {}
@@ -59,6 +62,7 @@ def enrolment(
         formats=[each.format for each in samples],
         extractors=[each.extractor for each in samples],
         modality=[each.modality for each in samples] if others else None,
+        impression_numbers=numbers if any(each > 1 for each in numbers) else None,
         **known,
         repairs=repairs or None,
     )

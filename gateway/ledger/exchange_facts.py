@@ -219,6 +219,7 @@ def searched_facts(
     calibration: Iterable[str],
     reckoned_by: str,
     positions: Iterable[int],
+    hypothesis: tuple[str, int] = ("", 0),
     floor: float | None = None,
     floor_fpir: float | None = None,
 ) -> Facts:
@@ -227,6 +228,8 @@ def searched_facts(
     fpir, expected      the share of non-mated searches that may raise a candidate, as agreed; as expected at this size
     gallery             its size in people, and its version; of several modalities, of their galleries added
     calibration         of each modality
+    positions           of each finger that was searched; 0 = unknown
+    hypothesis          which positions fit the best candidate best, and out of how many ways to assign them
     floor, floor_fpir   from which score an examiner looks, and the share that it stands for
     """
     return written(
@@ -239,6 +242,8 @@ def searched_facts(
         calibration=calibration,
         reckoned_by=reckoned_by,
         usable_positions=positions,
+        position_hypothesis=hypothesis[0] or None,
+        position_ways=hypothesis[1] or None,
         review_floor=floor,
         review_fpir=floor_fpir,
     )

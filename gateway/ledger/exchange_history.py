@@ -179,6 +179,8 @@ _SEARCHED = (
     ("gallery_version", say("gallery version")),
     ("gallery_size", say("gallery size, people")),
     ("usable_positions", say("positions searched")),
+    ("position_hypothesis", say("positions of the best candidate")),
+    ("position_ways", say("ways to assign them")),
     ("fpir", say("FPIR agreed")),
     ("fpir_expected", say("FPIR expected at this size")),
     ("threshold", say("threshold, log10 likelihood ratio")),

@@ -96,6 +96,8 @@ class Found:
     calibration    version and digest of what the threshold rests on
     reckoned_by    what scores depend on beside samples and gallery: models, libraries, the processor
     size, version  people in the gallery that was searched, and its version
+    reading, ways  how the probe's samples were taken to fit the best candidate, where an engine tries more than what is
+                   stated, and out of how many ways; empty and 0 = as stated, or nobody was compared
     tails          of non-mated scores, one for each number of samples that a person may share with the probe; the
                    threshold of several modalities together rests on them
     misread        whom the probe reaches if its samples are taken for others than stated, where it reaches nobody as
@@ -112,6 +114,8 @@ class Found:
     version: int
     tails: Tails = field(repr=False)
     misread: Misread | None = None
+    reading: str = ""
+    ways: int = 0
 
 
 @dataclass(frozen=True, slots=True)

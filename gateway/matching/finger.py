@@ -11,7 +11,15 @@ from threading import Lock
 
 import numpy as np
 
-from gateway.domain.messages import POSITIONS, Modality, Problem, ProblemCode, RecordFormat, Sample
+from gateway.domain.messages import (
+    POSITIONS,
+    UNKNOWN_POSITION,
+    Modality,
+    Problem,
+    ProblemCode,
+    RecordFormat,
+    Sample,
+)
 from gateway.errors import (
     DeadlineTooShort,
     ElementsInconsistent,
@@ -32,9 +40,8 @@ from gateway.matching.engine import (
     UnreadableSample,
 )
 from gateway.matching.finger_marks import KINDS
-from matcher import calibration
+from matcher.finger import assignment, record_fmr, record_formats, synthetic
 from matcher.finger import probe as probes
-from matcher.finger import record_fmr, record_formats, synthetic
 from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import Gallery, SearchAbandoned, reckoned_by
@@ -117,6 +124,7 @@ class FingerEngine:
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
         """Return the best `limit` people of the whole gallery, and the threshold for so many usable fingers.
 
+        Hands exchanged and fingers mixed up are tried of every probe, whoever is found (`matcher.finger.assignment`).
         Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
         complete, and the matcher's NothingUsable for a probe without a usable finger.
         """
@@ -130,10 +138,10 @@ class FingerEngine:
         except SearchAbandoned:
             raise DeadlineTooShort from None
         usable = len(ready.usable)
-        threshold = calibration.threshold(point.fpir, found.size, usable)
+        threshold = assignment.threshold(point.fpir, found.size, usable)
         floor = None
         if point.review_fpir is not None:
-            floor = calibration.threshold(point.review_fpir, found.size, usable).score
+            floor = assignment.threshold(point.review_fpir, found.size, usable).score
         ranked = zip(found.subject.tolist(), found.score.tolist(), strict=True)
         return Found(
             candidates=tuple(ranked),
@@ -145,6 +153,8 @@ class FingerEngine:
             size=found.size,
             version=found.version,
             tails=FingerCodec().tails(usable),
+            reading=found.hypothesis[0].name if len(found) else "",
+            ways=int(found.ways[0]) if len(found) else 0,
         )
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
@@ -160,7 +170,7 @@ class FingerEngine:
         for _, minutiae in mine.minutiae:
             minutiae.destroy()
         mine.minutiae, mine.ready = [], None
-        templates = 0 if ready is None else len(ready.usable)
+        templates = 0 if ready is None else len(ready.fingers)
         return {"records": read, "minutiae": read, "templates": templates}
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
@@ -203,12 +213,16 @@ class FingerCodec:
     formats = FORMATS
 
     def sample(self, record: bytes, position: int, extractor: str) -> Sample:
-        """Return the sample of one finger, 1-10, which states of the record what the record itself states."""
-        return _stated(record, position, extractor)[0]
+        """Return the sample of one finger, which states of the record what the record itself states.
+
+        position   1-10, or 0 for a question about a finger of which nobody knows which it is
+        """
+        known = (UNKNOWN_POSITION, *POSITIONS[Modality.FINGER])
+        return _stated(record, position, extractor, known)[0]
 
     def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
         """Return the sample of one finger to enrol, if it is good enough to find somebody by."""
-        sample, minutiae = _stated(record, position, extractor)
+        sample, minutiae = _stated(record, position, extractor, POSITIONS[Modality.FINGER])
         problem = probes.assess(minutiae)
         if problem is not None:
             raise UnreadableSample(f"too poor to enrol: {problem.lower().replace('_', ' ')}")
@@ -235,8 +249,8 @@ class FingerCodec:
             theirs.destroy()
 
     def tails(self, usable: int) -> Tails:
-        """Return the tails of the certificate that is shipped, of one finger up to so many."""
-        return calibration.default_certificate().tails[:usable]
+        """Return the tails of the certificate that is shipped, of one finger up to so many, all hypotheses together."""
+        return assignment.search_certificate().tails[:usable]
 
 
 def read_declared(sample: Sample, element: str) -> Minutiae:
@@ -276,7 +290,9 @@ def _require_agreement(sample: Sample, record: record_fmr.Record, element: str) 
             raise ElementsInconsistent(element=f"{element}.ppi")
 
 
-def _stated(data: bytes, position: int, extractor: str) -> tuple[Sample, Minutiae]:
+def _stated(
+    data: bytes, position: int, extractor: str, known: Sequence[int]
+) -> tuple[Sample, Minutiae]:
     try:
         record = record_fmr.read(data)
     except MalformedRecord as fault:
@@ -284,7 +300,7 @@ def _stated(data: bytes, position: int, extractor: str) -> tuple[Sample, Minutia
     if len(record.views) != 1:
         raise UnreadableSample(f"the record holds {len(record.views)} views; one finger a record")
     # What the record is comes first: to say of a picture that its position is missing would be no help.
-    if position not in POSITIONS[Modality.FINGER]:
+    if position not in known:
         raise UnreadableSample("finger position must be 1 to 10; say --position or use a manifest")
     view = record.views[0]
     if view.position not in (0, position):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, replace
 
@@ -24,6 +24,7 @@ from gateway.matching.engine import (
 )
 from gateway.matching.face import FaceCodec, FaceEngine, quantised_engine
 from gateway.matching.finger import FingerCodec, FingerEngine
+from gateway.matching.finger_pairs import best_pairs
 from gateway.matching.identification import Probes, identify
 from gateway.matching.images import Begun, PendingImage, Records
 from gateway.matching.iris import IrisCodec, IrisEngine
@@ -74,6 +75,28 @@ def least_score(fpir: float, people: int, usable: Mapping[Modality, int]) -> flo
     """
     held = [codec_of(modality).tails(number) for modality, number in usable.items()]
     return fusion.threshold(fpir, held, people).score
+
+
+def pairs_to_examine(
+    probe: Sequence[Sample], record: Sequence[Sample]
+) -> list[tuple[Sample, Sample]]:
+    """Return which samples of a probe an examiner sees beside which of a candidate's, by modality and position.
+
+    Fingers as the search took them to fit; of faces and eyes those of one position.
+    """
+    found = best_pairs(
+        *([each for each in side if each.modality is Modality.FINGER] for side in (probe, record))
+    )
+    others: dict[tuple[Modality, int], Sample] = {
+        (each.modality, each.position): each
+        for each in reversed(record)
+        if each.modality is not Modality.FINGER
+    }
+    for each in probe:
+        beside = others.get((each.modality, each.position))
+        if beside is not None:
+            found.append((each, beside))
+    return sorted(found, key=lambda pair: (pair[1].modality, pair[1].position))
 
 
 class _WithImages(Probe):

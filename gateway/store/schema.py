@@ -23,7 +23,7 @@ from sqlalchemy import (
     text as sql,
 )
 
-REVISION = "0016"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0017"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -232,6 +232,7 @@ samples = Table(
     ),
     integer("modality", key=True),
     integer("position", key=True),
+    integer("impression_number", key=True),
     integer("format"),
     text("extractor"),
     integer("impression"),

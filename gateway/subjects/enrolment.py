@@ -1,7 +1,8 @@
 """Enrol people into the gallery: each record read strictly, each bad one named, the rest enrolled.
 
 A subject's samples and its ENROLLED entry are one commit. Enrolling the same record again changes nothing;
-another record for a position that is enrolled already is a fault of that file, not of the run.
+another record for a position that is enrolled already is a fault of that file, not of the run, unless whoever enrols
+says that further impressions are meant: a wrong file number would else make one person of two.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, groupby
 
-from gateway.domain.messages import Modality, Sample
+from gateway.domain.messages import MOST_IMPRESSIONS, Modality, Sample
 from gateway.domain.person import Datum, FieldCode, Record, Status
 from gateway.extraction.service import ExtractionService
 from gateway.ledger import events
@@ -102,8 +103,16 @@ class Registry:
         self._database, self._sequencer = database, sequencer
         self._data_key, self._clock = data_key, clock
 
-    def enrol(self, rows: Iterable[Row], images: ExtractionService | None = None) -> Report:
+    def enrol(
+        self,
+        rows: Iterable[Row],
+        images: ExtractionService | None = None,
+        *,
+        further: bool = False,
+    ) -> Report:
         """Enrol rows grouped by subject; `images` makes records of those that are images, which are kept nowhere.
+
+        further   another record of an enrolled position is a further impression of it, up to MOST_IMPRESSIONS
 
         Rows of one subject should be together; a subject that comes again later is extended. Of whom no record is
         good nothing is written, no status either: a file that was refused is nobody.
@@ -114,11 +123,12 @@ class Registry:
             members = list(group)
             if any(one.reference == reference for one in pending):
                 self._commit(pending, report)
-            samples, good = self._samples(reference, members, report, images)
+            samples, good, fresh = self._samples(
+                reference, members, report, images, further=further
+            )
             record = self._record(reference, good, report)
             if samples or record:
-                new = {(sample.modality, sample.position) for sample in samples}
-                repairs = [row.repairs for row in good if row.place in new]
+                repairs = [row.repairs for row in fresh]
                 pending.append(_Pending(reference, samples, record, tuple(chain(*repairs))))
             if len(pending) >= BATCH:
                 self._commit(pending, report)
@@ -131,30 +141,33 @@ class Registry:
         rows: list[Row],
         report: Report,
         images: ExtractionService | None,
-    ) -> tuple[tuple[Sample, ...], list[Row]]:
-        """Return the samples that are new, and the rows whose record is held now, new or not."""
+        *,
+        further: bool,
+    ) -> tuple[tuple[Sample, ...], list[Row], list[Row]]:
+        """Return the samples that are new, the rows whose record is held now, new or not, and those of the new ones."""
         with self._database.reader() as reader:
             held = subjects.samples_of(reader, self._data_key, reference)
-        new, good = list[Sample](), list[Row]()
+        new, good, fresh = list[Sample](), list[Row](), list[Row]()
         for row in rows:
             try:
                 sample = _sample(row, images)
             except UnreadableSample as fault:
                 report.bad.append(BadRow(row.label, str(fault)))
                 continue
-            before = held.setdefault(row.place, sample)
-            if before is sample:
-                new.append(sample)
-                good.append(row)
-                if row.image:
-                    report.extracted.append(Extraction(row.label, sample))
-            elif before.data == sample.data:
+            before = held.get(row.place, ())
+            if any(one.data == sample.data for one in before):
                 report.unchanged += 1
                 good.append(row)
+            elif reason := _surplus(row, len(before), further=further):
+                report.bad.append(BadRow(row.label, reason))
             else:
-                what = f"{row.modality.name.lower()} {row.position}"
-                report.bad.append(BadRow(row.label, f"{what} of this subject has another record"))
-        return tuple(new), good
+                held[row.place] = (*before, sample)
+                new.append(sample)
+                good.append(row)
+                fresh.append(row)
+                if row.image:
+                    report.extracted.append(Extraction(row.label, sample))
+        return tuple(new), good, fresh
 
     def _record(self, reference: str, rows: list[Row], report: Report) -> Record | None:
         """Return the record to write; None where no status is said, or the person has a record already."""
@@ -196,6 +209,19 @@ class Registry:
         pending.clear()
 
 
+def _surplus(row: Row, held: int, *, further: bool) -> str:
+    """Return why a record is not enrolled beside those of its position; empty where it is."""
+    what = f"{row.modality.name.lower()} {row.position} of this subject has"
+    most = MOST_IMPRESSIONS[row.modality]
+    if not held:
+        return ""
+    if held >= most:
+        several = "another record" if most == 1 else f"{most} records, the most that there may be"
+        return f"{what} {several}"
+    remedy = "if it is a further impression of the same finger, say --further-impressions"
+    return "" if further else f"{what} another record; {remedy}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     """A person who waits for the next commit; samples may be none where only a record is new."""
@@ -221,4 +247,5 @@ def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:
         said.record.status if said.record else None,
         changed(Record(), said.record) if said.record else (),
         "; ".join(dict.fromkeys(said.repairs))[:MOST_REPAIRS],
+        numbers=one.numbers,
     )

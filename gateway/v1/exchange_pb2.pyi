@@ -981,7 +981,7 @@ Global___SubjectFlags: _TypeAlias = SubjectFlags  # noqa: Y015
 
 @_typing.final
 class BiometricProbe(_message.Message):
-    """Carries the biometric samples of one person. A position is in at most one of the two lists, and there at most once.
+    """Carries the biometric samples of one person. A position is in at most one of the two lists, in the second at most once.
     Next unused field number: 3.
     """
 

@@ -27,17 +27,17 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/review.proto\x12\ngateway.v1\x1a\x16gateway/v1/types.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0f\n\x07persons\x18\x02 \x01(\r\x12\x10\n\x08verdicts\x18\x03 \x01(\r\x12\x0f\n\x07held_by\x18\x04 \x01(\t\x12\x33\n\x0fhold_until_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\topen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x04Mark\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x12\x0f\n\x07\x64\x65grees\x18\x03 \x01(\x01\x12\x0c\n\x04kind\x18\x04 \x01(\t\"1\n\x04Pair\x12\x13\n\x0bprobe_index\x18\x01 \x01(\r\x12\x14\n\x0crecord_index\x18\x02 \x01(\r\"\x8a\x01\n\x06\x46inger\x12\x10\n\x08position\x18\x01 \x01(\r\x12%\n\x0bprobe_marks\x18\x02 \x03(\x0b\x32\x10.gateway.v1.Mark\x12&\n\x0crecord_marks\x18\x03 \x03(\x0b\x32\x10.gateway.v1.Mark\x12\x1f\n\x05pairs\x18\x04 \x03(\x0b\x32\x10.gateway.v1.Pair\"u\n\x0e\x43omparedSample\x12&\n\x08modality\x18\x01 \x01(\x0e\x32\x14.gateway.v1.Modality\x12\x10\n\x08position\x18\x02 \x01(\r\x12)\n\x08\x63ompared\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"]\n\x11ModalityStatement\x12&\n\x08modality\x18\x01 \x01(\x0e\x32\x14.gateway.v1.Modality\x12 \n\x04says\x18\x02 \x01(\x0e\x32\x12.gateway.v1.Saying\"9\n\x10ListCasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListCasesResponse\x12\x1f\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x10LeaseCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\"\xb8\x01\n\x11LeaseCaseResponse\x12\x1e\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Case\x12#\n\x07\x66ingers\x18\x02 \x03(\x0b\x32\x12.gateway.v1.Finger\x12+\n\x07samples\x18\x03 \x03(\x0b\x32\x1a.gateway.v1.ComparedSample\x12\x31\n\nmodalities\x18\x04 \x03(\x0b\x32\x1d.gateway.v1.ModalityStatement\"]\n\x14SubmitVerdictRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12$\n\x07verdict\x18\x02 \x01(\x0e\x32\x13.gateway.v1.Verdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\"G\n\x15SubmitVerdictResponse\x12\x0e\n\x06\x63losed\x18\x01 \x01(\x08\x12\x1e\n\x16\x64\x65struction_receipt_id\x18\x02 \x01(\t\"%\n\x12ReleaseCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\"5\n\x13ReleaseCaseResponse\x12\x1e\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Case*e\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n\x0cVERDICT_SAME\x10\x01\x12\x15\n\x11VERDICT_DIFFERENT\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03*|\n\x06Saying\x12\x16\n\x12SAYING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSAYING_SUPPORTS\x10\x01\x12\x14\n\x10SAYING_UNDECIDED\x10\x02\x12\x16\n\x12SAYING_CONTRADICTS\x10\x03\x12\x17\n\x13SAYING_NOT_COMPARED\x10\x04\x32\xc9\x02\n\rReviewService\x12H\n\tListCases\x12\x1c.gateway.v1.ListCasesRequest\x1a\x1d.gateway.v1.ListCasesResponse\x12H\n\tLeaseCase\x12\x1c.gateway.v1.LeaseCaseRequest\x1a\x1d.gateway.v1.LeaseCaseResponse\x12T\n\rSubmitVerdict\x12 .gateway.v1.SubmitVerdictRequest\x1a!.gateway.v1.SubmitVerdictResponse\x12N\n\x0bReleaseCase\x12\x1e.gateway.v1.ReleaseCaseRequest\x1a\x1f.gateway.v1.ReleaseCaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/review.proto\x12\ngateway.v1\x1a\x16gateway/v1/types.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0f\n\x07persons\x18\x02 \x01(\r\x12\x10\n\x08verdicts\x18\x03 \x01(\r\x12\x0f\n\x07held_by\x18\x04 \x01(\t\x12\x33\n\x0fhold_until_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\topen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x04Mark\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\x12\x0f\n\x07\x64\x65grees\x18\x03 \x01(\x01\x12\x0c\n\x04kind\x18\x04 \x01(\t\"1\n\x04Pair\x12\x13\n\x0bprobe_index\x18\x01 \x01(\r\x12\x14\n\x0crecord_index\x18\x02 \x01(\r\"\xa3\x01\n\x06\x46inger\x12\x10\n\x08position\x18\x01 \x01(\r\x12%\n\x0bprobe_marks\x18\x02 \x03(\x0b\x32\x10.gateway.v1.Mark\x12&\n\x0crecord_marks\x18\x03 \x03(\x0b\x32\x10.gateway.v1.Mark\x12\x1f\n\x05pairs\x18\x04 \x03(\x0b\x32\x10.gateway.v1.Pair\x12\x17\n\x0fstated_position\x18\x05 \x01(\r\"u\n\x0e\x43omparedSample\x12&\n\x08modality\x18\x01 \x01(\x0e\x32\x14.gateway.v1.Modality\x12\x10\n\x08position\x18\x02 \x01(\r\x12)\n\x08\x63ompared\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"]\n\x11ModalityStatement\x12&\n\x08modality\x18\x01 \x01(\x0e\x32\x14.gateway.v1.Modality\x12 \n\x04says\x18\x02 \x01(\x0e\x32\x12.gateway.v1.Saying\"9\n\x10ListCasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListCasesResponse\x12\x1f\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x10LeaseCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\"\xb8\x01\n\x11LeaseCaseResponse\x12\x1e\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Case\x12#\n\x07\x66ingers\x18\x02 \x03(\x0b\x32\x12.gateway.v1.Finger\x12+\n\x07samples\x18\x03 \x03(\x0b\x32\x1a.gateway.v1.ComparedSample\x12\x31\n\nmodalities\x18\x04 \x03(\x0b\x32\x1d.gateway.v1.ModalityStatement\"]\n\x14SubmitVerdictRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12$\n\x07verdict\x18\x02 \x01(\x0e\x32\x13.gateway.v1.Verdict\x12\x0e\n\x06reason\x18\x03 \x01(\t\"G\n\x15SubmitVerdictResponse\x12\x0e\n\x06\x63losed\x18\x01 \x01(\x08\x12\x1e\n\x16\x64\x65struction_receipt_id\x18\x02 \x01(\t\"%\n\x12ReleaseCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\"5\n\x13ReleaseCaseResponse\x12\x1e\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x10.gateway.v1.Case*e\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n\x0cVERDICT_SAME\x10\x01\x12\x15\n\x11VERDICT_DIFFERENT\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03*|\n\x06Saying\x12\x16\n\x12SAYING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSAYING_SUPPORTS\x10\x01\x12\x14\n\x10SAYING_UNDECIDED\x10\x02\x12\x16\n\x12SAYING_CONTRADICTS\x10\x03\x12\x17\n\x13SAYING_NOT_COMPARED\x10\x04\x32\xc9\x02\n\rReviewService\x12H\n\tListCases\x12\x1c.gateway.v1.ListCasesRequest\x1a\x1d.gateway.v1.ListCasesResponse\x12H\n\tLeaseCase\x12\x1c.gateway.v1.LeaseCaseRequest\x1a\x1d.gateway.v1.LeaseCaseResponse\x12T\n\rSubmitVerdict\x12 .gateway.v1.SubmitVerdictRequest\x1a!.gateway.v1.SubmitVerdictResponse\x12N\n\x0bReleaseCase\x12\x1e.gateway.v1.ReleaseCaseRequest\x1a\x1f.gateway.v1.ReleaseCaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.review_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=1441
-  _globals['_VERDICT']._serialized_end=1542
-  _globals['_SAYING']._serialized_start=1544
-  _globals['_SAYING']._serialized_end=1668
+  _globals['_VERDICT']._serialized_start=1466
+  _globals['_VERDICT']._serialized_end=1567
+  _globals['_SAYING']._serialized_start=1569
+  _globals['_SAYING']._serialized_end=1693
   _globals['_CASE']._serialized_start=127
   _globals['_CASE']._serialized_end=348
   _globals['_MARK']._serialized_start=350
@@ -45,27 +45,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAIR']._serialized_start=411
   _globals['_PAIR']._serialized_end=460
   _globals['_FINGER']._serialized_start=463
-  _globals['_FINGER']._serialized_end=601
-  _globals['_COMPAREDSAMPLE']._serialized_start=603
-  _globals['_COMPAREDSAMPLE']._serialized_end=720
-  _globals['_MODALITYSTATEMENT']._serialized_start=722
-  _globals['_MODALITYSTATEMENT']._serialized_end=815
-  _globals['_LISTCASESREQUEST']._serialized_start=817
-  _globals['_LISTCASESREQUEST']._serialized_end=874
-  _globals['_LISTCASESRESPONSE']._serialized_start=876
-  _globals['_LISTCASESRESPONSE']._serialized_end=953
-  _globals['_LEASECASEREQUEST']._serialized_start=955
-  _globals['_LEASECASEREQUEST']._serialized_end=990
-  _globals['_LEASECASERESPONSE']._serialized_start=993
-  _globals['_LEASECASERESPONSE']._serialized_end=1177
-  _globals['_SUBMITVERDICTREQUEST']._serialized_start=1179
-  _globals['_SUBMITVERDICTREQUEST']._serialized_end=1272
-  _globals['_SUBMITVERDICTRESPONSE']._serialized_start=1274
-  _globals['_SUBMITVERDICTRESPONSE']._serialized_end=1345
-  _globals['_RELEASECASEREQUEST']._serialized_start=1347
-  _globals['_RELEASECASEREQUEST']._serialized_end=1384
-  _globals['_RELEASECASERESPONSE']._serialized_start=1386
-  _globals['_RELEASECASERESPONSE']._serialized_end=1439
-  _globals['_REVIEWSERVICE']._serialized_start=1671
-  _globals['_REVIEWSERVICE']._serialized_end=2000
+  _globals['_FINGER']._serialized_end=626
+  _globals['_COMPAREDSAMPLE']._serialized_start=628
+  _globals['_COMPAREDSAMPLE']._serialized_end=745
+  _globals['_MODALITYSTATEMENT']._serialized_start=747
+  _globals['_MODALITYSTATEMENT']._serialized_end=840
+  _globals['_LISTCASESREQUEST']._serialized_start=842
+  _globals['_LISTCASESREQUEST']._serialized_end=899
+  _globals['_LISTCASESRESPONSE']._serialized_start=901
+  _globals['_LISTCASESRESPONSE']._serialized_end=978
+  _globals['_LEASECASEREQUEST']._serialized_start=980
+  _globals['_LEASECASEREQUEST']._serialized_end=1015
+  _globals['_LEASECASERESPONSE']._serialized_start=1018
+  _globals['_LEASECASERESPONSE']._serialized_end=1202
+  _globals['_SUBMITVERDICTREQUEST']._serialized_start=1204
+  _globals['_SUBMITVERDICTREQUEST']._serialized_end=1297
+  _globals['_SUBMITVERDICTRESPONSE']._serialized_start=1299
+  _globals['_SUBMITVERDICTRESPONSE']._serialized_end=1370
+  _globals['_RELEASECASEREQUEST']._serialized_start=1372
+  _globals['_RELEASECASEREQUEST']._serialized_end=1409
+  _globals['_RELEASECASERESPONSE']._serialized_start=1411
+  _globals['_RELEASECASERESPONSE']._serialized_end=1464
+  _globals['_REVIEWSERVICE']._serialized_start=1696
+  _globals['_REVIEWSERVICE']._serialized_end=2025
 # @@protoc_insertion_point(module_scope)

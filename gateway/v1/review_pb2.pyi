@@ -203,7 +203,7 @@ Global___Pair: _TypeAlias = Pair  # noqa: Y015
 @_typing.final
 class Finger(_message.Message):
     """Shows one finger of probe and record. No score is shown.
-    Next unused field number: 5.
+    Next unused field number: 6.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -212,8 +212,11 @@ class Finger(_message.Message):
     PROBE_MARKS_FIELD_NUMBER: _builtins.int
     RECORD_MARKS_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    STATED_POSITION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """States the finger position, 1 to 10."""
+    """States the position of the record's finger, 1 to 10."""
+    stated_position: _builtins.int
+    """States the position that the asker gave for the probe's finger; 0 = unknown."""
     @_builtins.property
     def probe_marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mark]:
         """Lists the probe's minutiae, moved onto the record's."""
@@ -233,10 +236,11 @@ class Finger(_message.Message):
         probe_marks: _abc.Iterable[Global___Mark] | None = ...,
         record_marks: _abc.Iterable[Global___Mark] | None = ...,
         pairs: _abc.Iterable[Global___Pair] | None = ...,
+        stated_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pairs", b"pairs", "position", b"position", "probe_marks", b"probe_marks", "record_marks", b"record_marks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pairs", b"pairs", "position", b"position", "probe_marks", b"probe_marks", "record_marks", b"record_marks", "stated_position", b"stated_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

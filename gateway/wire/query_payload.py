@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from gateway.domain.messages import (
     COMPRESSED,
+    MOST_IMPRESSIONS,
     POSITIONS,
     TEMPLATES,
+    UNKNOWN_POSITION,
     Biometrics,
     Capabilities,
     Compression,
@@ -50,7 +53,7 @@ MAX_QUERY = 2_097_148  # bytes; largest size class less its length prefix (proto
 MAX_PAYLOAD = 262_140  # bytes; of every other request, the largest size class but one
 REPLY_KEY = 1_216  # bytes; X-Wing public key (protocol 2)
 HASH = 32  # bytes; SHA-256
-MAX_SAMPLES = sum(map(len, POSITIONS.values()))  # one for each position of each modality
+MAX_SAMPLES = sum(len(places) * MOST_IMPRESSIONS[each] for each, places in POSITIONS.items())
 MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
@@ -60,7 +63,7 @@ MAX_EXTENT = 65_535  # pixels, or pixels per inch; records hold them in 16 bits 
 # Of answers.
 MAX_ANSWER = 4_092  # bytes; the smallest size class, which every answer without details has
 HIT_REFERENCE = 16  # bytes; random
-MAX_PROBLEMS = 13  # one for each sample that a query can hold
+MAX_PROBLEMS = MAX_SAMPLES
 MAX_LIST = 32  # entries of a list in Capabilities; there are fewer than ten of anything
 MAX_POSITION = 10
 MAX_VERSION = 2**63 - 1
@@ -128,34 +131,46 @@ def _biometrics(message: exchange_pb2.BiometricProbe) -> Biometrics:
         _missing(absent, f"biometrics.missing[{index}]")
         for index, absent in enumerate(message.missing)
     )
-    _refuse_duplicates(Biometrics(samples, missing))
+    _refuse_surplus(Biometrics(samples, missing))
     return Biometrics(samples, missing)
 
 
-def _refuse_duplicates(probe: Biometrics) -> None:
-    """Refuse a position named twice; nobody could say which of the two is the person's."""
-    seen: set[tuple[Modality, int]] = set()
-    for element, modality, position in _named(probe):
-        if (modality, position) in seen:
+def _refuse_surplus(probe: Biometrics) -> None:
+    """Refuse more samples of a position than there may be, a missing finger that is sampled, and an eleventh finger.
+
+    A finger of unknown position contradicts no missing one: it is one of the others.
+    """
+    given = Counter[tuple[Modality, int]]()
+    fingers = 0
+    for element, modality, position, most in _named(probe):
+        place = modality, position
+        unknown = modality is Modality.FINGER and position == UNKNOWN_POSITION
+        fingers += modality is Modality.FINGER and (unknown or not given[place])
+        given[place] += 1
+        if (given[place] > most and not unknown) or fingers > len(POSITIONS[Modality.FINGER]):
             raise ElementInvalid(element=element, rule=LIST)
-        seen.add((modality, position))
 
 
-def _named(probe: Biometrics) -> Iterator[tuple[str, Modality, int]]:
-    for index, sample in enumerate(probe.samples):
-        yield f"biometrics.samples[{index}].position", sample.modality, sample.position
+def _named(probe: Biometrics) -> Iterator[tuple[str, Modality, int, int]]:
+    """Yield the element, modality and position of each sample and missing finger, and the most of that position."""
+    for index, each in enumerate(probe.samples):
+        most = MOST_IMPRESSIONS[each.modality]
+        yield f"biometrics.samples[{index}].position", each.modality, each.position, most
     for index, missing in enumerate(probe.missing):
-        yield f"biometrics.missing[{index}].position", Modality.FINGER, missing.position
+        yield f"biometrics.missing[{index}].position", Modality.FINGER, missing.position, 1
 
 
 def _missing(message: exchange_pb2.MissingSample, path: str) -> Missing:
     fields = Fields(message, path)
-    return Missing(_position(fields, Modality.FINGER), fields.choice("presence", Presence))
+    places = POSITIONS[Modality.FINGER]
+    position = fields.number("position", places[0], places[-1])
+    return Missing(position, fields.choice("presence", Presence))
 
 
 def _position(fields: Fields, modality: Modality) -> int:
     places = POSITIONS[modality]
-    return fields.number("position", places[0], places[-1])
+    least = UNKNOWN_POSITION if modality is Modality.FINGER else places[0]
+    return fields.number("position", least, places[-1])
 
 
 def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:

@@ -6,6 +6,7 @@ and removing go on beside it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,19 +16,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matcher.finger.assignment import POSITIONS, Hypothesis, Weighed, exchanged, weigh
 from matcher.finger.descriptors import CANVAS, UNKNOWN, Finger, Frame, Model, default_model
 from matcher.finger.gallery_block import Block, Rows, slots_for
-from matcher.finger.probe import NothingUsable, Probe, SampleFault, prepare
-from matcher.finger.score_fusion import Likelihood, default_likelihood, fuse
+from matcher.finger.probe import (
+    UNKNOWN_POSITION,
+    NothingUsable,
+    Probe,
+    SampleFault,
+    check_positions,
+    prepare,
+)
+from matcher.finger.score_fusion import Likelihood, default_likelihood
 from matcher.finger.search_cascade import Cascade, SearchAbandoned, best_finite
-from matcher.finger.template import Bools, Floats, Ints, Minutiae
+from matcher.finger.template import Floats, Ints, Minutiae
 
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
+# The best people of a search are compared with the probe's fingers in any order: who has most fingers in their places
+# is among the first without it.
+MIXED_FINGERS = 8  # of the probe, of all these people together
+LEAST_MIXED = 2  # people
 MOST_FRAMES = 16  # sizes of pictures that have blocks of their own; each may cost a resized canvas one more pass
 
 FILE_DIGITS = 16  # hexadecimal, of a file's SHA-256: enough to tell two of ours apart
 
 Subjects = NDArray[np.uint64]
+Kind = tuple[int, int, Frame, int]  # of a block: position, slots, frame, number of the impression
 
 
 __all__ = [
@@ -52,14 +66,17 @@ class UnknownSubject(KeyError):
 class Candidates:
     """The best people of a search, best first, and what each finger said.
 
-    subject (k,) uint64; score (k,) float32, fused log10 likelihood ratio, descending
-    evidence (k, 10) float32, log10 ratio of position column + 1; nan = not compared
+    subject (k,) uint64; score (k,) float32, fused log10 likelihood ratio less the price of the ways tried, descending
+    evidence (k, 10) float32, log10 ratio of the person's finger at position column + 1; nan = not compared
+    hypothesis (k,), ways (k,) float64: which fingers the probe's are taken to be, and out of how many ways
     size, version   people in the gallery that was searched, and its version
     """
 
     subject: Subjects = field(repr=False)
     score: Floats = field(repr=False)
     evidence: Floats = field(repr=False)
+    hypothesis: tuple[Hypothesis, ...]
+    ways: NDArray[np.float64] = field(repr=False)
     size: int
     version: int
 
@@ -97,7 +114,7 @@ class Gallery:
         self._likelihood = default_likelihood() if likelihood is None else likelihood
         self._lock = RLock()
         self._blocks: list[Block] = []
-        self._open: dict[tuple[int, int, Frame], int] = {}  # the block of a kind that is not full
+        self._open: dict[Kind, int] = {}  # the block of a kind that is not full
         self._frames: set[Frame] = set()
         self._people = SubjectTable()
         self._wiped = 0
@@ -111,7 +128,7 @@ class Gallery:
 
     @property
     def fingers(self) -> int:
-        """How many fingers are enrolled."""
+        """How many fingers are enrolled, each impression counted."""
         with self._lock:
             return self._people.fingers
 
@@ -130,10 +147,11 @@ class Gallery:
         """Enrol a person and return the faults of the fingers that were left out.
 
         Raises AlreadyEnrolled, NothingUsable where no finger is good enough, ValueError for positions
-        outside 1-10 or given twice or a subject that is not an unsigned 64-bit number.
+        outside 1-10, more than MOST_IMPRESSIONS of one, or a subject that is not an unsigned 64-bit number.
         """
         if not 0 <= subject < 1 << 64:
             raise ValueError("a subject is an unsigned 64-bit number")
+        check_positions([position for position, _ in fingers])
         probe = prepare(fingers, self._model)
         if not probe.fingers:
             raise NothingUsable(probe.faults)
@@ -181,8 +199,11 @@ class Gallery:
         shortlist: int | None = None,
         expired: Callable[[], bool] = lambda: False,
     ) -> Candidates:
-        """Return the `limit` people likeliest to be the probe's, compared finger by finger of one position.
+        """Return the `limit` people likeliest to be the probe's, compared finger by finger.
 
+        A finger is compared with that of its position and with that of the other hand, in two passes that exclude each
+        other; one of unknown position with all ten. The best few are compared in any order of fingers as
+        well. The work is the same whoever is found. What was tried more often lowers the score (`finger.assignment`).
         `expired` is asked between blocks; once it says yes, SearchAbandoned is raised. `shortlist` is how many
         people are aligned in full, at least `limit`; at the gallery's size the search is exhaustive. None: the
         stages of `matcher.finger.search_cascade`, by which about 16 fingers are. Raises NothingUsable for a probe without a usable finger: poor quality is never a "no
@@ -206,52 +227,109 @@ class Gallery:
         for probe in probes:
             if not probe.fingers:
                 raise NothingUsable(probe.faults)
+        passes = [(number, *each) for number, probe in enumerate(probes) for each in _passes(probe)]
         with self._lock:
-            people, rows = self._people.now(), self._snapshot(probes)
+            people = self._people.now()
+            rows = self._snapshot([probe for _, _, probe in passes])
             size, version = len(self._people), self._version
+        passes = [each for each in passes if any(rows[at] for at in _wanted(each[2]))]
         cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
-        found = []
-        for chosen, evidence in cascade.search(probes, rows, people.number):
-            score = np.where(self._still_here(people, chosen), fuse(evidence), np.float32(-np.inf))
-            order = best_finite(score, limit)
-            subjects = people.subjects[chosen[order]]
-            found.append(Candidates(subjects, score[order], evidence[order], size, version))
-        return found
+        readings = [(probe, said is not Hypothesis.STATED) for _, said, probe in passes]
+        searched = cascade.search(readings, rows, people.number)
+        found: list[list[_Tried]] = [[] for _ in probes]
+        for (number, hypothesis, probe), (chosen, evidence) in zip(passes, searched, strict=True):
+            read = hypothesis, probe.usable
+            tried = self._tried(probe, read, (people, chosen), evidence)
+            found[number].append(tried)
+        best = []
+        for probe, tries in zip(probes, found, strict=True):
+            in_any_order = self._mixed(probe, tries, people, cascade)
+            best.append(_best(people, [*tries, in_any_order], limit, size, version))
+        return best
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> dict[int, float]:
-        """Return the fused log10 ratio of each subject who has a finger of the probe's positions, aligned in full.
+        """Return the score of each subject who has a finger that may be the probe's, every pair aligned in full.
 
-        Raises NothingUsable for a probe without a usable finger.
+        At least what a search says of the person, which compares few people in any order. Raises NothingUsable for a
+        probe without a usable finger.
         """
         if not probe.fingers:
             raise NothingUsable(probe.faults)
         with self._lock:
-            people, rows = self._people.now(), self._snapshot([probe])
+            people = self._people.now()
             here = [subject for subject in dict.fromkeys(subjects) if subject in self._people]
             chosen = np.array([self._people.number_of(each) for each in here], dtype=np.intp)
         cascade = Cascade(self._model, self._likelihood, 1, lambda: False, len(here), len(here))
-        score = fuse(cascade.ratios(probe, rows, people.number, chosen))
-        score = np.where(self._still_here(people, chosen), score, np.float32(-np.inf))
-        found = zip(here, score.tolist(), strict=True)
-        return {subject: ratio for subject, ratio in found if np.isfinite(ratio)}
+        evidence = self._all_pairs(probe, people, chosen, cascade)
+        tries = [
+            self._tried(probe, (each, each.positions(probe.usable)), (people, chosen), evidence)
+            for each in Hypothesis
+        ]
+        best = _best(people, tries, len(here), len(here), 0)
+        return dict(zip(best.subject.tolist(), best.score.tolist(), strict=True))
 
-    def _still_here(self, people: PeopleThen, chosen: Ints) -> Bools:
-        """Return which of the chosen were not removed meanwhile; a row wiped under the search says nothing."""
+    def _tried(
+        self,
+        probe: Probe,
+        read: tuple[Hypothesis, Sequence[int]],
+        chosen: tuple[PeopleThen, Ints],
+        evidence: Floats,
+    ) -> _Tried:
+        """Return what a hypothesis, with the positions under it, says of the chosen people who were not removed meanwhile.
+
+        A row wiped under the search says nothing.
+        """
+        people, numbers = chosen
+        held = np.zeros((len(numbers), POSITIONS), dtype=np.intp)
         with self._lock:
-            enrolments = [
-                self._people.enrolment(int(subject)) for subject in people.subjects[chosen]
-            ]
-        here: Bools = np.array(enrolments, dtype=np.int64) == people.enrolments[chosen]
-        return here
+            for row, number in enumerate(numbers.tolist()):
+                subject = int(people.subjects[number])
+                if self._people.enrolment(subject) == people.enrolments[number]:
+                    for block, _ in self._people.places(subject):
+                        held[row, self._blocks[block].position - 1] += 1
+        here = held.any(axis=1)
+        mine = np.bincount(probe.columns, minlength=len(probe.usable)).tolist()
+        hypothesis, positions = read
+        weighed = weigh(evidence[here], positions, (mine, held[here]), hypothesis)
+        return _Tried(hypothesis, numbers[here], weighed)
+
+    def _mixed(
+        self, probe: Probe, tries: Sequence[_Tried], people: PeopleThen, cascade: Cascade
+    ) -> _Tried:
+        """Return what the best few people come to where the probe's fingers may be in any order."""
+        number = np.concatenate([each.number for each in tries] or [np.zeros(0, dtype=np.intp)])
+        score = np.concatenate([each.weighed.score for each in tries] or [np.zeros(0)])
+        order = best_finite(score, len(score))
+        most = max(LEAST_MIXED, MIXED_FINGERS // len(probe.usable))
+        chosen = np.array(list(dict.fromkeys(number[order].tolist()))[:most], dtype=np.intp)
+        evidence = self._all_pairs(probe, people, chosen, cascade)
+        mixed = Hypothesis.FINGERS_MIXED
+        read = mixed, mixed.positions(probe.usable)
+        return self._tried(probe, read, (people, chosen), evidence)
+
+    def _all_pairs(
+        self, probe: Probe, people: PeopleThen, chosen: Ints, cascade: Cascade
+    ) -> Floats:
+        """Return the ratios of each finger of a probe with each of the chosen people's, (k, f, 10)."""
+        evidence = np.full((len(chosen), len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+        for person, number in enumerate(chosen.tolist()):
+            with self._lock:
+                subject = int(people.subjects[number])
+                places = self._people.places(subject) if subject in self._people else ()
+                blocks = {block: self._blocks[block].rows() for block, _ in places}
+                placed = [(self._blocks[b].position, blocks[b], row) for b, row in places]
+            evidence[person] = cascade.all_pairs(probe, placed)
+        return evidence
 
     def _settle(self, subject: int, enrolment: int, fingers: Sequence[tuple[int, Finger]]) -> None:
         person = self._people.next_number
-        places = [self._place(position, person, finger) for position, finger in fingers]
+        places, impressions = [], Counter[int]()
+        for position, finger in fingers:
+            kind = position, slots_for(len(finger)), self._frame(finger), impressions[position]
+            impressions[position] += 1
+            number = self._room(kind)
+            places.append((number, self._blocks[number].append(person, finger)))
         self._people.add(subject, enrolment, places)
-
-    def _place(self, position: int, person: int, finger: Finger) -> Place:
-        number = self._room(position, slots_for(len(finger)), self._frame(finger))
-        return number, self._blocks[number].append(person, finger)
 
     def _frame(self, finger: Finger) -> Frame:
         """Return the frame of the finger's block; beyond the first few sizes all but the canvas share one.
@@ -263,16 +341,17 @@ class Gallery:
             return finger.frame
         return UNKNOWN
 
-    def _room(self, position: int, slots: int, frame: Frame) -> int:
+    def _room(self, kind: Kind) -> int:
         """Return the number of a block that has room for one more row."""
-        number = self._open.get((position, slots, frame))
+        number = self._open.get(kind)
         if number is None or self._blocks[number].full:
-            number = self._open[position, slots, frame] = len(self._blocks)
-            self._blocks.append(Block(slots, self._model.size, frame, position))
+            number = self._open[kind] = len(self._blocks)
+            position, slots, frame, impression = kind
+            self._blocks.append(Block(slots, self._model.size, frame, position, impression))
         return number
 
     def _snapshot(self, probes: Sequence[Probe]) -> dict[int, list[Rows]]:
-        wanted = {position for probe in probes for position, _ in probe.fingers}
+        wanted = {position for probe in probes for position in _wanted(probe)}
         rows: dict[int, list[Rows]] = {position: [] for position in wanted}
         for block in self._blocks:
             if block.position in wanted:
@@ -290,12 +369,63 @@ class Gallery:
             places = []
             for number, row in self._people.places(subject):
                 block = self._blocks[number]
-                room = fresh._room(block.position, block.slots, block.frame)
+                room = fresh._room((block.position, block.slots, block.frame, block.impression))
                 places.append((room, fresh._blocks[room].adopt(person, block, row)))
             fresh._people.add(subject, self._people.enrolment(subject), places)
         self._people, self._blocks, self._open = fresh._people, fresh._blocks, fresh._open
         self._frames = {block.frame for block in fresh._blocks}
         self._wiped = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """A hypothesis, the numbers of the people who were compared under it (k,), and what it comes to."""
+
+    hypothesis: Hypothesis
+    number: Ints = field(repr=False)
+    weighed: Weighed = field(repr=False)
+
+
+def _passes(probe: Probe) -> Iterator[tuple[Hypothesis, Probe]]:
+    """Yield the probe as it is stated and, where it states any position, with its hands exchanged."""
+    yield Hypothesis.STATED, probe
+    if any(position != UNKNOWN_POSITION for position, _ in probe.fingers):
+        other = sorted(
+            ((exchanged(position), finger) for position, finger in probe.fingers),
+            key=lambda each: each[0],
+        )
+        yield Hypothesis.HANDS_EXCHANGED, Probe(tuple(other), probe.faults)
+
+
+def _wanted(probe: Probe) -> Sequence[int]:
+    """Return the positions whose fingers a probe's may be."""
+    positions = sorted({position for position, _ in probe.fingers})
+    return range(1, POSITIONS + 1) if UNKNOWN_POSITION in positions else positions
+
+
+def _best(
+    people: PeopleThen, tries: Sequence[_Tried], limit: int, size: int, version: int
+) -> Candidates:
+    """Return the best `limit` people, each under the best of the hypotheses; of equals, under the first tried."""
+    number = np.concatenate([each.number for each in tries])
+    score, evidence = (
+        np.concatenate([getattr(each.weighed, name) for each in tries])
+        for name in ("score", "evidence")
+    )
+    ways = np.concatenate([each.weighed.ways for each in tries])
+    hypotheses = [each.hypothesis for each in tries for _ in each.number]
+    order = best_finite(score, len(score))
+    first = np.sort(np.unique(number[order], return_index=True)[1])
+    kept = order[first[:limit]]
+    return Candidates(
+        subject=people.subjects[number[kept]],
+        score=score[kept],
+        evidence=evidence[kept],
+        hypothesis=tuple(hypotheses[at] for at in kept),
+        ways=ways[kept],
+        size=size,
+        version=version,
+    )
 
 
 # Who is in a gallery and where each person's fingers lie: rows of two tables, no object a person.

@@ -65,6 +65,7 @@ class Rows:
 
     packed (slots, d / 2, r) uint8; place (r, slots, 2) int16, steps from middle (r,) complex64;
     heading (r, slots) uint8; count, person (r,), alive (r,) bool: copies; frame: what size of picture the rows state
+    impression: of a person's impressions of the finger, the how-manieth: a block has one row a person
     """
 
     packed: Bytes = field(repr=False)
@@ -75,6 +76,7 @@ class Rows:
     person: Persons = field(repr=False)
     alive: Bools = field(repr=False)
     frame: Frame
+    impression: int
 
     def slots(self, at_once: int) -> Iterator[Floats]:
         """Yield what the local stage multiplies with, (slots, LEADING + 1, r) float32, some slots at a time.
@@ -111,10 +113,18 @@ def fingers_of(picked: Sequence[tuple[Rows, int]]) -> Fingers:
 class Block:
     """Rows that grow by a quarter; what a search holds of it is never overwritten, only wiped."""
 
-    def __init__(self, slots: int, size: int, frame: Frame = UNKNOWN, position: int = 0) -> None:
+    def __init__(
+        self,
+        slots: int,
+        size: int,
+        frame: Frame = UNKNOWN,
+        position: int = 0,
+        impression: int = 0,
+    ) -> None:
         self.slots = slots
         self.frame = frame
         self.position = position
+        self.impression = impression
         self._used = 0
         self._packed = np.zeros((slots, size // 2, FIRST_ROWS), dtype=np.uint8)
         self._place = np.zeros((FIRST_ROWS, slots, 2), dtype=np.int16)
@@ -186,6 +196,7 @@ class Block:
             person,
             person >= 0,
             self.frame,
+            self.impression,
         )
 
     def _grow(self) -> None:

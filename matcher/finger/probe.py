@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +28,12 @@ MOST_PARALLEL = 0.95  # length of the mean direction (0.81)
 MANY = 12  # minutiae; fewer may all point one way by chance, if they stand apart
 APART = 0.02  # square centimetres for each of them
 
+UNKNOWN_POSITION = 0  # of a probe's finger of which nobody says which it is (ANSI/NIST-ITL 14.013)
+MOST_IMPRESSIONS = (
+    4  # of one finger, of a probe as of an enrolled person; each more costs accuracy of the others
+)
+MOST_FINGERS = 10
+
 FaultCode = Literal["TOO_FEW_MINUTIAE", "AREA_TOO_SMALL", "QUALITY_TOO_LOW"]
 
 
@@ -44,7 +51,7 @@ class NothingUsable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FingerSample:
-    """One record of one finger and its declared position, 1-10."""
+    """One record of one finger and its declared position, 1-10; 0 = nobody knows."""
 
     position: int
     record: bytes = field(repr=False)
@@ -60,15 +67,25 @@ class SampleFault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """The usable fingers of one person, ready to be compared with many, and the faults of the others."""
+    """The usable impressions of one person's fingers, ready to be compared with many, and the faults of the others.
+
+    fingers   position and template of each impression, ascending. Those of one known position are of one finger;
+              each of an unknown one, 0, is a finger of its own.
+    """
 
     fingers: tuple[tuple[int, Finger], ...] = field(repr=False)
     faults: tuple[SampleFault, ...]
 
     @property
     def usable(self) -> tuple[int, ...]:
-        """The positions that can be searched, ascending."""
-        return tuple(position for position, _ in self.fingers)
+        """The position of each finger that can be searched, ascending: one for all impressions of it."""
+        return tuple(distinct_fingers([position for position, _ in self.fingers]))
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Which of the fingers in `usable` each impression is of."""
+        known = {position: at for at, position in enumerate(self.usable) if position}
+        return tuple(known.get(position, at) for at, (position, _) in enumerate(self.fingers))
 
     def destroy(self) -> None:
         """Overwrite every array of the probe with zeros, in place."""
@@ -77,11 +94,15 @@ class Probe:
 
 
 def prepare(fingers: Sequence[tuple[int, Minutiae]], model: Model | None = None) -> Probe:
-    """Return the probe of one person's fingers, each position at most once; poor ones become faults.
+    """Return the probe of one person's fingers; poor ones become faults.
 
-    Raises ValueError for a position outside 1-10 or given twice.
+    Raises ValueError for a position outside 0-10, one known position given more than MOST_IMPRESSIONS times, or
+    more than ten fingers.
     """
-    check_positions([position for position, _ in fingers])
+    positions = [position for position, _ in fingers]
+    check_positions([each for each in positions if each != UNKNOWN_POSITION])
+    if len(distinct_fingers(positions)) > MOST_FINGERS:
+        raise ValueError("a person has at most ten fingers")
     used = default_model() if model is None else model
     ready, faults = [], []
     for position, minutiae in sorted(fingers, key=lambda each: each[0]):
@@ -118,17 +139,24 @@ def read_sample(sample: FingerSample) -> Minutiae:
     if len(record.views) != 1:
         raise MalformedRecord("more than one view of a finger", 0)
     view = record.views[0]
-    if view.position not in (0, sample.position):
+    if view.position not in (UNKNOWN_POSITION, sample.position):
         raise PositionMismatch("the record names another finger than was declared")
     return view.minutiae
 
 
 def check_positions(positions: Sequence[int]) -> None:
-    """Raise ValueError unless each position is one of 1-10 and given once."""
+    """Raise ValueError unless each position is one of 1-10 and given at most MOST_IMPRESSIONS times."""
     if not all(1 <= position <= MOST_POSITION for position in positions):
         raise ValueError("a finger position is one of 1 to 10")
-    if len(set(positions)) != len(positions):
-        raise ValueError("a finger position is given twice")
+    if any(count > MOST_IMPRESSIONS for count in Counter(positions).values()):
+        raise ValueError(f"more than {MOST_IMPRESSIONS} impressions of one finger")
+
+
+def distinct_fingers(positions: Iterable[int]) -> list[int]:
+    """Return the position of each finger, ascending: a known one once, an unknown one each time."""
+    given = sorted(positions)
+    unknown = given.count(UNKNOWN_POSITION)
+    return [*given[:unknown], *dict.fromkeys(given[unknown:])]
 
 
 def _like_anything(xy: np.ndarray, heading: np.ndarray, area: float) -> bool:

@@ -1,6 +1,7 @@
 """A search in stages, each for fewer fingers and with more care; probes share the first pass.
 
-1  local      every gallery finger of the same position: one matrix product a slot, running maxima
+1  local      every gallery finger of the same position, of any for one whose position nobody knows: one matrix
+              product a slot, running maxima
 2  shortlist  the people whose fingers' local evidence is best, added over positions: by the support of their
               likeliest pairs after relaxation
 3  alignment  the best few people's fingers in full
@@ -8,7 +9,7 @@
 
 A block is unpacked once for all probes of a batch; threads take blocks, then handfuls of fingers. A probe
 whose picture may have been resized, or that of a row, is also compared as if it had been (`finger.readings`),
-and the better of the two counts.
+and the better of the two counts; so does the best of several impressions of a finger, of a probe's or a person's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -24,7 +26,7 @@ from matcher.finger.alignment import Fingers, compare, greatest, support
 from matcher.finger.constants import ABSENT, STRONGEST
 from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
 from matcher.finger.gallery_block import NOWHERE, Rows, fingers_of
-from matcher.finger.probe import Probe
+from matcher.finger.probe import UNKNOWN_POSITION, Probe
 from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Floats, Ints
 
@@ -34,6 +36,7 @@ SHORTLIST_SHARE = 256  # one person in so many where that is more: who looks ali
 LEAST_SHORTLIST = 16  # people; several fingers' local evidence ranks better than one finger's
 FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four other people before it
 LEAST_FINALISTS = 8  # people
+ASIDE = 2  # of the usual people, one in so many is looked at for a reading of a probe that it does not state
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
 DECIMALS = (
     3  # of a value by which a stage chooses; what the kernels of another processor change is less
@@ -49,12 +52,27 @@ class SearchAbandoned(RuntimeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Query:
-    """One finger of one probe: what it may mean beside rows of each frame."""
+    """One impression of one finger of one probe: what it may mean beside rows of each frame."""
 
     probe: int
     column: int
     position: int
     versions: dict[Frame, tuple[Finger, ...]] = field(repr=False)
+
+    def meets(self, position: int) -> bool:
+        """Return whether it may be of the finger at a position."""
+        return self.position in (UNKNOWN_POSITION, position)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Probes that share a pass, which are asides, impressions as queries, rows by position, the number of people."""
+
+    probes: Sequence[Probe]
+    aside: Sequence[bool]
+    queries: Sequence[_Query]
+    rows: dict[int, list[Rows]] = field(repr=False)
+    people: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,47 +85,65 @@ class Cascade:
     expired: Callable[[], bool]
     limit: int
     shortlist: int | None
+    # A person may have rows in several blocks, and a finger several impressions: the best counts, whoever is first.
+    _best: Lock = field(default_factory=Lock, repr=False)
 
     def search(
         self,
-        probes: Sequence[Probe],
+        probes: Sequence[tuple[Probe, bool]],
         rows: dict[int, list[Rows]],
         people: int,
     ) -> Iterator[tuple[Ints, Floats]]:
-        """Yield for each probe the person numbers of its shortlist and their ratios by position (k, 10)."""
-        widest = max((len(probe.fingers) for probe in probes), default=1)
+        """Yield for each probe the person numbers of its shortlist and the ratios of its f fingers with theirs, (k, f, 10).
+
+        nan where nothing was compared. With each probe stands whether it is read otherwise than stated, for which fewer
+        people are looked at closely.
+        """
+        widest = max((len(probe.usable) for probe, _ in probes), default=1)
         at_once = max(1, MOST_COARSE // max(1, people * widest))
         for start in range(0, len(probes), at_once):
-            some = probes[start : start + at_once]
-            queries = self._queries(some, rows)
+            some = [probe for probe, _ in probes[start : start + at_once]]
+            aside = [each for _, each in probes[start : start + at_once]]
+            batch = _Batch(some, aside, self._queries(some, rows), rows, people)
             coarse = np.full((len(some), people, widest), np.nan, dtype=np.float32)
-            self._local(queries, rows, coarse)
-            yield from self._aligned(some, queries, rows, coarse)
+            self._local(batch, coarse)
+            yield from self._aligned(batch, coarse)
 
-    def ratios(
-        self, probe: Probe, rows: dict[int, list[Rows]], people: int, chosen: Ints
-    ) -> Floats:
-        """Return the ratios of some people by position, (k, 10), as a search that chose them says; nan = not compared."""
-        queries = self._queries([probe], rows)
-        return self._compared(queries, rows, [chosen], people, self._ratio)[0]
+    def all_pairs(self, probe: Probe, placed: Sequence[tuple[int, Rows, int]]) -> Floats:
+        """Return the ratios of each finger of a probe with each of one person's, aligned in full, (f, 10).
+
+        placed   position, block and row of each impression of the person's fingers
+        """
+        found = np.full((len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+        for column, (_, finger) in zip(probe.columns, probe.fingers, strict=True):
+            for frame in dict.fromkeys(rows.frame for _, rows, _ in placed):
+                self._ask("time ran out in the alignment")
+                here = [each for each in placed if each[1].frame == frame]
+                some = fingers_of([(rows, row) for _, rows, row in here])
+                read = [self._ratio(each, some) for each in readings(finger, frame, self.model)]
+                for (position, _, _), value in zip(here, np.maximum.reduce(read), strict=True):
+                    found[column, position - 1] = np.fmax(found[column, position - 1], value)
+        return found
 
     def _queries(self, probes: Sequence[Probe], rows: dict[int, list[Rows]]) -> list[_Query]:
         queries = []
         for number, probe in enumerate(probes):
-            for column, (position, finger) in enumerate(probe.fingers):
-                frames = {block.frame for block in rows[position]}
+            for column, (position, finger) in zip(probe.columns, probe.fingers, strict=True):
+                wanted = rows if position == UNKNOWN_POSITION else (position,)
+                frames = {block.frame for each in wanted for block in rows[each]}
                 versions = {frame: readings(finger, frame, self.model) for frame in frames}
                 queries.append(_Query(number, column, position, versions))
         return queries
 
-    def _local(
-        self, queries: Sequence[_Query], rows: dict[int, list[Rows]], coarse: Floats
-    ) -> None:
-        """Write the local stage's log10 ratios, (probes, people, fingers); nan where nothing was compared."""
+    def _local(self, batch: _Batch, coarse: Floats) -> None:
+        """Write the local stage's log10 ratios, (probes, people, fingers); nan where nothing was compared.
+
+        Of a finger of unknown position, the best over all positions: two of them may claim one finger here.
+        """
         asking: dict[tuple[int, Frame], tuple[list[_Query], LocalSimilarity]] = {}
-        for position, blocks in rows.items():
+        for position, blocks in batch.rows.items():
             for frame in {block.frame for block in blocks}:
-                here = [query for query in queries if query.position == position]
+                here = [query for query in batch.queries if query.meets(position)]
                 fingers = [finger for query in here for finger in query.versions[frame]]
                 asking[position, frame] = here, LocalSimilarity(fingers)
 
@@ -119,55 +155,61 @@ class Cascade:
             alive, person = block.alive, block.person[block.alive]
             for query in here:
                 versions = [next(ratios) for _ in query.versions[block.frame]]
-                coarse[query.probe, person, query.column] = np.maximum.reduce(versions)[alive]
+                values = np.maximum.reduce(versions)[alive]
+                with self._best:
+                    before = coarse[query.probe, person, query.column]
+                    coarse[query.probe, person, query.column] = np.fmax(before, values)
 
-        self._each(visit, [(position, block) for position, each in rows.items() for block in each])
+        held = batch.rows.items()
+        self._each(visit, [(position, block) for position, each in held for block in each])
 
-    def _aligned(
-        self,
-        probes: Sequence[Probe],
-        queries: Sequence[_Query],
-        rows: dict[int, list[Rows]],
-        coarse: Floats,
-    ) -> list[tuple[Ints, Floats]]:
-        people = coarse.shape[1]
+    def _aligned(self, batch: _Batch, coarse: Floats) -> list[tuple[Ints, Floats]]:
         chosen = []
-        for probe, ratios in zip(probes, coarse, strict=True):
-            fingers = max(SHORTLIST_FINGERS, people // SHORTLIST_SHARE)
-            most = max(LEAST_SHORTLIST, fingers // len(probe.fingers))
-            most = most if self.shortlist is None else self.shortlist
-            chosen.append(_likeliest(fuse(ratios), max(most, self.limit)))
+        for probe, aside, ratios in zip(batch.probes, batch.aside, coarse, strict=True):
+            fingers = max(SHORTLIST_FINGERS, batch.people // SHORTLIST_SHARE)
+            most = max(LEAST_SHORTLIST, fingers // len(probe.usable))
+            chosen.append(_likeliest(fuse(ratios), self._number(most, self.shortlist, aside=aside)))
         if self.shortlist is None:
-            values = self._compared(queries, rows, chosen, people, support)
-            for number, probe in enumerate(probes):
-                most = max(LEAST_FINALISTS, FINALIST_FINGERS // len(probe.fingers), self.limit)
-                best = _likeliest(supported(values[number]), most)
+            values = self._compared(batch, chosen, support)
+            for number, probe in enumerate(batch.probes):
+                most = max(LEAST_FINALISTS, FINALIST_FINGERS // len(probe.usable))
+                total = supported(np.fmax.reduce(values[number], axis=2))
+                best = _likeliest(total, self._number(most, None, aside=batch.aside[number]))
                 chosen[number] = chosen[number][best]
-        ratios = self._compared(queries, rows, chosen, people, self._ratio)
+        ratios = self._compared(batch, chosen, self._ratio)
         return list(zip(chosen, ratios, strict=True))
+
+    def _number(self, most: int, shortlist: int | None, *, aside: bool) -> int:
+        """Return how many people a stage passes on: so many as the caller says, or as is usual."""
+        if shortlist is not None:
+            return max(shortlist, self.limit)
+        return most // ASIDE if aside else max(most, self.limit)
 
     def _ratio(self, finger: Finger, some: Fingers) -> Floats:
         return finger_ratio(compare(finger, some), self.likelihood)
 
     def _compared(
         self,
-        queries: Sequence[_Query],
-        rows: dict[int, list[Rows]],
+        batch: _Batch,
         chosen: Sequence[Ints],
-        people: int,
         measure: Callable[[Finger, Fingers], Floats],
     ) -> list[Floats]:
-        """Return a measure of each probe's chosen people by position, (k, 10); nan where nothing was compared."""
-        found = [np.full((len(each), POSITIONS), np.nan, dtype=np.float32) for each in chosen]
+        """Return a measure of each probe's fingers and its chosen people's, (k, f, 10); nan where nothing was compared."""
+        found = [
+            np.full((len(each), len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+            for probe, each in zip(batch.probes, chosen, strict=True)
+        ]
 
-        def visit(task: tuple[_Query, Frame, Ints, Picked]) -> None:
-            query, frame, seat, picked = task
+        def visit(task: tuple[_Query, int, Frame, Ints, Picked]) -> None:
+            query, position, frame, seat, picked = task
             self._ask("time ran out in the alignment")
             some = fingers_of(picked)
-            values = [measure(finger, some) for finger in query.versions[frame]]
-            found[query.probe][seat, query.position - 1] = np.maximum.reduce(values)
+            values = np.maximum.reduce([measure(each, some) for each in query.versions[frame]])
+            here = found[query.probe][:, query.column, position - 1]
+            with self._best:
+                here[seat] = np.fmax(here[seat], values)
 
-        self._each(visit, _handfuls(queries, rows, chosen, people))
+        self._each(visit, _handfuls(batch, chosen))
         return found
 
     def _each(self, visit: Callable[[Task], None], tasks: Iterable[Task]) -> None:
@@ -192,17 +234,18 @@ def _likeliest(values: Floats, number: int) -> Ints:
 
 
 def _handfuls(
-    queries: Sequence[_Query], rows: dict[int, list[Rows]], chosen: Sequence[Ints], people: int
-) -> Iterator[tuple[_Query, Frame, Ints, Picked]]:
-    """Yield each query with a few of the fingers that its probe's people have at its position."""
-    frames = {position: crowds(blocks) for position, blocks in rows.items()}
-    seats = np.full(people + 1, -1, dtype=np.intp)  # the last is nobody's
-    for query in queries:
+    batch: _Batch, chosen: Sequence[Ints]
+) -> Iterator[tuple[_Query, int, Frame, Ints, Picked]]:
+    """Yield each query with a few of the fingers that its probe's people have where it may be of, and that position."""
+    crowded = {position: crowds(blocks) for position, blocks in batch.rows.items()}
+    seats = np.full(batch.people + 1, -1, dtype=np.intp)  # the last is nobody's
+    for query in batch.queries:
         people_here = chosen[query.probe]
         seats[people_here] = np.arange(len(people_here))
-        for frame, crowd in frames[query.position].items():
-            for seat, picked in crowd.few(seats):
-                yield query, frame, seat, picked
+        for position in (each for each in crowded if query.meets(each)):
+            for (frame, _), crowd in crowded[position].items():
+                for seat, picked in crowd.few(seats):
+                    yield query, position, frame, seat, picked
         seats[people_here] = -1
 
 
@@ -215,7 +258,10 @@ Picked = list[tuple[Rows, int]]  # block and row
 
 
 class CandidateRows:
-    """The fingers of one position whose pictures are of one size, those of like numbers of minutiae together."""
+    """The fingers of one position whose pictures are of one size, those of like numbers of minutiae together.
+
+    Of each person at most one: further impressions are in lists of their own.
+    """
 
     def __init__(self, blocks: Sequence[Rows]) -> None:
         self._blocks = sorted(blocks, key=lambda rows: rows.place.shape[1])
@@ -238,12 +284,12 @@ class CandidateRows:
             yield seated[here[part]], [(self._blocks[at], each) for at, each in places]
 
 
-def crowds(blocks: Sequence[Rows]) -> dict[Frame, CandidateRows]:
-    """Return the crowds of one position by the size of their pictures."""
-    frames: dict[Frame, list[Rows]] = {}
+def crowds(blocks: Sequence[Rows]) -> dict[tuple[Frame, int], CandidateRows]:
+    """Return the crowds of one position by the size of their pictures and the number of the impression."""
+    alike: dict[tuple[Frame, int], list[Rows]] = {}
     for rows in blocks:
-        frames.setdefault(rows.frame, []).append(rows)
-    return {frame: CandidateRows(each) for frame, each in frames.items()}
+        alike.setdefault((rows.frame, rows.impression), []).append(rows)
+    return {kind: CandidateRows(each) for kind, each in alike.items()}
 
 
 def best_finite(score: Floats, number: int) -> Ints:
@@ -255,10 +301,10 @@ def best_finite(score: Floats, number: int) -> Ints:
 
 
 def supported(values: Floats) -> Floats:
-    """Return how far each person's values (k, 10) lie above those of most people, added over positions, (k,).
+    """Return how far each person's values (k, f) lie above those of most people, added over fingers, (k,).
 
-    nan stands for a finger that was not compared and says nothing. A position at which few people have a
-    finger is not judged by its own median alone: the few may all be mates.
+    nan stands for a finger that was not compared and says nothing. A finger that few people have is not
+    judged by its own median alone: the few may all be mates.
     """
     total = np.zeros(len(values), dtype=np.float32)
     every = values[~np.isnan(values)]

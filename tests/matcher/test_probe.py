@@ -131,10 +131,17 @@ def test_a_probe_without_a_usable_finger_is_never_searched(
     assert len(caught.value.faults) == len(fingers)
 
 
-@pytest.mark.parametrize("positions", [(0,), (11,), (2, 2)])
-def test_positions_are_one_to_ten_and_each_once(positions: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("positions", [(11,), (-1,), (2,) * 5, (0,) * 11, (0, *range(1, 11))])
+def test_a_person_has_ten_fingers_and_a_finger_four_impressions(positions: tuple[int, ...]) -> None:
     with pytest.raises(ValueError):
         prepare([(position, scattered(20)) for position in positions])
+
+
+def test_impressions_of_one_finger_are_one_and_unknown_ones_are_each_their_own() -> None:
+    probe = prepare([(at, scattered(30)) for at in (7, 0, 2, 7, 0, 7)])
+
+    assert probe.usable == (0, 0, 2, 7)
+    assert probe.columns == (0, 1, 2, 3, 3, 3)
 
 
 def test_a_destroyed_probe_holds_nothing() -> None:

@@ -14,7 +14,7 @@ from gateway.cli.output import Code
 from gateway.cli.partner.query import Face, Finger, Iris, samples_of, stated
 from gateway.cli.subjects.biometric_files import Sources
 from gateway.cli.subjects.gallery import Extractor
-from gateway.domain.messages import UNSTATED
+from gateway.domain.messages import UNKNOWN_POSITION, UNSTATED, Modality
 from gateway.errors import UserError
 from gateway.operations import outbound
 
@@ -113,6 +113,12 @@ def _records(placed: Sources, extractor: str) -> dict[str, object]:
     if not placed.good:
         return {}
     samples = samples_of(placed)
+    places = [(one.modality, one.position) for one in samples]
+    if (Modality.FINGER, UNKNOWN_POSITION) in places or len(set(places)) < len(places):
+        raise typer.BadParameter(
+            "a query that officers follow up has one record of each finger, of known position",
+            param_hint="--finger",
+        )
     return {
         "extractor": extractor,
         **{

@@ -62,10 +62,11 @@ def show(
 
     found = call.perform()
     pictures = [] if out is None else _draw(found, out)
-    table = Table("finger", "probe", "record", "agree", box=None)
+    table = Table("finger", "asked as", "probe", "record", "agree", box=None)
     for each in found["fingers"]:
         counts = (len(each["probe"]), len(each["record"]), len(each["pairs"]))
-        table.add_row(str(each["position"]), *map(str, counts))
+        stated = str(each["stated"] or "unknown")
+        table.add_row(str(each["position"]), stated, *map(str, counts))
     call.emit(
         {**found, "pictures": [str(file) for file in pictures]},
         *([table] if found["fingers"] else []),

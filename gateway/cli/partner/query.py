@@ -48,7 +48,10 @@ _agreement = re.compile(r"(?P<id>[a-z][a-z0-9-]{0,31})@(?P<version>[1-9][0-9]{0,
 To = Annotated[str, typer.Option("--to", metavar="ID", help="The partner to ask, e.g. CAN.")]
 Finger = Annotated[
     list[str] | None,
-    typer.Option(metavar="POSITION=FILE", help="A record and its finger; may be repeated."),
+    typer.Option(
+        metavar="POSITION=FILE",
+        help="A record and its finger, 0 where nobody knows it; may be repeated, up to four times for one finger.",
+    ),
 ]
 Face = Annotated[
     Path | None,

@@ -22,7 +22,7 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.domain.messages import POSITIONS, TEMPLATES, Modality, Sample
+from gateway.domain.messages import POSITIONS, TEMPLATES, UNKNOWN_POSITION, Modality, Sample
 from gateway.errors import BiographicInQuery, UserError
 from gateway.user_files import FileRefused
 
@@ -63,6 +63,7 @@ class Source:
     below      folder of the manifest that names it, which `path` is seen from; None where a person named the file
     modality   the one whose samples are meant; None = whatever the file holds
     ppi        pixels per inch of a picture of a finger; 0 = the file says it itself
+    unknown    nobody knows which finger it is, as a question may say
     """
 
     label: str
@@ -75,6 +76,7 @@ class Source:
     below: Path | None = None
     modality: Modality | None = None
     ppi: int = 0
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,10 @@ def from_manifest(manifest: Path, extractor: str) -> Sources:
 
 
 def from_positions(stated: Iterable[str], modality: Modality, extractor: str) -> Sources:
-    """Return the files of `2=FILE` statements, of fingers or of eyes; of a face, which has no position, of `FILE` ones."""
+    """Return the files of `2=FILE` statements, of fingers or of eyes; of a face, which has no position, of `FILE` ones.
+
+    `0=FILE` is a finger of which nobody knows which it is.
+    """
     return Sources(tuple(_stated(each, modality, extractor) for each in stated))
 
 
@@ -164,13 +169,16 @@ def _stated(text: str, modality: Modality, extractor: str) -> Source:
     path, at = Path(text), places[0]
     if len(places) > 1:
         parts = _placed.fullmatch(text)
-        if parts is None or int(parts["position"]) not in places:
+        least = UNKNOWN_POSITION if modality is Modality.FINGER else places[0]
+        if parts is None or not least <= int(parts["position"]) <= places[-1]:
+            other = ", or 0 where nobody knows it" if modality is Modality.FINGER else ""
             raise typer.BadParameter(
-                f"write POSITION=FILE with a position of {places[0]} to {places[-1]}",
+                f"write POSITION=FILE with a position of {places[0]} to {places[-1]}{other}",
                 param_hint=f"--{_word(modality)}",
             )
         path, at = Path(parts["path"]), int(parts["position"])
-    return Source(str(path), path, path.stem, at, extractor, modality=modality)
+    unknown = modality is Modality.FINGER and at == UNKNOWN_POSITION
+    return Source(str(path), path, path.stem, at, extractor, modality=modality, unknown=unknown)
 
 
 def read(source: Source) -> Taken:
@@ -293,6 +301,10 @@ def _chosen(
     samples: Sequence[FoundSample], source: Source
 ) -> tuple[tuple[FoundSample, ...], tuple[str, ...]]:
     """Return the samples of the position that is meant, or all of them, and in words which were left."""
+    if source.unknown:
+        if [each.position for each in samples] != [UNKNOWN_POSITION]:
+            raise Unusable("the record says which finger it is, you say that nobody knows it")
+        return tuple(samples), ()
     if not source.position:
         _demand_each_once(samples)
         return tuple(samples), ()

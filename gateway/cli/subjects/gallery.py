@@ -95,6 +95,13 @@ def enrol(
             metavar="AAA", help="Their nationalities, as passports have them; may be repeated."
         ),
     ] = None,
+    further_impressions: Annotated[
+        bool,
+        typer.Option(
+            "--further-impressions",
+            help="Another record of a finger that is enrolled is kept beside the first, up to four; else it is refused.",
+        ),
+    ] = False,
     type2: Annotated[
         Path | None,
         typer.Option(
@@ -140,7 +147,7 @@ def enrol(
         rows = _rows(named.good, (bad, repaired), advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
         report = gateway.subjects.registry.enrol(
-            takewhile(lambda _: not broken_off(), rows), images
+            takewhile(lambda _: not broken_off(), rows), images, further=further_impressions
         )
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, (bad, repaired), broken_off=broken_off())

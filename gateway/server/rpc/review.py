@@ -100,6 +100,7 @@ def _case(plain: Mapping[str, Any]) -> review_pb2.Case:
 def _finger(plain: Mapping[str, Any]) -> review_pb2.Finger:
     return review_pb2.Finger(
         position=plain["position"],
+        stated_position=plain["stated"],
         probe_marks=[review_pb2.Mark(**each) for each in plain["probe"]],
         record_marks=[review_pb2.Mark(**each) for each in plain["record"]],
         pairs=[review_pb2.Pair(probe_index=a, record_index=b) for a, b in plain["pairs"]],

@@ -76,7 +76,9 @@ DRAWERS = (
     Drawer(
         samples,
         "sealed",
-        lambda r: subjects.aad(r.label, r.subject_id, r.modality, r.position, r.format),
+        lambda r: subjects.aad(
+            r.label, r.subject_id, (r.modality, r.position, r.impression_number), r.format
+        ),
     ),
     Drawer(subject_rows, "record", lambda r: person_records.aad(r.id, r.record_version)),
     Drawer(

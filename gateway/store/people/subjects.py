@@ -2,15 +2,16 @@
 
 A subject is a random 63-bit number and the local file number that it replaces. Numbers are not counted
 up: a gap would reveal a removal, and a number used again would give one person's hit to another. A sample
-is sealed by the data key under an AAD that names its subject, modality, position and format, so that no row can
-be put in another's place. No hash of a record is kept anywhere.
+is sealed by the data key under an AAD that names its subject, modality, position, impression and format, so that no row
+can be put in another's place. No hash of a record is kept anywhere.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -27,8 +28,11 @@ from keys.pae import pae
 
 BATCH = 500  # subjects in one snapshot; a gallery loads while the gateway already writes
 SUBJECT_BITS = 63  # a SQL integer is signed
-LABEL = 2  # of the sealing label that new rows have
-_LABELS = {1: b"passerelle/1/sample", LABEL: b"passerelle/2/sample"}  # the first knew only fingers
+LABEL = 3  # of the sealing label that new rows have
+# The first knew only fingers, the second one impression of each.
+_LABELS = {1: b"passerelle/1/sample", 2: b"passerelle/2/sample", LABEL: b"passerelle/3/sample"}
+FIRST, MOST_NUMBER = 1, 255  # numbers of the impressions of a position
+Place = tuple[Modality, int]  # modality and position
 _OF_ALL = holds.c.kind == "everything"
 
 
@@ -54,12 +58,25 @@ class NewSubject:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A person under the number that galleries know; `known` when the file number was there before."""
+    """A person under the number that galleries know; `known` when the file number was there before.
+
+    held   how many impressions of each place were there when the person was placed
+    """
 
     subject: int
     reference: str
     samples: tuple[Sample, ...]
     known: bool
+    held: Mapping[Place, int] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of each sample among the impressions of its place, those that are there before it."""
+        given, numbers = Counter[Place](self.held), []
+        for one in self.samples:
+            given[one.modality, one.position] += 1
+            numbers.append(given[one.modality, one.position])
+        return tuple(numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +111,20 @@ def place(
     references = [one.reference for one in people]
     wanted = select(subjects.c.reference, subjects.c.id).where(subjects.c.reference.in_(references))
     known: dict[str, int] = {row.reference: row.id for row in connection.execute(wanted)}
+    place = samples.c.subject_id, samples.c.modality, samples.c.position
+    counted = select(*place, func.max(samples.c.impression_number)).group_by(*place)
+    held: dict[int, dict[Place, int]] = {}
+    for subject, modality, position, number in connection.execute(
+        counted.where(samples.c.subject_id.in_(known.values()))
+    ):
+        held.setdefault(subject, {})[_modality(modality), position] = number
     return tuple(
         Placed(
             known.get(one.reference) or random(SUBJECT_BITS),
             one.reference,
             one.samples,
             one.reference in known,
+            held.get(known.get(one.reference, -1), {}),
         )
         for one in people
     )
@@ -109,22 +134,24 @@ def enrol(person: Placed, data_key: DataRing) -> tuple[Effect, ...]:
     """Return what enrols or extends a person, together with the ENROLLED leaf.
 
     Sealing happens here, in the caller's thread. A person may be known before there are prints. The commit
-    raises AlreadyEnrolled when someone else was first.
+    raises AlreadyEnrolled when someone else was first. A further sample of a place is a further impression of it.
     """
     rows = [
         {
             "subject_id": person.subject,
             "modality": int(one.modality),
             "position": one.position,
+            "impression_number": number,
             "format": int(one.format),
             "extractor": one.extractor,
             "impression": one.impression,
             "sealed": data_key.seal(
-                one.data, aad(LABEL, person.subject, one.modality, one.position, one.format)
+                one.data,
+                aad(LABEL, person.subject, (one.modality, one.position, number), one.format),
             ),
             "label": LABEL,
         }
-        for one in person.samples
+        for one, number in zip(person.samples, person.numbers, strict=True)
     ]
     first = says(AlreadyEnrolled, "enrolled meanwhile by someone else; run the command again")
     effects = [Effect(insert(samples).values(row), rows=1, refusal=first) for row in rows]
@@ -173,11 +200,15 @@ def reference_of(connection: Connection, subject: int) -> str | None:
 
 def samples_of(
     connection: Connection, data_key: DataRing, reference: str
-) -> dict[tuple[Modality, int], Sample]:
-    """Return the samples of a person by modality and position; empty for an unknown file number."""
+) -> dict[Place, tuple[Sample, ...]]:
+    """Return the samples of a person by modality and position, impressions in order; empty for an unknown file number."""
     wanted = select(samples).join(subjects).where(subjects.c.reference == reference)
-    found = [_sample(data_key, row) for row in connection.execute(wanted)]
-    return {(one.modality, one.position): one for one in found}
+    found: dict[Place, tuple[Sample, ...]] = {}
+    for row in connection.execute(wanted.order_by(*samples.primary_key)):
+        one = _sample(data_key, row)
+        place = one.modality, one.position
+        found[place] = (*found.get(place, ()), one)
+    return found
 
 
 def counts(connection: Connection) -> Counts:
@@ -219,7 +250,7 @@ def iter_records(
             select(subjects.c.reference, samples)
             .join(samples)
             .where(subjects.c.id.in_(page), samples.c.modality == int(modality))
-            .order_by(samples.c.subject_id, samples.c.position)
+            .order_by(samples.c.subject_id, samples.c.position, samples.c.impression_number)
         )
         with database.reader() as reader:
             rows = reader.execute(wanted).all()
@@ -238,7 +269,8 @@ def iter_records(
 def _sample(data_key: DataRing, row: Row[Any]) -> Sample:
     modality = _modality(row.modality)
     try:
-        bound = aad(row.label, row.subject_id, row.modality, row.position, row.format)
+        place = row.modality, row.position, row.impression_number
+        bound = aad(row.label, row.subject_id, place, row.format)
         data = data_key.open(row.sealed, bound)
     except OpenRefused:
         raise InternalError(
@@ -264,14 +296,21 @@ def _modality(number: int) -> Modality:
         ) from None
 
 
-def aad(label: int, subject: int, modality: int, position: int, kind: int) -> bytes:
-    """Return what a sample is bound to, by the version of its label.
+def aad(label: int, subject: int, place: tuple[int, int, int], kind: int) -> bytes:
+    """Return what a sample is bound to, by the version of its label: modality, position and number of the impression.
 
-    Raises OpenRefused for a label that is not ours, and for one of fingers on a row of something else: the first label
-    names no modality, so that no row under it can be put in the place of another modality.
+    Raises OpenRefused for a label that is not ours, and for an old one on a row that it does not name: the first label
+    names no modality and neither of the first two an impression, so that no row under them can be put in the place of
+    another modality, or of a further impression.
     """
+    modality, position, number = place
     if label not in _LABELS or (label == 1 and modality != Modality.FINGER):
         raise OpenRefused
+    if label != LABEL and number != FIRST:
+        raise OpenRefused
+    if number < FIRST or number > MOST_NUMBER:
+        raise OpenRefused
     named = () if label == 1 else (bytes([modality]),)
-    place = (*named, bytes([position]), bytes([kind]))
-    return pae(_LABELS[label], subject.to_bytes(8, "big"), *place)
+    numbered = (bytes([number]),) if label == LABEL else ()
+    where = (*named, bytes([position]), *numbered, bytes([kind]))
+    return pae(_LABELS[label], subject.to_bytes(8, "big"), *where)

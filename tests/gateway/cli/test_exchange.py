@@ -127,6 +127,20 @@ def test_somebody_known_is_a_match_with_a_receipt(
     assert (two.aus / "witness" / "CAN.checkpoint").is_file()
 
 
+@pytest.mark.parametrize("positions", [(0,), (7,), (2, 2)])
+def test_a_finger_is_found_of_unknown_position_of_the_other_hand_and_by_two_impressions(  # noqa: PLR0917 - fixtures
+    run: Any, two: Two, passphrase: Any, tmp_path: Path, record: Any, positions: tuple[int, ...]
+) -> None:
+    words = []
+    for number, position in enumerate(positions):
+        probe = record(tmp_path / f"{number}.fmr", 3, impression=2 + number)
+        words += ["--finger", f"{position}={probe}"]
+
+    said = ask(run, two, passphrase, *words)
+
+    assert (said.code, said.document["outcome"]) == (0, "MATCH"), said.err
+
+
 @pytest.mark.parametrize("stated", [1, 3, 4, 8, 9, 25, 29])
 def test_a_print_is_asked_about_whatever_its_impression(
     run: Any, two: Two, passphrase: Any, tmp_path: Path, stated: int
@@ -264,6 +278,7 @@ def test_the_outcome_is_readable(run: Any, two: Two, passphrase: Any) -> None:
         ),
         (("--manifest", "{people}"), {}, 2, "several people"),
         (("--finger", "2={thumb}"), {}, 2, "says finger 1, you say 2"),
+        (("--finger", "0={thumb}"), {}, 2, "says which finger it is"),
         (("--finger", "2={good}"), {"agreement": "au"}, 2, "ID@VERSION"),
         (("--finger", "2={good}"), {"purpose": "CURIOSITY"}, 2, "--purpose"),
         (("--finger", "2={good}", "--missing", "4=LOST"), {}, 2, "--missing"),
@@ -272,7 +287,7 @@ def test_the_outcome_is_readable(run: Any, two: Two, passphrase: Any) -> None:
         (("--finger", "2={good}", "--deadline", "100"), {}, 2, "deadline"),
         (("--finger", "2={good}"), {"to": "NZL"}, 2, "no party NZL"),
         (("--finger", "2={good}"), {"to": "../CAN"}, 2, "no party"),
-        (("--finger", "2={good}", "--finger", "2={good}"), {}, 2, "one position twice"),
+        (("--finger", "2={good}", "--finger", "2={good}"), {}, 2, "one record twice"),
         (("--finger", "2={good}"), {"case": "Jean Dupont"}, 2, "case must be a pseudonym"),
         (("--finger", "2={good}", "--missing", "2=BANDAGED"), {}, 2, "is sampled too"),
     ],

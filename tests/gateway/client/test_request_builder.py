@@ -64,13 +64,32 @@ def test_an_impression_that_no_standard_has_is_not_sent(
     assert not answering_server.calls
 
 
-def test_one_finger_is_sampled_once(
+def test_more_than_a_person_has_is_not_sent(
     partner: Any, answering_server: Any, sample: Any, matter: Any
 ) -> None:
-    with pytest.raises(PartnerError, match="one position twice"):
-        partner.query([sample, replace(sample, data=b"another")], **matter)
+    again = [replace(sample, data=bytes([each])) for each in range(4)]
+    unknown = [replace(each, position=0) for each in again] * 3
+    for others, why in (
+        ([sample], "one record twice"),
+        (again, "5 records of finger"),
+        ([replace(each, data=bytes([at, at])) for at, each in enumerate(unknown)], "ten fingers"),
+    ):
+        with pytest.raises(PartnerError, match=why):
+            partner.query([sample, *others], **matter)
 
     assert not answering_server.calls
+
+
+def test_impressions_of_a_finger_and_fingers_of_unknown_position_are_sent(
+    partner: Any, answering_server: Any, sample: Any, matter: Any
+) -> None:
+    unknown = [replace(sample, position=0, data=bytes([each])) for each in range(8)]
+    again = replace(sample, data=b"another")
+    missing = (replace(ABSENT, position=3),)
+
+    partner.query([sample, again, *unknown], **matter, missing=missing)
+
+    assert len(answering_server.calls) == 1
 
 
 def test_a_question_about_nobody_is_not_sent(

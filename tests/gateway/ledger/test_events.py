@@ -211,7 +211,7 @@ for each in (_noted, _replayed):
 _theirs = exchange_events.response(HEADER, ANSWER, TRANSCRIPT, {}).frame
 
 
-def _searched() -> dict[str, str]:
+def _searched(hypothesis: tuple[str, int] = ("", 0)) -> dict[str, str]:
     found = exchange_facts.searched_facts(
         best=9.25,
         threshold=8.7,
@@ -221,12 +221,21 @@ def _searched() -> dict[str, str]:
         calibration=("minutiae@2/2026-07",),
         reckoned_by="numpy",
         positions=(2, 7),
+        hypothesis=hypothesis,
         floor=7.5,
         floor_fpir=0.001,
     )
     seen = exchange_facts.candidate_facts(41, RECORD, NOW, FOUND, [RULING])
     return {**found, **exchange_facts.decision_facts(FOUND), **seen}
 
+
+PRINT = Sample(
+    modality=Modality.FINGER,
+    position=2,
+    format=RecordFormat.ISO_19794_2_2005,
+    extractor="an extractor",
+    data=b"",
+)
 
 # What is recorded, by constructor and kind of entry.
 ENTRIES: dict[str, Leaf] = {
@@ -240,6 +249,7 @@ ENTRIES: dict[str, Leaf] = {
     "request: notice": _request(_facts.notice_facts(HEADER, NOTICE, NOW)),
     "request: acknowledgement": _request(_facts.acknowledgement_facts(HEADER, ACK)),
     "response: searched": _response({**_searched(), "destruction_receipt": "D-1"}),
+    "response: hands exchanged": _response(_searched(("HANDS_EXCHANGED", 1))),
     "response: several modalities": _response(
         {
             **_searched(),
@@ -351,6 +361,7 @@ ENTRIES: dict[str, Leaf] = {
         ["status"],
         "padding cut",
     ),
+    "enrolment: further impression": events.enrolment(41, [PRINT], None, (), "", numbers=(2,)),
     "enrolment: another modality": events.enrolment(
         41,
         [

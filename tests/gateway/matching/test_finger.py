@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain.messages import Modality, ProblemCode, Sample
+from gateway.domain.messages import MOST_IMPRESSIONS, Modality, ProblemCode, Sample
 from gateway.errors import DeadlineTooShort, EngineUnavailable
 from gateway.matching.engine import (
     Batch,
@@ -21,8 +21,8 @@ from gateway.matching.engine import (
 )
 from gateway.matching.finger import FingerCodec, FingerEngine, FingerProbe
 from gateway.matching.modality import least_score
-from matcher import calibration
-from matcher.finger import synthetic
+from matcher.finger import assignment, record_fmr, synthetic
+from matcher.finger import probe as probe_limits
 from matcher.finger.probe import NothingUsable
 
 POSITIONS = (2, 7)
@@ -113,10 +113,10 @@ def test_a_loaded_engine_finds_who_is_enrolled(engine: FingerEngine) -> None:
 def test_the_threshold_is_that_of_the_gallery_and_the_usable_fingers(engine: FingerEngine) -> None:
     found = search(engine, 3)
 
-    limit = calibration.threshold(POINT.fpir, PEOPLE, len(POSITIONS))
+    limit = assignment.threshold(POINT.fpir, PEOPLE, len(POSITIONS))
     assert (found.threshold, found.calibration) == (limit.score, limit.calibration_id)
     assert found.fpir_expected == limit.fpir_expected
-    assert found.floor == calibration.threshold(0.01, PEOPLE, len(POSITIONS)).score
+    assert found.floor == assignment.threshold(0.01, PEOPLE, len(POSITIONS)).score
     by_codec = least_score(POINT.fpir, PEOPLE, {Modality.FINGER: len(POSITIONS)})
     assert (found.threshold, found.tails) == (by_codec, FingerCodec().tails(len(POSITIONS)))
     probe = read(engine, 3)
@@ -237,3 +237,51 @@ def test_a_rehearsal_is_timed_and_changes_nothing(engine: FingerEngine) -> None:
     assert len(taken) == 2
     assert all(seconds > 0 for seconds in taken)
     assert engine.status().version == version
+
+
+def test_fingers_of_unknown_position_and_of_the_other_hand_find_their_person(
+    engine: FingerEngine,
+) -> None:
+    """The facts say how the positions were read and how much was tried; the threshold is the same."""
+    stated = samples(3, 2)
+    for positions, reading, ways in (
+        ((2, 7), "STATED", 1),
+        ((7, 2), "HANDS_EXCHANGED", 1),
+        ((0, 0), "STATED", 2),
+        ((2, 0), "STATED", 1),
+    ):
+        asked = {
+            f"s[{at}]": replace(one, data=_unsaid(one), position=said)
+            for at, (one, said) in enumerate(zip(stated, positions, strict=True))
+        }
+        probe = engine.read(asked)
+        assert engine.prepare(probe).usable == tuple(sorted(positions))
+
+        found = engine.search(probe, POINT, 3, lambda: 10.0)
+
+        assert found.candidates[0][0] == 103
+        assert found.candidates[0][1] >= found.threshold
+        assert (found.reading, found.ways) == (reading, ways)
+
+
+def test_several_impressions_of_a_finger_are_one_finger(engine: FingerEngine) -> None:
+    first, again = (samples(3, number)[0] for number in (2, 3))
+    probe = engine.read({"a": first, "b": again})
+
+    assert engine.prepare(probe).usable == (2,)
+    found = engine.search(probe, POINT, 1, lambda: 10.0)
+
+    assert found.candidates[0][0] == 103
+    assert found.ways == 2
+    assert found.threshold == assignment.threshold(POINT.fpir, PEOPLE, 1).score
+    assert engine.destroy(probe) == {"records": 2, "minutiae": 2, "templates": 2}
+
+
+def test_what_the_wire_lets_through_the_matcher_takes() -> None:
+    assert MOST_IMPRESSIONS[Modality.FINGER] == probe_limits.MOST_IMPRESSIONS
+
+
+def _unsaid(one: Sample) -> bytes:
+    """Return a record that says position 0, unknown, as most sensors' do."""
+    view = record_fmr.read(one.data).views[0]
+    return synthetic.record(view.minutiae, 0)

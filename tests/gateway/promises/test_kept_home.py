@@ -149,7 +149,7 @@ def test_samples_of_then_keep_their_seal_and_are_of_fingers(
         pass
 
     assert rows("subject_id, position, format, extractor, impression, sealed") == before
-    assert set(rows("modality, label")) == {(int(Modality.FINGER), 1)}
+    assert set(rows("modality, label, impression_number")) == {(int(Modality.FINGER), 1, 1)}
 
 
 def test_a_receipt_of_then_holds_under_the_bundle_of_then_and_of_now(

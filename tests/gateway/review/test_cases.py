@@ -108,7 +108,7 @@ def test_an_examiner_sees_minutiae_and_nothing_of_whose_they_are(bench: Any) -> 
 
     shown = bench.act(bench.first, "lease", case)
 
-    assert [finger["position"] for finger in shown["fingers"]] == [2, 7]
+    assert [(each["position"], each["stated"]) for each in shown["fingers"]] == [(2, 2), (7, 7)]
     for finger in shown["fingers"]:
         assert len(finger["pairs"]) >= 8
         assert all(pair[0] < len(finger["probe"]) for pair in finger["pairs"])

@@ -85,7 +85,7 @@ def test_people_come_back_as_they_were_enrolled(store: StoreFixture) -> None:
         assert reference_of(reader, placed[1].subject) == "F-2"
         assert find(reader, "F-3") is reference_of(reader, 5) is None
         assert samples_of(reader, store.data_key, "F-1") == {
-            (Modality.FINGER, one.position): one for one in ann.samples
+            (Modality.FINGER, one.position): (one,) for one in ann.samples
         }
         assert samples_of(reader, store.data_key, "F-3") == {}
 
@@ -116,7 +116,10 @@ def test_no_record_lies_in_the_clear(store: StoreFixture) -> None:
         {"position": 3},
         {"format": 2},
         {"label": 1},  # what the first releases wrote names no modality
-        {"label": 3},
+        {"label": 2},  # nor an impression what the next ones wrote
+        {"label": 4},
+        {"impression_number": 2},
+        {"impression_number": 256},
         {"sealed": b""},
         {"sealed": bytes(64)},
     ],
@@ -155,16 +158,52 @@ def test_a_person_is_extended_finger_by_finger(store: StoreFixture) -> None:
         assert counts(reader) == Counts(1, 2, {Modality.FINGER: {2: 1, 3: 1}}, 1, with_prints=1)
 
 
-def test_a_finger_is_enrolled_once(store: StoreFixture) -> None:
+def test_a_finger_has_its_impressions_in_the_order_of_their_enrolment(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    first, second, third = (finger(2, data) for data in (b"one", b"two", b"three"))
+    enrolled(store, sequencer, NewSubject("F-1", (first,)))
+
+    (again,) = enrolled(store, sequencer, NewSubject("F-1", (second, finger(4), third)))
+
+    assert again.numbers == (2, 1, 3)
+    with sequencer._database.reader() as reader:
+        held = samples_of(reader, store.data_key, "F-1")
+        assert counts(reader).by_position == {Modality.FINGER: {2: 3, 4: 1}}
+    assert held[Modality.FINGER, 2] == (first, second, third)
+    ((one,),) = iter_records(sequencer._database, store.data_key, Modality.FINGER)
+    assert one.samples == (first, second, third, finger(4))
+
+
+def test_what_two_enrol_at_once_is_no_further_impression(store: StoreFixture) -> None:
     sequencer = store.sequencer()
     enrolled(store, sequencer, NewSubject("F-1", (finger(2),)))
+    with sequencer._database.reader() as reader:
+        one, two = (
+            place(reader, [NewSubject("F-1", (finger(3, data),))])[0] for data in (b"a", b"b")
+        )
+    sequencer.commit([store.leaf()], enrol(one, store.data_key))
 
     with pytest.raises(AlreadyEnrolled):
-        enrolled(store, sequencer, NewSubject("F-1", (finger(4), finger(2, b"other"))))
+        sequencer.commit([store.leaf()], enrol(two, store.data_key))
 
-    assert sequencer.size == 1
     with sequencer._database.reader() as reader:
-        assert samples_of(reader, store.data_key, "F-1") == {(Modality.FINGER, 2): finger(2)}
+        held = samples_of(reader, store.data_key, "F-1")
+    assert held[Modality.FINGER, 3] == (finger(3, b"a"),)
+
+
+def test_an_impression_put_in_the_place_of_another_does_not_open(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    enrolled(store, sequencer, NewSubject("F-1", (finger(2, b"one"), finger(2, b"two"))))
+    store.close()
+    database = store.database()
+    writer = database.take_writer()
+    with writer.begin():
+        for number, to in ((1, 9), (2, 1), (9, 2)):
+            row = update(samples).where(samples.c.impression_number == number)
+            writer.execute(row.values(impression_number=to))
+
+    with pytest.raises(InternalError, match="does not open"):
+        list(iter_records(database, store.data_key, Modality.FINGER))
 
 
 def test_one_file_number_is_one_person_even_when_two_enrol_at_once(store: StoreFixture) -> None:

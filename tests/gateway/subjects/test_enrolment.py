@@ -14,6 +14,7 @@ from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
 from gateway.subjects.enrolment import MOST_REPAIRS, Row
+from matcher.finger import synthetic
 
 
 @pytest.fixture
@@ -82,6 +83,39 @@ def test_another_record_for_the_same_finger_is_refused_and_the_first_stays(
 
     assert report.enrolled == 0
     assert [bad.label for bad in report.bad] == [other.label]
+    assert "--further-impressions" in report.bad[0].reason
+
+
+def test_further_impressions_are_enrolled_where_that_is_said_up_to_the_most(
+    gateway: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed: list[Any] = []
+    commit = gateway.sequencer.commit
+    monkeypatch.setattr(
+        gateway.sequencer,
+        "commit",
+        lambda leaves, effects=(): (committed.extend(leaves), commit(leaves, effects))[1],
+    )
+    first = people.rows(50)[0]
+    rows = [
+        replace(
+            first,
+            label=f"again {number}",
+            data=synthetic.record(synthetic.impression(synthetic.person(50), 2, 20 + number), 2),
+        )
+        for number in range(4)
+    ]
+    gateway.subjects.registry.enrol([first])
+
+    report = gateway.subjects.registry.enrol([first, *rows], further=True)
+    again = gateway.subjects.registry.enrol([first, *rows[:3]], further=True)
+
+    assert (report.enrolled, report.unchanged) == (3, 1)
+    assert [bad.label for bad in report.bad] == ["again 3"]
+    assert "4 records" in report.bad[0].reason
+    assert (again.enrolled, again.unchanged) == (0, 4)
+    told = [leaf.detail.get("impression_numbers") for leaf in committed]
+    assert told == [None, "2,3,4"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from gateway.domain.messages import (
     COMPRESSED,
+    MOST_IMPRESSIONS,
     TEMPLATES,
+    UNKNOWN_POSITION,
     Biometrics,
     Compression,
     Missing,
@@ -173,7 +175,6 @@ def test_a_reply_key_has_its_length(query: QueryOf, length: int) -> None:
     [
         ("modality", 0, ElementMissing),
         ("modality", 4, ElementInvalid),
-        ("position", 0, ElementInvalid),
         ("position", 11, ElementInvalid),
         ("position", 2**32 - 1, ElementInvalid),
         ("impression", 16, ElementInvalid),
@@ -288,12 +289,56 @@ def test_a_missing_finger_is_stated_by_its_rules(
     assert refused(octets, kind) == f"biometrics.missing[0].{name}"
 
 
-def test_two_samples_of_one_finger_are_refused(query: QueryOf, sample: SampleOf) -> None:
-    twice = Biometrics((sample(position=3), sample(position=3, data=b"another")))
+def test_several_impressions_of_a_finger_are_read_and_one_too_many_is_refused(
+    query: QueryOf, sample: SampleOf
+) -> None:
+    most = MOST_IMPRESSIONS[Modality.FINGER]
+    several = tuple(sample(position=3, data=bytes([number + 1])) for number in range(most))
+    asked = query(probe=Biometrics(several))
 
-    octets = query_payload.query_bytes(query(probe=twice))
+    assert query_payload.read_query(query_payload.query_bytes(asked)) == asked
+    surplus = query(probe=Biometrics((*several, sample(position=3, data=b"another"))))
+    assert (
+        refused(query_payload.query_bytes(surplus), ElementInvalid)
+        == f"biometrics.samples[{most}].position"
+    )
+
+
+@pytest.mark.parametrize(("modality", "position"), [(Modality.FACE, 0), (Modality.IRIS, 2)])
+def test_of_a_face_or_an_eye_there_is_one_sample(
+    query: QueryOf, sample: SampleOf, modality: Modality, position: int
+) -> None:
+    twice = tuple(sample(modality=modality, position=position) for _ in range(2))
+
+    octets = query_payload.query_bytes(query(probe=Biometrics(twice)))
 
     assert refused(octets, ElementInvalid) == "biometrics.samples[1].position"
+
+
+def test_fingers_of_unknown_position_are_read_beside_missing_ones(
+    query: QueryOf, sample: SampleOf
+) -> None:
+    unknown = tuple(sample(position=UNKNOWN_POSITION, data=bytes([at + 1])) for at in range(8))
+    missing = (Missing(3, Presence.AMPUTATED),)
+    asked = query(probe=Biometrics((*unknown, sample(position=2)), missing))
+
+    assert query_payload.read_query(query_payload.query_bytes(asked)) == asked
+
+
+def test_nobody_has_eleven_fingers(query: QueryOf, sample: SampleOf) -> None:
+    """Unknown, known and missing ones are counted together; impressions of one finger are one."""
+    unknown = tuple(sample(position=UNKNOWN_POSITION) for _ in range(8))
+    known = (sample(position=2), sample(position=2, data=b"again"))
+    ten = query(probe=Biometrics((*unknown, *known), (Missing(3, Presence.DAMAGED),)))
+    eleven = query(
+        probe=Biometrics(
+            (*unknown, *known), (Missing(3, Presence.DAMAGED), Missing(4, Presence.DAMAGED))
+        )
+    )
+
+    assert query_payload.read_query(query_payload.query_bytes(ten)) == ten
+    octets = query_payload.query_bytes(eleven)
+    assert refused(octets, ElementInvalid) == "biometrics.missing[1].position"
 
 
 def test_a_finger_is_not_both_sampled_and_missing(query: QueryOf, sample: SampleOf) -> None:
@@ -313,7 +358,7 @@ def test_a_finger_is_not_missing_twice(query: QueryOf, sample: SampleOf) -> None
 
 
 def test_the_numbers_of_samples_are_bounded(query: QueryOf, sample: SampleOf) -> None:
-    many = Biometrics(tuple(sample() for _ in range(14)))
+    many = Biometrics(tuple(sample() for _ in range(query_payload.MAX_SAMPLES + 1)))
     gone = Biometrics((sample(),), tuple(Missing(3, Presence.DAMAGED) for _ in range(11)))
 
     assert (

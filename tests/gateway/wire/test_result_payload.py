@@ -176,7 +176,7 @@ def test_a_problem_is_stated_by_its_rules(position: int, code: int, element: str
 
 def test_problems_are_bounded() -> None:
     message = exchange_pb2.QueryResult.FromString(query_payload.result_bytes(RESULT))
-    for _ in range(14):
+    for _ in range(query_payload.MAX_PROBLEMS + 1):
         message.problems.add(position=1, code=exchange_pb2.PROBLEM_CODE_AREA_TOO_SMALL)
 
     with pytest.raises(ElementInvalid):

@@ -1,0 +1,175 @@
+"""Which of a probe's fingers is which of a person's: the hypotheses that a search tries, and what each costs.
+
+Whoever captures ten fingers may take the left hand for the right one, or one finger for its neighbour, or may not
+know which finger a print is of. So a person is compared as the probe states it, with the hands exchanged, and,
+of few people, finger by finger in any order. What is tried more often errs more often: the promised error rate is
+shared among the hypotheses, and within one among all ways in which it may come true (union bound; Bonferroni). A score
+found by a rarer way is lowered by as much as that way's share of the rate demands, so that one threshold serves all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matcher import calibration
+from matcher.calibration import Certificate, Tail, Threshold
+from matcher.finger.probe import UNKNOWN_POSITION
+from matcher.finger.score_fusion import fuse
+from matcher.finger.template import Floats, Ints
+
+HAND = 5  # fingers; positions 1-5 are of the right hand, 6-10 of the left one in the same order
+POSITIONS = 10
+
+
+class Hypothesis(Enum):
+    """Which fingers the probe's are, beside what it states."""
+
+    STATED = "STATED"
+    HANDS_EXCHANGED = "HANDS_EXCHANGED"
+    FINGERS_MIXED = "FINGERS_MIXED"
+
+    def positions(self, stated: Sequence[int]) -> list[int]:
+        """Return the position of each finger under the hypothesis; 0 = any."""
+        if self is Hypothesis.FINGERS_MIXED:
+            return [UNKNOWN_POSITION] * len(stated)
+        return [exchanged(each) if self is Hypothesis.HANDS_EXCHANGED else each for each in stated]
+
+
+# Of the promised share of false alarms; they add up to one. What is stated is true nearly always.
+SHARES = {
+    Hypothesis.STATED: 0.9,
+    Hypothesis.HANDS_EXCHANGED: 0.05,
+    Hypothesis.FINGERS_MIXED: 0.05,
+}
+STATED_SHARE = SHARES[Hypothesis.STATED]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """What a hypothesis comes to for k people.
+
+    score     (k,) float32, fused log10 likelihood ratio of the best way less the price of all ways
+    evidence  (k, 10) float32, log10 ratio of the person's finger at position column + 1; nan = not compared
+    finger    (k, 10), which of the probe's fingers that is; -1 = none
+    ways      (k,) float64, in how many ways the hypothesis could have come true
+    """
+
+    score: Floats = field(repr=False)
+    evidence: Floats = field(repr=False)
+    finger: Ints = field(repr=False)
+    ways: NDArray[np.float64] = field(repr=False)
+
+
+@cache
+def search_certificate() -> Certificate:
+    """Return how often people of a search who are no mates reach a score, all of its hypotheses together.
+
+    The tails are those of one way to compare a person, of which what is stated has its share alone.
+    """
+    alone = calibration.default_certificate()
+    return replace(alone, tails=tuple(_shared(tail) for tail in alone.tails))
+
+
+def _shared(tail: Tail) -> Tail:
+    least, likeliest, greatest = tail.share
+    share = least / STATED_SHARE, likeliest / STATED_SHARE, greatest / STATED_SHARE
+    return replace(tail, share=share)
+
+
+def threshold(fpir: float, size: int, usable: int) -> Threshold:
+    """Return the least score that keeps false alarms of a search, all its hypotheses together, at `fpir`.
+
+    Arguments, errors and result as of `calibration.threshold`, which reckons with one way to compare a person.
+    """
+    return calibration.threshold(fpir, size, usable, search_certificate())
+
+
+def exchanged(position: int) -> int:
+    """Return the same finger of the other hand; an unknown one stays so."""
+    if position == UNKNOWN_POSITION:
+        return position
+    return position + HAND if position <= HAND else position - HAND
+
+
+def weigh(
+    evidence: Floats,
+    positions: Sequence[int],
+    impressions: tuple[Sequence[int], Ints],
+    hypothesis: Hypothesis,
+) -> Weighed:
+    """Return the best assignment of q fingers to those of each of k people, under one hypothesis.
+
+    evidence     (k, q, 10) log10 ratios of each finger with each of the person's, the best of their impressions; nan =
+                 not compared
+    positions    (q,) the position of each finger under the hypothesis; 0 = unknown
+    impressions  how many there are of each finger (q,), and of each of the people's (k, 10)
+
+    An enrolled finger is used at most once, and one of a known position is used up by it.
+    """
+    mine, theirs = impressions
+    best = np.full((len(evidence), POSITIONS), np.nan, dtype=np.float32)
+    used = np.full(best.shape, -1, dtype=np.intp)
+    ways = np.ones(len(evidence))
+    for finger, position in enumerate(positions):
+        if position != UNKNOWN_POSITION:
+            best[:, position - 1] = evidence[:, finger, position - 1]
+            compared = ~np.isnan(best[:, position - 1])
+            used[compared, position - 1] = finger
+            ways *= np.where(compared, mine[finger] * theirs[:, position - 1], 1)
+    unknown = [at for at, position in enumerate(positions) if position == UNKNOWN_POSITION]
+    taken = [position - 1 for position in positions if position != UNKNOWN_POSITION]
+    if unknown:
+        for person, ratios in enumerate(evidence[:, unknown]):
+            free = np.setdiff1d(np.flatnonzero(~np.isnan(ratios).all(axis=0)), taken)
+            fingers, places = assigned(ratios[:, free])
+            best[person, free[places]] = ratios[fingers, free[places]]
+            used[person, free[places]] = np.array(unknown)[fingers]
+            most = np.sort(theirs[person, free])[len(free) - len(places) :]
+            ways[person] *= math.perm(max(len(free), len(unknown)), len(places))
+            ways[person] *= math.prod(mine[at] for at in unknown) * float(np.prod(most))
+    rarer = ways * STATED_SHARE / SHARES[hypothesis]
+    price = calibration.price(rarer, len(positions))
+    return Weighed((fuse(best) - price).astype(np.float32), best, used, ways)
+
+
+def assigned(ratios: Floats) -> tuple[Ints, Ints]:
+    """Return the rows and columns of the one-to-one assignment whose sum is the greatest, min(r, c) pairs.
+
+    Shortest augmenting paths (Jonker, Volgenant, Computing 38, 1987), for ten rows at most.
+    """
+    if ratios.shape[0] > ratios.shape[1]:
+        columns, rows = assigned(ratios.T)
+        return rows, columns
+    cost = -ratios.astype(np.float64)
+    number, width = cost.shape
+    row_price, column_price = np.zeros(number), np.zeros(width)
+    row_of = np.full(width, -1, dtype=np.intp)
+    for start in range(number):
+        distance, before = np.full(width, np.inf), np.full(width, -1, dtype=np.intp)
+        done = np.zeros(width, dtype=bool)
+        row, last, length = start, -1, 0.0
+        while row >= 0:
+            through = length + cost[row] - row_price[row] - column_price
+            nearer = ~done & (through < distance)
+            distance[nearer], before[nearer] = through[nearer], last
+            last = int(np.where(done, np.inf, distance).argmin())
+            length = float(distance[last])
+            done[last] = True
+            row = int(row_of[last])
+        reached = np.flatnonzero(done & (row_of >= 0))
+        row_price[start] += length
+        row_price[row_of[reached]] += length - distance[reached]
+        column_price[done] -= length - distance[done]
+        while last >= 0:
+            previous = int(before[last])
+            row_of[last] = start if previous < 0 else row_of[previous]
+            last = previous
+    columns = np.flatnonzero(row_of >= 0)
+    return row_of[columns], columns
