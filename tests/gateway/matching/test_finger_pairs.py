@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
@@ -57,6 +59,20 @@ def test_of_several_impressions_the_best_pair_is_seen() -> None:
 
     assert pairs_to_examine([other, good], [other, held]) != []
     assert pairs_to_examine([good], [other, held]) == [(good, held)]
+
+
+def test_a_finger_too_poor_to_be_searched_is_not_seen() -> None:
+    minutiae = synthetic.impression(PERSON, 7, 2)
+    empty = replace(
+        minutiae,
+        **{name: getattr(minutiae, name)[:0] for name in ("xy", "angle", "kind", "quality")},
+    )
+    poor = replace(sample(7, 2), data=synthetic.record(empty, 0))
+
+    pairs = pairs_to_examine([sample(2, 2), poor], RECORD)
+
+    assert [theirs.position for _, theirs in pairs] == [2]
+    assert pairs_to_examine([poor], RECORD) == []
 
 
 def test_faces_and_eyes_are_seen_beside_those_of_their_position() -> None:
