@@ -1,4 +1,4 @@
-"""People who do not exist, several impressions of each finger: for tests, the demo, canaries and partners.
+"""People who do not exist, several impressions of each finger: for tests, the demo, canaries, partners and measurements.
 
 A finger is a ridge flow around a core (and a delta, and sometimes a second pair), and minutiae that lie in
 it, no two too near. An impression turns and shifts it, stretches the skin, shows a part, misses some
@@ -7,7 +7,7 @@ minutiae, adds some that are not there, and blurs the rest. All of it follows fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -21,16 +21,11 @@ from matcher.finger.template import Floats, Minutiae
 WIDTH, HEIGHT = 360.0, 400.0  # pixels at 500 ppi; 18 × 20 mm
 RADII = (165.0, 190.0)  # pixels; the fingertip is an ellipse
 LEAST_MINUTIAE = 30  # on the whole fingertip; real ones have more
-SHOWN = 0.86  # share of the fingertip's radii that an impression shows
 TURNED = 0.18  # radians, spread
 SHIFTED = 16.0  # pixels, spread
-STRETCHED = 3.0  # pixels, spread of the smooth distortion
 STRETCH_REACH = 90.0  # pixels over which the distortion changes
-PLACED = 1.6  # pixels, spread of a minutia's place
-AIMED = 0.09  # radians, spread of its direction
-MISSED = 0.12  # share of minutiae that an extractor misses
-SPURIOUS = 0.10  # share that it invents
 CONFUSED = 0.15  # share whose kind it mistakes
+LEAST_SHOWN, MOST_MISSED = 0.3, 0.7  # of the hardest captures
 WHORLS = 0.35  # share of fingers with two cores and two deltas
 
 
@@ -47,6 +42,53 @@ ROLLED = Build((52, 6), 13.0, 1.0)
 # Counted on FVC2002 (two extractors, eight sets): 26-47 minutiae a record with a spread of 7-19, over boxes of
 # 0.9-1.7 cm²; half of them 13-21 pixels from their nearest neighbour, one in twenty 5-8.
 TOUCHED = Build((36, 10), 6.0, 0.68)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """How well an impression is taken and read.
+
+    shown      share of the fingertip's radii that it shows, around a middle with this spread in pixels: pressed
+    stretched  pixels, spread of the smooth distortion
+    placed     pixels, spread of a minutia's place; aimed: radians, of its direction
+    missed     share of minutiae that an extractor misses; spurious: share that it invents
+    """
+
+    shown: float = 0.86
+    pressed: float = 14.0
+    stretched: float = 3.0
+    placed: float = 1.6
+    aimed: float = 0.09
+    missed: float = 0.12
+    spurious: float = 0.10
+
+
+CAREFUL = Capture()
+# What difficulty 1 adds to a careful capture.
+HARDER = Capture(-0.22, 14.0, 2.5, 1.2, 0.09, 0.22, 0.30)
+# Of the difficulty's logarithm: the middle, and the spreads over people and over impressions. With them the scores of
+# mates fall as those of FVC2002 do, two extractors and four sensors together, or a little lower, and those of two
+# fingers of a person correlate by 0.27, the upper end of what was estimated there (`tests/bench/dependence.py`).
+DIFFICULTY = -1.85, 0.55, 0.8
+
+
+def capture(difficulty: float) -> Capture:
+    """Return the capture of a difficulty; 0 is a careful one."""
+    made = {
+        each.name: getattr(CAREFUL, each.name) + difficulty * getattr(HARDER, each.name)
+        for each in fields(Capture)
+    }
+    made["shown"] = max(LEAST_SHOWN, made["shown"])
+    made["missed"] = min(MOST_MISSED, made["missed"])
+    return Capture(**made)
+
+
+def field_capture(whose: Person, position: int, seed: int) -> Capture:
+    """Return how an impression is taken where nobody chooses the good ones: some people's are worse than others'."""
+    middle, people, impressions = DIFFICULTY
+    person_is = np.random.default_rng([whose.seed, 0, 0, 2]).normal()
+    this_is = np.random.default_rng([whose.seed, position, seed, 2]).normal()
+    return capture(float(np.exp(middle + people * person_is + impressions * this_is)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +133,20 @@ def person(seed: int, build: Build = ROLLED) -> Person:
     return Person(seed, build)
 
 
-def impression(whose: Person, position: int, seed: int) -> Minutiae:
+def impression(whose: Person, position: int, seed: int, taken: Capture = CAREFUL) -> Minutiae:
     """Return one impression of a person's finger as an extractor would report it."""
     master = _master(whose, position)
     rng = np.random.default_rng([whose.seed, position, seed, 1])
     xy = master.xy.astype(np.float64)
-    kept = rng.random(len(xy)) > MISSED
-    kept &= _inside(xy, rng.normal(0, 14.0, 2), SHOWN)
-    xy = xy[kept] + _stretch(rng, xy[kept])
+    kept = rng.random(len(xy)) > taken.missed
+    kept &= _inside(xy, rng.normal(0, taken.pressed, 2), taken.shown)
+    xy = xy[kept] + _stretch(rng, xy[kept], taken.stretched)
     turn, shift = rng.normal(0, TURNED), rng.normal(0, SHIFTED, 2)
-    xy = _turned(xy, turn) + shift + rng.normal(0, PLACED, xy.shape)
-    angle = master.angle[kept] + turn + rng.normal(0, AIMED, len(xy))
+    xy = _turned(xy, turn) + shift + rng.normal(0, taken.placed, xy.shape)
+    angle = master.angle[kept] + turn + rng.normal(0, taken.aimed, len(xy))
     kind = master.kind[kept].astype(np.int64)
     kind = np.where(rng.random(len(xy)) < CONFUSED, 3 - kind, kind)
-    invented = _scattered(rng, max(1, round(SPURIOUS * len(xy))), whose.build)
+    invented = _scattered(rng, max(1, round(taken.spurious * len(xy))), whose.build)
     xy = np.concatenate([xy, invented])
     angle = np.concatenate([angle, rng.uniform(0, 2 * np.pi, len(invented))])
     kind = np.concatenate([kind, rng.integers(1, 3, len(invented))])
@@ -156,10 +198,10 @@ def _inside(xy: Floats, shift: Floats, share: float) -> np.ndarray:
     return inside
 
 
-def _stretch(rng: np.random.Generator, xy: Floats) -> Floats:
+def _stretch(rng: np.random.Generator, xy: Floats, spread: float) -> Floats:
     """Return a smooth random displacement: a few bumps of Gaussian shape."""
     centres = rng.uniform(0, 1, (6, 2)) * [WIDTH, HEIGHT]
-    pushes = rng.normal(0, STRETCHED, (6, 2))
+    pushes = rng.normal(0, spread, (6, 2))
     square = ((xy[:, None] - centres) ** 2).sum(axis=2)
     pushed: Floats = np.exp(-square / (2 * STRETCH_REACH**2)) @ pushes
     return pushed

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from matcher.finger import record_fmr, synthetic
+from matcher.finger.alignment import compare, gather
+from matcher.finger.descriptors import default_model, describe
 from matcher.finger.probe import assess
+from matcher.finger.score_fusion import default_likelihood, finger_ratio
 
 
 def test_a_seed_is_a_person() -> None:
@@ -49,3 +52,39 @@ def test_a_synthetic_record_reads_as_what_was_made(form: record_fmr.Format) -> N
 def test_a_person_has_ten_fingers(position: int) -> None:
     with pytest.raises(ValueError):
         synthetic.person(1).finger(position)
+
+
+def test_scores_of_mates_taken_as_in_the_field_fall_as_real_ones_do() -> None:
+    """FVC2002, both extractors: one in ten below 4.2, one in three below 10.3, half at the most there is."""
+    model, likelihood = default_model(), default_likelihood()
+    scores = []
+    for seed in range(40):
+        person = synthetic.person(seed, synthetic.TOUCHED)
+        for at in (2, 7):
+            held, asked = (
+                describe(
+                    synthetic.impression(
+                        person, at, number, synthetic.field_capture(person, at, number)
+                    ),
+                    model,
+                )
+                for number in (1, 2)
+            )
+            scores.append(finger_ratio(compare(asked, gather([held])), likelihood)[0])
+
+    tenth, third, half = np.quantile(scores, (0.1, 0.3, 0.5))
+
+    assert 1 < tenth < 7
+    assert 7 < third <= half
+    assert half > 10
+
+
+def test_a_harder_capture_shows_less_and_reads_worse() -> None:
+    easy, hard, hardest = (synthetic.capture(difficulty) for difficulty in (0, 1, 50))
+
+    assert easy == synthetic.CAREFUL
+    assert hard.shown < easy.shown
+    assert hard.missed > easy.missed
+    assert hardest.shown > 0
+    assert hardest.missed < 1
+    assert len(synthetic.impression(synthetic.person(1), 2, 1, hardest)) >= 0
