@@ -131,6 +131,18 @@ def agree(party: Party, name: str, text: str) -> None:
     user_files.write(file, text.encode())
 
 
+def adopt(party: Party, name: str, text: str) -> str:
+    """Have one operator of a party propose an agreement, and another approve it; return its digest."""
+    file = party.home.parent / f"{name}.toml"
+    user_files.write(file, text.encode())
+    done = subprocess_cli.run(
+        *("agreements", "sign", party.home, file, "--reason", "a demonstration"),
+        *("--passphrase-file", party.passphrase_file),
+        officer=party.officer(FIRST),
+    )
+    return str(approve(party, SECOND, done)["answer"]["digest"])
+
+
 def free_port() -> int:
     """Return the first of three free ports on loopback that follow each other."""
     for _ in range(TRIES):

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway import user_files
 from gateway.client import Answer
 from gateway.domain.messages import Outcome, QueryState, State
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.check import Promise
-from gateway.exercises.demo.parties import FIRST, SECOND, Party, approve
+from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.queries import DEADLINE, AskedQuery, matter
 from gateway.law.agreement_library import packaged
 
@@ -44,18 +43,6 @@ def agreement() -> str:
             raise AssertionError(stated)
         text = text.replace(stated, instead)
     return text
-
-
-def agree(can: Party, scratch: Path) -> str:
-    """Have one operator propose the agreement, and the other approve it; return its digest."""
-    file = scratch / f"{AGREEMENT[0]}.toml"
-    user_files.write(file, agreement().encode())
-    done = subprocess_cli.run(
-        *("agreements", "sign", can.home, file, "--reason", "a demonstration"),
-        *("--passphrase-file", can.passphrase_file),
-        officer=can.officer(FIRST),
-    )
-    return str(approve(can, SECOND, done)["answer"]["digest"])
 
 
 def decided(

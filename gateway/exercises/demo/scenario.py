@@ -3,6 +3,7 @@
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
     many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·
     a case that an examiner decides · a mistake, chased from gateway to gateway · keys that follow each other ·
+    an organisation that asks with ten fingers, faces and irises ·
     the server stopped ·
     the ledger verified · a citizen who was not revealed · prints proved destroyed
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from gateway.client import Answer, Partner
 from gateway.client.local_settings import HomeDirectory, read_folder
+from gateway.domain.messages import Outcome
 from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo import (
@@ -27,6 +29,7 @@ from gateway.exercises.demo import (
     auditor,
     destruction,
     masking,
+    organisation,
     parties,
     people,
     review,
@@ -45,6 +48,9 @@ from gateway.exercises.scratch_folder import Scratch
 from gateway.exercises.subprocess_cli import Server
 
 WORKDIR = Path(".demo")
+DECIDED = frozenset(
+    {Outcome.MATCH, Outcome.NO_MATCH}
+)  # their samples are gone; those of a case wait
 _OPERATORS = parties.FIRST, parties.SECOND  # what is dangerous takes two
 
 
@@ -61,11 +67,11 @@ class Demo:
         """Tell it from beginning to end, and return what held."""
         started = time.monotonic()
         cast = self._cast()
-        can, aus = self._parties()
+        can, aus, un = self._parties()
         enrolled = self._enrol(can, cast)
         folder = read_folder(aus.home, can.id, aus.passphrase)
         casework = Casework(can, aus, cast, self.scratch.folder, self.telling, self._keep)
-        course = self._serve_and_ask(casework, folder)
+        course = self._serve_and_ask(casework, folder, un)
         found = self._stop_and_verify(can, folder)
         summary = summarise(course.asked, found.hits)
         self.judge(summary, found)
@@ -93,17 +99,18 @@ class Demo:
             )
         return cast
 
-    def _parties(self) -> tuple[parties.Party, parties.Party]:
-        self.telling.chapter("Two parties, and a telephone call")
+    def _parties(self) -> tuple[parties.Party, parties.Party, parties.Party]:
+        self.telling.chapter("Two parties and an organisation, and telephone calls")
         here = self.scratch.folder
         can = parties.found(
             here, "CAN", "Immigration, Refugees and Citizenship Canada", *_OPERATORS
         )
         aus = parties.found(here, "AUS", "Department of Home Affairs, Australia")
-        for one, other in ((can, aus), (aus, can)):
+        un = organisation.found(here)
+        for one, other in ((can, aus), (aus, can), (can, un), (un, can)):
             read_out = parties.introduce(one, other)
             self.telling.fact(f"{one.id} reads out", f"{read_out}   {other.id} hears the same ✓")
-        return can, aus
+        return can, aus, un
 
     def _enrol(self, can: parties.Party, cast: Cast) -> int:
         self.telling.chapter("CAN enrols, and begins to serve")
@@ -113,7 +120,16 @@ class Demo:
             *("--passphrase-file", can.passphrase_file),
             accept=(0, 1),
         )
-        review.agree(can, self.scratch.folder)
+        others = subprocess_cli.run(
+            *("gallery", "enrol", can.home),
+            *("--manifest", organisation.write_manifest(self.scratch.folder / "ten-face-iris")),
+            *("--passphrase-file", can.passphrase_file),
+        )
+        parties.adopt(can, review.AGREEMENT[0], review.agreement())
+        parties.adopt(can, organisation.AGREEMENT[0], organisation.agreement())
+        self.telling.fact(
+            "", f"{others['enrolled']} of {others['people']} more: ten fingers, a face, two irises"
+        )
         never_enrolled = sum(not one.enrolled for one in cast.people)
         self.telling.fact(
             "gallery", f"{done['enrolled']} records of {done['people']} people, first impressions"
@@ -123,7 +139,9 @@ class Demo:
             self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
         return int(done["people"])
 
-    def _serve_and_ask(self, casework: Casework, folder: HomeDirectory) -> Course:
+    def _serve_and_ask(
+        self, casework: Casework, folder: HomeDirectory, un: parties.Party
+    ) -> Course:
         """Open the listeners, ask about everybody, try what must not work, then follow hits up."""
         can, cast = casework.can, casework.cast
         log = self.scratch.folder / "can.log"
@@ -140,13 +158,24 @@ class Demo:
                 stage = Stage(folder, partner, road, cast)
                 poor = self._attack(stage, asked)
                 followed = casework.follow(stage, officers, asked)
-                rotated = self._rotate(stage, can)
+                rotated = self._rotate(
+                    stage, can
+                )  # once it was seen, the organisation would have to ask too
+                others = self._ask_by_everything(un, can)
                 self._keep(witness.cosigned(partner, casework.aus))
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, poor, followed, officers.auditor, rotated)
+        return Course(asked, poor, followed, officers.auditor, others, rotated)
+
+    def _ask_by_everything(
+        self, un: parties.Party, can: parties.Party
+    ) -> tuple[organisation.Asked, ...]:
+        self.telling.chapter(f"{un.id} asks with ten fingers, faces and irises")
+        asked = organisation.ask(un, can.id)
+        self.telling.fact("asked", f"{len(asked)} questions about people who do not exist")
+        return asked
 
     def _rotate(self, stage: Stage, can: parties.Party) -> int:
         """Replace keys while the partner asks; return how many."""
@@ -204,7 +233,12 @@ class Demo:
         hidden, summary.masked = masking.hidden(course.asked, found.masked, followed.why)
         self._keep(hidden)
         answers = [course.poor, *(one.answer for one in course.asked if one.answer is not None)]
+        answers += [one.answer for one in course.others if one.answer.outcome in DECIDED]
         named = {each.transaction_number: each.result.destruction_receipt_id for each in answers}
+        for promise in organisation.judged(course.others, found.hits):
+            self._keep(promise)
+        for kind in organisation.KINDS:
+            setattr(summary, kind, organisation.count(course.others, kind))
         bundle = self.scratch.folder / f"{can.id}.json"
         gone, summary.destruction_receipts_verified = destruction.proved(
             can.home, bundle, {**named, **followed.reviewed}, self.scratch.folder
@@ -280,12 +314,13 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What came of serving; `poor` is the answer to prints that were too poor to search."""
+    """What came of serving; `poor` is the answer to prints that were too poor to search, `others` the organisation's."""
 
     asked: tuple[AskedQuery, ...]
     poor: Answer
     followed: Followed
     auditor: Path
+    others: tuple[organisation.Asked, ...]
     rotated: int = 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.exercises.demo import organisation
 from gateway.exercises.scratch_folder import MARK
 
 PROMISED = {  # fields that are added to and never taken away
@@ -19,6 +20,7 @@ PROMISED = {  # fields that are added to and never taken away
     *("ledger_ok", "seconds"),
     *("details_fields", "masked", "reviews", "corrections_acknowledged"),
     "destruction_receipts_verified",
+    *("ten_finger_queries", "face_queries", "iris_queries", "fused_queries"),
 }
 ROOT = Path(__file__).parents[3]
 
@@ -49,7 +51,9 @@ def test_it_holds_twice_in_one_folder_with_real_records_and_with_people_who_do_n
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     _held(first.stdout, real=real)
     names = {
-        f"{party}{whose}.pass" for party in ("can", "aus") for whose in ("", "-auditor", "-keepers")
+        f"{party}{whose}.pass"
+        for party in ("can", "aus", "unhcr")
+        for whose in ("", "-auditor", "-keepers")
     }
     assert modes == dict.fromkeys(names | {"commissioner.pass"}, 0o600)
     _told(second.stdout)
@@ -71,7 +75,10 @@ def _held(stdout: str, *, real: bool) -> None:
     assert summary["details_fields"] == 7
     assert summary["masked"] > 0
     assert summary["reviews"] == summary["corrections_acknowledged"] == 1
-    others = 2  # the prints that were too poor, and those that an examiner saw
+    of_organisation = [summary[kind] for kind in organisation.KINDS]
+    assert of_organisation == [5, 5, 5, 5]
+    # The prints that were too poor, those that an examiner saw, and what the organisation asked.
+    others = 2 + sum(of_organisation)
     assert summary["destruction_receipts_verified"] == summary["queries"] + others
     assert len(summary["answer_bytes"]) == 1
     assert summary["seconds"] > 0  # how many is a matter of the machine
