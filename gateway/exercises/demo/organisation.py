@@ -100,23 +100,25 @@ def write_manifest(folder: Path) -> Path:
     return manifest
 
 
-def ask(organisation: Party, peer: str) -> tuple[Asked, ...]:
-    """Ask about everybody with each kind of sample and with all of them, and once with two people's samples in one query."""
+def connect(organisation: Party, peer: str) -> Partner:
+    """Return the organisation's side of an exchange with a party that it was introduced to."""
     folder = read_folder(organisation.home, peer, organisation.passphrase)
-    with Partner.connect(
-        folder.party, folder.keyset, folder.peer, witness=folder.witness
-    ) as partner:
-        asked = [
-            Asked(kind, _name(seed) if seed in KNOWN else "", _query(partner, samples))
-            for seed in (*KNOWN, *UNKNOWN)
-            for kind, samples in _kinds(_samples(seed, CAPTURED)).items()
-        ]
-        one, other = (_samples(seed, CAPTURED) for seed in KNOWN[:2])
-        mixed = [
-            *(each for each in one if each.modality is not Modality.FACE),
-            *(each for each in other if each.modality is Modality.FACE),
-        ]
-        return *asked, Asked(CONFLICT, _name(KNOWN[0]), _query(partner, mixed))
+    return Partner.connect(folder.party, folder.keyset, folder.peer, witness=folder.witness)
+
+
+def ask(partner: Partner) -> tuple[Asked, ...]:
+    """Ask about everybody with each kind of sample and with all of them, and once with two people's samples in one query."""
+    asked = [
+        Asked(kind, _name(seed) if seed in KNOWN else "", _query(partner, samples))
+        for seed in (*KNOWN, *UNKNOWN)
+        for kind, samples in _kinds(_samples(seed, CAPTURED)).items()
+    ]
+    one, other = (_samples(seed, CAPTURED) for seed in KNOWN[:2])
+    mixed = [
+        *(each for each in one if each.modality is not Modality.FACE),
+        *(each for each in other if each.modality is Modality.FACE),
+    ]
+    return *asked, Asked(CONFLICT, _name(KNOWN[0]), _query(partner, mixed))
 
 
 def judged(asked: Sequence[Asked], hits: Mapping[str, str]) -> tuple[Promise, Promise]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gateway.client import PartnerError
+from gateway.client import Partner, PartnerError
 from gateway.domain.messages import Outcome
 from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
@@ -23,16 +23,17 @@ from gateway.exercises.demo.queries import DEADLINE, matter
 
 KINDS = ("KEM", "SIGNING", "TLS_LEAF")  # what a partner must know of before it is in use
 LONGEST = 300.0  # seconds for one rotation; the partner is seen within one question
-ROTATES = "keys are replaced while AUS asks, once AUS was seen to know them, and no question fails"
+ROTATES = "keys are replaced while AUS asks, once every partner was seen to know them, and no question fails"
 LATE = "what was sealed to the old key before is answered still, for 48 hours"
 SELF = "nobody approves their own proposal; another person rejects it"
 
 
 @dataclass(slots=True)
 class Asking:
-    """A partner that asks about one person without pause, and what came of it."""
+    """A partner that asks about one person without pause, another that asks what we accept, and what came of it."""
 
     stage: Stage
+    other: Partner
     answered: int = 0
     failed: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -44,6 +45,8 @@ class Asking:
         while not self._stop.is_set():
             try:
                 partner.refresh()
+                self.other.refresh()
+                self.other.capabilities()
                 answer = partner.query(samples, deadline=DEADLINE, **matter(person.pseudonym))
             except PartnerError as fault:
                 self.failed.append(type(fault).__name__)
@@ -64,11 +67,11 @@ class Asking:
             thread.join()
 
 
-def succeeded(stage: Stage, can: Party) -> tuple[Promise, Promise, int]:
-    """Rotate what partners depend on while one asks; return what held, and how many keys were put in use."""
+def succeeded(stage: Stage, can: Party, other: Partner) -> tuple[Promise, Promise, int]:
+    """Rotate what partners depend on while both ask; return what held, and how many keys were put in use."""
     person, prints = stage.somebody
     early = stage.partner.compose(stage.cast.samples(prints), **matter(person.pseudonym))
-    asking = Asking(stage)
+    asking = Asking(stage, other)
     before = stage.partner.peer.version
     with asking.going_on():
         turned = sum(_rotated(can, kind) for kind in KINDS)

@@ -2,8 +2,8 @@
 
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
     many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·
-    a case that an examiner decides · a mistake, chased from gateway to gateway · keys that follow each other ·
-    an organisation that asks with ten fingers, faces and irises ·
+    a case that an examiner decides · a mistake, chased from gateway to gateway · an organisation that asks with ten
+    fingers, faces and irises · keys that follow each other ·
     the server stopped ·
     the ledger verified · a citizen who was not revealed · prints proved destroyed
 
@@ -153,15 +153,13 @@ class Demo:
             partner = Partner.connect(
                 folder.party, folder.keyset, folder.peer, witness=folder.witness
             )
-            with partner, Road(folder) as road:
+            with partner, Road(folder) as road, organisation.connect(un, can.id) as other:
                 asked = self._ask(partner, cast)
                 stage = Stage(folder, partner, road, cast)
                 poor = self._attack(stage, asked)
                 followed = casework.follow(stage, officers, asked)
-                rotated = self._rotate(
-                    stage, can
-                )  # once it was seen, the organisation would have to ask too
-                others = self._ask_by_everything(un, can)
+                others = self._ask_by_everything(other)
+                rotated = self._rotate(stage, can, other)
                 self._keep(witness.cosigned(partner, casework.aus))
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
@@ -169,18 +167,16 @@ class Demo:
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
         return Course(asked, poor, followed, officers.auditor, others, rotated)
 
-    def _ask_by_everything(
-        self, un: parties.Party, can: parties.Party
-    ) -> tuple[organisation.Asked, ...]:
-        self.telling.chapter(f"{un.id} asks with ten fingers, faces and irises")
-        asked = organisation.ask(un, can.id)
+    def _ask_by_everything(self, other: Partner) -> tuple[organisation.Asked, ...]:
+        self.telling.chapter(f"{organisation.PARTY} asks with ten fingers, faces and irises")
+        asked = organisation.ask(other)
         self.telling.fact("asked", f"{len(asked)} questions about people who do not exist")
         return asked
 
-    def _rotate(self, stage: Stage, can: parties.Party) -> int:
-        """Replace keys while the partner asks; return how many."""
+    def _rotate(self, stage: Stage, can: parties.Party, other: Partner) -> int:
+        """Replace keys while the partners ask; return how many."""
         self.telling.chapter("CAN's keys follow each other, while AUS asks")
-        *promises, rotated = rotation.succeeded(stage, can)
+        *promises, rotated = rotation.succeeded(stage, can, other)
         for promise in (*promises, rotation.alone(can)):
             self._keep(promise)
         return rotated
