@@ -28,6 +28,7 @@ from gateway.exercises.demo import (
     attacks,
     auditor,
     destruction,
+    images,
     masking,
     organisation,
     parties,
@@ -70,8 +71,9 @@ class Demo:
         can, aus, un = self._parties()
         enrolled = self._enrol(can, cast)
         folder = read_folder(aus.home, can.id, aus.passphrase)
+        pictures = self._enrol_pictures(can, cast)
         casework = Casework(can, aus, cast, self.scratch.folder, self.telling, self._keep)
-        course = self._serve_and_ask(casework, folder, un)
+        course = self._serve_and_ask(casework, folder, un, pictures)
         found = self._stop_and_verify(can, folder)
         summary = summarise(course.asked, found.hits)
         self.judge(summary, found)
@@ -139,8 +141,23 @@ class Demo:
             self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
         return int(done["people"])
 
+    def _enrol_pictures(self, can: parties.Party, cast: Cast) -> images.Pictures | None:
+        pictures = images.find(Path.cwd(), cast)
+        if pictures is None:
+            self.telling.fact(
+                "pictures", "none: that takes the extra `images`, and pictures beside"
+            )
+        else:
+            made = images.enrol(can, pictures, self.scratch.folder)
+            self.telling.fact("pictures", f"{made} enrolled as the records that an extractor made")
+        return pictures
+
     def _serve_and_ask(
-        self, casework: Casework, folder: HomeDirectory, un: parties.Party
+        self,
+        casework: Casework,
+        folder: HomeDirectory,
+        un: parties.Party,
+        pictures: images.Pictures | None,
     ) -> Course:
         """Open the listeners, ask about everybody, try what must not work, then follow hits up."""
         can, cast = casework.can, casework.cast
@@ -159,13 +176,16 @@ class Demo:
                 poor = self._attack(stage, asked)
                 followed = casework.follow(stage, officers, asked)
                 others = self._ask_by_everything(other)
+                by_picture = () if pictures is None else images.ask(un, can.id, pictures)
                 rotated = self._rotate(stage, can, other)
                 self._keep(witness.cosigned(partner, casework.aus))
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, poor, followed, officers.auditor, others, rotated)
+        return Course(
+            asked, poor, followed, officers.auditor, others, pictures, by_picture, rotated
+        )
 
     def _ask_by_everything(self, other: Partner) -> tuple[organisation.Asked, ...]:
         self.telling.chapter(f"{organisation.PARTY} asks with ten fingers, faces and irises")
@@ -231,8 +251,12 @@ class Demo:
         answers = [course.poor, *(one.answer for one in course.asked if one.answer is not None)]
         answers += [one.answer for one in course.others if one.answer.outcome in DECIDED]
         named = {each.transaction_number: each.result.destruction_receipt_id for each in answers}
+        named |= {each.number: each.receipt for each in course.by_picture}
         for promise in organisation.judged(course.others, found.hits):
             self._keep(promise)
+        if course.pictures is not None:
+            self._keep(images.judged(course.by_picture, course.pictures, found.hits))
+        summary.image_queries = len(course.by_picture)
         for kind in organisation.KINDS:
             setattr(summary, kind, organisation.count(course.others, kind))
         bundle = self.scratch.folder / f"{can.id}.json"
@@ -317,6 +341,8 @@ class Course:
     followed: Followed
     auditor: Path
     others: tuple[organisation.Asked, ...]
+    pictures: images.Pictures | None
+    by_picture: tuple[images.AskedPicture, ...]
     rotated: int = 0
 
 
