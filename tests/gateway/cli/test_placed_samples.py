@@ -30,7 +30,6 @@ def test_every_option_says_modality_and_place() -> None:
     ("modality", "text", "most"),
     [
         (Modality.FINGER, "11=a", 10),
-        (Modality.FINGER, "0=a", 10),
         (Modality.IRIS, "3=a", 2),
         (Modality.IRIS, "a", 2),
         (Modality.IRIS, "1=", 2),

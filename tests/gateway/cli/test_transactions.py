@@ -224,7 +224,7 @@ def test_what_is_read_is_enrolled_and_what_is_not_is_named(
 
     assert (said.code, said.document["enrolled"]) == (1, 1)
     assert "Type-17" in said.document["bad"][0]["file"]
-    assert "no iris of this format is read here" in said.document["bad"][0]["reason"]
+    assert "no extractor of modality IRIS" in said.document["bad"][0]["reason"]
 
 
 def test_two_records_of_one_finger_are_refused_and_nothing_of_the_file_is_kept(

@@ -85,7 +85,9 @@ def test_images_that_no_size_class_holds_are_not_sent(
         one = replace(
             sample, format=RecordFormat.PNG, compression=Compression.PNG, data=bytes(1 << 20)
         )
-        return [replace(one, position=at) for at in range(1, number + 1)]
+        return [
+            replace(one, position=at, data=bytes([at]) * (1 << 20)) for at in range(1, number + 1)
+        ]
 
     large = partner.compose(images(1), **matter).envelope.sealed
     assert len(large) == 2_097_152 + envelope.OVERHEAD + envelope.SALT_BYTES
