@@ -48,6 +48,7 @@ SHARES = {
     Hypothesis.HANDS_EXCHANGED: 0.05,
     Hypothesis.FINGERS_MIXED: 0.05,
 }
+OF_HYPOTHESES = "-positions"  # of a version: its thresholds are those of all hypotheses together
 STATED_SHARE = SHARES[Hypothesis.STATED]
 
 
@@ -74,7 +75,11 @@ def search_certificate() -> Certificate:
     The tails are those of one way to compare a person, of which what is stated has its share alone.
     """
     alone = calibration.default_certificate()
-    return replace(alone, tails=tuple(_shared(tail) for tail in alone.tails))
+    return replace(
+        alone,
+        version=f"{alone.version}{OF_HYPOTHESES}",
+        tails=tuple(_shared(tail) for tail in alone.tails),
+    )
 
 
 def _shared(tail: Tail) -> Tail:

@@ -19,9 +19,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from matcher import calibration, fusion
+from matcher import fusion
 from matcher.calibration import Tail
 from matcher.face.models import shipped_models
+from matcher.finger import assignment
 from matcher.fusion import Tails
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -51,7 +52,7 @@ def main() -> int:
 
 def row(fpir: float, size: int, usable: int, face: Tails) -> dict[str, float]:
     """Return the thresholds for one size and so many fingers."""
-    fingers = calibration.default_certificate().tails[:usable]
+    fingers = assignment.search_certificate().tails[:usable]
     fusion._sum.cache_clear()
     started = time.process_time()
     both = fusion.threshold(fpir, [fingers, face], size)
@@ -69,7 +70,7 @@ def row(fpir: float, size: int, usable: int, face: Tails) -> dict[str, float]:
 
 def drawn(face: Tails) -> float:
     """Return how often non-mated sums reach the threshold, where both are as high as they may be."""
-    tails = (calibration.default_certificate().tails[0], face[0])
+    tails = (assignment.search_certificate().tails[0], face[0])
     least = fusion.threshold(RATE, [(each,) for each in tails], 1).score
     random, reached = np.random.default_rng(SEED), 0
     for _ in range(DRAWN // MILLION):

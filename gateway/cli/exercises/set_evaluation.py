@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # refused samples, printed for eyes; --json has them all
 SPLIT = (
-    "by person: fitted on every second one in ascending order of their numbers, from the first;"
+    "by {unit}: fitted on every second one in ascending order of their numbers, from the first;"
     " the others were not seen"
 )
 
@@ -53,7 +53,7 @@ def evaluate(
     document: dict[str, Any] = {"ok": True, "modality": kind.value}
     if calibrate is not None:
         seen, some = labelled_set.halves(whole)
-        used = _calibrated(seen, place, calibrate)
+        used = _calibrated(seen, kind, place, calibrate)
         document["calibrated"] = str(calibrate)
     figures, pairs = labelled_set.judged(some, used)
     if scores is not None:
@@ -70,18 +70,18 @@ def evaluate(
     return place.stem, pairs
 
 
-def _calibrated(seen: LabelledSet, place: Path, written: Path) -> Any:  # noqa: ANN401 - of a lower layer
+def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> Any:  # noqa: ANN401 - of a lower layer
     from gateway.exercises.evaluation import labelled_set
     from matcher.score_calibration import load_calibration
 
     now = datetime.now(UTC)
-    people = len(set(seen.label.tolist()))
+    number, (unit, units) = len(set(seen.label.tolist())), _units(kind.value)
     try:
         fitted = labelled_set.fitted(
             seen,
             version=f"{place.stem}-{now:%Y%m%d}",
-            data=f"{place.name}: {len(seen.label)} samples of {people} people, model {seen.model}",
-            split=SPLIT,
+            data=f"{place.name}: {len(seen.label)} samples of {number} {units}, model {seen.model}",
+            split=SPLIT.format(unit=unit),
             date=f"{now:%Y-%m-%d}",
             code=f"passerelle {version('passerelle')}",
         )
@@ -94,8 +94,14 @@ def _calibrated(seen: LabelledSet, place: Path, written: Path) -> Any:  # noqa: 
     return load_calibration(fitted, sha256(octets).hexdigest())
 
 
+def _units(modality: str) -> tuple[str, str]:
+    """Return who is told apart in a set, one and several: of irises eyes, for a set need not say whose they are."""
+    return ("eye", "eyes") if modality == Kind.IRIS.value else ("person", "people")
+
+
 def _told(document: dict[str, Any]) -> Iterator[Any]:
-    yield f"set      {document['set']}  {document['records']} samples of {document['people']} people, model {document['model']}"
+    units = _units(document["modality"])[1]
+    yield f"set      {document['set']}  {document['records']} samples of {document['people']} {units}, model {document['model']}"
     pairs = document["all_pairs"]
     if pairs is None:
         yield "errors   none: no person has two samples, or there is one person"

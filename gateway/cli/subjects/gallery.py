@@ -158,7 +158,7 @@ def stats(
     context: typer.Context,
     home: Home,
 ) -> None:
-    """Count the people on file, those with prints, who alone can be found, and the records; needs no passphrase."""
+    """Count the people on file, those with samples, who alone can be found, and the records; needs no passphrase."""
     from gateway.server import self_check
 
     counts = self_check.stats(home)
@@ -177,7 +177,7 @@ def stats(
             "by_position": positions,
             "without_status": counts.without_status,
         },
-        f"people   {counts.subjects} on file, {counts.with_prints} with prints to search",
+        f"people   {counts.subjects} on file, {counts.with_prints} with samples to search",
         f"records  {counts.samples}",
         f"fingers  {fingers or 'none  → passerelle gallery enrol'}",
         *([MASKED.format(counts.without_status)] if counts.without_status else []),

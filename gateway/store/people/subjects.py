@@ -95,8 +95,8 @@ class Counts:
 
     @property
     def summary(self) -> str:
-        """Say them: a person on file without prints is found by nobody's search."""
-        return f"{self.subjects} people on file, {self.with_prints} with prints to search ({self.samples} records)"
+        """Say them: a person on file without samples is found by nobody's search."""
+        return f"{self.subjects} people on file, {self.with_prints} with samples to search ({self.samples} records)"
 
 
 def place(

@@ -150,9 +150,9 @@ def test_people_on_file_without_prints_are_not_counted_among_those_who_can_be_fo
 
     stats = run("gallery", "stats", home)
     gallery = run("status", home, "--json").document["gallery"]
-    assert "people   5 on file, 3 with prints to search" in stats.out
+    assert "people   5 on file, 3 with samples to search" in stats.out
     assert (gallery["people"], gallery["with_prints"]) == (5, 3)
-    assert "5 people on file, 3 with prints to search" in run("status", home).out
+    assert "5 people on file, 3 with samples to search" in run("status", home).out
 
 
 def test_a_status_without_a_country_is_refused_once(
