@@ -328,7 +328,7 @@ def _extracted(prepared: Mapping[Modality, Prepared]) -> Mapping[str, str]:
     """Return what made records of the query's images, and of which there is none."""
     problems = (problem for each in prepared.values() for problem in each.problems)
     return extraction_facts(
-        (sample for each in prepared.values() for sample in each.extracted),
+        ((sample, each.extractor) for each in prepared.values() for sample in each.extracted),
         (each for each in problems if each.code is ProblemCode.EXTRACTION_FAILED),
     )
 

@@ -267,12 +267,16 @@ def modality_facts(
     )
 
 
-def extraction_facts(made: Iterable[Sample], failed: Iterable[Problem]) -> Facts:
-    """Return what made records of images, for each its name, version and the quality that it measured; and which gave none."""
+def extraction_facts(made: Iterable[tuple[Sample, str]], failed: Iterable[Problem]) -> Facts:
+    """Return what made records of images, by name and version, and which images gave none.
+
+    Beside it stand the model or coder that a record names itself, and the quality that was measured.
+    """
     told = [
-        f"{each.modality.name} {each.position} {each.extractor}"
+        f"{each.modality.name} {each.position} {extractor}"
+        + (f" record {each.extractor}" if each.extractor != extractor else "")
         + (f" quality {each.quality}" if each.quality_algorithm else "")
-        for each in made
+        for each, extractor in made
     ]
     told += [f"{each.modality.name} {each.position} failed" for each in failed]
     return written(extracted=told or None)

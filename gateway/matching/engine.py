@@ -54,11 +54,13 @@ class Prepared:
     usable     positions, ascending; none = nothing can be searched
     problems   one for each other sample
     extracted  the samples that images were made into, whether usable or not
+    extractor  what made those, by name and version; empty where there were no images
     """
 
     usable: tuple[int, ...]
     problems: tuple[Problem, ...] = ()
     extracted: tuple[Sample, ...] = field(default=(), repr=False)
+    extractor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

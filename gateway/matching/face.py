@@ -264,9 +264,9 @@ class FaceCodec:
         sample = self.sample(record, position, extractor)
         model = known_models().get(sample.extractor)
         if model is None:
-            raise UnreadableSample(f"no calibration of the model {extractor} is known here")
+            raise UnreadableSample(f"no calibration of the model {sample.extractor} is known here")
         if len(_read(record)) != model.dimension:
-            raise UnreadableSample(f"vectors of {extractor} have {model.dimension} numbers")
+            raise UnreadableSample(f"vectors of {model.name} have {model.dimension} numbers")
         return sample
 
     def open_file(self, octets: bytes) -> OpenedFile:

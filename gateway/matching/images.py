@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from gateway.domain.messages import (
     COMPRESSED,
     TEMPLATES,
+    UNSTATED,
     Modality,
     Problem,
     ProblemCode,
@@ -58,10 +59,14 @@ Begun = tuple[PendingImage, Future[Extracted]]
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What became of images: the records by the element of each, and a problem for each image that gave none."""
+    """What became of images: the records by the element of each, and a problem for each image that gave none.
+
+    extractor   what made them, by name and version; a record of a face or an iris names its own model or coder beside it
+    """
 
     made: Mapping[str, Sample]
     problems: tuple[Problem, ...]
+    extractor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +133,14 @@ def extract(
     Raises EngineUnavailable where no extractor can be had now, DeadlineTooShort where time runs out: then nothing was
     searched. An image that gives no record is a problem of that sample.
     """
-    made, problems = dict[str, Sample](), list[Problem]()
+    made, problems, extractor = dict[str, Sample](), list[Problem](), ""
     try:
         for each, awaited in begun:
             try:
                 found = service.finish(awaited, deadline())
+                extractor = _extractor(each.sample.modality, service)
                 made[each.element] = _record(
-                    each.sample.modality, each.sample.position, found, service, codec
+                    each.sample.modality, each.sample.position, found, extractor, codec
                 )
             except (ExtractionFailed, UnreadableSample):
                 at, modality = each.sample.position, each.sample.modality
@@ -143,26 +149,27 @@ def extract(
         raise EngineUnavailable(str(fault)) from None
     except OutOfTime:
         raise DeadlineTooShort from None
-    return Records(made, tuple(problems))
+    return Records(made, tuple(problems), extractor)
 
 
-def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> Sample:
-    """Return the sample that an image of ours becomes when its person is enrolled; the image itself is kept nowhere.
+def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> tuple[Sample, str]:
+    """Return the sample that an image of ours becomes when its person is enrolled, and what made it.
 
-    Raises UnreadableSample, with the reason, for an image that cannot be read or gives no record good enough.
+    The image itself is kept nowhere. Raises UnreadableSample, with the reason, for an image that cannot be read or gives no record good enough.
     """
     modality, position = image.modality, image.position
     task = _task(image, service)
     try:
         found = service.extract(modality, task)
-        sample = _record(modality, position, found, service, codec)
+        extractor = _extractor(modality, service)
+        sample = _record(modality, position, found, extractor, codec)
         codec.sample_to_enrol(sample.data, position, sample.extractor)
     except ExtractionFailed as fault:
         why = fault.reason.lower().replace("_", " ")
         raise UnreadableSample(f"no features could be extracted from the image ({why})") from None
     except ExtractorUnavailable as fault:
         raise UnreadableSample(str(fault)) from None
-    return sample
+    return sample, extractor
 
 
 def _task(image: OwnImage, service: ExtractionService) -> Task:
@@ -217,14 +224,23 @@ def _opened(image: OwnImage, form: RecordFormat) -> tuple[Image, int, int]:
     return found, position, ppi or found.ppi
 
 
-def _record(
-    modality: Modality, position: int, found: Extracted, service: ExtractionService, codec: Codec
-) -> Sample:
-    """Return the sample of an extracted record, read by its codec; raises UnreadableSample for what is no record of it."""
+def _extractor(modality: Modality, service: ExtractionService) -> str:
+    """Return the name and version of what makes records of a modality; raises ExtractorUnavailable."""
     offer = service.offer(modality)
     if offer is None:
         raise ExtractorUnavailable(f"no extractor of modality {modality.name} is configured")
-    sample = codec.sample(found.record, position, offer.extractor)
+    return offer.extractor
+
+
+def _record(
+    modality: Modality, position: int, found: Extracted, extractor: str, codec: Codec
+) -> Sample:
+    """Return the sample of an extracted record, read by its codec; raises UnreadableSample for what is no record of it."""
+    sample = codec.sample(found.record, position, UNSTATED)
+    if sample.extractor == UNSTATED:
+        # Minutiae do not say what made them. Vectors and codes name the model or coder by which they are compared,
+        # whatever program ran it.
+        sample = replace(sample, extractor=extractor)
     if found.quality == UNSTATED_QUALITY:
         return sample
     algorithm = QUALITY_ALGORITHM if modality is Modality.FINGER else ""

@@ -194,6 +194,7 @@ class Engines:
                 made,
                 problems=tuple(replace(each, modality=modality) for each in problems),
                 extracted=tuple(records.made.values()),
+                extractor=records.extractor,
             )
         return prepared
 

@@ -73,10 +73,11 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """An image that was enrolled as the record that an extractor made of it."""
+    """An image that was enrolled as the record that an extractor, of this name and version, made of it."""
 
     label: str
     sample: Sample
+    extractor: str
 
 
 @dataclass(slots=True)
@@ -150,7 +151,7 @@ class Registry:
         new, good, fresh = list[Sample](), list[Row](), list[Row]()
         for row in rows:
             try:
-                sample = _sample(row, images)
+                sample, extractor = _sample(row, images)
             except UnreadableSample as fault:
                 report.bad.append(BadRow(row.label, str(fault)))
                 continue
@@ -166,7 +167,7 @@ class Registry:
                 good.append(row)
                 fresh.append(row)
                 if row.image:
-                    report.extracted.append(Extraction(row.label, sample))
+                    report.extracted.append(Extraction(row.label, sample, extractor))
         return tuple(new), good, fresh
 
     def _record(self, reference: str, rows: list[Row], report: Report) -> Record | None:
@@ -232,10 +233,11 @@ class _Pending:
     repairs: tuple[str, ...]
 
 
-def _sample(row: Row, images: ExtractionService | None) -> Sample:
+def _sample(row: Row, images: ExtractionService | None) -> tuple[Sample, str]:
+    """Return the sample to enrol, and what made it of an image; nothing made a record that was given."""
     codec = codec_of(row.modality)
     if not row.image:
-        return codec.sample_to_enrol(row.data, row.position, row.extractor)
+        return codec.sample_to_enrol(row.data, row.position, row.extractor), ""
     image = OwnImage(row.data, row.modality, row.position, row.ppi)
     return to_enrol(image, images or ExtractionService(), codec)
 

@@ -319,7 +319,7 @@ def _tell(
                 "file": one.label,
                 "modality": one.sample.modality.name,
                 "position": one.sample.position,
-                "extractor": one.sample.extractor,
+                "extractor": one.extractor,
                 "quality": one.sample.quality if one.sample.quality_algorithm else None,
             }
             for one in report.extracted
@@ -348,7 +348,7 @@ def _extracted(report: Report) -> list[str]:
     if not report.extracted:
         return []
     samples = [each.sample for each in report.extracted]
-    by = ", ".join(sorted({each.extractor for each in samples}))
+    by = ", ".join(sorted({each.extractor for each in report.extracted}))
     measured = [each.quality for each in samples if each.quality_algorithm]
     quality = f"; quality {min(measured)} to {max(measured)} of 100" if measured else ""
     return [f"extracted  {len(samples)} of images, by {by}{quality}"]

@@ -259,7 +259,14 @@ ENTRIES: dict[str, Leaf] = {
             **_facts.conflict_facts({Modality.FINGER, Modality.FACE}),
             **_facts.misread_facts([(Modality.IRIS, "MIRRORED")]),
             **_facts.extraction_facts(
-                [replace(SAMPLES[0], extractor="leader-1", quality=61, quality_algorithm="nfiq2")],
+                [
+                    (
+                        replace(
+                            SAMPLES[0], extractor="leader-1", quality=61, quality_algorithm="nfiq2"
+                        ),
+                        "leader-1",
+                    )
+                ],
                 [Problem(7, ProblemCode.QUALITY_TOO_LOW)],
             ),
         }
@@ -535,14 +542,24 @@ def test_an_answer_by_every_modality_that_discloses_at_once_fits_its_detail() ->
             **_facts.conflict_facts(Modality),
             **_facts.extraction_facts(
                 [
-                    replace(
-                        SAMPLES[0],
-                        position=at,
-                        extractor="leader-1.2.7",
-                        quality=100,
-                        quality_algorithm="nfiq2-like",
+                    (
+                        replace(
+                            SAMPLES[0],
+                            position=at,
+                            extractor="leader-1.2.7",
+                            quality=100,
+                            quality_algorithm="nfiq2-like",
+                        ),
+                        "leader-1.2.7",
                     )
                     for at in range(1, 11)
+                ]
+                + [
+                    (
+                        replace(SAMPLES[0], modality=each, position=at, extractor="m" * 48),
+                        "e" * 48,
+                    )
+                    for each, at in ((Modality.FACE, 0), (Modality.IRIS, 1), (Modality.IRIS, 2))
                 ],
                 [],
             ),

@@ -1,0 +1,108 @@
+"""Pictures of faces and irises, from the container to the search: records say by what they are compared, answers who made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from gateway.domain.messages import Modality, Sample
+from gateway.ledger.exchange_facts import extraction_facts
+from gateway.matching import images
+from gateway.matching.engine import Batch, OperatingPoint
+from gateway.matching.face import FaceCodec
+from gateway.matching.finger import FingerCodec
+from gateway.matching.images import OwnImage
+from gateway.matching.iris import IrisCodec
+from gateway.matching.modality import Engines, codec_of
+from matcher.face import synthetic as faces
+from matcher.finger import synthetic as fingers
+from matcher.iris import record as iris_record
+from matcher.iris import synthetic as irises
+from matcher.iris.coders import CODERS
+from tests.gateway.matching.extracting import NAME, VERSION, Extracting, face_image, iris_image
+
+PEOPLE = 6
+POINT = OperatingPoint(fpir=0.001)
+CODER = next(iter(CODERS.values()))
+FACE, IRIS, FINGER = Modality.FACE, Modality.IRIS, Modality.FINGER
+
+
+def iris(seed: int, capture: int) -> bytes:
+    return iris_record.write(1, irises.capture(irises.person(seed), 1, capture, CODER))
+
+
+def stored(modality: Modality, seed: int, capture: int = 1) -> Sample:
+    if modality is FACE:
+        return FaceCodec().sample(faces.record(seed, capture), 0, "unstated")
+    if modality is IRIS:
+        return IrisCodec().sample(iris(seed, capture), 1, "unstated")
+    made = fingers.impression(fingers.person(seed), 2, capture)
+    return FingerCodec().sample(fingers.record(made, 2), 2, "test")
+
+
+class Enrolled:
+    """A gallery of synthetic people, by their seed."""
+
+    @staticmethod
+    def batches(modality: Modality, shard: int, of: int) -> Iterator[Batch]:
+        del shard, of
+        yield [(seed, (stored(modality, seed),)) for seed in range(1, PEOPLE)]
+
+
+def loaded(made: Mapping[Modality, bytes | None]) -> Engines:
+    engines = Engines(Extracting(made))
+    engines.load(Enrolled())
+    return engines
+
+
+def read(engines: Engines, *samples: Sample) -> Any:
+    return engines.read({f"s[{at}]": each for at, each in enumerate(samples)})
+
+
+@pytest.mark.parametrize(
+    ("record", "image", "names"),
+    [
+        (faces.record(3, 2), face_image(), faces.MODEL),
+        (iris(3, 2), iris_image(1), CODER.label),
+    ],
+    ids=["face", "iris"],
+)
+def test_an_image_becomes_a_record_that_names_what_it_is_compared_by(
+    record: bytes, image: Sample, names: str
+) -> None:
+    modality = image.modality
+    engines = loaded({modality: record})
+    probes = read(engines, image)
+
+    prepared = engines.prepare(probes)[modality]
+    found = engines.search(probes, POINT, 3, lambda: 30.0)
+
+    assert prepared.problems == ()
+    assert [each.extractor for each in prepared.extracted] == [names]
+    assert prepared.extractor == f"{NAME}-{VERSION}"
+    assert found.candidates[0].subject == 3
+    assert found.candidates[0].score > found.threshold
+    told = extraction_facts([(each, prepared.extractor) for each in prepared.extracted], [])
+    assert told["extracted"] == f"{modality.name} {image.position} onnx-trial.1 record {names}"
+
+
+@pytest.mark.parametrize(
+    ("record", "image", "names"),
+    [
+        (faces.record(3, 2), face_image(), faces.MODEL),
+        (iris(3, 2), iris_image(1), CODER.label),
+    ],
+    ids=["face", "iris"],
+)
+def test_an_image_is_enrolled_as_the_record_and_it_is_told_what_made_it(
+    record: bytes, image: Sample, names: str
+) -> None:
+    own = OwnImage(image.data, image.modality, image.position)
+
+    sample, extractor = images.to_enrol(
+        own, Extracting({image.modality: record}), codec_of(image.modality)
+    )
+
+    assert (sample.data, sample.extractor, extractor) == (record, names, "onnx-trial.1")
