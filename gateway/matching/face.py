@@ -125,8 +125,10 @@ class FaceEngine:
         return FaceProbe(read)
 
     def prepare(self, probe: Probe) -> Prepared:
-        """Make the vectors one probe; a vector that could be read can be searched."""
+        """Make the vectors one probe; a vector that could be read can be searched, and of none nothing is usable."""
         mine = _own(probe)
+        if not mine.vectors:  # an image gave no record; that is its own problem already
+            return Prepared(())
         mine.ready = probes.Probe(tuple(mine.vectors))
         return Prepared((FACE,))
 

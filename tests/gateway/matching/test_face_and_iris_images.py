@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.messages import Modality, Sample
+from gateway.domain.messages import Modality, Outcome, ProblemCode, Sample
 from gateway.ledger.exchange_facts import extraction_facts
 from gateway.matching import images
-from gateway.matching.engine import Batch, OperatingPoint
+from gateway.matching.engine import Batch, OperatingPoint, Prepared
 from gateway.matching.face import FaceCodec
 from gateway.matching.finger import FingerCodec
 from gateway.matching.images import OwnImage
@@ -22,6 +22,7 @@ from matcher.iris import record as iris_record
 from matcher.iris import synthetic as irises
 from matcher.iris.coders import CODERS
 from tests.gateway.matching.extracting import NAME, VERSION, Extracting, face_image, iris_image
+from tests.gateway.matching.fake_faces import permit_faces
 
 PEOPLE = 6
 POINT = OperatingPoint(fpir=0.001)
@@ -106,3 +107,46 @@ def test_an_image_is_enrolled_as_the_record_and_it_is_told_what_made_it(
     )
 
     assert (sample.data, sample.extractor, extractor) == (record, names, "onnx-trial.1")
+
+
+@pytest.mark.parametrize("image", [face_image(), iris_image(1)], ids=["face", "iris"])
+def test_an_image_without_a_record_leaves_good_fingers_to_be_searched(image: Sample) -> None:
+    engines = loaded({image.modality: None})
+    probes = read(engines, stored(FINGER, 3, capture=2), image)
+
+    prepared = engines.prepare(probes)
+    usable = {each: probes[each] for each, of in prepared.items() if of.usable}
+    found = engines.search(usable, POINT, 3, lambda: 30.0)
+
+    assert prepared[image.modality].usable == ()
+    assert [each.code for each in prepared[image.modality].problems] == [
+        ProblemCode.EXTRACTION_FAILED
+    ]
+    assert found.candidates[0].subject == 3
+    assert engines.destroy(probes)[image.modality]["images"] == 1
+
+
+@pytest.mark.parametrize("modality", [FINGER, FACE, IRIS])
+def test_nothing_of_a_modality_is_nothing_usable_and_no_fault(modality: Modality) -> None:
+    engine = loaded({}).by_modality[modality]
+
+    assert engine.prepare(engine.read({})) == Prepared(())
+
+
+def test_a_query_whose_image_gives_no_record_is_answered_by_its_fingers_or_as_too_poor(
+    permitted: Any, serve: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit_faces(monkeypatch)
+    with serve(*permitted) as pair:
+        pair.serving.engines.images = Extracting({FACE: None})
+        partner, matter = pair.partner(), people.matter(agreement=("au", 2))
+
+        alone = partner.query([face_image()], **matter)
+        beside = partner.query([*people.samples(1), face_image()], **matter)
+
+    assert alone.outcome is Outcome.QUALITY_INSUFFICIENT
+    assert beside.outcome is Outcome.MATCH
+    for each in (alone, beside):
+        assert [(one.modality, one.code) for one in each.result.problems] == [
+            (FACE, ProblemCode.EXTRACTION_FAILED)
+        ]
