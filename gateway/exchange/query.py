@@ -364,9 +364,11 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
     point = OperatingPoint(permit.fpir, None if review is None else review.floor_fpir)
     probes = {each: probe for each, probe in work.probes.items() if prepared[each].usable}
     found = work.engines.search(probes, point, SEARCH_LIMIT, _deadline(SEARCH_SECONDS))
-    if not any(each.size for each in found.by_modality.values()):
-        # What was not searched is never NO_MATCH.
-        raise EngineUnavailable("nobody is enrolled here yet, so no search says anything")
+    if not any(each.comparable for each in found.by_modality.values()):
+        # Nobody was compared, as of a model or coder that nobody here has: what was not searched is never NO_MATCH.
+        raise EngineUnavailable(
+            "nobody is enrolled here who can be compared with the samples, so no search says anything"
+        )
     judged = [_judged(each, found) for each in found.candidates]
     place, best = decisive(judged, Found(float("-inf"), found.threshold, found.floor))
     person = found.candidates[place] if found.candidates else None

@@ -98,6 +98,8 @@ class Found:
     calibration    version and digest of what the threshold rests on
     reckoned_by    what scores depend on beside samples and gallery: models, libraries, the processor
     size, version  people in the gallery that was searched, and its version
+    comparable     of how many of them something can be compared with the probe: of faces and irises, who have a record
+                   of its model or coder, of that which most have; 0 = the search says nothing of anybody
     reading, ways  how the probe's samples were taken to fit the best candidate, where an engine tries more than what is
                    stated, and out of how many ways; empty and 0 = as stated, or nobody was compared
     tails          of non-mated scores, one for each number of samples that a person may share with the probe; the
@@ -113,6 +115,7 @@ class Found:
     calibration: str
     reckoned_by: str
     size: int
+    comparable: int
     version: int
     tails: Tails = field(repr=False)
     misread: Misread | None = None

@@ -162,6 +162,7 @@ class FaceEngine:
             calibration="+".join(each.id for each in certificates),
             reckoned_by=f"{self._storage.value} vectors, numpy {np.__version__}",
             size=found.size,
+            comparable=found.comparable,
             version=found.version,
             tails=tuple(each.tails[0] for each in certificates),
         )

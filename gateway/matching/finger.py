@@ -151,6 +151,7 @@ class FingerEngine:
             calibration=threshold.calibration_id,
             reckoned_by=reckoned_by(),
             size=found.size,
+            comparable=found.size,
             version=found.version,
             tails=FingerCodec().tails(usable),
             reading=found.hypothesis[0].name if len(found) else "",

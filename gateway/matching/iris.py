@@ -159,6 +159,7 @@ class IrisEngine:
             calibration="+".join(each.id for each in certificates),
             reckoned_by=reckoned_by(),
             size=found.size,
+            comparable=found.comparable,
             version=found.version,
             tails=_tails(certificates, eyes),
             misread=None if as_stated else misread,

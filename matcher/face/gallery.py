@@ -51,12 +51,14 @@ class Candidates:
 
     subject (k,) uint64; score (k,) float32, log10 likelihood ratio, descending
     size, version   people in the gallery that was searched, and its version
+    comparable      how many of them have a vector of a model of the probe's, of the model that most have
     """
 
     subject: Subjects = field(repr=False)
     score: Floats = field(repr=False)
     size: int
     version: int
+    comparable: int
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -70,6 +72,7 @@ class _ModelRows:
         self.basis: Basis | None = None
         self.rows = 0  # written, removed ones among them
         self.rows_then = 0  # when the basis was found
+        self.people = 0  # who have a vector of it now
         self.held: NDArray[np.uint8] = np.zeros(64, dtype=np.uint8)  # vectors by person number
 
     def count(self, person: int) -> None:
@@ -161,6 +164,8 @@ class Gallery:
                 raise UnknownSubject("no such subject in the gallery")
             for block, row in places:
                 self._blocks[block].wipe(row)
+            for own in self._by_model.values():
+                own.people -= any(block in own.blocks for block, _ in places)
             self._version += 1
             self._wiped += len(places)
             if self._wiped > max(LEAST_TO_COMPACT, self.faces):
@@ -203,6 +208,7 @@ class Gallery:
                 for model, own in by_model.items()
             }
             bases = {model: own.basis for model, own in by_model.items()}
+            held = {model: own.people for model, own in by_model.items()}
             size, version = len(self._people), self._version
         asked = np.array([[len(probe.of(model)) for model in models] for probe in probes])
         meetings = Meetings(asked, tuple(own.held for own in by_model.values()))
@@ -211,8 +217,13 @@ class Gallery:
             question = self._question(probes, model, meetings)
             Search(question, bases[model], max(1, threads), expired).run(rows[model], best)
         return [
-            self._candidates(best.of(number), people, limit, (size, version))
-            for number in range(len(probes))
+            self._candidates(
+                best.of(number),
+                people,
+                limit,
+                (size, version, max(held[face.model] for face in probe.vectors)),
+            )
+            for number, probe in enumerate(probes)
         ]
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> dict[int, float]:
@@ -271,7 +282,7 @@ class Gallery:
         best: tuple[Ints, Doubles],
         people: PeopleThen,
         limit: int,
-        state: tuple[int, int],
+        state: tuple[int, int, int],
     ) -> Candidates:
         """Return the best who were not removed meanwhile; a row wiped under the search says nothing."""
         person, ratio = best
@@ -291,6 +302,8 @@ class Gallery:
             places.append((number, self._blocks[number].append(person, face.vector)))
             own.count(person)
             own.rows += 1
+        for model in {face.model for face in faces}:
+            self._by_model[model].people += 1
         self._people.add(subject, self._version, places)
 
     def _room(self, model: str, dimension: int) -> tuple[_ModelRows, int]:
@@ -319,7 +332,7 @@ class Gallery:
         model_of = {n: model for model, own in self._by_model.items() for n in own.blocks}
         for model, own in self._by_model.items():
             fresh._by_model[model] = kept = _ModelRows()
-            kept.basis, kept.rows_then = own.basis, own.rows_then
+            kept.basis, kept.rows_then, kept.people = own.basis, own.rows_then, own.people
         for subject in self._people:
             person, places = fresh._people.next_number, []
             for number, row in self._people.places(subject):

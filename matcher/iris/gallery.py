@@ -7,6 +7,7 @@ stands while it goes on; whoever is removed or enrolled again meanwhile is not i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
@@ -44,6 +45,7 @@ class Candidates:
     subject (k,) uint64; score (k,) float64, log10 likelihood ratio, descending
     evidence (k, 2) float64, the ratio of the right and of the left eye; nan = not compared
     size, version   people in the gallery that was searched, and its version
+    comparable      how many of them have a code by a coder of the probe's, by the coder that most have
     """
 
     subject: Subjects = field(repr=False)
@@ -51,6 +53,7 @@ class Candidates:
     evidence: Doubles = field(repr=False)
     size: int
     version: int
+    comparable: int
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -73,6 +76,7 @@ class Gallery:
         self._lock = RLock()
         self._tables: dict[Key, CodeTable] = {}
         self._people: dict[int, _Person] = {}
+        self._by_coder: Counter[str] = Counter()  # people who have a code by it
         self._version = 0
 
     def __len__(self) -> int:
@@ -122,6 +126,7 @@ class Gallery:
                 table = self._tables.setdefault(key, CodeTable(iris.coder))
                 places.append((key, table.put(iris, subject, self._version)))
             self._people[subject] = _Person(self._version, tuple(places))
+            self._by_coder.update({label for (label, _), _ in places})
 
     def replace(self, subject: int, eyes: Sequence[tuple[int, IrisCode]]) -> None:
         """Make a person's codes these, whether enrolled before or not; none = the person is removed.
@@ -144,6 +149,7 @@ class Gallery:
                 raise UnknownSubject("no such subject in the gallery")
             for key, row in person.places:
                 self._tables[key].wipe(row)
+            self._by_coder.subtract({label for (label, _), _ in person.places})
             self._version += 1
 
     def search(
@@ -163,6 +169,9 @@ class Gallery:
         """
         with self._lock:
             tables, size, version = dict(self._tables), len(self._people), self._version
+            comparable = max(
+                (self._by_coder[turned.coder.label] for _, turned in probe.turned), default=0
+            )
             everybody = None if floor is not None else sorted(self._people)
         if floor is None:
             subjects = np.array(everybody, dtype=np.uint64)
@@ -173,7 +182,7 @@ class Gallery:
             score = np.where(score >= floor, score, -np.inf)
         order = np.lexsort((subjects, -score))
         order = order[score[order] > -np.inf][:limit]
-        return Candidates(subjects[order], score[order], evidence[order], size, version)
+        return Candidates(subjects[order], score[order], evidence[order], size, version, comparable)
 
     def scores(self, probe: Probe, subjects: Iterable[int]) -> Doubles:
         """Return what the probe says of named people, (k,) log10 likelihood ratios.

@@ -121,6 +121,7 @@ class FaceEngine:
             calibration="faces-1",
             reckoned_by="numpy",
             size=size,
+            comparable=size,
             version=self.version,
             tails=(TAIL,),
         )

@@ -38,6 +38,8 @@ from matcher.face import record, synthetic
 from matcher.face.gallery_block import Storage
 from matcher.face.models import shipped_models
 from matcher.face.template import FaceVector
+from tests.matcher.face.vectors import model as model_of
+from tests.matcher.face.vectors import unit
 
 PEOPLE = 20
 POINT = OperatingPoint(fpir=0.001, review_fpir=0.01)
@@ -264,3 +266,16 @@ def test_an_operator_may_have_faces_held_in_fewer_bits() -> None:
         return int(gallery.nbytes)
 
     assert held(Engines(quantised=frozenset({Modality.FACE}))) < 0.6 * held(Engines())
+
+
+def test_vectors_of_a_model_that_nobody_here_has_can_be_compared_with_nobody() -> None:
+    model = model_of("model-2", 32)
+    engine = FaceEngine(models={**shipped_models(), model.name: model})
+    engine.load(Stored([(100 + seed, [sample(seed)]) for seed in range(3)]))
+    vector = unit(np.random.default_rng(5), 1, 32)[0]
+    strange = FaceCodec().sample(record.write(FaceVector(model.name, vector)), 0, model.name)
+
+    found, other = search(engine, sample(1, 2)), search(engine, strange)
+
+    assert (found.size, found.comparable) == (3, 3)
+    assert (other.size, other.comparable, other.candidates) == (3, 0, ())

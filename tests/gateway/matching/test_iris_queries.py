@@ -24,7 +24,7 @@ from gateway.server.application import Gateway
 from gateway.store import alarms as store
 from gateway.subjects.enrolment import Row
 from matcher.iris import record, synthetic
-from matcher.iris.coders import MASEK
+from matcher.iris.coders import MASEK, OPEN_IRIS
 from tests.gateway.matching.fake_faces import facts
 
 AGREED = ("au", 2)
@@ -139,6 +139,22 @@ def test_a_picture_of_an_iris_is_unsupported_and_the_query_names_it(
         pair.partner().query([right, picture], **people.matter(agreement=AGREED))
     assert refused.value.reason == "FORMAT_UNSUPPORTED"
     assert "samples[1]" in refused.value.metadata["element"]
+
+
+def test_a_probe_by_a_coder_that_nobody_here_has_is_never_a_no_match(
+    by_iris: tuple[Path, Path], serve: Any, people: Any
+) -> None:
+    """Nobody was compared: the answer says so, as of an empty gallery; fingers beside it are searched as ever."""
+    made = record.write(1, synthetic.capture(synthetic.person(50), 1, 1, OPEN_IRIS))
+    strange = IrisCodec().sample(made, 1, OPEN_IRIS.label)
+    with serve(*by_iris) as pair:
+        partner, matter = pair.partner(), people.matter(agreement=AGREED)
+        with pytest.raises(Refused) as refused:
+            partner.query([strange], **matter)
+        beside = partner.query([*people.samples(1), strange], **matter)
+
+    assert refused.value.reason == "ENGINE_UNAVAILABLE"
+    assert beside.outcome is Outcome.MATCH
 
 
 class Ledger:

@@ -254,3 +254,27 @@ def test_an_empty_gallery_has_nobody() -> None:
     assert len(Gallery(MODELS).search(probe)) == 0
     probe.destroy()
     assert not probe.vectors[0].vector.any()
+
+
+def test_a_search_says_how_many_people_could_be_compared_by_the_models_of_its_probe() -> None:
+    rng = np.random.default_rng(31)
+    gallery = Gallery(MODELS)
+    for subject, vector in enumerate(unit(rng, 4)):
+        gallery.add(subject, [face(vector), face(vector)])
+    other = FaceVector("model-2", unit(rng, 1, 32)[0])
+
+    def counted(*vectors: FaceVector) -> tuple[int, int]:
+        found = gallery.search(Probe(vectors))
+        return found.comparable, found.size
+
+    own = face(unit(rng, 1)[0])
+    assert counted(own) == (4, 4)
+    assert counted(other) == (0, 4)
+    assert counted(own, other) == (4, 4)
+    gallery.remove(0)
+    gallery.replace(1, [other])
+    assert counted(own) == (2, 3)
+    assert counted(other) == (1, 3)
+    gallery._compact()
+    assert counted(own) == (2, 3)
+    assert counted(other) == (1, 3)

@@ -308,3 +308,21 @@ def test_an_orientation_leaves_the_probe_as_it_was() -> None:
 
     assert [iris.code.tolist() for _, iris in probe.eyes] == before
     assert mirrored(probe.eyes[0][1]).code.tolist() != before[0]
+
+
+@pytest.mark.parametrize("floor", [None, 1.0])
+def test_a_search_says_how_many_people_could_be_compared_by_the_coders_of_its_probe(
+    floor: float | None,
+) -> None:
+    gallery = filled(people=range(4))
+
+    def counted(coder: Coder) -> tuple[int, int]:
+        found = gallery.search(prepare(eyes(1, 1, coder)), floor=floor)
+        return found.comparable, found.size
+
+    assert counted(MASEK) == (4, 4)
+    assert counted(OPEN_IRIS) == (0, 4)
+    gallery.remove(100)
+    gallery.replace(101, eyes(1, coder=OPEN_IRIS))
+    assert counted(MASEK) == (2, 3)
+    assert counted(OPEN_IRIS) == (1, 3)
