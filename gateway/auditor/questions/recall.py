@@ -5,6 +5,8 @@ ALGORITHM@VERSION   the calibration as each answer states it, or its beginning u
 
 from __future__ import annotations
 
+import re
+
 from gateway.auditor.index import Index
 from gateway.auditor.result_table import Period, Read, Table, iso_sql
 from gateway.errors import UserError
@@ -63,8 +65,9 @@ def recall(index: Index, period: Period, named: str) -> Table:
 
 
 def _is(calibrations: str, named: str) -> bool:
-    """Return whether an answer rests on a calibration; one by several modalities rests on one of each."""
+    """Return whether an answer rests on a calibration: of several modalities on one of each, of several models on all."""
+    stated = [*calibrations.split(","), *re.split("[,+]", calibrations)]
     return any(
         each == named or (each.startswith(named) and each[len(named)] in "./:+@-")
-        for each in calibrations.split(",")
+        for each in stated
     )

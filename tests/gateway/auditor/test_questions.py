@@ -405,6 +405,18 @@ def test_answers_that_can_be_read_no_more_are_not_said_to_be_none() -> None:
         assert recall(index, Period(BEGUN + DAY_MS), "iris-2").findings == ()
 
 
+@pytest.mark.parametrize(
+    "named", ["faces-a", "faces-b", "faces-b-1", "minutiae", "faces-a-1+faces-b-1"]
+)
+def test_every_calibration_that_an_answer_rests_on_recalls_it(named: str) -> None:
+    """Modalities stand apart by a comma, models or coders of one by a plus."""
+    said = query(1, 1, calibration="minutiae@1,faces-a-1+faces-b-1", **HIT)
+    with indexed(said) as index:
+        assert len(recall(index, Period(), named).rows) == 1
+        with pytest.raises(UserError, match="no answer was given by faces-c"):
+            recall(index, Period(), "faces-c")
+
+
 def test_a_number_of_two_partners_needs_the_partners_name() -> None:
     said = [*query(1, 1), *query(1, 9, partner="USA")]
     with indexed(said) as index:
