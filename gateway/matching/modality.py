@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, replace
 
-from gateway.domain.messages import Modality, RecordFormat, Sample
-from gateway.errors import EngineUnavailable, FormatUnsupported
+from gateway.domain.messages import Modality, Problem, ProblemCode, RecordFormat, Sample
+from gateway.errors import EngineUnavailable, FormatUnsupported, InvalidArgument
 from gateway.extraction.service import ExtractionService
 from gateway.matching import images
 from gateway.matching.engine import (
@@ -221,15 +221,26 @@ class Engines:
         return _WithImages(probe, beside, pending) if pending else probe
 
     def _extracted(self, modality: Modality, probe: Probe, deadline: Deadline) -> Records:
-        """Make records of the images of a probe, and have the engine read them with those that were there."""
+        """Make records of the images of a probe, and have the engine read them with those that were there.
+
+        A record that the engine refuses is no record: its image gave none. Whoever sent the image is not told of an
+        element that they did not send.
+        """
         if not isinstance(probe, _WithImages):
             return Records({}, ())
         codec, engine = TABLE[modality].codec, self.by_modality[modality]
         probe.begun = probe.begun or images.begin(probe.pending, self.images)
         records = images.extract(probe.begun, self.images, codec, deadline)
-        engine.destroy(probe.probe)
-        probe.probe = engine.read({**probe.beside, **records.made})
-        return records
+        made = {at: each for at, each in records.made.items() if _is_read(engine, at, each)}
+        failed = tuple(
+            Problem(each.position, ProblemCode.EXTRACTION_FAILED, modality=modality)
+            for at, each in records.made.items()
+            if at not in made
+        )
+        # What was there is given up only once all is read: a fault between leaves it to be destroyed and counted.
+        alone, probe.probe = probe.probe, engine.read({**probe.beside, **made})
+        engine.destroy(alone)
+        return replace(records, made=made, problems=(*records.problems, *failed))
 
     def _destroy(self, modality: Modality, probe: Probe) -> Mapping[str, int]:
         counts = self.by_modality[modality].destroy(_own(probe))
@@ -255,6 +266,16 @@ class Engines:
     def size(self) -> int:
         """How many people can be found, by the modality by which most can."""
         return max(engine.status().size for engine in self.by_modality.values())
+
+
+def _is_read(engine: Engine, element: str, sample: Sample) -> bool:
+    """Return whether an engine reads a record that was made of an image; nothing of it is left."""
+    try:
+        read = engine.read({element: sample})
+    except InvalidArgument:
+        return False
+    engine.destroy(read)
+    return True
 
 
 def _own(probe: Probe) -> Probe:

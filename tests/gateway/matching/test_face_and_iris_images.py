@@ -16,7 +16,9 @@ from gateway.matching.finger import FingerCodec
 from gateway.matching.images import OwnImage
 from gateway.matching.iris import IrisCodec
 from gateway.matching.modality import Engines, codec_of
+from matcher.face import record as face_record
 from matcher.face import synthetic as faces
+from matcher.face.template import FaceVector
 from matcher.finger import synthetic as fingers
 from matcher.iris import record as iris_record
 from matcher.iris import synthetic as irises
@@ -131,6 +133,37 @@ def test_nothing_of_a_modality_is_nothing_usable_and_no_fault(modality: Modality
     engine = loaded({}).by_modality[modality]
 
     assert engine.prepare(engine.read({})) == Prepared(())
+
+
+def test_a_record_that_the_engine_refuses_is_an_image_that_gave_none() -> None:
+    """The extractor's model has no calibration here: a fault of ours, and no element that was sent is invalid."""
+    vector = faces.capture(faces.person(3), 1, 3).vector
+    engines = loaded({FACE: face_record.write(FaceVector("unheard-of-1", vector))})
+    probes = read(engines, stored(FACE, 3, capture=2), face_image())
+
+    prepared = engines.prepare(probes)[FACE]
+
+    assert prepared.usable == (0,)
+    assert prepared.extracted == ()
+    assert [each.code for each in prepared.problems] == [ProblemCode.EXTRACTION_FAILED]
+    assert engines.search(probes, POINT, 1, lambda: 30.0).candidates[0].subject == 3
+    assert engines.destroy(probes)[FACE] == {"images": 1, "records": 1, "vectors": 1}
+
+
+def test_a_fault_while_records_are_read_leaves_what_was_there_to_be_destroyed_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engines = loaded({FACE: faces.record(3, 2)})
+    probes = read(engines, stored(FACE, 3), face_image())
+
+    def fails(samples: Mapping[str, Sample]) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(engines.by_modality[FACE], "read", fails)
+    with pytest.raises(MemoryError):
+        engines.prepare(probes)
+
+    assert engines.destroy(probes)[FACE] == {"images": 1, "records": 1, "vectors": 1}
 
 
 def test_a_query_whose_image_gives_no_record_is_answered_by_its_fingers_or_as_too_poor(
