@@ -1,12 +1,13 @@
 """Image blocks of ISO/IEC 39794-4:2019 (fingers) and -5:2019 (faces), ASN.1 DER → the one image in each.
 
 The tags were taken from the public modules ISO-IEC-39794-4-ed-1 and -5-ed-1 as readers of travel documents quote them;
-part 6 (irises) was not at hand in public, and is not read. What the blocks say beside the image is bounded, not read.
+part 6 (irises) was not at hand in public, and is not read. What the blocks say beside the image is numbers, which are
+bounded and not read; anything else, and any field that is not known here, is taken for text about a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.domain.messages import Compression, Modality
 from gateway.extraction.containers import codestream, der
@@ -27,13 +28,20 @@ FINGER_FORMATS = {
 FACE_FORMATS = {2: Compression.JPEG, 3: Compression.JPEG_2000, 4: Compression.JPEG_2000}
 GREY_MAP = 0
 POSITION, IMPRESSION, FORMAT, DATA, RATE = 0, 1, 2, 3, 7  # of a finger's representation
-REPRESENTATION, IDENTITY = 1, 8  # of a face's representation
+REPRESENTATION = 1  # of a face's representation
 SIZE = 7  # of a face's image information
+
+# The fields that hold numbers alone. Of a finger not comments (15) and what vendors add (16); of a face not who it is of (8).
+BLOCK_FIELDS = frozenset({0, 1})
+FINGER_FIELDS = frozenset(range(15))
+FACE_FIELDS = frozenset({*range(8), 9})
+FLAT_FIELDS, INFORMATION_FIELDS = frozenset(range(3)), frozenset(range(11))
+MOST_NUMBERS = 4_096  # elements beside the image; 256 landmarks with their coordinates have fewer
 
 
 def read_finger(data: bytes) -> Image:
     """Return the image of a finger image data block; without a sampling rate its resolution is not stated."""
-    fields = _representation(data, FINGER).fields()
+    block, fields = _representation(data, FINGER)
     code = _code(_field(fields, FORMAT))
     octets = _field(fields, DATA).octets
     if code == GREY_MAP:
@@ -49,14 +57,18 @@ def read_finger(data: bytes) -> Image:
         position=_code(_field(fields, POSITION)),
         impression=_code(_field(fields, IMPRESSION)),
         data=octets,
+        describes=_beyond(block, BLOCK_FIELDS)
+        or _beyond(fields, FINGER_FIELDS)
+        or _texts([block[0], *(each for number, each in fields.items() if number != DATA)]),
     )
 
 
 def read_face(data: bytes) -> Image:
     """Return the image of a face image data block; a shape in three dimensions is refused."""
-    fields = _representation(data, FACE).fields()
-    base = _field(_field(fields, REPRESENTATION).fields(), 0)  # of the choices base and extension
-    flat = _field(base.fields(), 0).fields()  # of two dimensions
+    block, fields = _representation(data, FACE)
+    choice = _field(fields, REPRESENTATION).fields()  # base or extension
+    kind = _field(choice, 0).fields()  # of two dimensions or three
+    flat = _field(kind, 0).fields()
     octets, information = _field(flat, 0).octets, _field(flat, 1).fields()
     code = _code(_field(information, 0))
     if code not in FACE_FORMATS:
@@ -71,12 +83,44 @@ def read_face(data: bytes) -> Image:
         picture=picture,
         ppi=0,
         data=octets,
-        describes=IDENTITY in fields,
+        describes=_beyond(block, BLOCK_FIELDS)
+        or _beyond(fields, FACE_FIELDS)
+        or len(choice) + len(kind) != 2
+        or _beyond(flat, FLAT_FIELDS)
+        or _beyond(information, INFORMATION_FIELDS)
+        or _texts(
+            [
+                block[0],
+                *(each for number, each in fields.items() if number != REPRESENTATION),
+                *(each for number, each in flat.items() if number != 0),
+            ]
+        ),
     )
 
 
-def _representation(data: bytes, identifier: int) -> Element:
-    """Return the one representation of a data block of this generation."""
+def _beyond(fields: Mapping[int, Element], known: frozenset[int]) -> bool:
+    """Return whether there are others than the known fields."""
+    return not fields.keys() <= known
+
+
+def _texts(elements: Sequence[Element]) -> bool:
+    """Return whether there is anything in elements but numbers, of which each has at most eight bytes."""
+    waiting, seen = list(elements), 0
+    while waiting:
+        each, seen = waiting.pop(), seen + 1
+        if seen > MOST_NUMBERS:
+            return True
+        if each.identifier & der.CONSTRUCTED:
+            waiting += each.elements()
+        elif each.end - each.start > der.MOST_INTEGER:
+            return True
+    return False
+
+
+def _representation(
+    data: bytes, identifier: int
+) -> tuple[Mapping[int, Element], Mapping[int, Element]]:
+    """Return the fields of a data block of this generation, and those of the one representation in it."""
     block = der.whole(data)
     if block.identifier != identifier:
         raise UnreadableImage("not an image block of this part of the standard", "format")
@@ -86,7 +130,7 @@ def _representation(data: bytes, identifier: int) -> Element:
     representations = _field(fields, 1).elements()
     if len(representations) != 1 or representations[0].identifier != der.SEQUENCE:
         raise UnreadableImage("a record of several images; one image a sample")
-    return representations[0]
+    return fields, representations[0].fields()
 
 
 def _field(fields: Mapping[int, Element], number: int) -> Element:

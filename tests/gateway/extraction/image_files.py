@@ -186,9 +186,11 @@ def code(number: int, value: int) -> bytes:
 VERSION = tlv(0xA0, tlv(0x80, b"\x03"), tlv(0x81, b"\x07\xe3"))
 
 
-def finger_39794(picture: bytes, form: int, *, position: int = 2, rate: int = 500) -> bytes:
+def finger_39794(
+    picture: bytes, form: int, *, position: int = 2, rate: int = 500, more: bytes = b""
+) -> bytes:
     sampled = tlv(0xA7, integer(0x80, rate), tlv(0x81, b"\0")) if rate else b""
-    block = code(0, position) + code(1, 0) + code(2, form) + tlv(0x83, picture) + sampled
+    block = code(0, position) + code(1, 0) + code(2, form) + tlv(0x83, picture) + sampled + more
     return tlv(0x64, VERSION, tlv(0xA1, tlv(0x30, block)))
 
 

@@ -247,6 +247,60 @@ def test_a_face_beside_which_the_person_is_described_says_so(
     assert formats.read(data, form, FACE).describes
 
 
+TEXT = b"words about somebody"
+
+
+@pytest.mark.parametrize(
+    ("more", "describes"),
+    [
+        (b"", False),
+        (files.tlv(0xA9, files.integer(0x80, 300)), False),
+        (files.tlv(0xAE, files.tlv(0xA0, files.integer(0x80, 1))), False),
+        (files.tlv(0xAE, files.tlv(0xA0, files.tlv(0x80, TEXT))), True),
+        (files.tlv(0xAE, files.tlv(0x30, files.integer(0x80, 1) * 250) * 20), True),
+        (files.tlv(0xAF, files.tlv(0x1A, TEXT)), True),
+        (files.tlv(0xB0, files.integer(0x80, 1)), True),
+        (files.tlv(0x9E, TEXT), True),
+    ],
+    ids=[
+        "plain",
+        "rotation",
+        "numbers",
+        "text in a known field",
+        "too many",
+        "comment",
+        "vendor",
+        "unknown",
+    ],
+)
+def test_a_finger_beside_which_there_is_more_than_numbers_says_so(
+    more: bytes, describes: bool
+) -> None:
+    data = files.finger_39794(files.wsq(), 1, more=more)
+
+    assert formats.read(data, F.ISO_39794_4, FINGER).describes is describes
+
+
+@pytest.mark.parametrize(
+    ("more", "describes"),
+    [
+        (b"", False),
+        (files.tlv(0xA2, files.integer(0x80, 2026), files.integer(0x81, 3)), False),
+        (files.tlv(0xA9, files.tlv(0x30, files.integer(0x80, 1))), False),
+        (files.tlv(0xA9, files.tlv(0x30, files.tlv(0x80, TEXT))), True),
+        (files.tlv(0xAA, files.integer(0x80, 1)), True),
+        (files.tlv(0x9E, TEXT), True),
+    ],
+    ids=["plain", "time", "landmark", "text in a known field", "unknown", "text"],
+)
+def test_a_face_beside_which_there_is_more_than_numbers_says_so(
+    more: bytes, describes: bool
+) -> None:
+    data = files.face_39794(files.jpeg(), 2, SIZE, more=more)
+
+    assert formats.read(data, F.ISO_39794_5, FACE).describes is describes
+
+
 @pytest.mark.parametrize(
     ("data", "describes"),
     [
