@@ -33,7 +33,7 @@ from matcher.finger import record_ansi_nist, record_formats
 from matcher.finger.record_type9 import named
 from matcher.finger.template import MalformedRecord
 
-DESCRIBES = "what the record says of the person beside the picture: sex, colours, height or a name"
+DESCRIBES = "what the record says of the person beside the picture: sex, colours, height, a name or a comment"
 # The compressions of a picture in a transaction that is a format of its own: of a face the record around it says no more.
 _PICTURES = {
     "JPEGB": RecordFormat.JPEG,

@@ -64,7 +64,10 @@ def read_first(data: bytes) -> Image:
 
 
 def read_second(data: bytes) -> Image:
-    """Return the image of a record of 2011; what follows its picture (segments, comments) is bounded and not read."""
+    """Return the image of a record of 2011; what follows its picture (segments, comments) is bounded and not read.
+
+    Anybody may write a comment there, so that a record with any such data describes the person (IRPR 315.38).
+    """
     cursor = _begun(data, SECOND)
     length, number, certified, positions = cursor.take(_second, "the header")
     if length != len(data):
@@ -78,12 +81,13 @@ def read_second(data: bytes) -> Image:
     what = _What(position, impression, square(x_rate, y_rate, units), quality)
     compression = _compression(ALGORITHMS_SECOND, algorithm, depth)
     picture = cursor.octets(size, "the picture")
+    describes = cursor.at < cursor.end
     while cursor.at < cursor.end:
         _, extent = cursor.take(_extended, "the extended data")
         if extent < _extended.size:
             raise UnreadableImage("extended data lie about their length")
         cursor.skip(extent - _extended.size, "the extended data")
-    return what.image(picture, compression, width, height)
+    return what.image(picture, compression, width, height, describes=describes)
 
 
 class _What:
@@ -94,7 +98,15 @@ class _What:
     ) -> None:
         self.position, self.impression, self.ppi, self.quality = position, impression, ppi, quality
 
-    def image(self, data: bytes, compression: Compression, width: int, height: int) -> Image:
+    def image(
+        self,
+        data: bytes,
+        compression: Compression,
+        width: int,
+        height: int,
+        *,
+        describes: bool = False,
+    ) -> Image:
         """Return the image, whose picture is as large as the header says."""
         if compression is Compression.NONE:
             picture = codestream.pixels(data, width, height)
@@ -109,6 +121,7 @@ class _What:
             impression=self.impression,
             data=data,
             quality=self.quality,
+            describes=describes,
         )
 
 

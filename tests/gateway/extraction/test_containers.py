@@ -227,10 +227,16 @@ def test_a_damaged_checksum_in_a_picture_is_seen_before_any_decoder() -> None:
         codestream.read(bytes(data))
 
 
-def test_extended_data_after_a_picture_are_bounded_and_passed_over() -> None:
-    data = files.fir_second(files.wsq(), 2, extended=b"\0\1\0\0\0\x08ab" + b"\xff\0\0\0\0\6")
+@pytest.mark.parametrize("kind", [b"\0\1", b"\0\3", b"\xff\0"])
+def test_extended_data_after_a_picture_are_bounded_and_describe_the_person(kind: bytes) -> None:
+    data = files.fir_second(files.wsq(), 2, extended=kind + b"\0\0\0\x09ROE" + b"\xff\0\0\0\0\6")
 
-    assert formats.read(data, F.ISO_19794_4_2011, FINGER).picture.width == files.WIDTH
+    image = formats.read(data, F.ISO_19794_4_2011, FINGER)
+
+    assert image.picture.width == files.WIDTH
+    assert image.describes
+    plain = files.fir_second(files.wsq(), 2)
+    assert not formats.read(plain, F.ISO_19794_4_2011, FINGER).describes
 
 
 @pytest.mark.parametrize(
