@@ -23,15 +23,12 @@ _FROM_A_DEVICE: Final = frozenset(
     {903, 904, 996, DATA}
 )  # its identifier, make and serial number; a hash; the picture
 # Of each record type that holds samples the fields that a sample needs: whose, how taken, how to read it, its quality.
-# A binary record has none. 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350, 9.353 and
+# A binary record has none, and only of Type-4 is its picture looked at. 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350, 9.353 and
 # 9.362 name examiners; 9.351, 9.381, x.020 or x.038 are comments, 10.020-10.050 mostly what a person looks like.
 SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
     {
         1: frozenset({*range(1, 17), 18}),
-        3: frozenset(),
         4: frozenset(),
-        5: frozenset(),
-        6: frozenset(),
         9: frozenset({*range(1, 176), *range(300, 381)} - {350, 351, 353, 362}),
         10: _FROM_A_DEVICE | {*range(1, 20), 21, 23, 24, 25, 29, 30, 32, 33},
         13: _FROM_A_DEVICE | {*range(1, 20), 24},
@@ -44,6 +41,9 @@ SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
 _NAMES: Final = MappingProxyType(
     {
         2: "text about a person",
+        3: "a picture of low resolution, withdrawn",
+        5: "a picture of two colours, withdrawn",
+        6: "a picture of two colours, withdrawn",
         7: "a picture of a user's own kind",
         8: "a signature",
         11: "a voice recording",

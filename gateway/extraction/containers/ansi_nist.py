@@ -42,6 +42,9 @@ def _read(modality: Modality, data: bytes) -> Image:
             raise UnreadableImage("a transaction of several images, or of none; one image a sample")
         stated = ansi_nist_images.read(pictured[0], records[0])
         described = bool(ansi_nist_text.descriptive(records))
+        # What describes the person is told as such, with its remedy; nobody looks into any other record.
+        if not described and len(records) > len(("Type-1", "the image")):
+            raise UnreadableImage("a transaction of more than Type-1 and one image")
     except MalformedFile as fault:
         raise UnreadableImage(str(fault)) from None
     if stated.modality is not modality:

@@ -325,6 +325,7 @@ def test_a_transaction_with_text_about_a_person_beside_its_picture_says_so(
     ("data", "element"),
     [
         (files.transaction(files.type_4(files.wsq(), 1), files.type_4(files.wsq(), 1).replace(b"\0\0\2", b"\1\0\2", 1)), ""),
+        (files.transaction(files.type_14(files.wsq(), b"WSQ20"), ansi_nist.text_record(9, {2: b"01"})), ""),
         (files.transaction(files.type_14(files.wsq(8, 8), b"WSQ20")), "width"),
         (files.transaction(files.type_14(files.wsq(), b"WSQ20", f9=b"5", f10=b"5")), "ppi"),
         (files.transaction(files.type_14(files.wsq(), b"WSQ20", f8=b"0")), "ppi"),

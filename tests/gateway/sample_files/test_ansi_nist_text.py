@@ -92,5 +92,15 @@ def test_a_type_2_record_that_was_not_announced_does_not_slip_through() -> None:
         stripped(smuggled)
 
 
+@pytest.mark.parametrize("kind", [3, 5, 6])
+def test_a_binary_record_that_nobody_looks_into_is_no_sample(kind: int) -> None:
+    whole = transaction(PRINT, (kind, 9, binary_record(kind, 9, bytes(13) + b"ROE born 1970")))
+
+    octets, removed = stripped(whole)
+
+    assert [each.kind for each in removed] == [kind]
+    assert octets == transaction(PRINT)
+
+
 def test_every_type_that_holds_samples_is_a_type_of_the_standard() -> None:
-    assert set(ansi_nist_text.SAMPLE_FIELDS) <= {*range(1, 7), *range(9, 20)}
+    assert set(ansi_nist_text.SAMPLE_FIELDS) <= {1, 4, *range(9, 20)}
