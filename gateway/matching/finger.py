@@ -21,6 +21,7 @@ from gateway.domain.messages import (
     Sample,
 )
 from gateway.errors import (
+    BiographicInQuery,
     DeadlineTooShort,
     ElementsInconsistent,
     EngineUnavailable,
@@ -40,6 +41,8 @@ from gateway.matching.engine import (
     UnreadableSample,
 )
 from gateway.matching.finger_marks import KINDS
+from gateway.sample_files import record_text
+from gateway.sample_files.errors import MalformedFile
 from matcher.finger import assignment, record_fmr, record_formats, synthetic
 from matcher.finger import probe as probes
 from matcher.finger.descriptors import default_model, describe, distinct
@@ -257,7 +260,8 @@ class FingerCodec:
 def read_declared(sample: Sample, element: str) -> Minutiae:
     """Return the minutiae of a sample whose record says what its sender declared of it.
 
-    Raises FormatUnsupported, RecordUnparseable, or ElementsInconsistent naming the element that disagrees.
+    Raises FormatUnsupported, RecordUnparseable, ElementsInconsistent naming the element that disagrees, or BiographicInQuery
+    for extended data of a kind that no standard defines: anything may be written there.
     """
     if sample.format not in FORMATS:
         raise FormatUnsupported(element=f"{element}.format")
@@ -270,7 +274,18 @@ def read_declared(sample: Sample, element: str) -> Minutiae:
     if len(record.views) != 1:
         raise ElementsInconsistent(element=f"{element}.data")
     _require_agreement(sample, record, element)
+    _require_no_text(sample, element)
     return record.views[0].minutiae
+
+
+def _require_no_text(sample: Sample, element: str) -> None:
+    """Raise BiographicInQuery where a record has room for text about a person, and uses it (IRPR 315.38)."""
+    try:
+        found = record_text.names(sample.format, sample.data)
+    except MalformedFile as fault:  # read in one way there and in another here: not passed
+        raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from None
+    if found:
+        raise BiographicInQuery(element=f"{element}.data")
 
 
 def _require_agreement(sample: Sample, record: record_fmr.Record, element: str) -> None:

@@ -23,13 +23,14 @@ from gateway.sample_files import (
     cbeff_xml,
     picture_text,
     piv_card,
+    record_text,
 )
 from gateway.sample_files.ansi_nist import LogicalRecord
 from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
 from gateway.sample_files.cbeff_xml import SEVERAL
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.starts import start_of
-from matcher.finger import record_ansi_nist, record_formats
+from matcher.finger import record_ansi_nist, record_fmr, record_formats, record_repair
 from matcher.finger.record_type9 import named
 from matcher.finger.template import MalformedRecord
 
@@ -165,7 +166,27 @@ def _of_minutiae(octets: bytes) -> SampleFile:
         )
         for number, each in enumerate(found.prints, 1)
     )
-    return SampleFile(kind="a finger minutiae record", samples=prints, notes=found.repairs)
+    described = [name for each in prints for name in record_text.names(each.format, each.data)]
+    return SampleFile(
+        kind="a finger minutiae record",
+        samples=prints,
+        described=tuple(dict.fromkeys(described)),
+        notes=found.repairs,
+    )
+
+
+def minutiae_alone(octets: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a record of minutiae without extended data, and what of them was text; the same where none was.
+
+    What is cut is repaired first, as `opened` repairs it. Raises UnreadableSample.
+    """
+    try:
+        record = record_repair.mend(octets).record
+        form = RecordFormat(int(record_fmr.detect(record)))
+        stripped, removed = record_text.stripped(form, record)
+    except (MalformedFile, MalformedRecord) as fault:
+        raise UnreadableSample(str(fault)) from None
+    return (stripped if removed else octets), removed
 
 
 def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.matching.finger_marks import Marks
     from gateway.matching.sample_files import FoundSample, SampleFile
 
+MINUTIAE = b"FMR\0"  # how records of minutiae begin
 PIXELS = (
     "pixels  decoded by an extractor alone, in a process of its own  → [extraction] in the settings"
 )
@@ -132,11 +133,24 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     if piv_card.is_card_object(octets):
         block, named = piv_card.stripped(octets)
         return block, [*named, "header and signature of the card's object"]
+    if octets.startswith(MINUTIAE):
+        return _minutiae_alone(file, octets)
     form = picture_text.format_of(octets)
     if form is not None:
         picture, written = picture_text.stripped(form, octets)
         return picture, [str(each) for each in written]
     return _picture_of_face(file, octets)
+
+
+def _minutiae_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
+    from gateway.matching.engine import UnreadableSample
+    from gateway.matching.sample_files import minutiae_alone
+
+    try:
+        record, removed = minutiae_alone(octets)
+    except UnreadableSample as fault:
+        raise UserError(f"{file}: {fault}") from None
+    return record, [*removed]
 
 
 def _picture_of_face(file: Path, octets: bytes) -> tuple[bytes, list[str]]:

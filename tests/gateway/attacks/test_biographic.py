@@ -26,7 +26,7 @@ ALLOWED = {
     "biometrics.samples.quality_algorithm",  # of the algorithm
     "biometrics.samples.format",
     "biometrics.samples.extractor",  # of the algorithm
-    "biometrics.samples.data",  # a minutiae record, read strictly; extended data is skipped, never kept
+    "biometrics.samples.data",  # a minutiae record, read strictly; extended data of no standard is refused
     "biometrics.samples.sha256",
     "biometrics.missing.position",
     "biometrics.missing.presence",
