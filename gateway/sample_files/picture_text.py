@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -30,6 +30,14 @@ _PNG: Final = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"sBIT", b"sRGB", b"bKGD", b"hIST", b"pHYs", b"tIME"}
 )  # fmt: skip
 _BOXES: Final = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"res "})
+# The boxes of boxes, and what each of them needs (annex I.5.3); the lengths in bytes of those that have one.
+_INNER: Final[Mapping[bytes, frozenset[bytes]]] = MappingProxyType(
+    {
+        b"jp2h": frozenset({b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef", b"res "}),
+        b"res ": frozenset({b"resc", b"resd"}),
+    }
+)
+_FIXED: Final = MappingProxyType({b"ihdr": 14, b"resc": 10, b"resd": 10})
 # What NIST's encoder writes into the comment of a WSQ picture, and nothing else (NBIS, nistcom).
 _nistcom: Final = re.compile(
     rb"NIST_COM [0-9]{1,3}+(?:\n(?:PIX_WIDTH|PIX_HEIGHT|PIX_DEPTH|PPI|LOSSY|COLORSPACE|COMPRESSION|WSQ_BITRATE"
@@ -46,7 +54,14 @@ _coded: Final = MappingProxyType(
         "JPEG": re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL),
     }
 )
-_J2K_MAIN: Final = frozenset({*range(0x50, 0x60), 0x63})  # SIZ, COD, QCD …, CRG; 64 is a comment
+_J2K_MAIN: Final = frozenset(
+    {*range(0x50, 0x61), 0x63}
+)  # SIZ, COD, QCD …, PPM, CRG; 64 is a comment
+_J2K_TILE: Final = frozenset({*range(0x52, 0x60), 0x61})  # COD, QCD …, PPT
+_SOT, _SOD = 0x90, 0x93  # a part of a tile begins, and its coded data do
+_sot = struct.Struct(
+    ">HHHIBB"
+)  # marker, length, tile, size of the part from its marker, part, parts
 _box = struct.Struct(">I4s")
 
 
@@ -168,43 +183,94 @@ def _jpeg_2000(data: bytes) -> Iterator[Written]:
     if data.startswith(b"\xff\x4f"):
         yield from _codestream(data, 0)
         return
-    at, pictured = 0, False
-    while at < len(data):
-        if len(data) - at < _box.size:
+    pictured = False
+    for kind, start, inside, end in _boxes(data, 0, len(data)):
+        if kind in _INNER:
+            yield from _inner(data, kind, inside, end)
+        elif kind == b"jp2c":
+            pictured = True
+            yield from _codestream(data[inside:end], inside)
+        elif kind not in _BOXES:
+            yield Written(_box_name(kind), start, end)
+    if not pictured:
+        raise MalformedFile("a picture that is cut short", len(data))
+
+
+def _boxes(data: bytes, at: int, last: int) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield of each box its kind, where it begins, where its content begins, and where it ends."""
+    while at < last:
+        if last - at < _box.size:
             raise MalformedFile("a picture that is cut short", at)
         length, kind = _box.unpack_from(data, at)
         head = _box.size
         if length == 1:
             head += 8
             length = int.from_bytes(data[at + 8 : at + 16], "big")
-        end = len(data) if length == 0 else at + length
-        if not at + head <= end <= len(data):
+        end = last if length == 0 else at + length
+        if not at + head <= end <= last:
             raise MalformedFile("a picture whose boxes do not join", at)
-        if kind not in _BOXES:
-            name = kind.decode().strip() if kind.strip().isalnum() else "of no plain name"
-            yield Written(f"a box {name} (JPEG 2000)", at, end)
-        elif kind == b"jp2c":
-            pictured = True
-            yield from _codestream(data[at + head : end], at + head)
+        yield kind, at, at + head, end
         at = end
-    if not pictured:
-        raise MalformedFile("a picture that is cut short", at)
+
+
+def _inner(data: bytes, around: bytes, first: int, last: int) -> Iterator[Written]:
+    """Yield of the boxes within one what the picture does not need: kind and content, so that all lengths stay true."""
+    for kind, start, inside, end in _boxes(data, first, last):
+        if inside - start != _box.size:  # a length of 64 bits, of which no header has need
+            raise MalformedFile("a picture whose boxes do not join", start)
+        if kind in _INNER and kind in _INNER[around]:
+            yield from _inner(data, kind, inside, end)
+        elif kind in _INNER[around]:
+            fixed = _FIXED.get(kind, end - inside)
+            if end - inside != fixed:
+                raise MalformedFile(
+                    "a box of the picture that is not as long as it has to be", start
+                )
+        elif data[start + 4 : end].strip(b" "):
+            yield Written(_box_name(kind), start + 4, end, blank=True)
+
+
+def _box_name(kind: bytes) -> str:
+    name = kind.decode().strip() if kind.strip().isalnum() else "of no plain name"
+    return f"a box {name} (JPEG 2000)"
 
 
 def _codestream(data: bytes, offset: int) -> Iterator[Written]:
-    """Yield the comments of a codestream's main header, which ends where its first tile begins."""
-    at = 2
+    """Yield the comments of a codestream's main header and of the header of each part of a tile."""
+    at = yield from _header(data, 2, offset, (_SOT, _J2K_MAIN))
+    while data[at : at + 2] != b"\xff\xd9":
+        if data[at : at + 2] != bytes([0xFF, _SOT]) or len(data) - at < _sot.size:
+            raise MalformedFile("a picture whose segments do not join", offset + at)
+        _, length, _, size, _, _ = _sot.unpack_from(data, at)
+        begin = yield from _header(data, at + _sot.size, offset, (_SOD, _J2K_TILE))
+        # A size of 0 reaches to the end mark; no coded data hold its two bytes.
+        end = at + size if size else data.find(b"\xff\xd9", begin)
+        if length != _sot.size - 2 or not begin < end <= len(data) - 2:
+            raise MalformedFile("a picture that is cut short", offset + at)
+        at = end
+    if at + 2 != len(data):
+        raise MalformedFile("bytes follow the picture", offset + at)
+
+
+def _header(
+    data: bytes, at: int, offset: int, what: tuple[int, frozenset[int]]
+) -> Generator[Written, None, int]:
+    """Yield the comments of a header of a codestream; return where the marker stands that ends it.
+
+    what  that marker, and those that the header needs
+    """
+    last, needed = what
     while True:
         if len(data) - at < 4 or data[at] != 0xFF:
             raise MalformedFile("a picture whose segments do not join", offset + at)
         marker = data[at + 1]
-        if marker == 0x90:  # SOT
-            return
+        if marker == last:
+            return at
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if not at + 4 <= end <= len(data):
             raise MalformedFile("a picture that is cut short", offset + at)
         # Two bytes say whether the content is text; an encoder's name is none about a person.
-        if marker not in _J2K_MAIN and not _encoder.fullmatch(data[at + 6 : end]):
+        if marker not in needed and not _encoder.fullmatch(data[at + 6 : end]):
             yield Written("a comment (JPEG 2000, COM)", offset + at + 6, offset + end, blank=True)
         at = end
 

@@ -78,7 +78,7 @@ def j2k(width: int = WIDTH, height: int = HEIGHT, *, channels: int = 1, tile: in
     size = (tile or width, tile or height)
     body = struct.pack(">HIIIIIIIIH", 0, width, height, 0, 0, *size, 0, 0, channels)
     main = b"\xff\x4f" + segment(0xFF51, body + b"\x07\1\1" * channels)
-    return main + segment(0xFF90, bytes(8)) + b"tiles\xff\xd9"
+    return main + segment(0xFF90, bytes(8)) + b"\xff\x93tiles\xff\xd9"
 
 
 def jp2(width: int = WIDTH, height: int = HEIGHT, *, channels: int = 1, ppi: int = 0) -> bytes:

@@ -74,20 +74,37 @@ def box(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def j2k(*more: bytes) -> bytes:
+def j2k(*more: bytes, tiles: bytes = b"") -> bytes:
     return (
         b"\xff\x4f"
         + segment(0x51, bytes(36))
         + b"".join(more)
         + segment(0x52, bytes(10))
-        + b"\xff\x90\0\x0a"
-        + bytes(20)
+        + tile_part()
+        + tiles
+        + tile_part(last=True)
+        + b"\xff\xd9"
     )
 
 
-def jp2(*more: bytes, codestream: bytes = b"") -> bytes:
-    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", bytes(12)) + box(b"jp2h", bytes(20))
+def tile_part(*more: bytes, last: bool = False) -> bytes:
+    """Return a part of a tile; the last one leaves its size open."""
+    rest = segment(0x58, bytes(3)) + b"".join(more) + b"\xff\x93coded\xff\x12"
+    return struct.pack(">HHHIBB", 0xFF90, 10, 0, 0 if last else 12 + len(rest), 0, 1) + rest
+
+
+def jp2(
+    *more: bytes, codestream: bytes = b"", header: bytes = b"", resolution: bytes = b""
+) -> bytes:
+    inner = box(b"ihdr", bytes(14)) + box(b"colr", bytes(7)) + header
+    inner += box(b"res ", box(b"resc", bytes(10)) + resolution)
+    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", bytes(12)) + box(b"jp2h", inner)
     return start + b"".join(more) + box(b"jp2c", codestream or j2k())
+
+
+def parted(*more: bytes) -> bytes:
+    """Return a picture with more in the header of its second part of a tile."""
+    return jp2(codestream=j2k(tiles=tile_part(*more)))
 
 
 PLAIN = {
@@ -115,6 +132,10 @@ WRITTEN = [
     (RecordFormat.JPEG_2000, jp2(box(b"xml ", b"<ROE/>")), jp2(), "xml"),
     (RecordFormat.JPEG_2000, jp2(box(b"uuid", b"ROE")), jp2(), "uuid"),
     (RecordFormat.JPEG_2000, jp2(codestream=j2k(segment(0x64, b"\0\1ROE"))), jp2(codestream=j2k(segment(0x64, b"\0\1   "))), "COM"),
+    (RecordFormat.JPEG_2000, jp2(header=box(b"xml ", b"<ROE/>")), jp2(header=box(b"    ", b"      ")), "xml"),
+    (RecordFormat.JPEG_2000, jp2(header=box(b"asoc", b"")), jp2(header=box(b"    ", b"")), "a box"),
+    (RecordFormat.JPEG_2000, jp2(resolution=box(b"uuid", b"ROE")), jp2(resolution=box(b"    ", b"   ")), "uuid"),
+    (RecordFormat.JPEG_2000, parted(segment(0x64, b"\0\1ROE")), parted(segment(0x64, b"\0\1   ")), "COM"),
     (RecordFormat.JPEG_2000, j2k(segment(0x64, b"\0\0ROE")), j2k(segment(0x64, b"\0\0   ")), "COM"),
 ]  # fmt: skip
 
@@ -190,3 +211,18 @@ def test_bytes_that_are_no_picture_have_no_names() -> None:
     assert names(b"hello") == ()
     assert picture_text.format_of(b"%PDF") is None
     assert names(jpeg()[:20]) == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        j2k() + b"ROE\xff\xd9",
+        j2k().replace(b"\xff\x90\0\x0a", b"\xff\x90\0\x0b", 1),
+        j2k().replace(struct.pack(">I", len(tile_part())), struct.pack(">I", 2), 1),
+        jp2().replace(box(b"ihdr", bytes(14)), box(b"ihdr", b"ROE born in 1970")),
+        jp2(header=struct.pack(">I4sQ", 1, b"xml ", 16)),
+    ],
+)
+def test_a_jpeg_2000_picture_whose_parts_do_not_join_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedFile):
+        written(RecordFormat.JPEG_2000, data)
