@@ -206,7 +206,8 @@ class Extraction(_Section):
     # Child processes of each extractor, each with 0.3 GB, and 0.3 to 1 GB more for the picture it has. More only compete
     # for the processors: a finger takes one for one to two seconds.
     processes: Annotated[int, Field(ge=1, le=64)] = 1
-    # Pictures that may wait for a child process, of all partners together; beyond, queries are told to come again.
+    # Queries whose pictures may wait for a child process, of all partners together, by modality; beyond, they are told to
+    # come again. How many pictures one of them has does not count.
     waiting: Annotated[int, Field(ge=1, le=1_024)] = 16
     # Seconds of processor time that one picture may take, and about as long by the clock; then it has failed. Whoever
     # raises it lets a picture that was made to be slow hold a processor longer.

@@ -1,4 +1,4 @@
-"""Records from images: a few child processes for each modality, a bounded queue before them, and what they did counted.
+"""Records from images: a few child processes for each modality, a queue of so many queries before them, and what they did counted.
 
 Each child process has a thread of its own that starts it, hands it one picture after another, and replaces it at the
 first fault; the kernel ends a child process with the thread that started it. A caller waits for one picture, and not
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
-from queue import Full, Queue
+from itertools import compress
+from queue import SimpleQueue
 
 from gateway import telemetry
 from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
@@ -46,7 +47,10 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """A picture in the queue; `last` of those that were queued together, which so leave room for others."""
+
     task: Task
+    last: bool
     made: Future[Extracted] = field(default_factory=Future)
 
 
@@ -57,7 +61,8 @@ class _Pool:
         """Start one child process, to learn what it offers; raises ExtractorUnavailable."""
         self.settings = settings
         self.counts: Counter[str] = Counter()
-        self._jobs: Queue[_Job | None] = Queue(waiting)
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._room = threading.Semaphore(waiting)
         self._started: Future[Offer] = Future()
         self._threads = [
             threading.Thread(target=self._work, name=f"extractor-{number}", daemon=True)
@@ -65,6 +70,7 @@ class _Pool:
         ]
         self._children: dict[threading.Thread, ChildProcess] = {}
         self._closing = threading.Event()
+        self._queueing = threading.Lock()  # nothing is queued behind the end
         self._threads[0].start()
         try:
             self.offer = self._started.result()
@@ -74,16 +80,19 @@ class _Pool:
         for each in self._threads[1:]:
             each.start()
 
-    def put(self, task: Task) -> Future[Extracted]:
-        """Queue a picture; raises ExtractorUnavailable where too many wait."""
-        job = _Job(task)
-        try:
-            self._jobs.put_nowait(job)
-        except Full:
-            raise ExtractorUnavailable(
-                "more pictures wait than extraction.waiting allows"
-            ) from None
-        return job.made
+    def put(self, tasks: Sequence[Task]) -> tuple[Future[Extracted], ...]:
+        """Queue pictures that belong together, all or none; raises ExtractorUnavailable where too many wait."""
+        if not tasks:
+            return ()
+        with self._queueing:
+            if self._closing.is_set():
+                raise ExtractorUnavailable("the gateway is stopping")
+            if not self._room.acquire(blocking=False):
+                raise ExtractorUnavailable("more queries wait than extraction.waiting allows")
+            jobs = [_Job(task, last=at == len(tasks)) for at, task in enumerate(tasks, 1)]
+            for each in jobs:
+                self._jobs.put(each)
+        return tuple(each.made for each in jobs)
 
     def processes(self) -> tuple[int, ...]:
         """Return the numbers of the child processes that there are."""
@@ -91,7 +100,8 @@ class _Pool:
 
     def close(self) -> None:
         """End the threads and their child processes; what waits is answered with ExtractorUnavailable."""
-        self._closing.set()
+        with self._queueing:
+            self._closing.set()
         for child in tuple(self._children.values()):
             child.end()
         for each in self._threads:
@@ -110,16 +120,23 @@ class _Pool:
                 self._started.set_exception(fault)
                 return
         while (job := self._jobs.get()) is not None:
-            if not job.made.set_running_or_notify_cancel():
-                continue
-            try:
-                child = self._answer(job, child)
-            except Exception:  # noqa: BLE001 - a fault of ours: the caller is told, the next one gets another process
-                self._end(child)
-                child = None
-                if not job.made.done():
-                    job.made.set_exception(ExtractorUnavailable("an extraction ended by a fault"))
+            child = self._turn(job, child)
+            job = None  # whoever waits for the next picture holds this one no longer
         self._end(child)
+
+    def _turn(self, job: _Job, child: ChildProcess | None) -> ChildProcess | None:
+        """Answer the next job, if anybody still waits for it; return the child process for the one after it."""
+        if job.last:
+            self._room.release()
+        if not job.made.set_running_or_notify_cancel():
+            return child
+        try:
+            return self._answer(job, child)
+        except Exception:  # noqa: BLE001 - a fault of ours: the caller is told, the next one gets another process
+            self._end(child)
+            if not job.made.done():
+                job.made.set_exception(ExtractorUnavailable("an extraction ended by a fault"))
+            return None
 
     def _answer(self, job: _Job, child: ChildProcess | None) -> ChildProcess | None:
         """Answer one job; return the child process for the next one, a new one where this one is not believed."""
@@ -128,7 +145,8 @@ class _Pool:
                 child = child or self._new()
                 status, extracted = child.extract(job.task, self.settings.seconds + 1)
             except ExtractorUnavailable as fault:
-                job.made.set_exception(fault)
+                # A new one: what was raised holds this frame, and with it the picture.
+                job.made.set_exception(ExtractorUnavailable(str(fault)))
                 return child
             except (Garbled, TimeoutError) as fault:
                 self._end(child)
@@ -207,19 +225,18 @@ class ExtractionService:
             if each not in COMPRESSED or COMPRESSED[each] in able
         )
 
-    def begin(self, modality: Modality, task: Task) -> Future[Extracted]:
-        """Queue a picture, and return what `finish` waits for.
+    def begin(self, modality: Modality, tasks: Sequence[Task]) -> tuple[Future[Extracted], ...]:
+        """Queue the pictures of one query, and return what `finish` waits for, of each.
 
-        Raises ExtractorUnavailable where there is no extractor of the modality, or too many pictures wait.
+        Raises ExtractorUnavailable where there is no extractor of the modality, or too many queries wait; then none of
+        them is queued. However many pictures a query may have, they find room together: the query holds them anyway.
         """
         pool = self._pools.get(modality)
         if pool is None:
             raise ExtractorUnavailable(f"no extractor of modality {modality.name} is configured")
-        if task.picture.compression not in pool.offer.compressions:
-            made: Future[Extracted] = Future()
-            made.set_exception(ExtractionFailed(Status.UNDECODABLE.name))
-            return made
-        return pool.put(task)
+        able = [each.picture.compression in pool.offer.compressions for each in tasks]
+        queued = iter(pool.put(list(compress(tasks, able))))
+        return tuple(next(queued) if each else _undecodable() for each in able)
 
     def finish(self, made: Future[Extracted], seconds: float | None = None) -> Extracted:
         """Return the record of a picture that was queued; None = wait as long as it may take.
@@ -235,7 +252,8 @@ class ExtractionService:
 
     def extract(self, modality: Modality, task: Task, seconds: float | None = None) -> Extracted:
         """Return the record of one picture; raises what `begin` and `finish` raise."""
-        return self.finish(self.begin(modality, task), seconds)
+        (made,) = self.begin(modality, [task])
+        return self.finish(made, seconds)
 
     def counts(self) -> Mapping[Modality, Mapping[str, int]]:
         """Return how extractions ended, by the name of a status, HUNG or CRASHED."""
@@ -250,3 +268,9 @@ class ExtractionService:
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
+
+
+def _undecodable() -> Future[Extracted]:
+    made: Future[Extracted] = Future()
+    made.set_exception(ExtractionFailed(Status.UNDECODABLE.name))
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from gateway.domain.messages import (
     COMPRESSED,
@@ -114,15 +115,23 @@ def begin(images: Sequence[PendingImage], service: ExtractionService) -> tuple[B
 
     Raises nothing: that no extractor can be had is what `extract` finds.
     """
-    begun = []
-    for each in images:
+    begun = list[Begun]()
+    for modality, group in groupby(images, lambda each: each.sample.modality):
+        own = tuple(group)
         try:
-            awaited = service.begin(each.sample.modality, each.task)
+            awaited = service.begin(modality, [each.task for each in own])
         except ExtractorUnavailable as fault:
-            awaited = Future()
-            awaited.set_exception(fault)
-        begun.append((each, awaited))
+            awaited = tuple(_failed(fault) for _ in own)
+        begun += zip(own, awaited, strict=True)
     return tuple(begun)
+
+
+def _failed(fault: Exception) -> Future[Extracted]:
+    awaited: Future[Extracted] = Future()
+    awaited.set_exception(
+        type(fault)(str(fault))
+    )  # what was raised holds frames, and with them pictures
+    return awaited
 
 
 def extract(
