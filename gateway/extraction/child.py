@@ -4,9 +4,12 @@
 2. The extractor is loaded, and every decoder and the extractor itself are tried on pictures of ours: what they load late
    is loaded then, for in the process of a picture no file can be opened. Then all is tried once more in such a process: an
    extractor that needs a thread or a file that a fork has not is refused now, and not with the first picture.
-3. For each picture that arrives this process forks, unread. The fork puts on the second filter, reads the picture, answers
-   and ends: pixels, minutiae and whatever a picture did to a decoder end with it, and the next one meets a clean process.
-4. A fork that ends otherwise than well ends this process too: what is left in the pipe is nobody's. The gateway starts another.
+3. Each request is taken from the gateway whole, unread but for its length, in pages of its own. This process forks with a
+   pipe for the one answer. The fork has no other file, not the gateway's pipes either; it puts on the second filter, decodes,
+   answers and ends: pixels, minutiae and whatever a picture did to a decoder end with it, and it can speak for no other picture.
+4. The answer is passed on, as unread, once the fork has ended well and written this one frame and nothing more; its pages
+   are given back. Anything else, or a fork that lingers, ends this process, and the kernel the fork with it. The gateway
+   starts another.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gateway.domain.messages import POSITIONS, Compression, Modality
@@ -25,10 +29,19 @@ from gateway.extraction import extractor, frames, sandbox
 from gateway.extraction.extractor import Extracted, Extractor
 from gateway.extraction.frames import Status
 
-SOURCE, TARGET = 0, 1  # the pipes
+SOURCE, TARGET = 0, 1  # the pipes of the gateway
 TRIAL = (320, 320)  # pixels of the picture that the extractor is tried on
 WELL = 0
-POLLED = 0.01  # seconds
+POLLED = 0.001  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Of the process of a picture: whose it is, bytes of address space, seconds of processor time."""
+
+    parent: int
+    memory: int
+    seconds: int
 
 
 def run(said: Mapping[str, Any]) -> NoReturn:
@@ -39,22 +52,40 @@ def run(said: Mapping[str, Any]) -> NoReturn:
         sandbox.refuse_the_world()
         loaded = extractor.load(said["extractor"], said["options"])
         able = _tried(loaded, Modality(int(said["modality"])))
-        _prove(loaded, int(said["memory"]), int(said["seconds"]))
+        bounds = _Bounds(os.getpid(), int(said["memory"]), int(said["seconds"]))
+        _prove(loaded, bounds)
     except Exception as fault:  # noqa: BLE001 - whatever a package raises while it is loaded, before any stranger's byte
         _tell({"fault": f"{type(fault).__name__}: {fault}"[:500]})
         sys.exit(1)
     _tell(
         {"name": loaded.name, "version": loaded.version, "compressions": [int(one) for one in able]}
     )
-    seconds = int(said["seconds"])
     while _waiting():
-        child = os.fork()
-        if child == 0:
-            _picture(loaded, int(said["memory"]), seconds)
-        _, ended = os.waitpid(child, 0)
-        if ended != WELL:
-            sys.exit(1)
+        try:
+            _one(loaded, bounds)
+        except (frames.Garbled, TimeoutError, OSError):
+            os._exit(1)  # at once: the fork, if there still is one, ends with this process
     sys.exit(0)
+
+
+def _one(loaded: Extractor, bounds: _Bounds) -> None:
+    """Pass one request to a fork, and its one answer to the gateway; raises Garbled or TimeoutError for a fork not to be believed."""
+    request = frames.Passed(SOURCE, frames.REQUEST)
+    # The gateway began to wait before, and as long: it is the first to call a picture hung.
+    until = time.monotonic() + bounds.seconds + 1
+    source, target = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _picture(loaded, request, target, bounds)
+    os.close(target)
+    request.close()
+    answer = frames.Passed(source, frames.ANSWER, until)
+    frames.demand_end(source, until)
+    if not _ended_well(child, until):
+        raise frames.Garbled("the process of a picture failed")
+    answer.send(TARGET)
+    answer.close()
+    os.close(source)
 
 
 def _tried(loaded: Extractor, modality: Modality) -> tuple[Compression, ...]:
@@ -80,27 +111,31 @@ def _try(loaded: Extractor) -> None:
         loaded.extract(picture, 500, POSITIONS[loaded.modality][0])
 
 
-def _prove(loaded: Extractor, memory: int, seconds: int) -> None:
+def _prove(loaded: Extractor, bounds: _Bounds) -> None:
     """Raise ValueError unless the extractor works in a process such as each picture has."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            _shut_in(memory, seconds)
+            _shut_in(bounds)
             _try(loaded)
             code = WELL
         finally:
             os._exit(code)
-    until = time.monotonic() + seconds
-    ended = (0, 0)
-    while ended[0] == 0 and time.monotonic() < until:
-        ended = os.waitpid(child, os.WNOHANG)
-        time.sleep(POLLED)
-    if ended != (child, WELL):  # one that hangs ends with us
+    if not _ended_well(child, time.monotonic() + bounds.seconds):  # one that hangs ends with us
         raise ValueError(
             "it does not work in a process of its own for each picture: there it has no file and"
             " no other thread, only so much memory (extraction.memory_mib) and time (picture_s)"
         )
+
+
+def _ended_well(child: int, until: float) -> bool:
+    """Return whether a fork ends by itself and without fault before the moment `until` (monotonic)."""
+    while True:
+        ended = os.waitpid(child, os.WNOHANG)
+        if ended[0] or time.monotonic() >= until:
+            return ended == (child, WELL)
+        time.sleep(POLLED)
 
 
 def _waiting() -> bool:
@@ -111,21 +146,23 @@ def _waiting() -> bool:
     return bool(event & select.POLLIN)
 
 
-def _picture(loaded: Extractor, memory: int, seconds: int) -> NoReturn:
+def _picture(loaded: Extractor, request: frames.Passed, target: int, bounds: _Bounds) -> NoReturn:
     """Answer one picture, in a process of its own, and end it."""
     code = 1
     try:
-        _shut_in(memory, seconds)
-        task = frames.read_request(SOURCE)
-        frames.send(TARGET, frames.answer_bytes(*_answer(loaded, task)))
+        _shut_in(bounds, target)
+        answer = frames.answer_bytes(*_answer(loaded, frames.request_task(request)))
+        frames.send(target, answer)
         code = WELL
     finally:
         os._exit(code)
 
 
-def _shut_in(memory: int, seconds: int) -> None:
-    sandbox.bind_to_parent(os.getppid())
-    sandbox.limit(memory, seconds)
+def _shut_in(bounds: _Bounds, target: int | None = None) -> None:
+    """Give up all but calculation and, where there is one, the pipe of the answer; ends this process if its parent ended."""
+    sandbox.bind_to_parent(bounds.parent)
+    sandbox.close_all_but(target)
+    sandbox.limit(bounds.memory, bounds.seconds)
     sandbox.refuse_all_but_calculation()
 
 

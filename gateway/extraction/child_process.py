@@ -102,10 +102,11 @@ class ChildProcess:
     def extract(self, task: Task, seconds: float) -> tuple[Status, Extracted]:
         """Return how a picture ended, and its record.
 
-        Raises Garbled where the process died or answered what is no answer, TimeoutError where it took too long; after
-        either it has to be killed.
+        Raises Garbled where the process died, spoke before it was asked, or answered what is no answer, TimeoutError where
+        it took too long; after either it has to be killed.
         """
         source, target = self._pipes()
+        frames.demand_silence(source)  # what stands there already is no answer to this picture
         until = time.monotonic() + seconds
         frames.send(target, frames.request_bytes(task), until)
         return frames.read_answer(source, until)

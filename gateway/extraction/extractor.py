@@ -1,7 +1,7 @@
 """The port to extractors: pixels in, a record of features out. An extractor lives in the child process alone.
 
 Packages offer one as an entry point of the group `passerelle.extractors`: a function that takes the operator's options
-and returns an Extractor. It MUST load all that it needs before it returns (there are no files afterwards), MUST keep no
+and returns an Extractor. It MUST load all that it needs before it returns (there are no files afterwards, open ones neither), MUST keep no
 thread, and MUST NOT write to standard output.
 """
 

@@ -1,10 +1,13 @@
-"""What goes between the gateway and the process of one picture: frames of fixed fields and two lengths, over pipes.
+"""What goes between the gateway, a child process and the process of one picture: frames over pipes, each after its length.
 
-Nothing that comes back is text: a fault is a number, so that nothing of a stranger's can reach a log.
+A child process passes frames on by magic and length alone (`Passed`); what is in a request is read by the process of its
+picture, what is in an answer by the gateway. Nothing that comes back is text: a fault is a number, so that nothing of a
+stranger's can reach a log.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import struct
@@ -19,9 +22,16 @@ from gateway.extraction.extractor import MOST_RECORD, Extracted
 REQUEST, ANSWER, READY = b"PXQ1", b"PXA1", b"PXR1"
 MOST_DATA = 1 << 24  # bytes of a picture; a query has room for a fraction of that
 MOST_SETUP = 65_536  # bytes; paths and options of our own
-_request = struct.Struct(">4sBBHHIII")  # magic, compression, channels, position, ppi, w, h, length
-_answer = struct.Struct(">4sBBI")  # magic, status, quality, length
-_setup = struct.Struct(">4sI")
+_prefix = struct.Struct(">4sI")  # magic, bytes that follow
+_request = struct.Struct(
+    ">BBHHII"
+)  # compression, channels, position, ppi, width, height; the picture
+_answer = struct.Struct(">BB")  # status, quality; the record
+MOST_BODY = {
+    REQUEST: _request.size + MOST_DATA,
+    ANSWER: _answer.size + MOST_RECORD,
+    READY: MOST_SETUP,
+}  # bytes after the prefix
 
 
 class Status(IntEnum):
@@ -57,63 +67,126 @@ def task_of(image: Image, position: int, ppi: int) -> Task:
 def request_bytes(task: Task) -> bytes:
     """Return the frame of a task."""
     picture = task.picture
-    head = (int(picture.compression), picture.channels, task.position, task.ppi)
-    return _request.pack(REQUEST, *head, picture.width, picture.height, len(task.data)) + task.data
+    fields = (int(picture.compression), picture.channels, task.position, task.ppi)
+    head = _request.pack(*fields, picture.width, picture.height)
+    return _prefix.pack(REQUEST, len(head) + len(task.data)) + head + task.data
 
 
-def read_request(source: int) -> Task:
-    """Return the task that stands in a pipe; raises Garbled."""
-    magic, compression, channels, position, ppi, width, height, size = _request.unpack(
-        _exactly(source, _request.size)
-    )
-    if magic != REQUEST or size > MOST_DATA or max(width, height) > MOST_SIDE:
+def request_task(frame: Passed) -> Task:
+    """Return the task that a frame holds; raises Garbled."""
+    body = frame.body()
+    if len(body) < _request.size:
+        raise Garbled("not a task")
+    compression, channels, position, ppi, width, height = _request.unpack_from(body)
+    if max(width, height) > MOST_SIDE:
         raise Garbled("not a task")
     picture = Picture(Compression(compression), width, height, channels)
-    return Task(picture, ppi, position, _exactly(source, size))
+    return Task(picture, ppi, position, body[_request.size :])
 
 
 def answer_bytes(status: Status, extracted: Extracted | None = None) -> bytes:
     """Return the frame of an answer."""
-    if extracted is None:
-        return _answer.pack(ANSWER, status, 0, 0)
-    head = _answer.pack(ANSWER, status, extracted.quality, len(extracted.record))
-    return head + extracted.record
+    quality, record = (0, b"") if extracted is None else (extracted.quality, extracted.record)
+    return _prefix.pack(ANSWER, _answer.size + len(record)) + _answer.pack(status, quality) + record
 
 
 def read_answer(source: int, until: float) -> tuple[Status, Extracted]:
     """Return status and record of an answer; raises Garbled, and TimeoutError at the moment `until` (monotonic)."""
-    magic, status, quality, size = _answer.unpack(_exactly(source, _answer.size, until))
-    if magic != ANSWER or size > MOST_RECORD or status not in tuple(Status):
+    body = _exactly(source, _size(_exactly(source, _prefix.size, until), ANSWER), until)
+    if len(body) < _answer.size:
         raise Garbled("not an answer")
-    record = _exactly(source, size, until)
-    if (status == Status.EXTRACTED) is not bool(size) or not (quality <= 100 or quality == 255):
+    status, quality = _answer.unpack_from(body)
+    record = body[_answer.size :]
+    if status not in tuple(Status):
+        raise Garbled("not an answer")
+    if (status == Status.EXTRACTED) is not bool(record) or not (quality <= 100 or quality == 255):
         raise Garbled("an answer that contradicts itself")
     return Status(status), Extracted(record, quality)
 
 
 def setup_bytes(text: bytes) -> bytes:
     """Return the frame of what is said once, at the beginning, by either side."""
-    return _setup.pack(READY, len(text)) + text
+    return _prefix.pack(READY, len(text)) + text
 
 
 def read_setup(source: int, until: float | None = None) -> bytes:
     """Return what is said once, at the beginning; raises Garbled or TimeoutError."""
-    magic, size = _setup.unpack(_exactly(source, _setup.size, until))
-    if magic != READY or size > MOST_SETUP:
-        raise Garbled("not a beginning")
-    return _exactly(source, size, until)
+    return _exactly(source, _size(_exactly(source, _prefix.size, until), READY), until)
 
 
-def send(target: int, octets: bytes, until: float | None = None) -> None:
+class Passed:
+    """A frame that is passed on unread, in pages of its own: once it is closed, nothing of it is in this process any more."""
+
+    def __init__(self, source: int, magic: bytes, until: float | None = None) -> None:
+        """Take one frame from a pipe, of which the prefix alone is read; raises Garbled or TimeoutError."""
+        prefix = _exactly(source, _prefix.size, until)
+        whole = _prefix.size + _size(prefix, magic)
+        self._pages = mmap.mmap(-1, whole, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._pages[: _prefix.size] = prefix
+        at = _prefix.size
+        with memoryview(self._pages) as octets:
+            while at < whole:
+                if until is not None:
+                    _wait(source, select.POLLIN, until)
+                with octets[at:] as rest:
+                    part = os.readv(source, [rest])
+                if not part:
+                    raise Garbled("the pipe ended")
+                at += part
+
+    def body(self) -> bytes:
+        """Return a copy of what follows the prefix."""
+        return self._pages[_prefix.size :]
+
+    def send(self, target: int) -> None:
+        """Write the frame into a pipe; raises Garbled where nobody reads any more."""
+        with memoryview(self._pages) as octets:
+            send(target, octets)
+
+    def close(self) -> None:
+        """Give the pages back to the kernel."""
+        self._pages.close()
+
+
+def demand_end(source: int, until: float) -> None:
+    """Wait until a pipe ends; raises Garbled where another byte comes, TimeoutError where it does not end in time."""
+    _wait(source, select.POLLIN, until)
+    if os.read(source, 1):
+        raise Garbled("more than one frame")
+
+
+def demand_silence(source: int) -> None:
+    """Raise Garbled where something stands in a pipe, or it ended, though nothing was asked."""
+    waiting = select.poll()
+    waiting.register(source, select.POLLIN)
+    if waiting.poll(0):
+        raise Garbled("an answer to nothing, or an end")
+
+
+def send(target: int, octets: bytes | memoryview, until: float | None = None) -> None:
     """Write all bytes into a pipe; raises Garbled where nobody reads any more, TimeoutError where nobody reads in time."""
-    rest = memoryview(octets)
-    try:
-        while rest:
+    at = 0
+    with memoryview(octets) as whole:
+        while at < len(whole):
             if until is not None:
                 _wait(target, select.POLLOUT, until)
-            rest = rest[os.write(target, rest[: select.PIPE_BUF]) :]
+            with whole[at : at + select.PIPE_BUF] as part:
+                at += _written(target, part)
+
+
+def _written(target: int, part: memoryview) -> int:
+    try:
+        return os.write(target, part)
     except OSError:
         raise Garbled("nobody reads") from None
+
+
+def _size(prefix: bytes, magic: bytes) -> int:
+    """Return how many bytes follow a prefix; raises Garbled for another frame than is due, or too long a one."""
+    found, size = _prefix.unpack(prefix)
+    if found != magic or size > MOST_BODY[magic]:
+        raise Garbled("not the frame that is due")
+    return int(size)
 
 
 def _exactly(source: int, size: int, until: float | None = None) -> bytes:

@@ -1,9 +1,10 @@
 """What a process gives up before it touches a stranger's picture; Linux, by the kernel itself, never to be had back.
 
 Two filters of system calls (seccomp, BPF), one above the other. The first is put on before an extractor is even loaded: no
-network, no other program, nobody else's memory, no file for writing. The second is put on by the process of one picture,
-after it is loaded and before it reads: it can calculate, read its pipe, write its pipe, and end. It can open no file at
-all, so it finds no key, no passphrase and no database. A call of another architecture's table ends the process.
+network, no other program, nobody else's memory, no signal to anybody, no file opened for writing, and none made, renamed,
+removed, cut or given other rights. The second is put on by the process of one picture, after it has closed all files but
+the pipe of its answer, and before it decodes: it can calculate, write that pipe, and end. It can open no file at all, so
+it finds no key, no passphrase and no database. A call of another architecture's table ends the process.
 
 Where the kernel refuses, SandboxUnavailable is raised, and no picture is decoded: there is no way to go on without.
 Sources: seccomp(2), prctl(2), and the kernel's tables of system calls for x86_64 and aarch64.
@@ -75,7 +76,16 @@ OTHERS = [
     "pidfd_send_signal",
     "kill",
     "tkill",
+    "tgkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
 ]
+FILES = [
+    "creat", "truncate", "ftruncate", "fallocate", "rename", "renameat", "renameat2", "link", "linkat", "symlink",
+    "symlinkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
+    "fchmodat2", "chown", "lchown", "fchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+    "lremovexattr", "fremovexattr", "utime", "utimes", "futimesat", "utimensat",
+]  # fmt: skip
 KERNEL = [
     "bpf",
     "perf_event_open",
@@ -97,7 +107,6 @@ KERNEL = [
     "openat2",
 ]
 CALCULATE = [
-    "read",
     "write",
     "close",
     "fstat",
@@ -141,6 +150,12 @@ _X86_64 = {
     "sendmmsg": 307, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311, "finit_module": 313,
     "getrandom": 318, "bpf": 321, "execveat": 322, "userfaultfd": 323, "pidfd_send_signal": 424,
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "pidfd_open": 434, "openat2": 437,
+    "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "link": 86, "unlink": 87, "symlink": 88,
+    "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "rt_sigqueueinfo": 129, "utime": 132,
+    "mknod": 133, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
+    "fremovexattr": 199, "tgkill": 234, "utimes": 235, "mkdirat": 258, "mknodat": 259, "fchownat": 260,
+    "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "fchmodat": 268,
+    "utimensat": 280, "fallocate": 285, "rt_tgsigqueueinfo": 297, "renameat2": 316, "fchmodat2": 452,
     "pidfd_getfd": 438,
 }  # fmt: skip
 _AARCH64 = {
@@ -157,6 +172,10 @@ _AARCH64 = {
     "sendmmsg": 269, "process_vm_readv": 270, "process_vm_writev": 271, "finit_module": 273, "getrandom": 278,
     "bpf": 280, "execveat": 281, "userfaultfd": 282, "pidfd_send_signal": 424, "io_uring_setup": 425,
     "io_uring_enter": 426, "io_uring_register": 427, "pidfd_open": 434, "openat2": 437, "pidfd_getfd": 438,
+    "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
+    "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "truncate": 45,
+    "ftruncate": 46, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88,
+    "tgkill": 131, "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240, "renameat2": 276, "fchmodat2": 452,
 }  # fmt: skip
 MACHINES = {
     "x86_64": _Machine(0xC000003E, _X86_64),
@@ -187,10 +206,17 @@ def limit(memory: int, seconds: int | None = None) -> None:
         resource.setrlimit(which, (most, most))
 
 
+def close_all_but(kept: int | None) -> None:
+    """Close every file of this process but one: what is open is shared with its parent and with the processes of other pictures."""
+    between = OPEN_FILES if kept is None else kept
+    os.closerange(0, between)
+    os.closerange(between + 1, OPEN_FILES)
+
+
 def refuse_the_world() -> None:
-    """Put on the first filter: no network, no other program or process, nothing of the kernel's, no file for writing."""
+    """Put on the first filter: no network, no other program or process, nothing of the kernel's, no change of any file."""
     machine = _machine()
-    program = [*_refused(machine, (*NETWORK, *OTHERS, *KERNEL, "creat"))]
+    program = [*_refused(machine, (*NETWORK, *OTHERS, *KERNEL, *FILES))]
     for name, argument in (("open", 1), ("openat", 2)):
         if name in machine.numbers:
             program += _where(machine.numbers[name], argument, WRITING)
@@ -198,7 +224,7 @@ def refuse_the_world() -> None:
 
 
 def refuse_all_but_calculation() -> None:
-    """Put on the second filter: calculate, read, write and end; no file is opened and no code is made any more."""
+    """Put on the second filter: calculate, write what is open, and end; no file is opened and no code is made any more."""
     machine, program = _machine(), []
     for name in ("mmap", "mprotect"):
         program += _where(machine.numbers[name], 2, PROT_EXEC, GRANT)

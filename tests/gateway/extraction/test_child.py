@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -17,7 +19,7 @@ from gateway.extraction import frames
 from gateway.extraction.child_process import ExtractorUnavailable
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.service import CRASHED, HUNG, ExtractionFailed, ExtractionService, OutOfTime
-from tests.gateway.extraction.children import PATIENT, ask, task, trial
+from tests.gateway.extraction.children import PATIENT, ask, picture, task, trial
 from tests.gateway.extraction.offered import trial_extractor as orders
 from tests.patience import PATIENCE
 
@@ -55,7 +57,8 @@ def test_a_gateway_whose_extractor_has_no_decoder_lists_no_bare_picture(
 
 
 @pytest.mark.parametrize(
-    "order", [orders.SOCKET, orders.OPEN, orders.RUN, orders.FORK, orders.CODE]
+    "order",
+    [orders.SOCKET, orders.OPEN, orders.RUN, orders.FORK, orders.CODE, orders.READ, orders.PREFACE],
 )
 def test_in_the_process_of_a_picture_there_is_no_network_no_file_no_program_no_new_code(
     service: ExtractionService, order: int
@@ -77,6 +80,8 @@ def test_nothing_of_one_picture_is_there_for_the_next(service: ExtractionService
         (orders.EAT, "TOO_LARGE"),
         (orders.DIE, CRASHED),
         (orders.GARBAGE, CRASHED),
+        (orders.TWICE, CRASHED),
+        (orders.LINGER, HUNG),
         (orders.HANG, HUNG),
     ],
 )
@@ -140,10 +145,44 @@ def test_more_pictures_than_may_wait_are_refused_at_once(paths: tuple[str, ...])
     assert small.processes() == ()
 
 
+def test_a_query_of_more_pictures_than_queries_may_wait_gets_all_its_records(
+    paths: tuple[str, ...],
+) -> None:
+    small = ExtractionService((trial(paths),), processes=1, waiting=1)
+    try:
+        for _ in range(2):  # the first leaves its room to the second
+            begun = small.begin(Modality.FINGER, [task(seed=seed) for seed in range(20)])
+            records = [small.finish(each, PATIENT).record for each in begun]
+            assert records == [expected(seed) for seed in range(20)]
+    finally:
+        small.close()
+    with pytest.raises(ExtractorUnavailable):
+        small.begin(Modality.FINGER, [task()])
+
+
+class Seen(frames.Task):
+    """A task that one can look after without holding it."""
+
+
+def test_a_gateway_that_waits_for_the_next_picture_holds_no_other(
+    service: ExtractionService,
+) -> None:
+    for order in (orders.WELL, orders.RAISE, orders.DIE):
+        asked = Seen(task().picture, 500, 2, picture(order))
+        gone = weakref.ref(asked)
+        begun = service.begin(Modality.FINGER, [asked])
+        del asked
+        with suppress(ExtractionFailed):
+            service.finish(begun[0], PATIENT)
+        del begun
+        wait_until(lambda: gone() is None)  # noqa: B023 - asked within the turn
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"network": "1"}, "PermissionError"),
+        ({"rename": "1"}, "PermissionError"),
         ({"environment": "1"}, "RuntimeError: LC_ALL MKL_NUM_THREADS OMP_NUM_THREADS OPENBLAS_NUM_THREADS"),
         ({"lazy": "1"}, "in a process of its own for each picture"),
         ({"name": "a name"}, "its name and version together"),
@@ -215,17 +254,94 @@ def test_no_process_outlives_a_gateway_that_was_killed_and_no_decoder_is_in_its_
     wait_until(lambda: not _alive(group))
 
 
+@pytest.mark.parametrize("order", [orders.TWICE, orders.LINGER])
+def test_a_picture_that_took_a_decoder_over_answers_for_no_other_picture(
+    paths: tuple[str, ...], order: int
+) -> None:
+    """One process for all: the pictures of others stand in the queue behind it, and get their own records."""
+    alone = ExtractionService((trial(paths),), processes=1)
+    try:
+        hostile, *others = alone.begin(
+            Modality.FINGER, [task(order), *(task(seed=seed) for seed in range(5))]
+        )
+        records = [alone.finish(each, PATIENT).record for each in others]
+        with pytest.raises(ExtractionFailed):
+            alone.finish(hostile, PATIENT)
+    finally:
+        alone.close()
+
+    assert records == [expected(seed) for seed in range(5)]
+
+
+ANSWER = frames.answer_bytes(frames.Status.EXTRACTED, Extracted(b"record", 50))
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    source, target = os.pipe()
+    yield source, target
+    for each in (source, target):
+        with suppress(OSError):
+            os.close(each)
+
+
+def test_what_stands_in_the_pipe_before_a_picture_was_sent_is_no_answer_to_it(
+    pipe: tuple[int, int],
+) -> None:
+    frames.demand_silence(pipe[0])
+    os.write(pipe[1], ANSWER)
+    with pytest.raises(frames.Garbled):
+        frames.demand_silence(pipe[0])
+    frames.read_answer(pipe[0], time.monotonic() + PATIENT)
+    frames.demand_silence(pipe[0])
+    os.close(pipe[1])
+    with pytest.raises(frames.Garbled):
+        frames.demand_silence(pipe[0])
+
+
+def test_a_frame_is_passed_on_as_it_came_and_nothing_but_the_end_may_follow(
+    pipe: tuple[int, int],
+) -> None:
+    until = time.monotonic() + PATIENT
+    os.write(pipe[1], ANSWER + b"x")
+    passed = frames.Passed(pipe[0], frames.ANSWER, until)
+    with pytest.raises(frames.Garbled):
+        frames.demand_end(pipe[0], until)
+    passed.send(pipe[1])
+    passed.close()
+    answer = frames.read_answer(pipe[0], until)
+    assert answer == (frames.Status.EXTRACTED, Extracted(b"record", 50))
+    with pytest.raises(TimeoutError):
+        frames.demand_end(pipe[0], time.monotonic())
+    os.close(pipe[1])
+    frames.demand_end(pipe[0], until)
+
+
+def test_a_request_comes_through_as_it_was_and_a_longer_one_is_not_read(
+    pipe: tuple[int, int],
+) -> None:
+    asked = task(seed=3)
+    frames.send(pipe[1], frames.request_bytes(asked))
+    assert frames.request_task(frames.Passed(pipe[0], frames.REQUEST)) == asked
+
+    for prefix in (b"PXQ1\xff\xff\xff\xff", b"PXA1\x02\x00\x00\x00"):
+        os.write(pipe[1], prefix)
+        with pytest.raises(frames.Garbled):
+            frames.Passed(pipe[0], frames.REQUEST)
+
+
 def test_an_answer_that_is_no_frame_or_contradicts_itself_is_not_believed() -> None:
-    good = frames.answer_bytes(frames.Status.EXTRACTED, Extracted(b"record", 50))
+    good = ANSWER
     bad = [
         b"",
         good[:-1],
         b"PXA2" + good[4:],
-        good[:4] + b"\x09" + good[5:],
-        good[:5] + b"\x65" + good[6:],
-        good[:6] + b"\xff\xff\xff\xff" + good[10:],
+        good[:4] + b"\xff\xff\xff\xff" + good[8:],
+        good[:4] + b"\x01\x00\x00\x00" + good[8:],
+        good[:8] + b"\x09" + good[9:],
+        good[:8] + b"\x02" + good[9:],
+        good[:9] + b"\x65" + good[10:],
         frames.answer_bytes(frames.Status.EXTRACTED),
-        good[:4] + b"\x02" + good[5:],
     ]
     for octets in bad:
         source, target = os.pipe()

@@ -7,17 +7,21 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from gateway.domain.messages import Modality
+from gateway.extraction import frames
 from gateway.extraction.extractor import Extracted, NothingFound
 from matcher.finger import synthetic
 
-WELL, NOTHING, RAISE, DIE, HANG, GARBAGE, LONG, EAT, SOCKET, OPEN, RUN, SEEN, LARGE, FORK, CODE = (
-    range(15)
-)
+(
+    WELL, NOTHING, RAISE, DIE, HANG, GARBAGE, LONG, EAT, SOCKET, OPEN, RUN, SEEN, LARGE, FORK, CODE,
+    TWICE, LINGER, READ, PREFACE,
+) = range(19)  # fmt: skip
+FORGED = b"the minutiae of nobody"
 
 
 def tried(what: Callable[[], object]) -> bool:
@@ -54,7 +58,12 @@ class Trial:
         while order == HANG:
             time.sleep(0.01)
         if order == GARBAGE:
-            os.write(1, b"no frame at all")
+            everywhere(b"no frame at all")
+        if order in (TWICE, LINGER):
+            everywhere(frames.answer_bytes(frames.Status.EXTRACTED, Extracted(FORGED, 99)))
+        while order == LINGER:  # for the picture of another
+            tried(lambda: os.read(0, 1))
+            time.sleep(0.01)
         if order == LONG:
             return Extracted(bytes(70_000))
         if order == EAT:
@@ -65,6 +74,8 @@ class Trial:
             RUN: lambda: os.posix_spawn("/bin/true", ["true"], {}),
             FORK: os.fork,
             CODE: executable_memory,
+            READ: lambda: os.read(0, 1),
+            PREFACE: lambda: os.write(1, b"x"),
         }
         if order in able:
             # The quality says whether it could be done: 100 yes, 1 no.
@@ -78,6 +89,13 @@ class Trial:
         return synthetic.record(synthetic.impression(person, position, 2), position)
 
 
+def everywhere(octets: bytes) -> None:
+    """Write into whatever is open."""
+    for each in range(64):
+        with suppress(OSError):
+            os.write(each, octets)
+
+
 def executable_memory() -> None:
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)
 
@@ -86,6 +104,8 @@ def make(options: Mapping[str, str]) -> Trial:
     """What the entry point names; the options say how it should fail while it is loaded."""
     if options.get("network"):
         socket.socket()
+    if options.get("rename"):
+        Path("/nowhere/at").rename("/nowhere/all")
     if options.get("environment"):
         raise RuntimeError(" ".join(sorted(os.environ)))
     made = Trial(lazy=bool(options.get("lazy")))
