@@ -1,7 +1,7 @@
 """A gateway that serves: gallery loaded, pipeline built, listeners open, the periodic jobs in their rounds.
 
 Start: engine loaded → floor of the quantum measured → START entry → listeners → SERVING.
-Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The gateway itself is closed by its owner.
+Stop:  NOT_SERVING → extractors end, listeners drain → counts flushed → STOP entry. The gateway itself is closed by its owner.
 """
 
 from __future__ import annotations
@@ -295,6 +295,7 @@ class Serving:
         self._takes_calls.close()
         self._job_thread.ask_to_end()
         parts = {
+            "images": self.engines.images.close,  # whoever waits for a record is told now, within the grace
             "exchange": lambda: self.exchange.stop(process.GRACE),
             "admin": lambda: self._admin.stop(process.GRACE),
             "health": self.monitoring.stop_health,
@@ -308,7 +309,6 @@ class Serving:
         for name in late:
             _log.error("thread_left_behind", state=name)
         self._guard.stop()
-        self.engines.images.close()
         self._refused.flush()
         self._gateway.record(EntryType.STOP)
         self._tile_worker.finish()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.client import Refused
+from gateway.client import Refused, Unreachable
 from gateway.domain.messages import Modality, Outcome, ProblemCode, RecordFormat
 from gateway.errors import UserError
+from gateway.extraction.service import ExtractionService
 from gateway.ledger.entry import EntryType
 from gateway.server.image_extraction import build_extraction
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.subjects.enrolment import Row
 from tests.gateway.extraction import image_files as files
-from tests.gateway.extraction.children import SIDE, image, picture
+from tests.gateway.extraction.children import PATIENT, SIDE, image, picture, task
 from tests.gateway.extraction.conftest import OFFERED
 from tests.gateway.extraction.offered import trial_extractor as orders
 
@@ -111,6 +114,44 @@ def test_who_was_enrolled_by_an_image_is_found_and_only_the_record_is_held(
         rows[:1], images_pair.serving.engines.images
     )
     assert (again.enrolled, again.unchanged) == (0, 1)
+
+
+def test_a_gateway_that_stops_ends_a_query_that_waits_for_a_record_and_destroys_its_picture(
+    images_pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = list[tuple[EntryType, str | None]]()
+    commit = Sequencer.commit
+
+    def watched(sequencer: Sequencer, leaves: Any, effects: Any = ()) -> Any:
+        written.extend((each.frame.type, (each.detail or {}).get("reason")) for each in leaves)
+        return commit(sequencer, leaves, effects)
+
+    monkeypatch.setattr(Sequencer, "commit", watched)
+    # Its one process is held by pictures that are never done: the query waits behind them.
+    images = images_pair.serving.engines.images
+    images.begin(Modality.FINGER, [task(orders.HANG)] * 30)
+    partner = images_pair.partner()
+    begin, asked = images.begin, threading.Event()
+
+    def seen(*arguments: Any) -> Any:
+        begun = begin(*arguments)
+        asked.set()
+        return begun
+
+    monkeypatch.setattr(ExtractionService, "begin", lambda _, *each: seen(*each))
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(partner.query, [image(seed=1)], **people.matter())
+        assert asked.wait(PATIENT)
+        images_pair.serving.stop()
+        partner.close()  # nobody is there any more to be asked again
+        with pytest.raises((Refused, Unreachable)):
+            call.result(PATIENT)
+
+    closed = {(EntryType.REFUSAL, "ENGINE_UNAVAILABLE"), (EntryType.DESTRUCTION, None)}
+    assert written[0] == (EntryType.REQUEST, None)
+    assert set(written[1:3]) == closed
+    assert [each for each, _ in written[3:]] == [EntryType.STOP]
+    assert images.processes() == ()
 
 
 def test_without_an_extractor_an_image_is_unsupported_and_enrols_nobody(
