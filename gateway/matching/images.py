@@ -39,7 +39,6 @@ from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
 from gateway.extraction.frames import Task, task_of
 from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
 from gateway.matching.engine import Codec, Deadline, UnreadableSample
-from gateway.sample_files import picture_text
 
 PPI_TOLERANCE = 1  # pixels per inch; whole pixels per centimetre cannot say more
 QUALITY_ALGORITHM = "NFIQ2"  # of fingers: the terms of ISO/IEC 29794-4
@@ -102,8 +101,8 @@ def admit(element: str, sample: Sample, service: ExtractionService) -> PendingIm
             raise ElementsInconsistent(element=f"{element}.format") from None
         wrong = f"{element}.{fault.element or 'data'}"
         raise RecordUnparseable(element=wrong, why=str(fault)) from None
-    # Text may stand in the container, and in the picture within it (IRPR 315.38).
-    if image.describes or picture_text.names(image.data):
+    # Text in the container, or in the picture within it (IRPR 315.38).
+    if image.describes:
         raise BiographicInQuery(element=f"{element}.data")
     _require_agreement(element, sample, image)
     ppi = _resolution(element, sample, image)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from gateway.domain.messages import TEMPLATES, Modality, RecordFormat
+from gateway.domain.messages import TEMPLATES, Compression, Modality, RecordFormat
 from gateway.extraction.containers import codestream, formats
 from gateway.extraction.containers.image import UnreadableImage
 from gateway.matching import open_iris_file
@@ -202,7 +202,8 @@ def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:
             picture = image.picture
     except UnreadableImage as fault:
         raise UnreadableSample(f"{words}: {fault}") from None
-    described = picture_text.names(octets if image is None else image.data)
+    bare = picture.compression is Compression.NONE
+    described = () if bare else picture_text.names(octets if image is None else image.data)
     reader = None if modality is None else formats.CONTAINERS[modality].get(form)
     if reader is not None and reader(octets).describes:
         described = (DESCRIBES, *described)

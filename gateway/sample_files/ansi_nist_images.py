@@ -30,6 +30,7 @@ MILLIMETRES: Final = 25.4  # of an inch
 INCHES, CENTIMETRES = 1, 2  # x.008: what the pixel scale counts; 0 = nothing, it is an aspect ratio
 MOST_PIXELS: Final = 65_535  # of a side
 MOST_PPI: Final = 4_000
+COMPRESSION: Final = 11  # x.011 of records of fields
 NATIVE_RESOLUTION: Final = 11  # 1.011 NSR, pixels per millimetre
 COMPRESSIONS: Final = (
     "NONE",
@@ -164,7 +165,7 @@ def _of_type_4(record: LogicalRecord, first: LogicalRecord) -> ImageRecord:
 
 
 def _of_fields(record: LogicalRecord) -> ImageRecord:
-    at, text = _field(record, 11)
+    at, text = _field(record, COMPRESSION)
     compression = text.strip().upper().decode("ascii", "replace")
     if compression not in COMPRESSIONS:
         raise MalformedFile("no such compression", at)

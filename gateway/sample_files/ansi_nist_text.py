@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.sample_files import ansi_nist, picture_text
 from gateway.sample_files.ansi_nist import BINARY_HEADER, DATA, LogicalRecord
-from gateway.sample_files.ansi_nist_images import GREY
+from gateway.sample_files.ansi_nist_images import COMPRESSION, COMPRESSIONS, GREY
 from gateway.sample_files.ansi_nist_images import HEADER as GREY_HEADER
 from gateway.sample_files.errors import MalformedFile
 
@@ -87,7 +87,10 @@ class Descriptive:
 
 
 def descriptive(records: Iterable[LogicalRecord]) -> tuple[Descriptive, ...]:
-    """Return what of each record is no sample; nothing of the records that are samples and nothing else."""
+    """Return what of each record is no sample; nothing of the records that are samples and nothing else.
+
+    Raises MalformedFile for a picture that cannot be looked through.
+    """
     return tuple(found for each in records if (found := _descriptive(each)) is not None)
 
 
@@ -114,9 +117,26 @@ def _descriptive(record: LogicalRecord) -> Descriptive | None:
         return Descriptive(record.kind, record.idc, fields, whole=True)
     allowed = SAMPLE_FIELDS[record.kind]
     more = tuple(each for each in record.fields if each not in allowed)
-    picture = picture_text.names(_picture(record))
+    picture = _written_in(record)
     found = Descriptive(record.kind, record.idc, more, whole=False, picture=picture)
     return found if more or picture else None
+
+
+def _written_in(record: LogicalRecord) -> tuple[str, ...]:
+    """Return the names of what is written in a record's picture; raises MalformedFile, which names the record."""
+    try:
+        return picture_text.names(_picture(record))
+    except MalformedFile as fault:
+        if _is_uncompressed(record):  # pixels that happen to begin as a picture does
+            return ()
+        where = f"record Type-{record.kind} with IDC {record.idc}: {fault.reason}"
+        raise MalformedFile(where, record.start) from None
+
+
+def _is_uncompressed(record: LogicalRecord) -> bool:
+    if record.kind == GREY:
+        return record.data[GREY_HEADER.size - 1] == COMPRESSIONS.index("NONE")
+    return record.fields.get(COMPRESSION, (0, b""))[1].strip().upper() == b"NONE"
 
 
 def sample_only(record: LogicalRecord) -> LogicalRecord:

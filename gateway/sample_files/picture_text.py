@@ -85,14 +85,12 @@ def written(form: RecordFormat, data: bytes) -> tuple[Written, ...]:
 
 
 def names(data: bytes) -> tuple[str, ...]:
-    """Return the names of what is written in a picture; none also for bytes that are no picture of `FINDERS`."""
+    """Return the names of what is written in a picture; none for bytes that begin as no picture of `FINDERS`.
+
+    Raises MalformedFile for one whose parts do not join: what cannot be looked through may hold text.
+    """
     form = format_of(data)
-    if form is None:
-        return ()
-    try:
-        return tuple(str(each) for each in written(form, data))
-    except MalformedFile:  # its reader refuses it, with the reason
-        return ()
+    return () if form is None else tuple(str(each) for each in written(form, data))
 
 
 def stripped(form: RecordFormat, data: bytes) -> tuple[bytes, tuple[Written, ...]]:

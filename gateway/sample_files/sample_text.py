@@ -13,8 +13,8 @@ from gateway.sample_files.errors import MalformedFile
 def text_in(form: RecordFormat, data: bytes) -> tuple[str, ...]:
     """Return what in a sample is text about a person, each by its name and without a value; none = nothing is.
 
-    Raises MalformedFile for a transaction that is none. Our own formats of features have no place for text, and of a picture
-    or a record of a finger that is none its reader says so.
+    Raises MalformedFile for a transaction that is none, and a picture that cannot be looked through. Our own formats of features
+    have no place for text, and of a record of a finger that is none its reader says so.
     """
     if form is RecordFormat.ANSI_NIST:
         return tuple(str(each) for each in ansi_nist_text.descriptive(ansi_nist.read(data)))

@@ -121,12 +121,9 @@ def _files() -> Iterator[tuple[str, bytes]]:
     eye = ansi_nist_writer.image(17, 3, {3: b"2", 13: b"GRAY"})
     whole = ansi_nist_writer.transaction(person, grey, fine, eye)
     yield "open-transaction", whole
-    yield (
-        "open-transaction-wsq",
-        ansi_nist_writer.transaction(
-            ansi_nist_writer.print_image(1, b"\xff\xa0\xff\xa8\0\0", size=(500, 480), compression=1)
-        ),
-    )
+    for name, picture in (("open", image_files.wsq()), ("closed", image_files.wsq()[:-2])):
+        compressed = ansi_nist_writer.print_image(1, picture, size=(320, 400), compression=1)
+        yield f"{name}-transaction-wsq", ansi_nist_writer.transaction(compressed)
     yield "closed-transaction-counts-one-less", whole.replace(b"1.003:1\x1f4", b"1.003:1\x1f3")
     yield "closed-transaction-cut", whole[:-1]
     yield "closed-transaction-idc", whole.replace(b"14.002:02", b"14.002:01")

@@ -63,7 +63,7 @@ def show(
     unless --values asks for it: terminals and logs remember. Needs no gateway. Exit code 2: no file of samples, and what
     it is instead.
     """
-    found = _opened(file)
+    found = _opened(file, user_files.named(file, MAX_FILE))
     marks = [_marks(each) for each in found.samples]
     document: dict[str, object] = {
         "ok": True,
@@ -106,13 +106,15 @@ def strip(
 
     Records that hold samples alone stay byte for byte, and Type-1 counts what is left. A comment or a field of a user's own
     inside a record of an image goes too, and what a camera or a program wrote into a picture (Exif, comments). Needs no
-    gateway. Exit code 0 also where there was nothing to take out; 2 for a file that has no place for text, or holds no sample.
+    gateway. Exit code 0 also where there was nothing to take out, as in a record of minutiae; 2 for text that cannot be cut
+    from where it stands, and for a file without a sample: then nothing is written.
     """
     octets = user_files.named(file, MAX_FILE)
     try:
         stripped, removed = _stripped(file, octets)
     except MalformedFile as fault:
         raise UserError(f"{file}: {fault}") from None
+    _demand_no_text(file, stripped)
     user_files.create(out, stripped)
     lines = [f"removed  {each}" for each in removed] or ["removed  nothing: the file is the same"]
     output.emit(
@@ -132,7 +134,8 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
         return text, [str(each) for each in described]
     if piv_card.is_card_object(octets):
         block, named = piv_card.stripped(octets)
-        return block, [*named, "header and signature of the card's object"]
+        picture, inner = _picture_of_face(file, block)
+        return picture, [*named, "header and signature of the card's object", *inner]
     if octets.startswith(MINUTIAE):
         return _minutiae_alone(file, octets)
     form = picture_text.format_of(octets)
@@ -153,9 +156,18 @@ def _minutiae_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     return record, [*removed]
 
 
+def _demand_no_text(file: Path, stripped: bytes) -> None:
+    """Raise UserError where a stripped file still holds text about a person: it would pass for one that holds none."""
+    if left := _opened(file, stripped).text:
+        what = "; ".join(left)
+        raise UserError(
+            f"{file}: {what}, which cannot be cut from there; write that sample anew without it"
+        )
+
+
 def _picture_of_face(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     """Return the picture of a face record that describes the person; a face needs nothing of the record around it."""
-    found = _opened(file)
+    found = _opened(file, octets)
     if not found.described:
         return octets, []
     if found.samples[0].modality is not Modality.FACE:
@@ -172,11 +184,10 @@ def _picture_of_face(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     return picture, [*found.described, "the record around the picture"]
 
 
-def _opened(file: Path) -> SampleFile:
+def _opened(file: Path, octets: bytes) -> SampleFile:
     from gateway.matching import sample_files
     from gateway.matching.engine import UnreadableSample
 
-    octets = user_files.named(file, MAX_FILE)
     try:
         return sample_files.opened(octets)
     except UnreadableSample as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.cli.subjects.sample_sheet import Panel, sheet
 from gateway.matching.finger_marks import Marks, Minutia
+from gateway.matching.sample_files import opened
 from gateway.sample_files import ansi_nist
 from gateway.sample_files.ansi_nist import text_record
 from matcher.face import record as face_record
@@ -24,9 +26,11 @@ from matcher.iris.template import to_cells
 from tests import cbeff_writer
 from tests.ansi_nist_writer import image, print_image, transaction, type_9
 from tests.gateway.extraction import image_files
+from tests.gateway.sample_files.test_piv_card import card
 
 PERSON = (2, 0, text_record(2, {2: b"00", 18: b"CANARY,JANE", 21: b"IND\x1eSYR"}))
-WSQ = b"\xff\xa0\xff\xa8" + bytes(20)
+WSQ = image_files.wsq()
+COMMENTED = image_files.jpeg()[:2] + image_files.segment(0xFFFE, b"ROE") + image_files.jpeg()[2:]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -169,10 +173,9 @@ def test_an_iris_code_is_drawn_bit_by_bit(run: Any, tmp_path: Path) -> None:
 
 def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:
     size = (image_files.WIDTH, image_files.HEIGHT)
-    commented = image_files.jpeg()[:2] + b"\xff\xfe\0\5ROE" + image_files.jpeg()[2:]
-    (tmp_path / "face.fac").write_bytes(image_files.fac_first(commented, 0, size, sex=2))
+    (tmp_path / "face.fac").write_bytes(image_files.fac_first(COMMENTED, 0, size, sex=2))
     (tmp_path / "plain.fac").write_bytes(image_files.fac_first(image_files.jpeg(), 0, size))
-    (tmp_path / "finger.fir").write_bytes(image_files.fir_first(commented, 3))
+    (tmp_path / "finger.fir").write_bytes(image_files.fir_first(COMMENTED, 3))
 
     face = run("samples", "strip", tmp_path / "face.fac", "-o", tmp_path / "face.jpg", "--json")
     plain = run("samples", "strip", tmp_path / "plain.fac", "-o", tmp_path / "same.fac", "--json")
@@ -184,6 +187,77 @@ def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_p
     assert (tmp_path / "same.fac").read_bytes() == (tmp_path / "plain.fac").read_bytes()
     assert finger.code == 2
     assert "write the record anew" in finger.document["error"]["message"]
+
+
+def _card_of_a_face(picture: bytes) -> bytes:
+    block = image_files.fac_first(picture, 0, (image_files.WIDTH, image_files.HEIGHT), sex=2)
+    return card(block, kind=0x0501)
+
+
+def _transaction_of_a_face(picture: bytes) -> bytes:
+    size = {6: b"320", 7: b"400"}
+    return transaction(
+        PERSON, image(10, 1, {**size, 3: b"FACE", 11: b"JPEGB", 12: b"YCC", 999: picture})
+    )
+
+
+@pytest.mark.parametrize("picture", [image_files.jpeg(), COMMENTED, COMMENTED[:-2]], ids=["plain", "commented", "no end"])  # fmt: skip
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda picture: picture,
+        lambda picture: cbeff_writer.packet([cbeff_writer.block("Face", "", picture)]),
+        _card_of_a_face,
+        _transaction_of_a_face,
+        lambda picture: image_files.fir_first(picture, 3),
+        lambda picture: image_files.fac_first(picture, 0, (image_files.WIDTH, image_files.HEIGHT)),
+    ],
+    ids=["picture", "packet", "card", "transaction", "finger", "face"],
+)
+def test_what_was_stripped_holds_no_text_or_nothing_is_written(
+    run: Any, tmp_path: Path, around: Callable[[bytes], bytes], picture: bytes
+) -> None:
+    (tmp_path / "in").write_bytes(around(picture))
+
+    said = run("samples", "strip", tmp_path / "in", "-o", tmp_path / "out", "--json")
+
+    if said.code == 0:
+        assert opened((tmp_path / "out").read_bytes()).text == ()
+        assert b"ROE" not in (tmp_path / "out").read_bytes()
+    else:
+        assert said.code == 2
+        assert not (tmp_path / "out").exists()
+        assert picture != image_files.jpeg()
+
+
+def test_a_comment_that_cannot_be_cut_is_told_by_its_block(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.xml").write_bytes(cbeff_writer.packet([cbeff_writer.block("Face", "", COMMENTED)]))  # fmt: skip
+
+    said = run("samples", "strip", tmp_path / "p.xml", "-o", tmp_path / "q.xml", "--json")
+
+    assert said.code == 2
+    assert "data block 1: a comment (JPEG, COM)" in said.document["error"]["message"]
+
+
+def test_a_face_of_a_card_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "face.piv").write_bytes(_card_of_a_face(COMMENTED))
+
+    said = run("samples", "strip", tmp_path / "face.piv", "-o", tmp_path / "face.jpg", "--json")
+
+    assert (tmp_path / "face.jpg").read_bytes() == image_files.jpeg()
+    assert "header and signature of the card's object" in said.document["removed"]
+    assert "the record around the picture" in said.document["removed"]
+
+
+def test_a_picture_that_cannot_be_looked_through_is_told_by_its_record(
+    run: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "p.an2").write_bytes(_transaction_of_a_face(COMMENTED[:-2]))
+
+    said = run("samples", "strip", tmp_path / "p.an2", "-o", tmp_path / "q.an2", "--json")
+
+    assert said.code == 2
+    assert "record Type-10 with IDC 1" in said.document["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, View
 from tests import cbeff_writer
 from tests.ansi_nist_writer import image, transaction, type_9
+from tests.gateway.extraction import image_files
 
 FOREIGN = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
 NAME = b"CANARY,JANE ANN"
@@ -216,7 +217,7 @@ def test_a_packet_with_a_key_that_is_not_known_is_not_sent_either(
 def test_what_is_read_is_enrolled_and_what_is_not_is_named(
     run: Any, homes: Any, passphrase: Any, tmp_path: Path
 ) -> None:
-    eye = image(17, 9, {3: b"2", 11: b"PNG", 13: b"GRAY", 999: b"\x89PNG\r\n\x1a\n" + bytes(9)})
+    eye = image(17, 9, {3: b"2", 11: b"PNG", 13: b"GRAY", 999: image_files.png()})
     file = tmp_path / "F-9.an2"
     file.write_bytes(transaction(*type_9(prints(2)), eye))
 

@@ -17,10 +17,10 @@ from tests.ansi_nist_writer import image, print_image, transaction
 from tests.gateway.extraction import image_files
 
 PERSON = (2, 0, text_record(2, {2: b"00", 18: b"DOE,JANE"}))
-JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
-WSQ = b"\xff\xa0\xff\xa8" + bytes(20)
+JPEG = image_files.jpeg()
+WSQ = image_files.wsq()
 FACE = image(10, 5, {3: b"FACE", 11: b"JPEGB", 12: b"YCC", 999: JPEG})
-EYE = image(17, 6, {3: b"2", 11: b"PNG", 13: b"GRAY", 999: b"\x89PNG\r\n\x1a\n" + bytes(9)})
+EYE = image(17, 6, {3: b"2", 11: b"PNG", 13: b"GRAY", 999: image_files.png()})
 PALM = image(15, 7, {13: b"21"})
 
 
