@@ -45,15 +45,23 @@ class Element:
         return "".join(self.parts).strip()
 
 
-def read(data: bytes) -> Element:
-    """Return the root of a document; raises MalformedFile."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The root of a document, and the comments and processing instructions before and after it."""
+
+    root: Element
+    outer: tuple[Element, ...]
+
+
+def read(data: bytes) -> Document:
+    """Return the elements of a document; raises MalformedFile."""
     builder = _Builder(data)
     try:
         data.decode("utf-8")  # a mark at the start of a file would have expat read it as UTF-16
         builder.parser.Parse(data, True)
     except (UnicodeDecodeError, expat.ExpatError):
         raise MalformedFile("not XML in UTF-8", builder.at) from None
-    return builder.root
+    return Document(builder.root, tuple(builder.outer))
 
 
 class _Builder:
@@ -61,6 +69,7 @@ class _Builder:
 
     def __init__(self, data: bytes) -> None:
         self.data, self.open, self.count = data, list[Element](), 0
+        self.outer = list[Element]()
         self.parser = expat.ParserCreate("UTF-8", " ")
         self.parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
         # Deny by default: no packet of samples has any of these.
@@ -94,6 +103,8 @@ class _Builder:
             self.open[-1].inner.append(element)
         elif element.name:
             self.root = element
+        else:
+            self.outer.append(element)
         self.open.append(element)
 
     def _finish(self, _: str) -> None:

@@ -27,13 +27,13 @@ MOST_BLOCKS: Final = 100  # ten fingers in several ways, a face and two eyes are
 MOST_TEXT: Final = 200  # characters of what is said of a block
 
 _identifier = ("", "/Organization", "/Type")
-# Elements below a BIR, by their path. Every attribute is denied but the key of an entry.
+# Elements below a BIR, by their path; a creator may be a person. Every attribute is denied but the key of an entry.
 _KNOWN: Final = frozenset(
     {
         "BDB",
         "SB",
         *(f"{each}{part}" for each in ("Version", "CBEFFVersion") for part in ("", "/Major", "/Minor")),
-        *(f"BIRInfo{part}" for part in ("", "/Creator", "/Index", "/Integrity")),
+        *(f"BIRInfo{part}" for part in ("", "/Index", "/Integrity")),
         *(f"{each}/{part}" for each in ("BIRInfo", "BDBInfo") for part in ("CreationDate", "NotValidBefore", "NotValidAfter")),
         *(f"BDBInfo{part}" for part in ("", "/Index", "/Encryption", "/Type", "/Subtype", "/Level", "/Purpose")),
         *(f"BDBInfo/{each}{part}" for each in ("Format", "Product", "CaptureDevice", "CaptureDevice",
@@ -43,9 +43,19 @@ _KNOWN: Final = frozenset(
     }
 )  # fmt: skip
 _LONG: Final = frozenset({"BDB", "SB"})
-# Keys of `others` that MOSIP's packet manager writes: what device and operator did, nothing of the person.
-OTHERS: Final = frozenset(
-    {"EXCEPTION", "RETRIES", "FORCE_CAPTURED", "SDK_SCORE", "CONFIGURED", "PAYLOAD", "SPEC_VERSION"}
+_truth, _words = re.compile("|true|false", re.IGNORECASE), re.compile(r"[A-Za-z0-9_.,-]{0,200}")
+# Keys of `others` that MOSIP's packet manager writes: what device and operator did, nothing of the person; and what each
+# value looks like. A payload is what a device signed: JSON without blanks, with tokens of a few thousand characters.
+OTHERS: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+    {
+        "EXCEPTION": _truth,
+        "RETRIES": re.compile(r"[0-9]{0,4}"),
+        "FORCE_CAPTURED": _truth,
+        "SDK_SCORE": re.compile(r"|-?[0-9]{1,6}(?:\.[0-9]{1,20})?(?:E-?[0-9]{1,3})?"),
+        "CONFIGURED": _words,
+        "PAYLOAD": re.compile(r"[!-~]{0,16384}"),
+        "SPEC_VERSION": _words,
+    }
 )
 _TYPES: Final = MappingProxyType(
     {"finger": Modality.FINGER, "face": Modality.FACE, "iris": Modality.IRIS}
@@ -124,17 +134,19 @@ def read(data: bytes) -> Packet:
     Raises MalformedFile for what `bounded_xml` refuses, a block that is no base64, is encrypted, of a format that is
     not known, or whose format and modality contradict each other, and for a file without a block.
     """
-    root = bounded_xml.read(data)
+    document = bounded_xml.read(data)
+    root = document.root
     if not _is_bir(root):
         raise MalformedFile("XML that is no BIR", 0)
     birs = list(_birs(root))
     blocks = [each for each in birs if any(inner.name == "BDB" for inner in each.inner)]
     if not 0 < len(blocks) <= MOST_BLOCKS:
         raise MalformedFile(f"no data block in a file of BIRs, or more than {MOST_BLOCKS}", 0)
-    denied = tuple(found for each in birs for found in _denied_of_bir(each))
+    denied = [found for each in document.outer for found in _denied(each, each.name, root.space)]
+    denied += [found for each in birs for found in _denied_of_bir(each)]
     return Packet(
         tuple(_block(each, number) for number, each in enumerate(blocks, 1)),
-        denied,
+        tuple(denied),
         any(inner.name == "SB" for each in birs for inner in each.inner),
     )
 
@@ -187,13 +199,13 @@ def _denied(element: Element, path: str, space: str) -> Iterator[Described]:
 
 
 def _denied_of_others(others: Element) -> Iterator[Described]:
-    """Yield the entries of which no key is known, of either spelling: `entry key=`, or a Key before each Value."""
+    """Yield entries of no known key, or of a value that is not its key's, in either spelling: `entry key=`, Key and Value."""
     _demand_no_text(others)
     if others.attributes:
         yield Described(others.name, others.start, others.end)
         return
-    for first, last, key, _ in _entries(others):
-        if key not in OTHERS:
+    for first, last, key, value in _entries(others):
+        if key not in OTHERS or not OTHERS[key].fullmatch(value):
             yield Described(f"{others.name}: {_word(key)}", first.start, last.end)
 
 
@@ -201,9 +213,10 @@ def _entries(others: Element) -> Iterator[tuple[Element, Element, str, str]]:
     """Yield the first and the last element of each entry, its key and its value."""
     waiting: Element | None = None
     for each in others.inner:
-        if each.name.lower() == "key" and not each.inner and waiting is None:
+        bare = not each.inner and not each.attributes
+        if each.name.lower() == "key" and bare and waiting is None:
             waiting = each
-        elif each.name.lower() == "value" and not each.inner and waiting is not None:
+        elif each.name.lower() == "value" and bare and waiting is not None:
             yield waiting, each, waiting.text, each.text
             waiting = None
         else:

@@ -91,6 +91,38 @@ def test_what_is_no_name_of_the_format_is_named_and_no_value() -> None:
     assert [str(each) for each in found] == names
 
 
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (b"<!-- ROE --><?who ROE?>" + packet([block("Face", "", DATA)], declaration=" "), 2),
+        (packet([block("Face", "", DATA)], declaration='<?xml version="1.0"?><!-- ROE -->'), 1),
+        (packet([block("Face", "", DATA)]) + b"<!-- ROE --> <?who ROE?>", 2),
+        (packet([block("Face", "", DATA, others=OTHERS, older=True)]).replace(b"<Key>EXC", b'<Key n="ROE">EXC'), 2),
+        (packet([block("Face", "", DATA, others=OTHERS, older=True)]).replace(b"<Value>80", b'<Value n="ROE">80'), 2),
+        (packet([block("Face", "", DATA, others={**OTHERS, "RETRIES": "ROE " * 90})]), 1),
+        (packet([block("Face", "", DATA, others={**OTHERS, "SDK_SCORE": "ROE"}, older=True)]), 1),
+        (packet([block("Face", "", DATA, others={"PAYLOAD": "ROE," * 5000})]), 1),
+        (packet([block("Face", "", DATA)]).replace(b"<BIRInfo>", b"<BIRInfo><Creator>ROE</Creator>", 1), 1),
+    ],
+    ids=["before", "after the declaration", "after", "key", "value", "long", "no number", "payload", "creator"],
+)  # fmt: skip
+def test_wherever_text_stands_it_is_named_and_cut(data: bytes, names: int) -> None:
+    octets, removed = cbeff_xml.stripped(data)
+
+    assert (len(removed), cbeff_xml.read(data).described) == (names, removed)
+    assert b"ROE" not in octets
+    assert cbeff_xml.stripped(octets) == (octets, ())
+
+
+def test_what_the_packet_manager_writes_is_no_text() -> None:
+    payload = '{"digitalId":"eyJhbGciOiJSUzI1NiJ9.e30.c2ln","qualityScore":"80"}'.replace(
+        '"', "&quot;"
+    )
+    others = {**OTHERS, "PAYLOAD": payload, "SPEC_VERSION": "0.9.5", "CONFIGURED": "leftEye,rightEye", "FORCE_CAPTURED": "false"}  # fmt: skip
+
+    assert cbeff_xml.read(packet([block("Face", "", DATA, others=others)])).described == ()
+
+
 @pytest.mark.parametrize("key", ["", "JANE ROE", "Jane,Roe", "x" * 50])
 def test_a_key_that_may_itself_be_a_name_is_not_repeated(key: str) -> None:
     data = packet([block("Face", "", DATA, others={key: "x"})])
