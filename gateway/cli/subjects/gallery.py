@@ -217,7 +217,7 @@ class _Said:
         if mapped.texts:
             # What the command or the manifest says is said by whoever enrols, and goes before what a file says.
             texts = {**mapped.texts, **{name: text for name, text in texts.items() if text}}
-            left = (*(f"2.{number:03d}" for number in mapped.left), *taken.file.described)
+            left = (*mapped.left, *taken.file.described)
         notes = (f"text about a person dropped: {'; '.join(left)}",) if left else ()
         if not texts.get("status") and not mapped.texts:
             return None, notes

@@ -2,10 +2,11 @@
 
     [LAST_NAME]          # a column of the registry: LAST_NAME …, status, nationalities or persecutors
     field = 18           # 2.018 in the application profile of whoever wrote the transactions
-    form = "LAST"        # TEXT as it stands · LAST, FIRST of "LAST,FIRST" · DATE of YYYYMMDD · CODE of the table below
+    form = "LAST"        # TEXT as it stands · LAST, FIRST of "LAST,FIRST", never without a comma · DATE of YYYYMMDD · CODE of the table below
     codes = { F = "FEMALE" }
 
-Nothing is guessed: a value that its form does not fit makes the file bad, and names the column, never the value.
+Nothing is guessed: a value that its form does not fit makes the file bad, and names the column, never the value. Of several
+values the first is taken, but of nationalities and persecutors all; that others were left is told.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What a Type-2 record gave: texts by column of the registry, and the numbers of its fields that nothing took."""
+    """What a Type-2 record gave: texts by column of the registry, and in words what nothing took, never with a value."""
 
     texts: Mapping[str, str] = field(repr=False)
-    left: tuple[int, ...]
+    left: tuple[str, ...]
 
 
 def read(path: Path) -> tuple[Entry, ...]:
@@ -63,12 +64,21 @@ def read(path: Path) -> tuple[Entry, ...]:
 
 def apply(entries: tuple[Entry, ...], person: Mapping[int, bytes]) -> Mapped:
     """Return what is recorded of a person; an absent or empty field gives nothing. Raises Unusable, naming the column."""
-    texts = {}
+    texts, shortened = {}, {}
     for each in entries:
-        if value := _value(each, person.get(each.number, b"")):
+        content = person.get(each.number, b"")
+        value, whole = _value(each, content)
+        if value:
             texts[each.column] = value
+        if not whole:
+            shortened[each.number] = f"{_named(each.number)} beyond its first value"
     taken = {each.number for each in entries} | {1, 2}
-    return Mapped(texts, tuple(number for number in person if number not in taken))
+    left = (_named(number) for number in person if number not in taken)
+    return Mapped(texts, (*left, *shortened.values()))
+
+
+def _named(number: int) -> str:
+    return f"2.{number:03d}"
 
 
 def _entry(path: Path, column: str, said: Any) -> Entry:  # noqa: ANN401 - of a file of somebody's
@@ -92,27 +102,40 @@ def _entry(path: Path, column: str, said: Any) -> Entry:  # noqa: ANN401 - of a 
     return Entry(column, number, form, codes)
 
 
-def _value(entry: Entry, content: bytes) -> str:
-    """Return the text of a field for a column: of several nationalities or persecutors all, else the first."""
+def _value(entry: Entry, content: bytes) -> tuple[str, bool]:
+    """Return the text of a field for a column, and whether it is all: of several nationalities or persecutors all are taken."""
+    first = [each.partition(US) for each in content.split(RS)]
     try:
-        parts = [each.split(US)[0].decode("utf-8").strip() for each in content.split(RS)]
+        parts = [each.decode("utf-8").strip() for each, _, _ in first]
     except UnicodeDecodeError:
         raise Unusable(f"Type-2, {entry.column}: no text in UTF-8") from None
     several = entry.column in {"nationalities", "persecutors"}
-    wanted = [each for each in parts if each]
-    return " ".join(_FORMS[entry.form](entry, each) for each in wanted[: None if several else 1])
+    stated = [each for each in parts if each]
+    wanted = stated if several else stated[:1]
+    whole = len(wanted) == len(stated) and not any(rest.strip(US) for _, _, rest in first)
+    return " ".join(_FORMS[entry.form](entry, each) for each in wanted), whole
 
 
 def _text(_: Entry, value: str) -> str:
     return value
 
 
-def _last(_: Entry, value: str) -> str:
-    return value.partition(",")[0].strip()
+def _last(entry: Entry, value: str) -> str:
+    return _halves(entry, value)[0]
 
 
-def _first(_: Entry, value: str) -> str:
-    return value.partition(",")[2].strip()
+def _first(entry: Entry, value: str) -> str:
+    return _halves(entry, value)[1]
+
+
+def _halves(entry: Entry, value: str) -> tuple[str, str]:
+    """Return last and first names, of which either may be empty; without a comma nobody says which is which."""
+    last, comma, first = value.partition(",")
+    if not comma:
+        raise Unusable(
+            f"Type-2, {entry.column}: no LAST,FIRST; a name of one part has a comma behind it, or take form TEXT"
+        )
+    return last.strip(), first.strip()
 
 
 def _day(entry: Entry, value: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.cli.subjects import type2_map
 from gateway.domain.person import FieldCode
 from gateway.sample_files.ansi_nist import text_record
 from gateway.server.application import Gateway
@@ -125,10 +126,42 @@ def test_a_map_says_which_field_is_which_and_the_rest_is_dropped(
 
 
 @pytest.mark.parametrize(
+    ("content", "text", "left"),
+    [
+        (b"ROE", "ROE", ()), (b"ROE\x1eSMITH", "ROE", ("2.018 beyond its first value",)),
+        (b"ROE\x1fJANE", "ROE", ("2.018 beyond its first value",)), (b"\x1eROE\x1e\x1f", "ROE", ()),
+    ],
+)  # fmt: skip
+def test_that_a_further_value_was_left_is_told_and_not_repeated(
+    content: bytes, text: str, left: tuple[str, ...]
+) -> None:
+    mapped = type2_map.apply((type2_map.Entry("ALIAS", 18, "TEXT"),), {2: b"00", 18: content})
+
+    assert (mapped.texts, mapped.left) == ({"ALIAS": text}, left)
+
+
+def test_several_nationalities_are_all_taken() -> None:
+    entry = type2_map.Entry("nationalities", 21, "TEXT")
+
+    assert type2_map.apply((entry,), {21: b"IND\x1eSYR"}) == type2_map.Mapped({"nationalities": "IND SYR"}, ())  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "names"), [(b"ROE,JANE ANN", ("ROE", "JANE ANN")), (b"ROE,", ("ROE", None))]
+)
+def test_a_comma_says_which_name_is_which(content: bytes, names: tuple[str, str | None]) -> None:
+    entries = (type2_map.Entry("LAST_NAME", 18, "LAST"), type2_map.Entry("FIRST_NAME", 18, "FIRST"))
+
+    texts = type2_map.apply(entries, {18: content}).texts
+
+    assert (texts.get("LAST_NAME"), texts.get("FIRST_NAME")) == names
+
+
+@pytest.mark.parametrize(
     ("person", "why"),
     [
         ({22: b"1 APR 1990"}, "DATE_OF_BIRTH: no date"), ({22: b"19901399"}, "DATE_OF_BIRTH"), ({24: b"X"}, "GENDER: a code"),
-        ({21: b"IN"}, "nationalities"), ({18: b"\xff\xfe,X"}, "LAST_NAME: no text"),
+        ({18: b"JANE ANN CANARY"}, "LAST_NAME: no LAST,FIRST"), ({21: b"IN"}, "nationalities"), ({18: b"\xff\xfe,X"}, "LAST_NAME: no text"),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_makes_the_file_bad_and_is_not_repeated(  # noqa: PLR0917 - fixtures
