@@ -315,8 +315,19 @@ def _of_images(
     taken: set[tuple[int, int]],
     notes: list[str],
 ) -> Iterator[tuple[LogicalRecord, FoundSample]]:
-    """Yield the pictures, but those of which the minutiae were taken, and of nothing that is exchanged."""
+    """Yield the pictures, but those of which the minutiae were taken, and of nothing that is exchanged.
+
+    A ten-print card shows each thumb rolled and, at a position of its own, plain: of the two the rolled one is taken, which
+    has more of the finger.
+    """
+    fingers = {position for _, position in taken}
+    fingers |= {
+        each.position for _, each in images if each.modality is Modality.FINGER and not each.plain
+    }
     for record, image in images:
+        if image.plain and image.position in fingers:
+            notes.append(f"{_where(record)}: a plain {image.what} beside the rolled one, left out")
+            continue
         if (record.idc, image.position) in taken:
             notes.append(f"{_where(record)}: a picture whose minutiae were taken, left out")
             continue

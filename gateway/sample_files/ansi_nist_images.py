@@ -55,6 +55,7 @@ STARTS: Final[Mapping[str, tuple[bytes, ...]]] = MappingProxyType(
 PLAIN_THUMBS: Final = MappingProxyType(
     {11: 1, 12: 6}
 )  # positions of flat thumbs, and whose they are
+POSITION: Final = 13  # 14.013
 AMPUTATED: Final = 18  # 14.018: fingers that could not be taken
 _ABSENT: Final = MappingProxyType({b"XX": Presence.AMPUTATED, b"UP": Presence.BANDAGED})
 MOST_QUALITY: Final = 100  # x.024; 254 = not computed, 255 = failed
@@ -75,6 +76,7 @@ class ImageRecord:
     modality       FINGER, FACE or IRIS; None: a picture of what is not exchanged, or of several fingers
     what           what is on the picture, in words
     position       finger 1-10, face 0, eye 1-2 (1 = right); 0 of a finger or an eye = not said
+    plain          whether it is one of the two thumbs that a ten-print card shows once more, plain (positions 11 and 12)
     impression     how the finger was taken (table 11); 0 of others
     compression    one of `COMPRESSIONS`
     width, height  pixels
@@ -87,6 +89,7 @@ class ImageRecord:
     modality: Modality | None
     what: str
     position: int = 0
+    plain: bool = False
     impression: int = 0
     compression: str
     width: int
@@ -147,13 +150,13 @@ def _of_type_4(record: LogicalRecord, first: LogicalRecord) -> ImageRecord:
     if own:
         at, text = first.fields.get(NATIVE_RESOLUTION, (0, b"0"))
         ppi = round(_decimal(text, at) * MILLIMETRES)
-    modality, what, position = _finger(
-        [each for each in places if each != UNUSED_POSITION], record.start
-    )
+    stated = [each for each in places if each != UNUSED_POSITION]
+    modality, what, position = _finger(stated, record.start)
     return ImageRecord(
         modality=modality,
         what=what,
         position=position,
+        plain=_is_plain_thumb(stated),
         impression=impression,
         compression=COMPRESSIONS[compression],
         width=width,
@@ -177,6 +180,7 @@ def _of_fields(record: LogicalRecord) -> ImageRecord:
         modality=modality,
         what=what,
         position=position,
+        plain=record.kind == FINGER and _is_plain_thumb(_places(record)),
         impression=_stated(record, 3) if record.kind == FINGER else 0,
         compression=compression,
         width=_stated(record, 6),
@@ -191,10 +195,7 @@ def _of_fields(record: LogicalRecord) -> ImageRecord:
 def _whose(record: LogicalRecord) -> tuple[Modality | None, str, int]:
     """Return of which modality a picture is, what is on it, and its position; no modality of what is not exchanged."""
     if record.kind == FINGER:
-        at, text = _field(record, 13)
-        if text.count(RS) >= MOST_PLACES:
-            raise MalformedFile(f"more than {MOST_PLACES} positions that a finger may have", at)
-        return _finger([_number(each.split(US)[0], at) for each in text.split(RS)], at)
+        return _finger(_places(record), record.fields[POSITION][0])
     if record.kind == IRIS:
         eye = _stated(record, 3)
         if eye not in (0, *POSITIONS[Modality.IRIS]):
@@ -205,6 +206,18 @@ def _whose(record: LogicalRecord) -> tuple[Modality | None, str, int]:
         named = kind.strip().upper() == b"FACE"
         return (Modality.FACE, "a face", 0) if named else (None, "a scar, mark or tattoo", 0)
     return None, _OTHERS[record.kind], 0
+
+
+def _places(record: LogicalRecord) -> list[int]:
+    """Return the positions that a finger of Type-14 may have."""
+    at, text = _field(record, POSITION)
+    if text.count(RS) >= MOST_PLACES:
+        raise MalformedFile(f"more than {MOST_PLACES} positions that a finger may have", at)
+    return [_number(each.split(US)[0], at) for each in text.split(RS)]
+
+
+def _is_plain_thumb(places: list[int]) -> bool:
+    return len(places) == 1 and places[0] in PLAIN_THUMBS
 
 
 def _finger(places: list[int], at: int) -> tuple[Modality | None, str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.cli.subjects import type2_map
+from gateway.cli.subjects import biometric_files, type2_map
 from gateway.domain.person import FieldCode
 from gateway.sample_files.ansi_nist import text_record
 from gateway.server.application import Gateway
@@ -18,7 +18,7 @@ from matcher.face.template import FaceVector
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, View
 from tests import cbeff_writer
-from tests.ansi_nist_writer import image, transaction, type_9
+from tests.ansi_nist_writer import image, print_image, transaction, type_9
 from tests.gateway.extraction import image_files
 
 FOREIGN = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
@@ -259,6 +259,20 @@ def test_what_is_read_is_enrolled_and_what_is_not_is_named(
     assert (said.code, said.document["enrolled"]) == (1, 1)
     assert "Type-17" in said.document["bad"][0]["file"]
     assert "no extractor of modality IRIS" in said.document["bad"][0]["reason"]
+
+
+@pytest.mark.parametrize("stated", [0, 1])
+def test_a_ten_print_card_gives_each_finger_once(tmp_path: Path, stated: int) -> None:
+    size = (image_files.WIDTH, image_files.HEIGHT)
+    prints = [print_image(at, image_files.wsq(), idc=at, compression=1, size=size) for at in range(1, 15)]  # fmt: skip
+    (tmp_path / "F-11.an2").write_bytes(transaction(*prints))
+    [source] = biometric_files.from_paths([tmp_path / "F-11.an2"], stated, "unstated").good
+
+    taken = biometric_files.read(source)
+
+    assert [each.position for each in taken.samples] == ([1] if stated else [*range(1, 11)])
+    assert taken.samples[0].where == "record Type-4 with IDC 1"
+    assert any("a plain right thumb beside the rolled one" in each for each in taken.repairs)
 
 
 def test_two_records_of_one_finger_are_refused_and_nothing_of_the_file_is_kept(

@@ -109,6 +109,34 @@ def test_a_finger_that_could_not_be_taken_is_told_with_the_option_that_says_so()
     assert found.notes == ()  # notes are recorded, and this is of the person
 
 
+@pytest.mark.parametrize("fields", [False, True], ids=["Type-4", "Type-14"])
+def test_of_a_ten_print_card_the_rolled_thumbs_are_taken(fields: bool) -> None:
+    """Positions 1-10 rolled, 11 and 12 plain thumbs, 13 and 14 four fingers at once (ANSI/NIST-ITL, table 12)."""
+    size = (image_files.WIDTH, image_files.HEIGHT)
+    said = {6: b"320", 7: b"400", 11: b"WSQ20", 999: WSQ}
+    prints = [
+        image(14, at, {**said, 13: b"%d" % at}) if fields else print_image(at, WSQ, idc=at, compression=1, size=size)
+        for at in (11, 12, *range(1, 11), 13, 14)
+    ]  # fmt: skip
+
+    found = opened(transaction(*prints))
+
+    assert [(each.position, each.where[-2:].strip()) for each in found.samples] == [(at, str(at)) for at in range(1, 11)]  # fmt: skip
+    assert [each.partition(": ")[2] for each in found.notes] == [
+        "a plain right thumb beside the rolled one, left out",
+        "a plain left thumb beside the rolled one, left out",
+        *["several fingers on one picture, left out"] * 2,
+    ]
+
+
+def test_a_plain_thumb_alone_is_of_that_thumb() -> None:
+    size = (image_files.WIDTH, image_files.HEIGHT)
+
+    found = opened(transaction(print_image(12, WSQ, compression=1, size=size)))
+
+    assert ([each.position for each in found.samples], found.notes) == ([6], ())
+
+
 def test_two_persons_in_one_transaction_are_refused() -> None:
     other = (2, 1, text_record(2, {2: b"01", 18: b"ROE"}))
 
