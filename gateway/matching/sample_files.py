@@ -86,6 +86,20 @@ class FoundSample:
         return _in_words(self.modality, self.position)
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A sample that breaks its format: which record of the file it is, why, and of what, where the file says so."""
+
+    where: str
+    reason: str
+    modality: Modality | None = None
+    position: int = 0
+
+    def __str__(self) -> str:
+        """Say where and why, never with a value."""
+        return f"{self.where}: {self.reason}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFile:
     """What a file holds.
@@ -95,6 +109,7 @@ class SampleFile:
     described   what else in it is no sample but text about a person, each by its name and without a value
     notes       what was repaired or left out, in words that hold nothing of the file
     missing     what could not be captured, as the file says: of the person, so that it is told and never recorded
+    unread      samples that break their format; what text they hold is not known
     """
 
     kind: str
@@ -103,6 +118,7 @@ class SampleFile:
     described: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -253,25 +269,27 @@ def _own_position(octets: bytes, modality: Modality | None, form: RecordFormat) 
 def _of_transaction(octets: bytes) -> SampleFile:
     records = ansi_nist.read(octets)
     first = records[0]
-    notes: list[str] = []
-    images = [
-        (each, ansi_nist_images.read(each, first))
-        for each in records
-        if each.kind in ansi_nist_images.KINDS
-    ]
-    samples = [*_of_type_9(records, images, notes)]
+    notes, unread = list[str](), list[Unread]()
+    images = list(_images_read(records, unread))
+    samples = [*_of_type_9(records, images, notes, unread)]
     taken = {(each.idc, sample.position) for each, sample in samples}
     samples += _of_images(first, images, taken, notes)
     if not samples:
-        raise UnreadableSample("; ".join(["a transaction without a sample that is read", *notes]))
+        told = ["a transaction without a sample that is read", *notes, *map(str, unread)]
+        raise UnreadableSample("; ".join(told))
     people = [each for each in records if each.kind == ansi_nist.TEXT]
+    # Of an unread image what it says is not told: that it is unread says enough.
+    read = {id(each) for each, _ in images}
+    known = [
+        each for each in records if each.kind not in ansi_nist_images.KINDS or id(each) in read
+    ]
     if len(people) > 1:
         raise UnreadableSample("a transaction with two Type-2 records: of whom is not said")
     return SampleFile(
         kind="an ANSI/NIST transaction",
         samples=tuple(sample for _, sample in samples),
         described=tuple(
-            str(each) for each in ansi_nist_text.descriptive(records) if each.kind != ansi_nist.TEXT
+            str(each) for each in ansi_nist_text.descriptive(known) if each.kind != ansi_nist.TEXT
         ),
         person={n: text for n, (_, text) in people[0].fields.items()} if people else {},
         notes=tuple(notes),
@@ -280,13 +298,33 @@ def _of_transaction(octets: bytes) -> SampleFile:
             for record, _ in images
             for at, why in ansi_nist_images.missing(record)
         ),
+        unread=tuple(unread),
     )
+
+
+def _images_read(
+    records: Sequence[LogicalRecord], unread: list[Unread]
+) -> Iterator[tuple[LogicalRecord, ImageRecord]]:
+    """Yield the image records of which all that is asked here can be told; those that are bad are unread."""
+    for each in records:
+        if each.kind not in ansi_nist_images.KINDS:
+            continue
+        try:
+            image = ansi_nist_images.read(each, records[0])
+            ansi_nist_images.missing(each)
+            ansi_nist_text.descriptive([each])
+        except MalformedFile as fault:
+            where = _where(each)
+            unread.append(Unread(where, fault.reason.removeprefix(f"{where}: ")))
+        else:
+            yield each, image
 
 
 def _of_type_9(
     records: Sequence[LogicalRecord],
     images: Sequence[tuple[LogicalRecord, ImageRecord]],
     notes: list[str],
+    unread: list[Unread],
 ) -> Iterator[tuple[LogicalRecord, FoundSample]]:
     """Yield the minutiae of Type-9 records; a position that they lack is that of the image with their IDC."""
     places = {record.idc: image.position for record, image in images}
@@ -296,8 +334,12 @@ def _of_type_9(
         if not record_ansi_nist.is_read(each.fields):
             notes.append(f"{_where(each)}: {named(each.fields)}, not read")
             continue
-        view = record_ansi_nist.view(each.fields, each.start)
-        found = record_formats.of_view(view)
+        try:
+            view = record_ansi_nist.view(each.fields, each.start)
+            found = record_formats.of_view(view)
+        except MalformedRecord as fault:
+            unread.append(Unread(_where(each), str(fault)))
+            continue
         sample = FoundSample(
             where=_where(each),
             modality=Modality.FINGER,
@@ -378,7 +420,7 @@ def _where(record: LogicalRecord) -> str:
 def _of_packet(octets: bytes) -> SampleFile:
     packet = cbeff_xml.read(octets)
     samples, described = [], [str(each) for each in packet.described]
-    notes, missing = [], []
+    notes, missing, unread = [], [], []
     for block in packet.blocks:
         where = f"data block {block.number}"
         if not block.data:
@@ -388,33 +430,37 @@ def _of_packet(octets: bytes) -> SampleFile:
         elif block.position == SEVERAL:
             notes.append(f"{where}: several fingers, left out")
         else:
-            found = _of_record(block.data)
-            samples.append(_of_block(block, found, where))
+            try:
+                found = _of_record(block.data)
+                samples.append(_of_block(block, found, where))
+            except (UnreadableSample, MalformedFile, MalformedRecord) as fault:
+                unread.append(Unread(where, str(fault), block.modality, block.position))
+                continue
             described += [f"{where}: {each}" for each in found.described]
     if packet.signed:
         notes.append("signatures of devices (SB) were not checked")
     if not samples:
-        raise UnreadableSample(
-            "; ".join(["a packet of BIRs without a sample that is read", *notes])
-        )
+        told = ["a packet of BIRs without a sample that is read", *notes, *map(str, unread)]
+        raise UnreadableSample("; ".join(told))
     return SampleFile(
         kind="CBEFF records in XML",
         samples=tuple(samples),
         described=tuple(described),
         notes=tuple(notes),
         missing=tuple(missing),
+        unread=tuple(unread),
     )
 
 
 def _of_block(block: cbeff_xml.Block, inner: SampleFile, where: str) -> FoundSample:
     """Return the sample of a data block, which must be of what is said of it."""
     if len(inner.samples) != 1:
-        raise UnreadableSample(f"{where}: holds {len(inner.samples)} samples")
+        raise UnreadableSample(f"holds {len(inner.samples)} samples")
     (found,) = inner.samples
     if found.modality not in {None, block.modality}:
-        raise UnreadableSample(f"{where}: {inner.kind}, where the file says something else")
+        raise UnreadableSample(f"{inner.kind}, where the file says something else")
     if found.position and block.position and found.position != block.position:
-        raise UnreadableSample(f"{where}: its record says another position than the file")
+        raise UnreadableSample("its record says another position than the file")
     return FoundSample(
         where=where,
         modality=block.modality,

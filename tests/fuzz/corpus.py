@@ -127,14 +127,14 @@ def _files() -> Iterator[tuple[str, bytes]]:
     yield "closed-transaction-counts-one-less", whole.replace(b"1.003:1\x1f4", b"1.003:1\x1f3")
     yield "closed-transaction-cut", whole[:-1]
     yield "closed-transaction-idc", whole.replace(b"14.002:02", b"14.002:01")
-    yield "closed-picture-of-another-size", whole.replace(b"14.006:2", b"14.006:9")
+    yield "partly-picture-of-another-size", whole.replace(b"14.006:2", b"14.006:9")
     fir = image_files.fir_first(PICTURE, 2, (40, 40), position=7)
     iir = image_files.iir_first(bytes(1600), 2, (40, 40), eye=2)
     left = cbeff_writer.block("Finger", "Left IndexFinger", fir, others={"RETRIES": "1"})
     left_eye = cbeff_writer.block("Iris", "Left", iir)
     right = cbeff_writer.block("Finger", "Right Thumb", two[:60], format_=("ISO", "2"), older=True)
     yield "open-packet", cbeff_writer.packet([left, left_eye])
-    yield "closed-packet-block-cut", cbeff_writer.packet([left, right])
+    yield "partly-packet-block-cut", cbeff_writer.packet([left, right])
     yield "closed-packet-doctype", cbeff_writer.packet([left], declaration="<!DOCTYPE BIR>")
     yield "open-card", card(two)
     yield "open-wsq", PICTURE[:2] + b"\xff\xa8\0\6note" + PICTURE[2:]

@@ -54,7 +54,8 @@ def leniently(data: bytes) -> None:
     for strip in STRIPPERS:
         with suppress(MalformedFile):
             strip(data)
-    picture_text.names(data)
+    with suppress(MalformedFile):
+        picture_text.names(data)
 
 
 def _own(data: bytes) -> Callable[[bytes], object] | None:

@@ -202,6 +202,12 @@ def read(source: Source) -> Taken:
     judged = [(each, _fault(each, found)) for each in wanted]
     meant = {0, source.position} if source.position else {each.position for each in wanted}
     unread = tuple(Bad(each.where, why) for each, why in judged if why and each.position in meant)
+    unread += tuple(
+        Bad(each.where, each.reason)
+        for each in found.unread
+        if source.modality in {None, each.modality} or each.modality is None
+        if each.position in {0, source.position} or not source.position
+    )
     if all(why for _, why in judged):
         raise Unusable(judged[0][1])
     samples, left_out = _chosen([each for each, why in judged if not why], source)

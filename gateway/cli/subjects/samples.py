@@ -73,6 +73,7 @@ def show(
         "text": list(found.text),
         "missing": list(found.missing),
         "notes": list(found.notes),
+        "unread": [str(each) for each in found.unread],
     }
     said = _values(found) if values else {}
     if values:
@@ -88,6 +89,7 @@ def show(
     lines += [f"value   {number}  {value}" for number, value in said.items()]
     lines += [f"missing {each}" for each in found.missing]
     lines += [f"note    {each}" for each in found.notes]
+    lines += [f"unread  {each}" for each in found.unread]
     if any(each.image is not None for each in found.samples):
         lines.append(PIXELS)
     output.emit(context, document, *lines, *([f"picture {svg}"] if svg is not None else []))
@@ -158,8 +160,11 @@ def _minutiae_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
 
 def _demand_no_text(file: Path, stripped: bytes) -> None:
     """Raise UserError where a stripped file still holds text about a person: it would pass for one that holds none."""
-    if left := _opened(file, stripped).text:
-        what = "; ".join(left)
+    found = _opened(file, stripped)
+    if found.unread:  # what it holds nobody can tell
+        raise UserError(f"{file}: {found.unread[0]}; write that sample anew, or leave it out")
+    if found.text:
+        what = "; ".join(found.text)
         raise UserError(
             f"{file}: {what}, which cannot be cut from there; write that sample anew without it"
         )

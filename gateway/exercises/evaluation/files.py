@@ -100,6 +100,8 @@ def read(specimen: Specimen) -> Read:
     form = "ANSI_NIST_TYPE_9" if transaction else prints[0].format.name
     if len(prints) != 1:
         return Read(specimen, form, None, f"holds {len(prints)} fingers; one impression a record")
+    if found.unread:
+        return Read(specimen, form, None, str(found.unread[0]))
     minutiae = record_fmr.read(prints[0].data).views[0].minutiae
     poor = assess(minutiae)
     if poor is not None:

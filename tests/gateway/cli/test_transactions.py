@@ -10,6 +10,7 @@ import pytest
 
 from gateway.cli.subjects import biometric_files, type2_map
 from gateway.domain.person import FieldCode
+from gateway.errors import UserError
 from gateway.sample_files.ansi_nist import text_record
 from gateway.server.application import Gateway
 from gateway.store.people import person_records, subjects
@@ -259,6 +260,48 @@ def test_what_is_read_is_enrolled_and_what_is_not_is_named(
     assert (said.code, said.document["enrolled"]) == (1, 1)
     assert "Type-17" in said.document["bad"][0]["file"]
     assert "no extractor of modality IRIS" in said.document["bad"][0]["reason"]
+
+
+def _packet_with_a_bad_block() -> bytes:
+    finger = image_files.fir_first(image_files.wsq(), 2, position=7)
+    blocks = [
+        cbeff_writer.block("Finger", "Left IndexFinger", finger),
+        cbeff_writer.block("Face", "", b"\1\2broken"),
+    ]
+    return cbeff_writer.packet(blocks)
+
+
+def _transaction_with(*bad: tuple[int, int, bytes]) -> bytes:
+    size = (image_files.WIDTH, image_files.HEIGHT)
+    return transaction(print_image(7, image_files.wsq(), compression=1, size=size), *bad)
+
+
+@pytest.mark.parametrize(
+    ("octets", "where"),
+    [
+        (_packet_with_a_bad_block(), "data block 2"),
+        (_transaction_with(image(14, 2, {6: b"0"})), "record Type-14 with IDC 2"),
+        (_transaction_with(image(10, 2, {3: b"FACE", 11: b"JPEGB", 999: image_files.jpeg()[:-2]})), "record Type-10 with IDC 2"),
+        (_transaction_with((9, 2, text_record(9, {2: b"02", 3: b"0", 4: b"U", 126: b"x"}))), "record Type-9 with IDC 2"),
+    ],
+    ids=["block", "header", "picture", "Type-9"],
+)  # fmt: skip
+def test_one_bad_sample_is_named_and_the_others_are_taken(
+    run: Any, tmp_path: Path, octets: bytes, where: str
+) -> None:
+    file = tmp_path / "F-12"
+    file.write_bytes(octets)
+    [source] = biometric_files.from_paths([file], 0, "unstated").good
+
+    taken = biometric_files.read(source)
+
+    assert [each.position for each in taken.samples] == [7]
+    assert [each.label for each in taken.unread] == [where]
+    with pytest.raises(UserError, match=where):  # a question with a bad sample is not asked
+        biometric_files.query_samples(source)
+    stripped = run("samples", "strip", file, "-o", tmp_path / "out", "--json")
+    assert (stripped.code, (tmp_path / "out").exists()) == (2, False)
+    assert where in stripped.document["error"]["message"]
 
 
 @pytest.mark.parametrize("stated", [0, 1])
