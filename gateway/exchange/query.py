@@ -328,23 +328,27 @@ def _extracted(prepared: Mapping[Modality, Prepared]) -> Mapping[str, str]:
     """Return what made records of the query's images, and of which there is none."""
     problems = (problem for each in prepared.values() for problem in each.problems)
     return extraction_facts(
-        ((sample, each.extractor) for each in prepared.values() for sample in each.extracted),
+        (
+            (sample, each.extractor)
+            for each in prepared.values()
+            for sample in each.extracted.values()
+        ),
         (each for each in problems if each.code is ProblemCode.EXTRACTION_FAILED),
     )
 
 
 def _with_records(kept: bytes, prepared: Mapping[Modality, Prepared]) -> bytes:
     """Return a payload that is kept for an examiner with the records that images became, and without the images."""
-    made = {(s.modality, s.position): s for each in prepared.values() for s in each.extracted}
+    made = {at: sample for each in prepared.values() for at, sample in each.extracted.items()}
     if not kept:
         return kept
     query = query_payload.read_query(kept)
     if isinstance(query.probe, PriorTransaction):
         return kept
     samples = tuple(
-        made.get((each.modality, each.position), each)
-        for each in query.probe.samples
-        if each.format in TEMPLATES or (each.modality, each.position) in made
+        made.get(element, sample)
+        for element, sample in _samples(query.probe).items()
+        if sample.format in TEMPLATES or element in made
     )
     if samples == query.probe.samples:
         return kept

@@ -53,13 +53,13 @@ class Prepared:
 
     usable     positions, ascending; none = nothing can be searched
     problems   one for each other sample
-    extracted  the samples that images were made into, whether usable or not
+    extracted  the samples that images were made into, whether usable or not, by the element of the request that holds each
     extractor  what made those, by name and version; empty where there were no images
     """
 
     usable: tuple[int, ...]
     problems: tuple[Problem, ...] = ()
-    extracted: tuple[Sample, ...] = field(default=(), repr=False)
+    extracted: Mapping[str, Sample] = field(default_factory=dict, repr=False)
     extractor: str = ""
 
 

@@ -193,7 +193,7 @@ class Engines:
             prepared[modality] = replace(
                 made,
                 problems=tuple(replace(each, modality=modality) for each in problems),
-                extracted=tuple(records.made.values()),
+                extracted=records.made,
                 extractor=records.extractor,
             )
         return prepared

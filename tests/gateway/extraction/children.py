@@ -30,16 +30,20 @@ def trial(paths: tuple[str, ...], **options: str) -> ChildSettings:
     )
 
 
-def picture(order: int = orders.WELL, seed: int = 0) -> bytes:
-    """A picture that tells the extractor what to do, and whose finger it is."""
+def picture(order: int = orders.WELL, seed: int = 0, finger: int = 0, impression: int = 0) -> bytes:
+    """A picture that tells the extractor what to do, whose finger it is, which one if nobody says it, and which impression."""
     data = bytearray(SIDE * SIDE)
-    data[0], data[1] = order, seed
+    data[:4] = order, seed, finger, impression
     return bytes(data)
 
 
-def image(order: int = orders.WELL, seed: int = 0, position: int = 2, **other: object) -> Sample:
-    """The sample of a finger whose picture stands uncompressed in a record of ISO/IEC 19794-4:2011."""
-    data = files.fir_second(picture(order, seed), 0, (SIDE, SIDE), position=position)
+def image(order: int = orders.WELL, seed: int = 0, position: int = 2, **other: Any) -> Sample:
+    """The sample of a finger whose picture stands uncompressed in a record of ISO/IEC 19794-4:2011.
+
+    other   fields of the sample; `finger` and `print` are those of the picture
+    """
+    drawn = picture(order, seed, other.pop("finger", 0), other.pop("print", 0))
+    data = files.fir_second(drawn, 0, (SIDE, SIDE), position=position)
     stated: dict[str, Any] = {
         "modality": Modality.FINGER,
         "position": position,

@@ -17,8 +17,11 @@ from gateway.errors import UserError
 from gateway.extraction.service import ExtractionService
 from gateway.ledger.entry import EntryType
 from gateway.server.image_extraction import build_extraction
+from gateway.store.casework import reviews
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.subjects.enrolment import Row
+from gateway.wire import query_payload
+from matcher.finger import synthetic
 from tests.gateway.extraction import image_files as files
 from tests.gateway.extraction.children import PATIENT, SIDE, image, picture, task
 from tests.gateway.extraction.conftest import OFFERED
@@ -173,6 +176,52 @@ def test_an_extractor_that_cannot_be_had_stops_the_start_and_names_the_remedy() 
 
     with pytest.raises(UserError, match=r"no extractor absent is installed here.*extra `images`"):
         build_extraction(Extraction(finger="absent"))
+
+
+@pytest.fixture
+def in_review(homes: Any, agree: Any) -> None:
+    """The next version of the agreement, by which an examiner sees whoever is found."""
+    text = (homes[0] / "agreements" / "au.toml").read_text()
+    text = text.replace("version = 1", "version = 2").replace("fpir = 1e-4", "fpir = 1e-90")
+    band = '\n[review]\nfloor_fpir = 1e-4\npersons = 1\nparagraph = "IRPR 315.39"\n'
+    agree(homes[0], "au-2.toml", text + band)
+
+
+def held(position: int, finger: int, impression: int = 2) -> bytes:
+    """The record of a finger of somebody who is enrolled, as it is stated."""
+    seen = synthetic.impression(synthetic.person(1), finger, impression)
+    return synthetic.record(seen, position)
+
+
+UNKNOWN = [image(seed=1, position=0, finger=finger) for finger in (7, 4, 2)]
+BESIDE = [image(seed=1, position=2, print=3), image(orders.NOTHING, seed=1, position=7)]
+TWICE = [image(seed=1, position=2, print=number) for number in (2, 3)]
+
+
+@pytest.mark.usefixtures("in_review")  # before the gateway starts
+@pytest.mark.parametrize(
+    ("images", "with_record", "seen"),
+    [
+        (UNKNOWN, False, [held(0, 7), held(0, 4), held(0, 2)]),
+        (BESIDE, True, [held(2, 2), held(2, 2, 3)]),  # and nothing of the one that gave no record
+        (TWICE, False, [held(2, 2), held(2, 2, 3)]),
+    ],
+    ids=["unknown positions", "a record beside an image", "two impressions"],
+)
+def test_an_examiner_sees_the_record_of_each_sample_and_no_other(
+    images_pair: Any, people: Any, images: Any, with_record: bool, seen: Any
+) -> None:
+    sent = [*(people.samples(1)[:1] if with_record else []), *images]
+    answer = images_pair.partner().query(sent, **people.matter(agreement=("au", 2)))
+
+    assert answer.outcome is Outcome.REVIEW_PENDING
+    gateway = images_pair.gateway
+    with gateway.database.reader() as reader:
+        (waiting,) = reviews.waiting(reader)
+        case = reviews.case(reader, waiting.case)
+    assert case is not None
+    query = query_payload.read_query(reviews.unseal(gateway.keys.data_key, case).payload)
+    assert [each.data for each in query.probe.samples] == seen
 
 
 def found_in(home: Path, octets: bytes) -> bool:

@@ -70,7 +70,7 @@ def test_an_image_is_searched_as_the_record_that_it_becomes(engines: Engines) ->
 
     assert found.candidates[0].subject == 3
     assert found.candidates[0].score > found.threshold
-    (made,) = prepared.extracted
+    (made,) = prepared.extracted.values()
     assert (made.extractor, made.quality, made.quality_algorithm) == ("trial-1", 80, "NFIQ2")
 
 

@@ -84,9 +84,13 @@ class Trial:
 
     @staticmethod
     def _record(pixels: np.ndarray, position: int) -> bytes:
-        """The record of a synthetic person, whose seed the second pixel says."""
-        person = synthetic.person(int(pixels[0, 1]))
-        return synthetic.record(synthetic.impression(person, position, 2), position)
+        """The record of a synthetic person, whose seed the second pixel says; of unknown position, the third says the finger.
+
+        The fourth says which impression it is, where it is not the second.
+        """
+        seed, finger, impression = map(int, pixels[0, 1:4])
+        seen = synthetic.impression(synthetic.person(seed), position or finger, impression or 2)
+        return synthetic.record(seen, position)
 
 
 def everywhere(octets: bytes) -> None:
