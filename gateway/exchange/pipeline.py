@@ -19,8 +19,8 @@ The numbers are those of the gateway protocol; the listeners have done 0 to 3 be
 (20) SECOND COMMIT: its leaves, the stored reply, the quota. Nothing leaves before it
 (21) the listeners hold the answer to its quantum and send it
 
-From (6) to (13) and from (15) to (19) a call has one of the turns at the processors that partners share; it waits
-for none of them at the disk. Before (6) a copy of a message seen lately is counted, and refused beyond its share.
+From (6) to (13) and from (15) to (19) a call has one of the turns at the processors that partners share; it has
+none while it waits for the disk or for an extractor. Before (6) a copy of a message seen lately is counted, and refused beyond its share.
 
 A refusal from step 6 on is a REFUSAL leaf before it is an error, up to an allowance; then it is counted. A call found dead before step 14 is
 dropped; after it, it is carried to its end and the answer waits for a retry or `GetQueryState`.
@@ -173,15 +173,16 @@ class Pipeline:
     def _requested(
         self, call: Call, admitted: Admitted, row: replay.ReplayRow | None, turn: Turn
     ) -> bytes:
-        """(14): return the hash of the REQUEST leaf, recorded now or before a crash."""
-        if row is not None:  # a crash stood between 14 and 20: the same REQUEST leaf serves
+        """(14): return the hash of the REQUEST leaf, recorded now or by an earlier try; then wait, without a turn, for images."""
+        if (
+            row is not None
+        ):  # a crash or a fault of ours stood between 14 and 20: the same leaf serves
             leaf_hash = self._services.sequencer.leaf_hash(row.request_index)
-            call.stages.mark("record_request")
-            return leaf_hash
-        if _patience(call) <= 0:
+            turn.leave()
+        elif _patience(call) <= 0:
             raise DeadlineTooShort
-        # The turn is left where the disk begins to be waited for, and others may work.
-        leaf_hash = self._record.request(admitted, turn.leave)
+        else:  # the turn is left where the disk begins to be waited for, and others may work
+            leaf_hash = self._record.request(admitted, turn.leave)
         call.stages.mark("record_request")
         if isinstance(admitted.work, Perishable):
             admitted.work.wait()  # a slow picture takes no turn from other partners' searches

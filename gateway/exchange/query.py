@@ -101,7 +101,7 @@ class _Work(Perishable):
     kept: bytes = field(repr=False)
 
     def wait(self) -> None:
-        """Wait until the query's images are records, or have failed to be."""
+        """Wait until the query's images are records or have failed to be, at most `SEARCH_SECONDS`; `perform` waits no more."""
         self.engines.await_images(self.probes, _deadline(SEARCH_SECONDS))
 
     def destroy(self) -> None:
@@ -169,7 +169,8 @@ class SubmitQuery:
         prepared: Mapping[Modality, Prepared] = {}
         try:
             if work.issued is None:
-                prepared = work.engines.prepare(work.probes, _deadline(SEARCH_SECONDS))  # (15)
+                # (15); what no extractor made in the time that `wait` gave gets none here: others wait for the turn.
+                prepared = work.engines.prepare(work.probes, lambda: 0.0)
             stages.mark("prepare")
             decision = self._decide(work, prepared, stages)  # (16), (17)
             decision = replace(decision, facts=join_facts(decision.facts, _extracted(prepared)))

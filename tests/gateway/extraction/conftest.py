@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.extraction.service import ExtractionService
 from tests.gateway.extraction.children import trial
 
 OFFERED = Path(__file__).parent / "offered"
+SETTINGS = '\n[extraction]\nfinger = "trial"\npicture_s = 1\nmemory_mib = 2048\n'
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,16 @@ def service(paths: tuple[str, ...]) -> Iterator[ExtractionService]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def images_pair(
+    homes: Any, paths: tuple[str, ...], serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A serving gateway whose settings name the extractor for tests."""
+    for each in (str(OFFERED), paths[0]):
+        monkeypatch.syspath_prepend(each)
+    settings = homes[0] / "passerelle.toml"
+    settings.write_text(settings.read_text() + SETTINGS)
+    with serve(*homes) as serving:
+        yield serving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,8 @@ from gateway.wire import query_payload
 from matcher.finger import synthetic
 from tests.gateway.extraction import image_files as files
 from tests.gateway.extraction.children import PATIENT, SIDE, image, picture, task
-from tests.gateway.extraction.conftest import OFFERED
 from tests.gateway.extraction.offered import trial_extractor as orders
 
-SETTINGS = '\n[extraction]\nfinger = "trial"\npicture_s = 1\nmemory_mib = 2048\n'
 NOISE = random.Random(7).randbytes(SIDE * (SIDE - 1))
 
 
@@ -35,19 +33,6 @@ def photographed(seed: int, position: int = 2, order: int = orders.WELL) -> byte
     """A record of a picture whose rows but the first are noise, so that it would be known again."""
     rows = picture(order, seed)[:SIDE] + NOISE
     return files.fir_second(rows, 0, (SIDE, SIDE), position=position)
-
-
-@pytest.fixture
-def images_pair(
-    homes: Any, paths: tuple[str, ...], serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
-    """A serving gateway whose settings name the extractor for tests."""
-    for each in (str(OFFERED), paths[0]):
-        monkeypatch.syspath_prepend(each)
-    settings = homes[0] / "passerelle.toml"
-    settings.write_text(settings.read_text() + SETTINGS)
-    with serve(*homes) as serving:
-        yield serving
 
 
 @pytest.fixture
