@@ -387,7 +387,7 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
             calibration=[each.calibration for each in found.by_modality.values()],
             reckoned_by="; ".join(each.reckoned_by for each in found.by_modality.values()),
             positions=[at for each in probes for at in prepared[each].usable],
-            hypothesis=_hypothesis(found),
+            hypothesis=_hypothesis(found, person),
             floor=best.review_floor,
             floor_fpir=None if review is None else review.floor_fpir,
         ),
@@ -407,9 +407,17 @@ def _judged(person: Person, found: Identified) -> Found:
     return Found(person.score, person.threshold, person.floor, evidence)
 
 
-def _hypothesis(found: Identified) -> tuple[str, int]:
-    """Return how positions were read to fit the best candidate of the modality of which several readings are tried."""
-    tried = [(each.reading, each.ways) for each in found.by_modality.values() if each.reading]
+def _hypothesis(found: Identified, person: Person | None) -> tuple[str, int]:
+    """Return how positions were read to fit the person of whom the answer is; nothing where they fit another best.
+
+    A modality of which several readings are tried says it of its own best candidate alone.
+    """
+    tried = [
+        (each.reading, each.ways)
+        for each in found.by_modality.values()
+        if each.reading and person is not None
+        if [who for who, _ in each.candidates[:1]] == [person.subject]
+    ]
     return tried[0] if tried else ("", 0)
 
 

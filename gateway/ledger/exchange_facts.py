@@ -229,7 +229,8 @@ def searched_facts(
     gallery             its size in people, and its version; of several modalities, of their galleries added
     calibration         of each modality
     positions           of each finger that was searched; 0 = unknown
-    hypothesis          which positions fit the best candidate best, and out of how many ways to assign them
+    hypothesis          which positions fit the best candidate best, and out of how many ways to assign them; empty where
+                        the fingers fit somebody else best
     floor, floor_fpir   from which score an examiner looks, and the share that it stands for
     """
     return written(

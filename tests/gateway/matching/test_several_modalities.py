@@ -90,6 +90,25 @@ def test_a_modality_of_which_nothing_is_held_says_nothing(
         assert ask(pair, people, *people.samples(99), face(NOBODY)).outcome is Outcome.NO_MATCH
 
 
+def test_how_positions_were_read_is_said_of_the_person_of_the_answer_alone(
+    enrolled: Any, serve: Any, people: Any, committed: Any
+) -> None:
+    """Fingers that are nobody's fit somebody best all the same: not the person whom the face finds."""
+    with serve(*enrolled) as pair:
+        committed.clear()
+        assert ask(pair, people, *people.samples(50), face(ANN)).outcome is Outcome.MATCH
+        both = facts(committed, EntryType.RESPONSE)
+        committed.clear()
+        answer = ask(pair, people, *people.samples(people.unknown), face(BOB))
+        by_face = facts(committed, EntryType.RESPONSE)
+
+    assert answer.outcome is Outcome.MATCH
+    assert by_face["modality_scores"].startswith("none,")
+    told = ("position_hypothesis", "position_ways")
+    assert all(name in both for name in told)
+    assert not any(name in by_face for name in told)
+
+
 def test_one_modality_of_use_is_enough_and_the_other_is_told(
     enrolled: Any, serve: Any, people: Any, committed: Any
 ) -> None:
