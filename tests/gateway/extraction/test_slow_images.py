@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from queue import Queue
@@ -41,18 +41,20 @@ class Slow:
         monkeypatch.setattr(self.engines.images, "begin", self._begin)
         self.size = pair.gateway.sequencer.size
 
-    def _begin(self, modality: Modality, task: Task) -> Future[Extracted]:
+    def _begin(self, modality: Modality, tasks: Sequence[Task]) -> tuple[Future[Extracted], ...]:
         assert modality is Modality.FINGER
-        made: Future[Extracted] = Future()
-        self.held.put((made, task))
-        return made
+        made: list[tuple[Future[Extracted], Task]] = [(Future(), task) for task in tasks]
+        for each in made:
+            self.held.put(each)
+        return tuple(future for future, _ in made)
 
     def next(self) -> tuple[Future[Extracted], Task]:
         """Wait for the next image that comes to be extracted."""
         return self.held.get(timeout=PATIENCE)
 
     def extract(self, made: Future[Extracted], task: Task) -> None:
-        made.set_result(self.begin(Modality.FINGER, task).result(PATIENCE))
+        (future,) = self.begin(Modality.FINGER, [task])
+        made.set_result(future.result(PATIENCE))
 
     def serve_second_partner(self) -> None:
         """Return once a second partner had a turn."""
