@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 from gateway.domain.messages import Compression, Modality, RecordFormat, Sample
@@ -31,8 +31,10 @@ class Extracting(ExtractionService):
     def formats(self, modality: Modality) -> tuple[RecordFormat, ...]:
         return formats.formats_of(modality) if modality in self.made else ()
 
-    def begin(self, modality: Modality, task: Task) -> Future[Extracted]:
-        del task
+    def begin(self, modality: Modality, tasks: Sequence[Task]) -> tuple[Future[Extracted], ...]:
+        return tuple(self._begun(modality) for _ in tasks)
+
+    def _begun(self, modality: Modality) -> Future[Extracted]:
         begun: Future[Extracted] = Future()
         record = self.made[modality]
         if record is None:

@@ -83,11 +83,13 @@ def test_an_image_becomes_a_record_that_names_what_it_is_compared_by(
     found = engines.search(probes, POINT, 3, lambda: 30.0)
 
     assert prepared.problems == ()
-    assert [each.extractor for each in prepared.extracted] == [names]
+    assert [each.extractor for each in prepared.extracted.values()] == [names]
     assert prepared.extractor == f"{NAME}-{VERSION}"
     assert found.candidates[0].subject == 3
     assert found.candidates[0].score > found.threshold
-    told = extraction_facts([(each, prepared.extractor) for each in prepared.extracted], [])
+    told = extraction_facts(
+        [(each, prepared.extractor) for each in prepared.extracted.values()], []
+    )
     assert told["extracted"] == f"{modality.name} {image.position} onnx-trial.1 record {names}"
 
 
@@ -144,7 +146,7 @@ def test_a_record_that_the_engine_refuses_is_an_image_that_gave_none() -> None:
     prepared = engines.prepare(probes)[FACE]
 
     assert prepared.usable == (0,)
-    assert prepared.extracted == ()
+    assert prepared.extracted == {}
     assert [each.code for each in prepared.problems] == [ProblemCode.EXTRACTION_FAILED]
     assert engines.search(probes, POINT, 1, lambda: 30.0).candidates[0].subject == 3
     assert engines.destroy(probes)[FACE] == {"images": 1, "records": 1, "vectors": 1}

@@ -88,7 +88,7 @@ class Trial:
 
         The fourth says which impression it is, where it is not the second.
         """
-        seed, finger, impression = map(int, pixels[0, 1:4])
+        seed, finger, impression = (*map(int, pixels[0, 1:4]), 0, 0)[:3]  # some are two pixels wide
         seen = synthetic.impression(synthetic.person(seed), position or finger, impression or 2)
         return synthetic.record(seen, position)
 
