@@ -257,6 +257,7 @@ class Demo:
         if course.pictures is not None:
             self._keep(images.judged(course.by_picture, course.pictures, found.hits))
         summary.image_queries = len(course.by_picture)
+        summary.waiting = sum(one.answer.outcome not in DECIDED for one in course.others)
         for kind in organisation.KINDS:
             setattr(summary, kind, organisation.count(course.others, kind))
         bundle = self.scratch.folder / f"{can.id}.json"

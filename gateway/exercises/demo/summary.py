@@ -25,6 +25,7 @@ class Summary:
     reviews            cases that an examiner decided, and whose verdict the partner got
     corrections_acknowledged  notices of a wrong value, of which the partner said what it did about it
     rotations          keys that were replaced while a partner asked
+    waiting            questions of an organisation that wait for an examiner at the end
     image_queries      questions with pictures of fingers; 0 without an extractor or pictures
     ten_finger_queries … fused_queries  questions of an organisation with all fingers, a face, two irises, and all of these
     destruction_receipts_verified  queries whose prints are proved destroyed, without a gateway
@@ -47,6 +48,7 @@ class Summary:
     reviews: int = 0
     corrections_acknowledged: int = 0
     rotations: int = 0
+    waiting: int = 0
     image_queries: int = 0
     ten_finger_queries: int = 0
     face_queries: int = 0
