@@ -299,6 +299,10 @@ def test_what_stands_in_the_pipe_before_a_picture_was_sent_is_no_answer_to_it(
         frames.demand_silence(pipe[0])
 
 
+def answered(source: int) -> tuple[frames.Status, Extracted | None]:
+    return frames.read_answer(source, time.monotonic() + PATIENT)
+
+
 def test_a_frame_is_passed_on_as_it_came_and_nothing_but_the_end_may_follow(
     pipe: tuple[int, int],
 ) -> None:
@@ -309,8 +313,7 @@ def test_a_frame_is_passed_on_as_it_came_and_nothing_but_the_end_may_follow(
         frames.demand_end(pipe[0], until)
     passed.send(pipe[1])
     passed.close()
-    answer = frames.read_answer(pipe[0], until)
-    assert answer == (frames.Status.EXTRACTED, Extracted(b"record", 50))
+    assert answered(pipe[0]) == (frames.Status.EXTRACTED, Extracted(b"record", 50))
     with pytest.raises(TimeoutError):
         frames.demand_end(pipe[0], time.monotonic())
     os.close(pipe[1])
