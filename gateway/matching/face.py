@@ -32,14 +32,14 @@ from gateway.matching.engine import (
 from gateway.matching.face_models import known_models
 from matcher import calibration
 from matcher.calibration import Certificate, Threshold
+from matcher.errors import MalformedRecord, SearchAbandoned
 from matcher.face import probe as probes
 from matcher.face import record as face_record
 from matcher.face import synthetic
-from matcher.face.gallery import Gallery, SearchAbandoned
+from matcher.face.gallery import Gallery
 from matcher.face.gallery_block import Storage
 from matcher.face.models import FaceModel
 from matcher.face.template import FaceVector
-from matcher.finger.template import MalformedRecord
 from matcher.fusion import Tails
 
 FORMATS = (RecordFormat.FACE_VECTOR,)

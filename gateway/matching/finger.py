@@ -43,12 +43,13 @@ from gateway.matching.engine import (
 from gateway.matching.finger_marks import KINDS
 from gateway.sample_files import record_text
 from gateway.sample_files.errors import MalformedFile
+from matcher.errors import MalformedRecord, SearchAbandoned
 from matcher.finger import assignment, record_fmr, record_formats, synthetic
 from matcher.finger import probe as probes
 from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import explain
-from matcher.finger.gallery import Gallery, SearchAbandoned, reckoned_by
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.gallery import Gallery, reckoned_by
+from matcher.finger.template import Minutiae
 from matcher.fusion import Tails
 
 PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch

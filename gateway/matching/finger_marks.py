@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.matching.engine import UnreadableSample
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr
-from matcher.finger.template import MalformedRecord
 
 KINDS = ("other", "ending", "bifurcation")  # of minutiae, by their number in a record
 

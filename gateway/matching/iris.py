@@ -31,6 +31,7 @@ from gateway.matching.engine import (
 )
 from matcher import calibration
 from matcher.calibration import Certificate, Threshold
+from matcher.errors import MalformedRecord, SearchAbandoned
 from matcher.fusion import Tails
 from matcher.iris import probe as probes
 from matcher.iris import record as iris_record
@@ -38,10 +39,10 @@ from matcher.iris import synthetic
 from matcher.iris.calibration import calibration_of, reckoned_by
 from matcher.iris.code_table import CodeTable, turn
 from matcher.iris.coders import CODERS, Coder
-from matcher.iris.gallery import Gallery, SearchAbandoned
+from matcher.iris.gallery import Gallery
 from matcher.iris.probe import Orientation
 from matcher.iris.record import Record
-from matcher.iris.template import IrisCode, MalformedRecord
+from matcher.iris.template import IrisCode
 
 FORMATS = (RecordFormat.IRIS_CODE,)
 IMAGE_OF_AN_IRIS = (

@@ -16,9 +16,10 @@ import numpy as np
 
 from gateway.matching.engine import UnreadableSample
 from keys import strict_json
+from matcher.errors import MalformedRecord
 from matcher.iris import record
 from matcher.iris.coders import OPEN_IRIS, Coder, any_coder
-from matcher.iris.template import Cells, MalformedRecord, check, from_cells
+from matcher.iris.template import Cells, check, from_cells
 
 MOST_BYTES: Final = 1 << 16  # of a file; a template takes 5.5 KB, the metadata less than one
 EYES: Final = {"right": 1, "left": 2}  # `eye_side` of the metadata

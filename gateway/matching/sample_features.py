@@ -8,8 +8,8 @@ import numpy as np
 
 from gateway.domain.messages import RecordFormat
 from gateway.matching.engine import UnreadableSample
+from matcher.errors import MalformedRecord
 from matcher.face import record as face_record
-from matcher.finger.template import MalformedRecord
 from matcher.iris import record as iris_record
 from matcher.iris.template import to_cells
 

@@ -30,9 +30,9 @@ from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
 from gateway.sample_files.cbeff_xml import SEVERAL
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.starts import start_of
+from matcher.errors import MalformedRecord
 from matcher.finger import record_ansi_nist, record_fmr, record_formats, record_repair
 from matcher.finger.record_type9 import named
-from matcher.finger.template import MalformedRecord
 
 DESCRIBES = "what the record says of the person beside the picture: sex, colours, height, a name or a comment"
 # The compressions of a picture in a transaction that is a format of its own: of a face the record around it says no more.

@@ -14,6 +14,7 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
+from matcher.errors import AlreadyEnrolled, UnknownSubject
 from matcher.face.gallery_block import (
     LEAST_SAMPLED,
     MOST_SAMPLED,
@@ -29,20 +30,11 @@ from matcher.face.models import FaceModel, UnknownModel, shipped_models
 from matcher.face.probe import Probe
 from matcher.face.search import Best, Meetings, Question, Search
 from matcher.face.template import FaceVector, Floats
-from matcher.finger.gallery import AlreadyEnrolled, PeopleThen, SubjectTable, UnknownSubject
-from matcher.finger.search_cascade import SearchAbandoned
+from matcher.subject_table import PeopleThen, SubjectTable
 
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
 
 Subjects = NDArray[np.uint64]
-
-__all__ = [
-    "AlreadyEnrolled",
-    "Candidates",
-    "Gallery",
-    "SearchAbandoned",
-    "UnknownSubject",
-]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +105,7 @@ class Gallery:
     def faces(self) -> int:
         """How many vectors are enrolled."""
         with self._lock:
-            return self._people.fingers
+            return self._people.samples
 
     @property
     def nbytes(self) -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.face.template import (
     LEAST_DIMENSION,
     MODEL_NAME,
@@ -19,7 +20,6 @@ from matcher.face.template import (
     Floats,
     VectorRefused,
 )
-from matcher.finger.template import MalformedRecord
 
 MAGIC: Final = b"FVC\0"
 VERSION: Final = b"010\0"

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from matcher.errors import SearchAbandoned
 from matcher.face.gallery_block import Basis, Doubles, Ints, RowGroup, Rows, groups
 from matcher.face.template import Floats
-from matcher.finger.search_cascade import SearchAbandoned
 from matcher.score_calibration import ScoreCalibration
 
 SLACK = np.float32(

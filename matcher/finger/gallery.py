@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from threading import RLock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matcher.errors import AlreadyEnrolled, UnknownSubject
 from matcher.finger.assignment import POSITIONS, Hypothesis, Weighed, exchanged, weigh
 from matcher.finger.descriptors import CANVAS, UNKNOWN, Finger, Frame, Model, default_model
 from matcher.finger.gallery_block import Block, Rows, slots_for
@@ -28,8 +28,9 @@ from matcher.finger.probe import (
     prepare,
 )
 from matcher.finger.score_fusion import Likelihood, default_likelihood
-from matcher.finger.search_cascade import Cascade, SearchAbandoned, best_finite
+from matcher.finger.search_cascade import Cascade, best_finite
 from matcher.finger.template import Floats, Ints, Minutiae
+from matcher.subject_table import PeopleThen, SubjectTable
 
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
 # The best people of a search are compared with the probe's fingers in any order: who has most fingers in their places
@@ -42,24 +43,6 @@ FILE_DIGITS = 16  # hexadecimal, of a file's SHA-256: enough to tell two of ours
 
 Subjects = NDArray[np.uint64]
 Kind = tuple[int, int, Frame, int]  # of a block: position, slots, frame, number of the impression
-
-
-__all__ = [
-    "AlreadyEnrolled",
-    "Candidates",
-    "Gallery",
-    "SearchAbandoned",
-    "UnknownSubject",
-    "reckoned_by",
-]
-
-
-class AlreadyEnrolled(ValueError):
-    """The subject is in the gallery; remove it first."""
-
-
-class UnknownSubject(KeyError):
-    """No such subject in the gallery."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +113,7 @@ class Gallery:
     def fingers(self) -> int:
         """How many fingers are enrolled, each impression counted."""
         with self._lock:
-            return self._people.fingers
+            return self._people.samples
 
     @property
     def nbytes(self) -> int:
@@ -426,110 +409,3 @@ def _best(
         size=size,
         version=version,
     )
-
-
-# Who is in a gallery and where each person's fingers lie: rows of two tables, no object a person.
-#
-# A person's number is never used again; whoever was removed keeps a row that nobody points to until the gallery
-# is compacted.
-
-Table = NDArray[np.void]
-Place = tuple[int, int]  # number of the block, row in it
-
-PERSON: Any = [("subject", "<u8"), ("enrolment", "<i8"), ("first", "<u4"), ("fingers", "u1")]
-PLACE: Any = [("block", "<u4"), ("row", "<u2")]
-FIRST_ROWS = 64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PeopleThen:
-    """Subject and enrolment by person number, (p,), as they stood at one moment."""
-
-    subjects: NDArray[np.uint64] = field(repr=False)
-    enrolments: NDArray[np.int64] = field(repr=False)
-
-    @property
-    def number(self) -> int:
-        """How many numbers were given."""
-        return len(self.subjects)
-
-
-class SubjectTable:
-    """Person numbers by subject; subject, enrolment and fingers by person number."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[int, int] = {}
-        self._people: Table = np.zeros(FIRST_ROWS, dtype=PERSON)
-        self._places: Table = np.zeros(FIRST_ROWS, dtype=PLACE)
-        self._used = self._placed = 0
-        self._fingers = 0
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __contains__(self, subject: int) -> bool:
-        return subject in self._numbers
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)
-
-    @property
-    def fingers(self) -> int:
-        """How many fingers the people have who are here."""
-        return self._fingers
-
-    @property
-    def next_number(self) -> int:
-        """The number of the person who is added next."""
-        return self._used
-
-    def add(self, subject: int, enrolment: int, places: Sequence[Place]) -> None:
-        """Write down a person who is not here."""
-        self._people = _with_room(self._people, self._used + 1)
-        self._places = _with_room(self._places, self._placed + len(places))
-        self._people[self._used] = subject, enrolment, self._placed, len(places)
-        for place in places:
-            self._places[self._placed] = place
-            self._placed += 1
-        self._numbers[subject] = self._used
-        self._used += 1
-        self._fingers += len(places)
-
-    def remove(self, subject: int) -> tuple[Place, ...] | None:
-        """Forget a person and return where the fingers were; None for one who is not here."""
-        places = self.places(subject) if subject in self else None
-        if places is not None:
-            del self._numbers[subject]
-            self._fingers -= len(places)
-        return places
-
-    def places(self, subject: int) -> tuple[Place, ...]:
-        """Return where a person's fingers are."""
-        row = self._people[self._numbers[subject]]
-        first = int(row["first"])
-        return tuple(
-            (int(each["block"]), int(each["row"]))
-            for each in self._places[first : first + int(row["fingers"])]
-        )
-
-    def number_of(self, subject: int) -> int:
-        """Return the number of a person who is here."""
-        return self._numbers[subject]
-
-    def enrolment(self, subject: int) -> int:
-        """Return a person's enrolment, or 0 for one who is not here."""
-        number = self._numbers.get(subject)
-        return 0 if number is None else int(self._people[number]["enrolment"])
-
-    def now(self) -> PeopleThen:
-        """Return the people as they stand, numbers of removed ones among them."""
-        people = self._people[: self._used]
-        return PeopleThen(people["subject"], people["enrolment"])
-
-
-def _with_room(table: Table, rows: int) -> Table:
-    """Return a table of at least so many rows; a fresh one, for a search under way keeps that it began with."""
-    if rows <= len(table):
-        return table
-    more = max(rows - len(table), len(table) // 8, FIRST_ROWS)
-    return np.concatenate([table, np.zeros(more, dtype=table.dtype)])

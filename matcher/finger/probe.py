@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.finger.descriptors import Finger, Model, default_model, describe, distinct
 from matcher.finger.record_fmr import MOST_POSITION, read
-from matcher.finger.template import PPCM, MalformedRecord, Minutiae
+from matcher.finger.template import PPCM, Minutiae
 
 # What is refused here is what would score beyond what it shows. Stated quality is on a scale of the extractor's own and
 # decides nothing: a record with few minutiae reaches a low score and no more, as `tests/bench/sparse.py` measures.

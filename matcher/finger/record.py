@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.finger.template import BEST_QUALITY, MOST_PIXELS, PPCM, TURN, MalformedRecord, Minutiae
+from matcher.errors import MalformedRecord
+from matcher.finger.template import BEST_QUALITY, MOST_PIXELS, PPCM, TURN, Minutiae
 
 MOST_VIEWS = 10  # one for each finger; more is refused before anything is allocated
 MOST_POSITION = 10  # ISO/IEC 19794-2:2005, table 2; 0 = unknown

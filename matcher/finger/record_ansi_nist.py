@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.finger import record_type9
 from matcher.finger.record import (
     INCITS_UNITS,
@@ -22,7 +23,7 @@ from matcher.finger.record import (
     to_minutiae,
 )
 from matcher.finger.record_type9 import MARKED, OLD_MINUTIAE, RS, US, Field, Fields
-from matcher.finger.template import MOST_MINUTIAE, PPCM, MalformedRecord
+from matcher.finger.template import MOST_MINUTIAE, PPCM
 
 INCHES, CENTIMETRES = 1, 2  # 9.130: what the pixel scale counts
 FORMAT_OWNER = 27  # CBEFF: INCITS M1, the committee of INCITS 378

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.finger.record import (
     ANGLE_UNITS,
     MOST_COORDINATE,
@@ -31,7 +32,7 @@ from matcher.finger.record import (
     to_minutiae,
     to_raw,
 )
-from matcher.finger.template import MOST_MINUTIAE, PPCM, MalformedRecord, Minutiae
+from matcher.finger.template import MOST_MINUTIAE, PPCM, Minutiae
 
 __all__ = [
     "MOST_POSITION",

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr
 from matcher.finger.record import MOST_COORDINATE, Format
-from matcher.finger.template import MalformedRecord
 
 SLIP = 1  # bytes by which a stated length may be wrong
 VIEWS_BACK = 2  # the number of views stands so many bytes before the first one, in all four layouts

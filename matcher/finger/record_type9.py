@@ -14,8 +14,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.finger.record import MOST_COORDINATE, MOST_POSITION, Frame, Raw, View, to_minutiae
-from matcher.finger.template import MOST_MINUTIAE, MalformedRecord
+from matcher.finger.template import MOST_MINUTIAE
 
 RS, US = b"\x1e", b"\x1f"  # between subfields, between items
 ITEMS = 4  # of a minutia that are looked at; ridge counts may follow

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from matcher.errors import SearchAbandoned
 from matcher.finger.alignment import Fingers, compare, greatest, support
 from matcher.finger.constants import ABSENT, STRONGEST
 from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
@@ -44,10 +45,6 @@ DECIMALS = (
 POSITIONS = 10
 
 Task = TypeVar("Task")
-
-
-class SearchAbandoned(RuntimeError):
-    """The caller's patience ended before the search did; there is no partial answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

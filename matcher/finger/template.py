@@ -22,15 +22,6 @@ Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
 
-class MalformedRecord(ValueError):
-    """A record breaks its standard; `reason` says how and `offset` in bytes says where, never with what value."""
-
-    def __init__(self, reason: str, offset: int) -> None:
-        super().__init__(f"{reason} (byte {offset})")
-        self.reason = reason
-        self.offset = offset
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Minutiae:
     """The minutiae of one view of one finger, at 197 pixels per centimetre.

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matcher.errors import SearchAbandoned
 from matcher.iris import coders
 from matcher.iris.coders import PHASES, WORD, Coder, Look
 from matcher.iris.template import IrisCode, Words, from_cells
@@ -36,10 +37,6 @@ Ints = NDArray[np.intp]
 Doubles = NDArray[np.float64]
 Counts = NDArray[np.uint16]
 Expired = Callable[[], bool]
-
-
-class SearchAbandoned(Exception):
-    """Time ran out before everybody was looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,9 +15,9 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.finger.gallery import AlreadyEnrolled, UnknownSubject
+from matcher.errors import AlreadyEnrolled, UnknownSubject
 from matcher.iris.calibration import calibration_of
-from matcher.iris.code_table import CodeTable, Doubles, SearchAbandoned, Turned
+from matcher.iris.code_table import CodeTable, Doubles, Turned
 from matcher.iris.coders import Coder
 from matcher.iris.probe import EYES, Probe, check_eyes
 from matcher.iris.template import IrisCode
@@ -28,14 +28,6 @@ MOST_CODES = 8  # of one person: each is compared with each of the probe, and co
 Subjects = NDArray[np.uint64]
 Key = tuple[str, int]  # the coder's label and the eye
 Place = tuple[Key, int]  # a row of that table
-
-__all__ = [
-    "AlreadyEnrolled",
-    "Candidates",
-    "Gallery",
-    "SearchAbandoned",
-    "UnknownSubject",
-]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,15 +13,9 @@ from typing import Final
 
 import numpy as np
 
+from matcher.errors import MalformedRecord
 from matcher.iris.coders import PHASES, any_coder
-from matcher.iris.template import (
-    Cells,
-    IrisCode,
-    MalformedRecord,
-    check,
-    from_cells,
-    to_cells,
-)
+from matcher.iris.template import Cells, IrisCode, check, from_cells, to_cells
 
 MAGIC: Final = b"IRC\0"
 VERSION: Final = b"010\0"

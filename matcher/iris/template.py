@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.finger.template import MalformedRecord
+from matcher.errors import MalformedRecord
 from matcher.iris.coders import PHASES, WORD, Coder
 
 Words = NDArray[np.uint64]

@@ -18,9 +18,9 @@ from gateway.matching.engine import UnreadableSample
 from gateway.matching.sample_files import opened
 from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, picture_text, piv_card
 from gateway.sample_files.errors import MalformedFile
+from matcher.errors import MalformedRecord
 from matcher.face import record as face_record
 from matcher.finger import record_ansi_nist, record_fmr
-from matcher.finger.template import MalformedRecord
 from matcher.iris import record as iris_record
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, Frame, Record, View
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 
 ISO, INCITS = Format.ISO_19794_2_2011, Format.INCITS_378_2009
 UNITS = {ISO: 256, INCITS: 180}

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from matcher import calibration
+from matcher.errors import AlreadyEnrolled, SearchAbandoned, UnknownSubject
 from matcher.finger import synthetic
 from matcher.finger.constants import ABSENT
-from matcher.finger.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
+from matcher.finger.gallery import Gallery
 from matcher.finger.gallery_block import Block
 from matcher.finger.probe import NothingUsable, Probe, prepare
 from matcher.finger.search_cascade import LocalSimilarity

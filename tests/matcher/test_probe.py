@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.calibration import threshold
+from matcher.errors import MalformedRecord
 from matcher.finger import synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import (
@@ -22,7 +23,7 @@ from matcher.finger.probe import (
     read_sample,
 )
 from matcher.finger.record_fmr import Format, Record, View, read, write
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 
 
 def scattered(count: int, spread: float = 300.0, quality: int = 0) -> Minutiae:

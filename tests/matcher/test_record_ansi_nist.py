@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.sample_files import ansi_nist
 from gateway.sample_files.errors import MalformedFile
+from matcher.errors import MalformedRecord
 from matcher.finger import record_ansi_nist, synthetic
 from matcher.finger.record_fmr import Frame, View
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 from tests import ansi_nist_writer
 from tests.ansi_nist_writer import Header
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, Record, View
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 
 UNITS = {form: 256 if form.name.startswith("ISO") else 180 for form in Format}
 FORMATS = tuple(Format)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr, record_repair, synthetic
 from matcher.finger.record_fmr import Format, View
 from matcher.finger.record_repair import mend
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 
 FINGERS = {at: synthetic.impression(synthetic.person(7), at, 1) for at in (2, 7)}
 LENGTHS = {

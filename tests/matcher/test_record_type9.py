@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from gateway.matching import sample_files
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
-from matcher.finger.template import MalformedRecord, Minutiae
+from matcher.finger.template import Minutiae
 from tests.matcher.test_record_ansi_nist import RS, US, file, read, text
 
 FINGER = synthetic.impression(synthetic.person(7), 2, 1)

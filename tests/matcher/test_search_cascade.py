@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matcher.errors import SearchAbandoned
 from matcher.finger import synthetic
 from matcher.finger.constants import ABSENT
 from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, describe, readings
@@ -14,13 +15,7 @@ from matcher.finger.explanation import explain
 from matcher.finger.gallery import MOST_FRAMES, Gallery
 from matcher.finger.gallery_block import Block, fingers_of, slots_for
 from matcher.finger.probe import NothingUsable, Probe, prepare
-from matcher.finger.search_cascade import (
-    LocalSimilarity,
-    SearchAbandoned,
-    best_finite,
-    crowds,
-    supported,
-)
+from matcher.finger.search_cascade import LocalSimilarity, best_finite, crowds, supported
 from matcher.finger.template import Minutiae
 
 POSITIONS = (1, 6)

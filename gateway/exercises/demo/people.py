@@ -23,8 +23,8 @@ from gateway.domain.person import SubjectKind
 from gateway.errors import UserError
 from gateway.matching.modality import codec_of
 from keys import atomic_file
+from matcher.errors import MalformedRecord
 from matcher.finger import record_fmr, synthetic
-from matcher.finger.template import MalformedRecord
 
 BESIDE = Path("shared", "data", "fingerprint")  # where records lie beside the repository
 UP = 2  # folders above, where they are looked for; what lies further away is nobody's repository

@@ -14,12 +14,13 @@ import numpy as np
 from gateway.errors import UserError
 from gateway.exercises.evaluation.faces import archive
 from gateway.exercises.evaluation.labelled_set import LabelledSet
+from matcher.errors import MalformedRecord
 from matcher.face.template import Floats
 from matcher.iris.calibration import calibration_of
 from matcher.iris.code_table import CodeTable, turn
 from matcher.iris.coders import CODERS, Coder
 from matcher.iris.probe import EYES
-from matcher.iris.template import IrisCode, MalformedRecord, check, from_cells
+from matcher.iris.template import IrisCode, check, from_cells
 
 MOST_SAMPLES = 5_000  # every pair is compared in full
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.face.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
+from matcher.errors import AlreadyEnrolled, SearchAbandoned, UnknownSubject
+from matcher.face.gallery import Gallery
 from matcher.face.gallery_block import MOST_ROWS, Storage, basis_of
 from matcher.face.models import UnknownModel
 from matcher.face.probe import MOST_VECTORS, NothingUsable, Probe

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matcher.errors import MalformedRecord
 from matcher.face import record
 from matcher.face.template import FaceVector, VectorRefused
-from matcher.finger.template import MalformedRecord
 
 rng = np.random.default_rng(5)
 VECTOR = rng.standard_normal(40)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matcher.errors import AlreadyEnrolled, SearchAbandoned, UnknownSubject
 from matcher.iris import coders, synthetic
-from matcher.iris.code_table import CodeTable, SearchAbandoned, turn
+from matcher.iris.code_table import CodeTable, turn
 from matcher.iris.coders import MASEK, OPEN_IRIS, Coder
-from matcher.iris.gallery import AlreadyEnrolled, Gallery, UnknownSubject
+from matcher.iris.gallery import Gallery
 from matcher.iris.probe import Orientation, Probe, oriented, prepare
 from matcher.iris.template import IrisCode, from_cells, mirrored, to_cells
 

@@ -8,15 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matcher.errors import MalformedRecord
 from matcher.iris import coders, record, synthetic
 from matcher.iris.coders import MASEK, OPEN_IRIS, Coder
-from matcher.iris.template import (
-    IrisCode,
-    MalformedRecord,
-    from_cells,
-    mirrored,
-    to_cells,
-)
+from matcher.iris.template import IrisCode, from_cells, mirrored, to_cells
 
 CODERS = [MASEK, OPEN_IRIS]
 GRID = record.HEAD.size + len("masek1")
