@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from threading import Lock
 
 import numpy as np
 
@@ -13,23 +11,26 @@ from gateway.errors import (
     DeadlineTooShort,
     ElementInvalid,
     ElementsInconsistent,
-    EngineUnavailable,
     FormatUnsupported,
     RecordUnparseable,
 )
 from gateway.matching.engine import (
-    Change,
     Deadline,
-    EngineStatus,
     Found,
     OpenedFile,
     OperatingPoint,
     Prepared,
     Probe,
-    Source,
     UnreadableSample,
 )
 from gateway.matching.face_models import known_models
+from gateway.matching.gallery_engine import (
+    GalleryEngine,
+    demand_own,
+    demand_ready,
+    read_whole,
+    timed,
+)
 from matcher import calibration
 from matcher.calibration import Certificate, Threshold
 from matcher.errors import MalformedRecord, SearchAbandoned
@@ -51,7 +52,6 @@ NOT_OF_A_VECTOR = (
     "ppi",
 )  # what no vector has, and nobody states of one
 UNKNOWN_MODEL = "UNKNOWN_VALUE"  # the rule that an ElementInvalid names
-REHEARSED_UNCOUNTED = 3  # searches
 REHEARSED_SEED = 512  # of the person who does not exist, whom rehearsals look for
 
 
@@ -65,8 +65,8 @@ class FaceProbe(Probe):
         self.ready: probes.Probe | None = None
 
 
-class FaceEngine:
-    """One gallery of faces in this process. It is not loaded until `load` has succeeded.
+class FaceEngine(GalleryEngine[Gallery]):
+    """One gallery of faces in this process.
 
     models    whose vectors are searched, by name; None = those that are known here (`face_models`)
     storage   how the gallery keeps its numbers; quantised ones take half the memory
@@ -80,53 +80,24 @@ class FaceEngine:
         models: Mapping[str, FaceModel] | None = None,
         storage: Storage = Storage.FLOAT32,
     ) -> None:
+        super().__init__()
         self._threads = threads
         self._models = known_models() if models is None else models
         self._storage = storage
-        self._gallery: Gallery | None = None
-        self._changing = Lock()
 
-    def load(self, source: Source) -> None:
-        """Replace everything by what the source yields.
+    def _empty(self) -> Gallery:
+        return Gallery(self._models, self._storage)
 
-        Raises EngineUnavailable where the source fails, a stored record does not parse or is of a model that has no
-        calibration here: a gallery with a hole would answer "no match" for who is in it.
-        """
-        with self._changing:
-            self._gallery = None
-            gallery = Gallery(self._models, self._storage)
-            try:
-                for batch in source.batches(self.modality, 0, 1):
-                    for subject, samples in batch:
-                        gallery.add(subject, _vectors_of(samples))
-            except ValueError as fault:
-                raise EngineUnavailable("the stored gallery could not be loaded") from fault
-            self._gallery = gallery
-
-    def apply(self, change: Change) -> None:
-        """Make one subject's faces what the change says.
-
-        Raises ValueError, with the old faces still in place, for records that do not parse or of an unknown model;
-        EngineUnavailable when not loaded.
-        """
-        with self._changing:
-            self._loaded().replace(change.subject, _vectors_of(change.samples))
+    def _held(self, samples: Sequence[Sample]) -> Sequence[FaceVector]:
+        return [_read(one.data) for one in samples]
 
     def read(self, samples: Mapping[str, Sample]) -> FaceProbe:
         """Read faces; raises also ElementInvalid for a model that has no calibration here."""
-        read: list[FaceVector] = []
-        try:
-            for element, sample in samples.items():
-                read.append(self._read(sample, element))
-        except BaseException:  # one bad record leaves nothing of the others
-            for vector in read:
-                vector.destroy()
-            raise
-        return FaceProbe(read)
+        return FaceProbe([vector for _, vector in read_whole(samples, self._read)])
 
     def prepare(self, probe: Probe) -> Prepared:
         """Make the vectors one probe; a vector that could be read can be searched, and of none nothing is usable."""
-        mine = _own(probe)
+        mine = demand_own(probe, FaceProbe)
         if not mine.vectors:  # an image gave no record; that is its own problem already
             return Prepared(())
         mine.ready = probes.Probe(tuple(mine.vectors))
@@ -139,7 +110,7 @@ class FaceEngine:
         comparison. Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search
         is complete.
         """
-        ready, gallery = _ready(probe), self._loaded()
+        ready, gallery = demand_ready(demand_own(probe, FaceProbe).ready), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
         try:
@@ -169,11 +140,11 @@ class FaceEngine:
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
         """Return the exact score of each of a few people who have a vector of the probe's models."""
-        return self._loaded().scores(_ready(probe), subjects)
+        return self._loaded().scores(demand_ready(demand_own(probe, FaceProbe).ready), subjects)
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite vectors with zeros, in place, and drop them."""
-        mine = _own(probe)
+        mine = demand_own(probe, FaceProbe)
         read = len(mine.vectors)
         for vector in mine.vectors:
             vector.destroy()
@@ -185,25 +156,11 @@ class FaceEngine:
 
         The first ones, which still touch every page of the gallery, are not counted.
         """
-        gallery = self._loaded()
-        taken = []
-        for number in range(-REHEARSED_UNCOUNTED, searches):
-            nobody = [
-                _invented(model, number + REHEARSED_UNCOUNTED) for model in self._models.values()
-            ]
-            started = time.perf_counter()
-            gallery.search(probes.Probe(tuple(nobody)), 1, threads=self._threads)
-            if number >= 0:
-                taken.append(time.perf_counter() - started)
-        return tuple(taken)
-
-    def status(self) -> EngineStatus:
-        """Return how many people can be found by their faces."""
-        gallery = self._gallery
-        return (
-            EngineStatus(False)
-            if gallery is None
-            else EngineStatus(True, len(gallery), gallery.version)
+        gallery, models = self._loaded(), self._models.values()
+        return timed(
+            searches,
+            lambda number: tuple(_invented(model, number) for model in models),
+            lambda each: gallery.search(probes.Probe(each), 1, threads=self._threads),
         )
 
     def _read(self, sample: Sample, element: str) -> FaceVector:
@@ -227,12 +184,6 @@ class FaceEngine:
 
     def _certificates(self, models: Iterable[str]) -> list[Certificate]:
         return [self._models[name].calibration.certificate for name in sorted(set(models))]
-
-    def _loaded(self) -> Gallery:
-        gallery = self._gallery
-        if gallery is None:
-            raise EngineUnavailable
-        return gallery
 
 
 def quantised_engine() -> FaceEngine:
@@ -310,24 +261,6 @@ def _read(record: bytes) -> FaceVector:
         return face_record.read(record)
     except MalformedRecord as fault:
         raise UnreadableSample(str(fault)) from None
-
-
-def _vectors_of(samples: Sequence[Sample]) -> list[FaceVector]:
-    """Return the faces of stored samples; raises ValueError for a record that does not parse."""
-    return [_read(one.data) for one in samples]
-
-
-def _own(probe: Probe) -> FaceProbe:
-    if not isinstance(probe, FaceProbe):  # a probe of another engine is nothing that we can read
-        raise TypeError("a probe goes back to the engine that read it")
-    return probe
-
-
-def _ready(probe: Probe) -> probes.Probe:
-    ready = _own(probe).ready
-    if ready is None:
-        raise TypeError("a probe is prepared before it is searched")
-    return ready
 
 
 def _invented(model: FaceModel, number: int) -> FaceVector:

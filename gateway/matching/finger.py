@@ -5,9 +5,7 @@ The gallery's arrays lie in our own process. It is the specification of all othe
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from threading import Lock
 
 import numpy as np
 
@@ -24,23 +22,26 @@ from gateway.errors import (
     BiographicInQuery,
     DeadlineTooShort,
     ElementsInconsistent,
-    EngineUnavailable,
     FormatUnsupported,
     RecordUnparseable,
 )
 from gateway.matching.engine import (
-    Change,
     Deadline,
-    EngineStatus,
     Found,
     OpenedFile,
     OperatingPoint,
     Prepared,
     Probe,
-    Source,
     UnreadableSample,
 )
 from gateway.matching.finger_marks import KINDS
+from gateway.matching.gallery_engine import (
+    GalleryEngine,
+    demand_own,
+    demand_ready,
+    read_whole,
+    timed,
+)
 from gateway.sample_files import record_text
 from gateway.sample_files.errors import MalformedFile
 from matcher.errors import MalformedRecord, SearchAbandoned
@@ -56,7 +57,6 @@ PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
 PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
 FORMATS = tuple(RecordFormat(int(each)) for each in record_fmr.Format)
 REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
-REHEARSED_UNCOUNTED = 3  # searches
 REHEARSED_SEED = 315  # of the person who does not exist, whom rehearsals look for
 
 
@@ -70,57 +70,28 @@ class FingerProbe(Probe):
         self.ready: probes.Probe | None = None
 
 
-class FingerEngine:
-    """One gallery of fingers in this process. It is not loaded until `load` has succeeded."""
+class FingerEngine(GalleryEngine[Gallery]):
+    """One gallery of fingers in this process."""
 
     modality = Modality.FINGER
 
     def __init__(self, threads: int = 1) -> None:
+        super().__init__()
         self._threads = threads
-        self._gallery: Gallery | None = None
-        self._changing = Lock()
 
-    def load(self, source: Source) -> None:
-        """Replace everything by what the source yields.
+    def _empty(self) -> Gallery:
+        return Gallery()
 
-        Raises EngineUnavailable where the source fails or a stored record does not parse or has no usable
-        finger: a gallery with a hole would answer "no match" for who is in it.
-        """
-        with self._changing:
-            self._gallery = None
-            gallery = Gallery()
-            try:
-                for batch in source.batches(self.modality, 0, 1):
-                    for subject, samples in batch:
-                        gallery.add(subject, _minutiae_of(samples))
-            except ValueError as fault:
-                raise EngineUnavailable("the stored gallery could not be loaded") from fault
-            self._gallery = gallery
-
-    def apply(self, change: Change) -> None:
-        """Make one subject's fingers what the change says.
-
-        Raises ValueError, with the old fingers still in place, for records that do not parse or are not
-        usable; EngineUnavailable when not loaded.
-        """
-        with self._changing:
-            self._loaded().replace(change.subject, _minutiae_of(change.samples))
+    def _held(self, samples: Sequence[Sample]) -> Sequence[tuple[int, Minutiae]]:
+        return _minutiae_of(samples)
 
     def read(self, samples: Mapping[str, Sample]) -> FingerProbe:
         """Read fingers; a record that says position 0, unknown, takes the declared one."""
-        read: list[tuple[int, Minutiae]] = []
-        try:
-            for element, sample in samples.items():
-                read.append((sample.position, read_declared(sample, element)))
-        except BaseException:  # one bad record leaves nothing of the others
-            for _, minutiae in read:
-                minutiae.destroy()
-            raise
-        return FingerProbe(read)
+        return FingerProbe(read_whole(samples, read_declared))
 
     def prepare(self, probe: Probe) -> Prepared:
         """Describe the fingers that are good enough; the others become problems."""
-        mine = _own(probe)
+        mine = demand_own(probe, FingerProbe)
         mine.ready = probes.prepare(mine.minutiae)
         problems = (Problem(each.position, ProblemCode[each.code]) for each in mine.ready.faults)
         return Prepared(mine.ready.usable, tuple(problems))
@@ -132,7 +103,7 @@ class FingerEngine:
         Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
         complete, and the matcher's NothingUsable for a probe without a usable finger.
         """
-        ready, gallery = _ready(probe), self._loaded()
+        ready, gallery = demand_ready(demand_own(probe, FingerProbe).ready), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
         try:
@@ -164,11 +135,11 @@ class FingerEngine:
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
         """Return the fused score of each person who has one of the probe's fingers, aligned in full."""
-        return self._loaded().scores(_ready(probe), subjects)
+        return self._loaded().scores(demand_ready(demand_own(probe, FingerProbe).ready), subjects)
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite minutiae and templates with zeros, in place, and drop them."""
-        mine = _own(probe)
+        mine = demand_own(probe, FingerProbe)
         read, ready = len(mine.minutiae), mine.ready
         if ready is not None:
             ready.destroy()
@@ -184,32 +155,15 @@ class FingerEngine:
         The first ones, which still load the model and touch every page of the gallery, are not counted.
         """
         nobody, gallery = synthetic.person(REHEARSED_SEED), self._loaded()
-        taken = []
-        for number in range(-REHEARSED_UNCOUNTED, searches):
-            fingers = [
-                (at, synthetic.impression(nobody, at, number + REHEARSED_UNCOUNTED))
-                for at in REHEARSED_FINGERS
-            ]
-            started = time.perf_counter()
-            gallery.search(probes.prepare(fingers), 1, threads=self._threads)
-            if number >= 0:
-                taken.append(time.perf_counter() - started)
-        return tuple(taken)
 
-    def status(self) -> EngineStatus:
-        """Return how many people can be found by their fingers."""
-        gallery = self._gallery
-        return (
-            EngineStatus(False)
-            if gallery is None
-            else EngineStatus(True, len(gallery), gallery.version)
+        def fingers(number: int) -> list[tuple[int, Minutiae]]:
+            return [(at, synthetic.impression(nobody, at, number)) for at in REHEARSED_FINGERS]
+
+        return timed(
+            searches,
+            fingers,
+            lambda each: gallery.search(probes.prepare(each), 1, threads=self._threads),
         )
-
-    def _loaded(self) -> Gallery:
-        gallery = self._gallery
-        if gallery is None:
-            raise EngineUnavailable
-        return gallery
 
 
 class FingerCodec:
@@ -339,19 +293,6 @@ def _minutiae_of(samples: Sequence[Sample]) -> list[tuple[int, Minutiae]]:
         (one.position, probes.read_sample(probes.FingerSample(one.position, one.data)))
         for one in samples
     ]
-
-
-def _own(probe: Probe) -> FingerProbe:
-    if not isinstance(probe, FingerProbe):  # a probe of another engine is nothing that we can read
-        raise TypeError("a probe goes back to the engine that read it")
-    return probe
-
-
-def _ready(probe: Probe) -> probes.Probe:
-    ready = _own(probe).ready
-    if ready is None:
-        raise TypeError("a probe is prepared before it is searched")
-    return ready
 
 
 def _view(record: bytes) -> record_fmr.View:

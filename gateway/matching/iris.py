@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from threading import Lock
 
 from gateway.domain.messages import POSITIONS, UNSTATED, Modality, RecordFormat, Sample
 from gateway.errors import (
     DeadlineTooShort,
     ElementsInconsistent,
-    EngineUnavailable,
     FormatUnsupported,
     RecordUnparseable,
 )
 from gateway.matching import open_iris_file
 from gateway.matching.engine import (
-    Change,
     Deadline,
-    EngineStatus,
     Found,
     Misread,
     OpenedFile,
     OperatingPoint,
     Prepared,
     Probe,
-    Source,
     UnreadableSample,
+)
+from gateway.matching.gallery_engine import (
+    GalleryEngine,
+    demand_own,
+    demand_ready,
+    read_whole,
+    timed,
 )
 from matcher import calibration
 from matcher.calibration import Certificate, Threshold
@@ -56,7 +57,6 @@ NOT_OF_A_CODE = (
 )  # what no code has, and nobody states of one
 NEAR_MISS = 1.0  # log10 units below the least threshold: who is that near is named, for another modality to add to
 OTHERWISE = tuple(each for each in Orientation if each is not Orientation.AS_STATED)
-REHEARSED_UNCOUNTED = 3  # searches
 REHEARSED_FPIR = 0.001
 REHEARSED_SEED = 911  # of the person who does not exist, whom rehearsals look for
 
@@ -71,57 +71,28 @@ class IrisProbe(Probe):
         self.ready: probes.Probe | None = None
 
 
-class IrisEngine:
-    """One gallery of irises in this process. It is not loaded until `load` has succeeded."""
+class IrisEngine(GalleryEngine[Gallery]):
+    """One gallery of irises in this process."""
 
     modality = Modality.IRIS
 
     def __init__(self, threads: int = 1) -> None:
+        super().__init__()
         self._threads = threads
-        self._gallery: Gallery | None = None
-        self._changing = Lock()
 
-    def load(self, source: Source) -> None:
-        """Replace everything by what the source yields.
+    def _empty(self) -> Gallery:
+        return Gallery()
 
-        Raises EngineUnavailable where the source fails or a stored record does not parse: a gallery with a hole would
-        answer "no match" for who is in it.
-        """
-        with self._changing:
-            self._gallery = None
-            gallery = Gallery()
-            try:
-                for batch in source.batches(self.modality, 0, 1):
-                    for subject, samples in batch:
-                        gallery.add(subject, _codes_of(samples))
-            except ValueError as fault:
-                raise EngineUnavailable("the stored gallery could not be loaded") from fault
-            self._gallery = gallery
-
-    def apply(self, change: Change) -> None:
-        """Make one subject's irises what the change says.
-
-        Raises ValueError, with the old irises still in place, for records that do not parse; EngineUnavailable when
-        not loaded.
-        """
-        with self._changing:
-            self._loaded().replace(change.subject, _codes_of(change.samples))
+    def _held(self, samples: Sequence[Sample]) -> Sequence[tuple[int, IrisCode]]:
+        return _codes_of(samples)
 
     def read(self, samples: Mapping[str, Sample]) -> IrisProbe:
         """Read irises; a picture of one is FormatUnsupported, which says why."""
-        read: list[tuple[int, IrisCode]] = []
-        try:
-            for element, sample in samples.items():
-                read.append((sample.position, _read_declared(sample, element)))
-        except BaseException:  # one bad record leaves nothing of the others
-            for _, iris in read:
-                iris.destroy()
-            raise
-        return IrisProbe(read)
+        return IrisProbe(read_whole(samples, _read_declared))
 
     def prepare(self, probe: Probe) -> Prepared:
         """Turn the codes by all rotations; a code that could be read can be searched."""
-        mine = _own(probe)
+        mine = demand_own(probe, IrisProbe)
         mine.ready = probes.prepare(mine.codes)
         return Prepared(mine.ready.positions)
 
@@ -132,7 +103,7 @@ class IrisEngine:
         pictures mirrored; that is looked at in every search, so that none takes longer than another by what it finds.
         Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is complete.
         """
-        ready, gallery = _ready(probe), self._loaded()
+        ready, gallery = demand_ready(demand_own(probe, IrisProbe).ready), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
         certificates = _certificates(iris.coder for _, iris in ready.eyes)
@@ -168,13 +139,17 @@ class IrisEngine:
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
         """Return the exact score of each of a few people who have an eye of the probe by the same coder."""
-        found = self._loaded().scores(_ready(probe), subjects).tolist()
+        found = (
+            self._loaded()
+            .scores(demand_ready(demand_own(probe, IrisProbe).ready), subjects)
+            .tolist()
+        )
         pairs = zip(subjects, found, strict=True)
         return {who: score for who, score in pairs if not math.isnan(score)}
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite codes and their rotations with zeros, in place, and drop them."""
-        mine = _own(probe)
+        mine = demand_own(probe, IrisProbe)
         read, ready = len(mine.codes), mine.ready
         if ready is not None:
             ready.destroy()
@@ -189,7 +164,7 @@ class IrisEngine:
         They have a code by each coder of the gallery. The first searches, which still touch every page of it, are not
         counted.
         """
-        coders, taken = self._loaded().coders, []
+        coders = self._loaded().coders
         if not coders:  # nobody is searched among nobody
             return (0.0,) * searches
         nobody = IrisProbe(
@@ -200,20 +175,9 @@ class IrisEngine:
             ]
         )
         self.prepare(nobody)
-        for number in range(-REHEARSED_UNCOUNTED, searches):
-            started = time.perf_counter()
-            self.search(nobody, OperatingPoint(REHEARSED_FPIR), 1, lambda: 1.0)
-            if number >= 0:
-                taken.append(time.perf_counter() - started)
-        return tuple(taken)
-
-    def status(self) -> EngineStatus:
-        """Return how many people can be found by their irises."""
-        gallery = self._gallery
-        return (
-            EngineStatus(False)
-            if gallery is None
-            else EngineStatus(True, len(gallery), gallery.version)
+        point = OperatingPoint(REHEARSED_FPIR)
+        return timed(
+            searches, lambda _: nobody, lambda each: self.search(each, point, 1, lambda: 1.0)
         )
 
     def _misread(
@@ -233,12 +197,6 @@ class IrisEngine:
                 if best is None or score > best.score:
                     best = Misread(orientation.name, subject, score)
         return best
-
-    def _loaded(self) -> Gallery:
-        gallery = self._gallery
-        if gallery is None:
-            raise EngineUnavailable
-        return gallery
 
 
 class IrisCodec:
@@ -361,16 +319,3 @@ def _codes_of(samples: Sequence[Sample]) -> list[tuple[int, IrisCode]]:
     if any(position != each.eye for position, each in read):
         raise ValueError("a stored record is of another eye than its row says")
     return [(position, each.iris) for position, each in read]
-
-
-def _own(probe: Probe) -> IrisProbe:
-    if not isinstance(probe, IrisProbe):  # a probe of another engine is nothing that we can read
-        raise TypeError("a probe goes back to the engine that read it")
-    return probe
-
-
-def _ready(probe: Probe) -> probes.Probe:
-    ready = _own(probe).ready
-    if ready is None:
-        raise TypeError("a probe is prepared before it is searched")
-    return ready

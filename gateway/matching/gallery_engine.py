@@ -1,0 +1,155 @@
+"""What engines of every modality do alike: load and change a gallery, say its state, read whole probes or nothing, and time.
+
+An engine of one gallery in this process inherits `GalleryEngine` and says what its gallery is and what of a sample it holds.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any, Generic, Protocol, TypeVar
+
+from gateway.domain.messages import Modality, Sample
+from gateway.errors import EngineUnavailable
+from gateway.matching.engine import Change, EngineStatus, Probe, Source
+
+REHEARSED_UNCOUNTED = 3  # searches, which still load models and touch every page of the gallery
+
+
+class Destroyed(Protocol):
+    """What was read of a sample."""
+
+    def destroy(self) -> None:
+        """Overwrite it with zeros, in place."""
+        ...
+
+
+class Enrolling(Protocol):
+    """A gallery that people are added to; ValueError for samples that it cannot hold."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each change."""
+        ...
+
+    def add(self, subject: int, samples: Any, /) -> object:  # noqa: ANN401 - of its own modality
+        """Enrol a person."""
+        ...
+
+    def replace(self, subject: int, samples: Any, /) -> object:  # noqa: ANN401
+        """Make a person's samples these; none = the person is removed."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=Enrolling)
+Read = TypeVar("Read", bound=Destroyed)
+Own = TypeVar("Own", bound=Probe)
+Ready = TypeVar("Ready")
+Asked = TypeVar("Asked")
+
+
+class GalleryEngine(ABC, Generic[Kept]):
+    """One gallery of one modality in this process. It is not loaded until `load` has succeeded."""
+
+    modality: Modality
+
+    def __init__(self) -> None:
+        self._gallery: Kept | None = None
+        self._changing = Lock()
+
+    @abstractmethod
+    def _empty(self) -> Kept:
+        """Return a gallery of nobody."""
+
+    @abstractmethod
+    def _held(self, samples: Sequence[Sample]) -> Sequence[object]:
+        """Return what the gallery holds of stored samples; raises ValueError for a record that cannot be used."""
+
+    def load(self, source: Source) -> None:
+        """Replace everything by what the source yields.
+
+        Raises EngineUnavailable where the source fails or a stored record cannot be used: a gallery with a hole would
+        answer "no match" for who is in it.
+        """
+        with self._changing:
+            self._gallery = None
+            gallery = self._empty()
+            try:
+                for batch in source.batches(self.modality, 0, 1):
+                    for subject, samples in batch:
+                        gallery.add(subject, self._held(samples))
+            except ValueError as fault:
+                raise EngineUnavailable("the stored gallery could not be loaded") from fault
+            self._gallery = gallery
+
+    def apply(self, change: Change) -> None:
+        """Make one subject's samples what the change says.
+
+        Raises ValueError, with the old samples still in place, for records that cannot be used; EngineUnavailable when
+        not loaded.
+        """
+        with self._changing:
+            self._loaded().replace(change.subject, self._held(change.samples))
+
+    def status(self) -> EngineStatus:
+        """Return how many people can be found."""
+        gallery = self._gallery
+        if gallery is None:
+            return EngineStatus(False)
+        return EngineStatus(True, len(gallery), gallery.version)
+
+    def _loaded(self) -> Kept:
+        gallery = self._gallery
+        if gallery is None:
+            raise EngineUnavailable
+        return gallery
+
+
+def read_whole(
+    samples: Mapping[str, Sample], read: Callable[[Sample, str], Read]
+) -> list[tuple[int, Read]]:
+    """Return position and content of each sample, read by the element that holds it; one bad record leaves nothing of others."""
+    done: list[tuple[int, Read]] = []
+    try:
+        for element, sample in samples.items():
+            done.append((sample.position, read(sample, element)))
+    except BaseException:
+        for _, each in done:
+            each.destroy()
+        raise
+    return done
+
+
+def demand_own(probe: Probe, kind: type[Own]) -> Own:
+    """Return a probe of this engine; one of another engine is nothing that we can read."""
+    if not isinstance(probe, kind):
+        raise TypeError("a probe goes back to the engine that read it")
+    return probe
+
+
+def demand_ready(ready: Ready | None) -> Ready:
+    """Return what a probe was prepared to."""
+    if ready is None:
+        raise TypeError("a probe is prepared before it is searched")
+    return ready
+
+
+def timed(
+    searches: int, invent: Callable[[int], Asked], search: Callable[[Asked], object]
+) -> tuple[float, ...]:
+    """Return how many seconds each of so many searches takes, for what is invented beforehand by its number.
+
+    The first ones are not counted.
+    """
+    taken = []
+    for number in range(-REHEARSED_UNCOUNTED, searches):
+        invented = invent(number + REHEARSED_UNCOUNTED)
+        started = time.perf_counter()
+        search(invented)
+        if number >= 0:
+            taken.append(time.perf_counter() - started)
+    return tuple(taken)
