@@ -18,7 +18,7 @@ from hashlib import sha256
 from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 CERTIFICATE_FILE = "certificate.json"
 RULE_OF_THREE = (
@@ -176,18 +176,18 @@ def threshold(
 
 
 def price(
-    ways: NDArray[np.float64], usable: int, certificate: Certificate | None = None
+    ways: ArrayLike, usable: int, certificate: Certificate | None = None
 ) -> NDArray[np.float64]:
     """Return by how much a score must exceed the threshold that was the best of so many ways, each not below one.
 
-    ways, usable   in how many ways a person was compared (k,); usable fingers of the probe, 1-10
+    ways, usable   in how many ways a person was compared; usable samples of the probe, from 1
 
     Each way may err at its part of the rate alone (union bound), which the slowest of the tails that the threshold
     holds for reaches this much higher.
     """
     held = default_certificate() if certificate is None else certificate
     slowest = min(tail.rate[0] for tail in held.tails[:usable])
-    dearer: NDArray[np.float64] = np.log(ways) / slowest
+    dearer: NDArray[np.float64] = np.log(np.asarray(ways, dtype=np.float64)) / slowest
     return dearer
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from matcher.calibration import RULE_OF_THREE, Certificate, load_certificate
+from matcher.calibration import RULE_OF_THREE, Certificate, load_certificate, price
 
 EDGE_SLOPE = 1e-3  # log10 ratio a unit of raw score beyond both ends: too little to matter, and equals stay apart
 LEAST_PEOPLE = 10  # with mated scores; a fit to fewer describes them and nobody else
@@ -82,8 +82,8 @@ class ScoreCalibration:
 
         It is not less than the tail of this fit demands at the cautious end of its interval.
         """
-        slowest = min(math.log(10), self.certificate.tails[0].rate[0])
-        found: Doubles = np.log(np.asarray(compared, dtype=np.float64)) / slowest
+        tail = price(compared, 1, self.certificate)
+        found: Doubles = np.maximum(np.log10(np.asarray(compared, dtype=np.float64)), tail)
         return found
 
 
