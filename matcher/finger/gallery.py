@@ -28,7 +28,7 @@ from matcher.finger.probe import (
     prepare,
 )
 from matcher.finger.score_fusion import Likelihood, default_likelihood
-from matcher.finger.search_cascade import Cascade, best_finite
+from matcher.finger.search_cascade import Cascade, Placed, best_finite
 from matcher.finger.template import Floats, Ints, Minutiae
 from matcher.subject_table import PeopleThen, SubjectTable
 
@@ -294,15 +294,17 @@ class Gallery:
         self, probe: Probe, people: PeopleThen, chosen: Ints, cascade: Cascade
     ) -> Floats:
         """Return the ratios of each finger of a probe with each of the chosen people's, (k, f, 10)."""
-        evidence = np.full((len(chosen), len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
-        for person, number in enumerate(chosen.tolist()):
-            with self._lock:
+        placed: list[Placed] = []
+        rows: dict[int, Rows] = {}  # of several people's one copy
+        with self._lock:
+            for person, number in enumerate(chosen.tolist()):
                 subject = int(people.subjects[number])
                 places = self._people.places(subject) if subject in self._people else ()
-                blocks = {block: self._blocks[block].rows() for block, _ in places}
-                placed = [(self._blocks[b].position, blocks[b], row) for b, row in places]
-            evidence[person] = cascade.all_pairs(probe, placed)
-        return evidence
+                for block, row in places:
+                    if block not in rows:
+                        rows[block] = self._blocks[block].rows()
+                    placed.append(Placed(person, self._blocks[block].position, rows[block], row))
+        return cascade.all_pairs(probe, len(chosen), placed)
 
     def _settle(self, subject: int, enrolment: int, fingers: Sequence[tuple[int, Finger]]) -> None:
         person = self._people.next_number

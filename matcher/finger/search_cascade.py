@@ -73,6 +73,16 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """One impression of a finger of one of some people: whose by number from 0, of which position, and where."""
+
+    person: int
+    position: int
+    rows: Rows = field(repr=False)
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cascade:
     """What a search needs besides probes and rows."""
 
@@ -106,20 +116,25 @@ class Cascade:
             self._local(batch, coarse)
             yield from self._aligned(batch, coarse)
 
-    def all_pairs(self, probe: Probe, placed: Sequence[tuple[int, Rows, int]]) -> Floats:
-        """Return the ratios of each finger of a probe with each of one person's, aligned in full, (f, 10).
+    def all_pairs(self, probe: Probe, people: int, placed: Sequence[Placed]) -> Floats:
+        """Return the ratios of each finger of a probe with each of some people's, aligned in full, (k, f, 10).
 
-        placed   position, block and row of each impression of the person's fingers
+        people   how many, k
+        placed   each impression of their fingers
         """
-        found = np.full((len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+        found = np.full((people, len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+        groups = [
+            (frame, some, fingers_of([(each.rows, each.row) for each in some]))
+            for frame in dict.fromkeys(each.rows.frame for each in placed)
+            for some in _alike([each for each in placed if each.rows.frame == frame])
+        ]
         for column, (_, finger) in zip(probe.columns, probe.fingers, strict=True):
-            for frame in dict.fromkeys(rows.frame for _, rows, _ in placed):
+            for frame, some, fingers in groups:
                 self._ask("time ran out in the alignment")
-                here = [each for each in placed if each[1].frame == frame]
-                some = fingers_of([(rows, row) for _, rows, row in here])
-                read = [self._ratio(each, some) for each in readings(finger, frame, self.model)]
-                for (position, _, _), value in zip(here, np.maximum.reduce(read), strict=True):
-                    found[column, position - 1] = np.fmax(found[column, position - 1], value)
+                read = [self._ratio(each, fingers) for each in readings(finger, frame, self.model)]
+                for each, value in zip(some, np.maximum.reduce(read), strict=True):
+                    here = found[each.person, column]
+                    here[each.position - 1] = np.fmax(here[each.position - 1], value)
         return found
 
     def _queries(self, probes: Sequence[Probe], rows: dict[int, list[Rows]]) -> list[_Query]:
@@ -244,6 +259,13 @@ def _handfuls(
                 for seat, picked in crowd.few(seats):
                     yield query, position, frame, seat, picked
         seats[people_here] = -1
+
+
+def _alike(placed: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
+    """Yield a few at a time, those of like numbers of minutiae together."""
+    order = sorted(placed, key=lambda each: each.rows.place.shape[1])
+    for start in range(0, len(order), ALIGNED_AT_ONCE):
+        yield order[start : start + ALIGNED_AT_ONCE]
 
 
 # Rows of many blocks as one list, out of which a few are taken for a closer look.
