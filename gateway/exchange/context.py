@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.domain.person import Record
-from gateway.matching.modality import Engines
+from gateway.matching.engines import Engines
 from gateway.monitoring.misread_alerts import MisreadNotes
 from gateway.store.engine import StorageEngine
 from keys.data_encryption import DataRing

@@ -60,8 +60,8 @@ from gateway.ledger.exchange_facts import (
 )
 from gateway.matching.engine import Candidate as Person
 from gateway.matching.engine import Deadline, Identified, OperatingPoint, Prepared
+from gateway.matching.engines import Engines
 from gateway.matching.identification import Probes
-from gateway.matching.modality import Engines
 from gateway.monitoring.misread_alerts import MisreadNotes
 from gateway.store.casework import issued_numbers
 from gateway.store.casework.issued_numbers import Issued

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.matching.engine import Change
-from gateway.matching.modality import Engines
+from gateway.matching.engines import Engines
 
 
 class ServedGalleries:

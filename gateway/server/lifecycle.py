@@ -24,7 +24,7 @@ from gateway.exchange.response_timing import ResponseTiming, floor_of
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.ledger_ops.tile_publisher import Publisher
-from gateway.matching.modality import Engines
+from gateway.matching.engines import Engines
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.monitoring.misread_alerts import MisreadAlerts, MisreadNotes
 from gateway.monitoring.open_alarms import OpenAlarms

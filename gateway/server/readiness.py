@@ -17,7 +17,7 @@ from gateway.errors import (
 )
 from gateway.keymanagement.transitions import stopped
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
-from gateway.matching.modality import Engines
+from gateway.matching.engines import Engines
 from gateway.retention.watchdog import RetentionWatchdog
 from gateway.server.self_check import demand_current
 from keys.keyset import KeysetInForce

@@ -22,8 +22,8 @@ from gateway.errors import (
 )
 from gateway.extraction.service import ExtractionService
 from gateway.matching.engine import Batch, OperatingPoint
+from gateway.matching.engines import Engines
 from gateway.matching.finger import FingerCodec
-from gateway.matching.modality import Engines
 from matcher.finger import synthetic
 from tests.gateway.extraction import image_files as files
 from tests.gateway.extraction.children import SIDE, image, picture, trial

@@ -30,9 +30,9 @@ from gateway.matching.engine import (
     Prepared,
     UnreadableSample,
 )
+from gateway.matching.engines import Engines
 from gateway.matching.face import FaceCodec, FaceEngine, FaceProbe
 from gateway.matching.finger import FingerProbe
-from gateway.matching.modality import Engines
 from matcher import calibration
 from matcher.face import record, synthetic
 from matcher.face.gallery_block import Storage

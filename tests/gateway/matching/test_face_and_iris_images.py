@@ -11,11 +11,12 @@ from gateway.domain.messages import Modality, Outcome, ProblemCode, Sample
 from gateway.ledger.exchange_facts import extraction_facts
 from gateway.matching import images
 from gateway.matching.engine import Batch, OperatingPoint, Prepared
+from gateway.matching.engines import Engines
 from gateway.matching.face import FaceCodec
 from gateway.matching.finger import FingerCodec
 from gateway.matching.images import OwnImage
 from gateway.matching.iris import IrisCodec
-from gateway.matching.modality import Engines, codec_of
+from gateway.matching.modality import codec_of
 from matcher.face import record as face_record
 from matcher.face import synthetic as faces
 from matcher.face.template import FaceVector

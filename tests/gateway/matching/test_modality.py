@@ -14,8 +14,9 @@ from gateway.errors import EngineUnavailable
 from gateway.ledger.entry import EntryType
 from gateway.matching import modality
 from gateway.matching.engine import Change, UnreadableSample
+from gateway.matching.engines import Engines
 from gateway.matching.finger import FingerEngine
-from gateway.matching.modality import Engines, codec_of
+from gateway.matching.modality import codec_of
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.people import subjects

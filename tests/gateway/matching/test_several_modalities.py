@@ -16,7 +16,7 @@ from gateway.domain.person import SubjectKind
 from gateway.errors import DeadlineTooShort, EngineUnavailable
 from gateway.ledger.entry import EntryType
 from gateway.matching.engine import Change, OperatingPoint
-from gateway.matching.modality import Engines
+from gateway.matching.engines import Engines
 from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway

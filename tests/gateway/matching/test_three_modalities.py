@@ -12,7 +12,8 @@ from gateway.domain.messages import UNSTATED, Modality, Outcome, Sample
 from gateway.law.query_policy import Evidence, Found, decisive
 from gateway.law.regulation import BOUNDS
 from gateway.matching.engine import Change, Identified, OperatingPoint
-from gateway.matching.modality import Engines, codec_of
+from gateway.matching.engines import Engines
+from gateway.matching.modality import codec_of
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.subjects.enrolment import Row
