@@ -69,10 +69,14 @@ class Offer:
 
 
 class ChildProcess:
-    """One child process that is ready. Whoever holds it kills it."""
+    """One child process. Whoever holds it loads it, and kills it.
 
-    def __init__(self, settings: ChildSettings) -> None:
-        """Start the process and wait until it is ready; raises ExtractorUnavailable."""
+    offer   what it offers; None until it is ready
+    """
+
+    def __init__(self) -> None:
+        """Start the process; raises ExtractorUnavailable."""
+        self.offer: Offer | None = None
         self._ending = threading.Lock()
         command = [sys.executable, "-I", "-S", "-B", str(MAIN)]
         try:
@@ -88,11 +92,6 @@ class ChildProcess:
             )
         except OSError as fault:
             raise ExtractorUnavailable(f"no process can be started: {fault.strerror}") from None
-        try:
-            self.offer = self._ready(settings)
-        except BaseException:
-            self.kill()
-            raise
 
     @property
     def number(self) -> int:
@@ -130,7 +129,11 @@ class ChildProcess:
         with self._ending:
             self._process.wait()
 
-    def _ready(self, settings: ChildSettings) -> Offer:
+    def load(self, settings: ChildSettings) -> Offer:
+        """Have it load its extractor and return what it offers once it is ready.
+
+        Raises ExtractorUnavailable, also where somebody ended it meanwhile; then it has to be killed.
+        """
         source, target = self._pipes()
         paths = settings.paths or tuple(str(Path(each).absolute()) for each in sys.path if each)
         said = {
@@ -165,6 +168,7 @@ class ChildProcess:
                 f"the extractor {settings.extractor} did not start: its name and version together are not"
                 f" 1 to {MOST_NAME} of A-Z a-z 0-9 . _ -, as records state them"
             )
+        self.offer = offer
         return offer
 
     def _pipes(self) -> tuple[int, int]:

@@ -30,6 +30,8 @@ from gateway.extraction.frames import Garbled, Status, Task
 TRIES = (
     2  # child processes that one picture may take with it; the second says that it was the picture
 )
+STOPPING = "the gateway is stopping"
+REPLACED = "the extractor {} is another one than at the start  → restart the gateway"
 HUNG, CRASHED = "HUNG", "CRASHED"  # beside the names of Status, in what is counted
 
 
@@ -86,7 +88,7 @@ class _Pool:
             return ()
         with self._queueing:
             if self._closing.is_set():
-                raise ExtractorUnavailable("the gateway is stopping")
+                raise ExtractorUnavailable(STOPPING)
             if not self._room.acquire(blocking=False):
                 raise ExtractorUnavailable("more queries wait than extraction.waiting allows")
             jobs = [_Job(task, last=at == len(tasks)) for at, task in enumerate(tasks, 1)]
@@ -95,8 +97,8 @@ class _Pool:
         return tuple(each.made for each in jobs)
 
     def processes(self) -> tuple[int, ...]:
-        """Return the numbers of the child processes that there are."""
-        return tuple(each.number for each in tuple(self._children.values()))
+        """Return the numbers of the child processes that are ready."""
+        return tuple(each.number for each in tuple(self._children.values()) if each.offer)
 
     def close(self) -> None:
         """End the threads and their child processes; what waits is answered with ExtractorUnavailable."""
@@ -122,7 +124,7 @@ class _Pool:
         while (job := self._jobs.get()) is not None:
             child = self._turn(job, child)
             job = None  # whoever waits for the next picture holds this one no longer
-        self._end(child)
+        self._end()
 
     def _turn(self, job: _Job, child: ChildProcess | None) -> ChildProcess | None:
         """Answer the next job, if anybody still waits for it; return the child process for the one after it."""
@@ -133,7 +135,7 @@ class _Pool:
         try:
             return self._answer(job, child)
         except Exception:  # noqa: BLE001 - a fault of ours: the caller is told, the next one gets another process
-            self._end(child)
+            self._end()
             if not job.made.done():
                 job.made.set_exception(ExtractorUnavailable("an extraction ended by a fault"))
             return None
@@ -149,7 +151,7 @@ class _Pool:
                 job.made.set_exception(ExtractorUnavailable(str(fault)))
                 return child
             except (Garbled, TimeoutError) as fault:
-                self._end(child)
+                self._end()
                 child = None
                 hung = isinstance(fault, TimeoutError)
                 self._count(HUNG if hung else CRASHED)
@@ -170,14 +172,26 @@ class _Pool:
         telemetry.count_extraction(self.settings.modality.name, end)
 
     def _new(self) -> ChildProcess:
+        """Return a child process that is ready; raises ExtractorUnavailable, and leaves none behind."""
         if self._closing.is_set():
-            raise ExtractorUnavailable("the gateway is stopping")
-        child = ChildProcess(self.settings)
+            raise ExtractorUnavailable(STOPPING)
+        child = ChildProcess()
+        # Known before it loads, which may take minutes: whoever closes the pool ends it.
         self._children[threading.current_thread()] = child
         if self._closing.is_set():  # whoever closed the pool did not see it yet
             child.end()
+        try:
+            offer = child.load(self.settings)
+        except BaseException as fault:
+            self._end()
+            if isinstance(fault, ExtractorUnavailable) and self._closing.is_set():
+                raise ExtractorUnavailable(STOPPING) from None
+            raise
         if not self._started.done():
-            self._started.set_result(child.offer)
+            self._started.set_result(offer)
+        elif offer != self._started.result():  # what is recorded of its records would not be true
+            self._end()
+            raise ExtractorUnavailable(REPLACED.format(self.settings.extractor))
         return child
 
     def _replaced(self) -> ChildProcess | None:
@@ -187,8 +201,9 @@ class _Pool:
         except ExtractorUnavailable:
             return None
 
-    def _end(self, child: ChildProcess | None) -> None:
-        self._children.pop(threading.current_thread(), None)
+    def _end(self) -> None:
+        """End the child process of this thread, if it has one."""
+        child = self._children.pop(threading.current_thread(), None)
         if child is not None:
             child.kill()
 
@@ -260,14 +275,16 @@ class ExtractionService:
         return {modality: dict(pool.counts) for modality, pool in self._pools.items()}
 
     def processes(self) -> tuple[int, ...]:
-        """Return the numbers of the child processes, as the system knows them."""
+        """Return the numbers of the child processes that are ready, as the system knows them."""
         return tuple(number for pool in self._pools.values() for number in pool.processes())
 
     def close(self) -> None:
-        """End all child processes; none is left behind."""
+        """End all child processes; none is left behind.
+
+        What was offered stays known: an image that comes now is asked for again, not refused as of a format that nobody reads.
+        """
         for pool in self._pools.values():
             pool.close()
-        self._pools.clear()
 
 
 def _undecodable() -> Future[Extracted]:

@@ -6,17 +6,25 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.extraction import frames
-from gateway.extraction.child_process import ExtractorUnavailable
+from gateway.extraction.child_process import (
+    ChildProcess,
+    ChildSettings,
+    ExtractorUnavailable,
+    Offer,
+)
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.service import CRASHED, HUNG, ExtractionFailed, ExtractionService, OutOfTime
 from tests.gateway.extraction.children import PATIENT, ask, picture, task, trial
@@ -160,6 +168,84 @@ def test_a_query_of_more_pictures_than_queries_may_wait_gets_all_its_records(
         small.begin(Modality.FINGER, [task()])
 
 
+class Started:
+    """Child processes that were started, and what becomes of the second one while it loads."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, second: Callable[[Any, Offer], Offer]
+    ) -> None:
+        self.all: list[Any] = []
+        load = ChildProcess.load
+
+        def loaded(child: Any, settings: ChildSettings) -> Offer:
+            self.all.append(child)
+            offer = load(child, settings)
+            return second(child, offer) if len(self.all) == 2 else offer
+
+        monkeypatch.setattr(ChildProcess, "load", loaded)
+
+    def left(self) -> int:
+        return sum(each._process.poll() is None for each in self.all)
+
+
+def test_a_fault_of_ours_after_a_process_was_replaced_leaves_none_behind(
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(monkeypatch, lambda _, offer: offer)
+    faults = iter([frames.Garbled("the first one"), MemoryError()])
+
+    def extract(*_: object) -> None:
+        raise next(faults)
+
+    alone = ExtractionService((trial(paths),), processes=1)
+    try:
+        with monkeypatch.context() as failing:
+            failing.setattr(ChildProcess, "extract", extract)
+            with pytest.raises(ExtractorUnavailable):
+                ask(alone)
+        assert started.left() == 0
+        assert ask(alone, seed=3).record == expected(3)
+    finally:
+        alone.close()
+
+    assert (len(started.all), started.left()) == (3, 0)
+
+
+def test_a_service_that_is_closed_while_a_process_loads_does_not_wait_for_it(
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading = threading.Event()
+
+    def never_ready(child: Any, _: Offer) -> Offer:
+        loading.set()
+        child._process.wait(PATIENT)
+        raise ExtractorUnavailable("it ended while it loaded")
+
+    started = Started(monkeypatch, never_ready)
+    alone = ExtractionService((trial(paths),), processes=1)
+    with ThreadPoolExecutor(2) as callers:
+        asked = callers.submit(ask, alone, orders.DIE)
+        assert loading.wait(PATIENT)
+        callers.submit(alone.close).result(PATIENT / 2)
+        with pytest.raises(ExtractorUnavailable, match="stopping"):
+            asked.result(PATIENT)
+
+    assert started.left() == 0
+
+
+def test_an_extractor_that_was_replaced_meanwhile_makes_no_record_under_the_name_of_the_first(
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Started(monkeypatch, lambda _, offer: replace(offer, version="2"))
+    alone = ExtractionService((trial(paths),), processes=1)
+    try:
+        with pytest.raises(ExtractorUnavailable, match="restart the gateway"):
+            ask(alone, orders.DIE)
+        assert started.left() == 0
+    finally:
+        alone.close()
+
+
 class Seen(frames.Task):
     """A task that one can look after without holding it."""
 
@@ -203,8 +289,6 @@ def test_an_extractor_that_wants_network_environment_later_files_or_no_name_does
 def test_an_extractor_that_is_not_installed_is_named_with_those_that_are(
     paths: tuple[str, ...],
 ) -> None:
-    from dataclasses import replace
-
     with pytest.raises(
         ExtractorUnavailable, match=r"no extractor absent is installed here; there are: .*trial"
     ):

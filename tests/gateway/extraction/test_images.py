@@ -131,6 +131,21 @@ def test_a_service_that_has_ended_makes_no_match_of_it(paths: tuple[str, ...]) -
         engines.prepare(probes)
 
 
+def test_an_image_that_comes_while_the_gateway_stops_is_asked_for_again_and_not_unsupported(
+    paths: tuple[str, ...],
+) -> None:
+    """FORMAT_UNSUPPORTED would be the last word of a message; whoever is told to come again is answered after the start."""
+    service = ExtractionService((trial(paths),))
+    engines = Engines(service)
+    listed = engines.formats()
+    service.close()
+
+    assert engines.formats() == listed
+    with pytest.raises(EngineUnavailable, match="stopping"):
+        engines.prepare(read(engines, image()))
+    assert service.processes() == ()
+
+
 def fir(**other: Any) -> bytes:
     size = other.pop("size", (SIDE, SIDE))
     return files.fir_second(RAW, 0, size, **other)
