@@ -369,8 +369,9 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
     point = OperatingPoint(permit.fpir, None if review is None else review.floor_fpir)
     probes = {each: probe for each, probe in work.probes.items() if prepared[each].usable}
     found = work.engines.search(probes, point, SEARCH_LIMIT, _deadline(SEARCH_SECONDS))
+    mistaken = _misread(work, found, misread)
     if not any(each.comparable for each in found.by_modality.values()):
-        # Nobody was compared, as of a model or coder that nobody here has: what was not searched is never NO_MATCH.
+        # Nobody was compared, as of a model, coder, finger or eye that nobody here has: what was not searched is never NO_MATCH.
         raise EngineUnavailable(
             "nobody is enrolled here who can be compared with the samples, so no search says anything"
         )
@@ -393,7 +394,7 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
         ),
         **_by_modality(found, prepared, person, len(work.probes)),
         **conflict_facts(best.conflict),
-        **_misread(work, found, misread),
+        **mistaken,
     }
     return Candidate(best, person.subject if person is not None and best.reached else None, facts)
 

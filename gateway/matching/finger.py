@@ -126,7 +126,7 @@ class FingerEngine(GalleryEngine[Gallery]):
             calibration=threshold.calibration_id,
             reckoned_by=reckoned_by(),
             size=found.size,
-            comparable=found.size,
+            comparable=found.comparable,
             version=found.version,
             tails=FingerCodec().tails(usable),
             reading=found.hypothesis[0].name if len(found) else "",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from threading import RLock
 
@@ -53,6 +53,7 @@ class Candidates:
     evidence (k, 10) float32, log10 ratio of the person's finger at position column + 1; nan = not compared
     hypothesis (k,), ways (k,) float64: which fingers the probe's are taken to be, and out of how many ways
     size, version   people in the gallery that was searched, and its version
+    comparable      how many of them a search could compare: who have a finger that may be the probe's, of that which most have
     """
 
     subject: Subjects = field(repr=False)
@@ -62,6 +63,7 @@ class Candidates:
     ways: NDArray[np.float64] = field(repr=False)
     size: int
     version: int
+    comparable: int = 0
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -215,6 +217,7 @@ class Gallery:
             people = self._people.now()
             rows = self._snapshot([probe for _, _, probe in passes])
             size, version = len(self._people), self._version
+        held = {at: _people_of(blocks) for at, blocks in rows.items()}
         passes = [each for each in passes if any(rows[at] for at in _wanted(each[2]))]
         cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
         readings = [(probe, said is not Hypothesis.STATED) for _, said, probe in passes]
@@ -227,7 +230,9 @@ class Gallery:
         best = []
         for probe, tries in zip(probes, found, strict=True):
             in_any_order = self._mixed(probe, tries, people, cascade)
-            best.append(_best(people, [*tries, in_any_order], limit, size, version))
+            most = max(held[at] for _, each in _passes(probe) for at in _wanted(each))
+            ranked = _best(people, [*tries, in_any_order], limit, size, version)
+            best.append(replace(ranked, comparable=most))
         return best
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> dict[int, float]:
@@ -386,6 +391,11 @@ def _wanted(probe: Probe) -> Sequence[int]:
     """Return the positions whose fingers a probe's may be."""
     positions = sorted({position for position, _ in probe.fingers})
     return range(1, POSITIONS + 1) if UNKNOWN_POSITION in positions else positions
+
+
+def _people_of(blocks: Sequence[Rows]) -> int:
+    """Return how many people have a finger in blocks of one position; whoever has several impressions has a first."""
+    return sum(int(np.count_nonzero(each.alive)) for each in blocks if not each.impression)
 
 
 def _best(

@@ -37,7 +37,7 @@ class Candidates:
     subject (k,) uint64; score (k,) float64, log10 likelihood ratio, descending
     evidence (k, 2) float64, the ratio of the right and of the left eye; nan = not compared
     size, version   people in the gallery that was searched, and its version
-    comparable      how many of them have a code by a coder of the probe's, by the coder that most have
+    comparable      how many of them have a code of an eye of the probe's by its coder, of the eye and coder that most have
     """
 
     subject: Subjects = field(repr=False)
@@ -68,7 +68,7 @@ class Gallery:
         self._lock = RLock()
         self._tables: dict[Key, CodeTable] = {}
         self._people: dict[int, _Person] = {}
-        self._by_coder: Counter[str] = Counter()  # people who have a code by it
+        self._held: Counter[Key] = Counter()  # people who have a code by a coder of an eye
         self._version = 0
 
     def __len__(self) -> int:
@@ -118,7 +118,7 @@ class Gallery:
                 table = self._tables.setdefault(key, CodeTable(iris.coder))
                 places.append((key, table.put(iris, subject, self._version)))
             self._people[subject] = _Person(self._version, tuple(places))
-            self._by_coder.update({label for (label, _), _ in places})
+            self._held.update({key for key, _ in places})
 
     def replace(self, subject: int, eyes: Sequence[tuple[int, IrisCode]]) -> None:
         """Make a person's codes these, whether enrolled before or not; none = the person is removed.
@@ -141,7 +141,7 @@ class Gallery:
                 raise UnknownSubject("no such subject in the gallery")
             for key, row in person.places:
                 self._tables[key].wipe(row)
-            self._by_coder.subtract({label for (label, _), _ in person.places})
+            self._held.subtract({key for key, _ in person.places})
             self._version += 1
 
     def search(
@@ -162,7 +162,7 @@ class Gallery:
         with self._lock:
             tables, size, version = dict(self._tables), len(self._people), self._version
             comparable = max(
-                (self._by_coder[turned.coder.label] for _, turned in probe.turned), default=0
+                (self._held[turned.coder.label, eye] for eye, turned in probe.turned), default=0
             )
             everybody = None if floor is not None else sorted(self._people)
         if floor is None:

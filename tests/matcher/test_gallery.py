@@ -69,6 +69,31 @@ def test_a_finger_is_compared_only_with_the_same_position(
     assert len(gallery.search(prepare([(5, first)]))) == 0
 
 
+def test_a_search_says_how_many_people_could_be_compared_by_the_fingers_of_its_probe(
+    people: dict[int, list[tuple[int, Minutiae]]],
+) -> None:
+    gallery = Gallery()
+    (_, first), (_, second) = people[0]
+    gallery.add(1, [(2, first), (2, second), (7, second)])
+    gallery.add(2, [(2, second)])
+    gallery.add(3, [(8, first)])
+
+    def counted(*positions: int) -> tuple[int, int]:
+        found = gallery.search(prepare([(at, first) for at in positions]))
+        return found.comparable, found.size
+
+    assert counted(2) == (2, 3)  # of one the second impression counts no second time
+    assert counted(8) == counted(3) == (1, 3)  # the same finger of the other hand is compared too
+    assert counted(2, 8) == (2, 3)
+    assert counted(0) == (2, 3)
+    assert counted(5) == (0, 3)
+    gallery.remove(1)
+    assert counted(2) == (1, 2)
+    gallery.remove(3)
+    assert counted(3) == (0, 1)
+    assert Gallery().search(prepare([(2, first)])).comparable == 0
+
+
 def test_evidence_is_given_finger_by_finger_in_descending_score(gallery: Gallery) -> None:
     found = gallery.search(probe(5), limit=7)
 

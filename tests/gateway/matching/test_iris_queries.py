@@ -16,6 +16,7 @@ from gateway.client import Refused
 from gateway.domain.messages import Modality, Outcome, RecordFormat, Sample
 from gateway.law import regulation
 from gateway.ledger.entry import EntryType
+from gateway.matching.finger import FingerCodec
 from gateway.matching.iris import IrisCodec
 from gateway.monitoring import misread_alerts
 from gateway.monitoring.misread_alerts import MisreadAlerts, MisreadNotes
@@ -23,6 +24,7 @@ from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store import alarms as store
 from gateway.subjects.enrolment import Row
+from matcher.finger import synthetic as fingers
 from matcher.iris import record, synthetic
 from matcher.iris.coders import MASEK, OPEN_IRIS
 from tests.gateway.matching.fake_faces import facts
@@ -155,6 +157,22 @@ def test_a_probe_by_a_coder_that_nobody_here_has_is_never_a_no_match(
 
     assert refused.value.reason == "ENGINE_UNAVAILABLE"
     assert beside.outcome is Outcome.MATCH
+
+
+def test_fingers_that_nobody_here_has_are_never_a_no_match(
+    by_iris: tuple[Path, Path], serve: Any, people: Any
+) -> None:
+    """Everybody here was enrolled by both index fingers: a middle finger was compared with nothing."""
+    made = fingers.record(fingers.impression(fingers.person(1), 3, 2), 3)
+    middle = FingerCodec().sample(made, 3, "test")
+    with serve(*by_iris) as pair:
+        partner, matter = pair.partner(), people.matter(agreement=AGREED)
+        with pytest.raises(Refused) as refused:
+            partner.query([middle], **matter)
+        beside = partner.query([people.samples(people.unknown)[0], middle], **matter)
+
+    assert refused.value.reason == "ENGINE_UNAVAILABLE"
+    assert beside.outcome is Outcome.NO_MATCH
 
 
 class Ledger:

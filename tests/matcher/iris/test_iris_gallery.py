@@ -327,3 +327,8 @@ def test_a_search_says_how_many_people_could_be_compared_by_the_coders_of_its_pr
     gallery.replace(101, eyes(1, coder=OPEN_IRIS))
     assert counted(MASEK) == (2, 3)
     assert counted(OPEN_IRIS) == (1, 3)
+    right, left = eyes(1, coder=OPEN_IRIS)
+    gallery.replace(101, [left])
+    assert counted(OPEN_IRIS) == (1, 3)
+    assert gallery.search(prepare([left]), floor=floor).comparable == 1
+    assert gallery.search(prepare([right]), floor=floor).comparable == 0
