@@ -423,7 +423,9 @@ def _of_packet(octets: bytes) -> SampleFile:
     notes, missing, unread = [], [], []
     for block in packet.blocks:
         where = f"data block {block.number}"
-        if not block.data:
+        if block.fault:
+            unread.append(Unread(where, block.fault))
+        elif not block.data:
             missing.append(f"{where}: {_of_what(block)} could not be captured, as the file says")
         elif block.modality is None:
             notes.append(f"{where}: of nothing that is exchanged, left out")

@@ -87,6 +87,7 @@ class Block:
     position   finger 1-10, face 0, eye 1-2 (1 = right); 0 of a finger or an eye = not said; SEVERAL fingers
     quality    0-100; None = not stated
     data       the block; empty where the file says that the finger or eye could not be captured
+    fault      why it cannot be read, with the place in the file; empty where it can. Nothing else is known of one that cannot
     """
 
     number: int
@@ -94,6 +95,7 @@ class Block:
     position: int
     quality: int | None
     data: bytes = field(repr=False)
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,8 @@ def is_cbeff(data: bytes) -> bool:
 def read(data: bytes) -> Packet:
     """Return the data blocks of a file of BIRs, in their order, and what in it is no sample.
 
-    Raises MalformedFile for what `bounded_xml` refuses, a block that is no base64, is encrypted, of a format that is
-    not known, or whose format and modality contradict each other, and for a file without a block.
+    A block that is no base64, is encrypted, of a format that is not known, or whose format and modality contradict each
+    other is one with a fault. Raises MalformedFile for what `bounded_xml` refuses, and for a file without a block.
     """
     document = bounded_xml.read(data)
     root = document.root
@@ -243,6 +245,14 @@ def _demand_no_text(element: Element) -> None:
 
 
 def _block(bir: Element, number: int) -> Block:
+    try:
+        return _read_block(bir, number)
+    except MalformedFile as fault:
+        return Block(number, None, 0, None, b"", str(fault))
+
+
+def _read_block(bir: Element, number: int) -> Block:
+    """Return a data block and what is said of it; raises MalformedFile for one that cannot be read."""
     info = next((each for each in bir.inner if each.name == "BDBInfo"), None)
     if info is None:
         raise MalformedFile("a data block of which nothing is said (BDBInfo)", bir.start)

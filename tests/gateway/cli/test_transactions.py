@@ -280,11 +280,12 @@ def _transaction_with(*bad: tuple[int, int, bytes]) -> bytes:
     ("octets", "where"),
     [
         (_packet_with_a_bad_block(), "data block 2"),
+        (_packet_with_a_bad_block().replace(b"<BDB>AQJ", b"<BDB>*"), "data block 2"),
         (_transaction_with(image(14, 2, {6: b"0"})), "record Type-14 with IDC 2"),
         (_transaction_with(image(10, 2, {3: b"FACE", 11: b"JPEGB", 999: image_files.jpeg()[:-2]})), "record Type-10 with IDC 2"),
         (_transaction_with((9, 2, text_record(9, {2: b"02", 3: b"0", 4: b"U", 126: b"x"}))), "record Type-9 with IDC 2"),
     ],
-    ids=["block", "header", "picture", "Type-9"],
+    ids=["block", "no base64", "header", "picture", "Type-9"],
 )  # fmt: skip
 def test_one_bad_sample_is_named_and_the_others_are_taken(
     run: Any, tmp_path: Path, octets: bytes, where: str

@@ -74,9 +74,11 @@ def test_a_photograph_of_hands_is_of_nothing_that_is_exchanged() -> None:
 def test_a_finger_that_could_not_be_captured_is_a_block_without_data() -> None:
     missing = block("Finger", "Left Thumb", b"", others={"EXCEPTION": "true"})
 
-    assert cbeff_xml.read(packet([missing])).blocks[0].data == b""
-    with pytest.raises(MalformedFile, match="empty"):
-        cbeff_xml.read(packet([block("Finger", "Left Thumb", b"")]))
+    (found,) = cbeff_xml.read(packet([missing])).blocks
+    (empty,) = cbeff_xml.read(packet([block("Finger", "Left Thumb", b"")])).blocks
+
+    assert (found.position, found.data, found.fault) == (6, b"", "")
+    assert "empty" in empty.fault
 
 
 def test_what_is_no_name_of_the_format_is_named_and_no_value() -> None:
@@ -161,6 +163,20 @@ def test_stripping_cuts_what_is_denied_and_leaves_every_other_byte() -> None:
         (f'<BIR xmlns="{NAMESPACE}">{"<BIR>" * 9}{"</BIR>" * 9}</BIR>'.encode(), "deeper"),
         (packet([block("Face", "", DATA, more="<Index/>" * bounded_xml.MOST_ELEMENTS)]), "larger"),
         (packet([block("Face", "", DATA)] * 101), "100"),
+        (WHOLE.replace(b"<BDBInfo>", b"<BDBInfo>ROE", 1), "text between"),
+        (WHOLE[:-9], "not XML"),
+        (b"", "not XML"),
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_what_is_no_packet_is_refused(data: bytes, why: str) -> None:
+    with pytest.raises(MalformedFile, match=why):
+        cbeff_xml.read(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
         (packet([block("Finger", "Left Elbow", DATA)]), "subtype"),
         (packet([block("Finger", "Left Thumb", DATA, format_=("Mosip", "9"))]), "two modalities"),
         (packet([block("Finger", "Left Thumb", DATA, format_=("Acme", "7"))]), "organisation"),
@@ -170,15 +186,16 @@ def test_stripping_cuts_what_is_denied_and_leaves_every_other_byte() -> None:
         (WHOLE.replace(b"<BDB>", b"<BDB>AB-_+/", 1), "base64"),
         (WHOLE.replace(b"<BDB>", b"<BDB></BDB><BDB>", 1), "several"),
         (WHOLE.replace(b"<Score>80", b"<Score>999", 1), "quality"),
-        (WHOLE.replace(b"<BDBInfo>", b"<BDBInfo>ROE", 1), "text between"),
-        (WHOLE[:-9], "not XML"),
-        (b"", "not XML"),
     ],
-    ids=range(21),
+    ids=range(9),
 )  # fmt: skip
-def test_what_is_no_packet_is_refused(data: bytes, why: str) -> None:
-    with pytest.raises(MalformedFile, match=why):
-        cbeff_xml.read(data)
+def test_a_block_that_cannot_be_read_is_told_and_the_others_are_read(data: bytes, why: str) -> None:
+    beside = block("Iris", "Left", DATA).encode()
+    bad, *_, good = cbeff_xml.read(data[: data.rindex(b"</BIR>")] + beside + b"</BIR>").blocks
+
+    assert why in bad.fault
+    assert (bad.modality, bad.data) == (None, b"")
+    assert (good.fault, good.modality, good.position, good.data) == ("", Modality.IRIS, 2, DATA)
 
 
 def test_every_truncation_is_refused() -> None:
