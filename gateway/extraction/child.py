@@ -9,7 +9,7 @@
    answers and ends: pixels, minutiae and whatever a picture did to a decoder end with it, and it can speak for no other picture.
 4. The answer is passed on, as unread, once the fork has ended well and written this one frame and nothing more; its pages
    are given back. Anything else, or a fork that lingers, ends this process, and the kernel the fork with it. The gateway
-   starts another.
+   starts another, and gives a picture another try that did not take all of its time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ SOURCE, TARGET = 0, 1  # the pipes of the gateway
 TRIAL = (320, 320)  # pixels of the picture that the extractor is tried on
 WELL = 0
 POLLED = 0.001  # seconds
+LONGER = 10.0  # seconds beyond those of a picture: the gateway, which waits one, is the first to call it hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,23 @@ def run(said: Mapping[str, Any]) -> NoReturn:
 def _one(loaded: Extractor, bounds: _Bounds) -> None:
     """Pass one request to a fork, and its one answer to the gateway; raises Garbled or TimeoutError for a fork not to be believed."""
     request = frames.Passed(SOURCE, frames.REQUEST)
-    # The gateway began to wait before, and as long: it is the first to call a picture hung.
-    until = time.monotonic() + bounds.seconds + 1
+    until = time.monotonic() + bounds.seconds + LONGER
     source, target = os.pipe()
     child = os.fork()
     if child == 0:
         _picture(loaded, request, target, bounds)
     os.close(target)
     request.close()
-    answer = frames.Passed(source, frames.ANSWER, until)
-    frames.demand_end(source, until)
-    if not _ended_well(child, until):
+    try:
+        answer = frames.Passed(source, frames.ANSWER, until)
+        frames.demand_end(source, until)
+    except frames.Garbled:
+        if (
+            _end(child, until) == -signal.SIGXCPU
+        ):  # it used up its time: as silent as one that hangs
+            time.sleep(max(0.0, until - time.monotonic()))
+        raise
+    if _end(child, until) != WELL:
         raise frames.Garbled("the process of a picture failed")
     answer.send(TARGET)
     answer.close()
@@ -122,19 +130,21 @@ def _prove(loaded: Extractor, bounds: _Bounds) -> None:
             code = WELL
         finally:
             os._exit(code)
-    if not _ended_well(child, time.monotonic() + bounds.seconds):  # one that hangs ends with us
+    if _end(child, time.monotonic() + bounds.seconds) != WELL:  # one that hangs ends with us
         raise ValueError(
             "it does not work in a process of its own for each picture: there it has no file and"
             " no other thread, only so much memory (extraction.memory_mib) and time (picture_s)"
         )
 
 
-def _ended_well(child: int, until: float) -> bool:
-    """Return whether a fork ends by itself and without fault before the moment `until` (monotonic)."""
+def _end(child: int, until: float) -> int | None:
+    """Return how a fork ends, its exit code or less than 0 for a signal; None where it does not before the moment `until`."""
     while True:
-        ended = os.waitpid(child, os.WNOHANG)
-        if ended[0] or time.monotonic() >= until:
-            return ended == (child, WELL)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            return None
         time.sleep(POLLED)
 
 

@@ -193,17 +193,20 @@ def bind_to_parent(parent: int) -> None:
 
 
 def limit(memory: int, seconds: int | None = None) -> None:
-    """Bound bytes of address space and, where stated, seconds of processor time; no core file, no byte to any file."""
+    """Bound bytes of address space and, where stated, seconds of processor time; no core file, no byte to any file.
+
+    At the end of its time a process gets SIGXCPU, which says what ended it, and a second later it is killed.
+    """
     bounds = [
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, memory, memory),
+        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
     ]
     if seconds is not None:
-        bounds.append((resource.RLIMIT_CPU, seconds))
-    for which, most in bounds:
-        resource.setrlimit(which, (most, most))
+        bounds.append((resource.RLIMIT_CPU, seconds, seconds + 1))
+    for which, soft, hard in bounds:
+        resource.setrlimit(which, (soft, hard))
 
 
 def close_all_but(kept: int | None) -> None:

@@ -27,7 +27,7 @@ from gateway.extraction.child_process import (
 )
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.service import CRASHED, HUNG, ExtractionFailed, ExtractionService, OutOfTime
-from tests.gateway.extraction.children import PATIENT, ask, picture, task, trial
+from tests.gateway.extraction.children import PATIENT, SECONDS, ask, picture, task, trial
 from tests.gateway.extraction.offered import trial_extractor as orders
 from tests.patience import PATIENCE
 
@@ -209,6 +209,27 @@ def test_a_fault_of_ours_after_a_process_was_replaced_leaves_none_behind(
         alone.close()
 
     assert (len(started.all), started.left()) == (3, 0)
+
+
+def test_a_picture_that_uses_up_its_time_gets_no_second_try(
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is ended by the kernel before the gateway calls it hung: that is no crash, and costs no time twice."""
+    started, extract = Started(monkeypatch, lambda _, offer: offer), ChildProcess.extract
+    alone = ExtractionService((trial(paths),), processes=1)
+    try:
+        with monkeypatch.context() as waiting:
+            waiting.setattr(
+                ChildProcess, "extract", lambda child, task, _: extract(child, task, 3 * SECONDS)
+            )
+            with pytest.raises(ExtractionFailed, match=HUNG):
+                ask(alone, orders.BURN)
+        assert ask(alone, seed=3).record == expected(3)
+    finally:
+        alone.close()
+
+    assert alone.counts()[Modality.FINGER] == {HUNG: 1, "EXTRACTED": 1}
+    assert len(started.all) == 2
 
 
 def test_a_service_that_is_closed_while_a_process_loads_does_not_wait_for_it(

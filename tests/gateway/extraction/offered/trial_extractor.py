@@ -19,8 +19,8 @@ from matcher.finger import synthetic
 
 (
     WELL, NOTHING, RAISE, DIE, HANG, GARBAGE, LONG, EAT, SOCKET, OPEN, RUN, SEEN, LARGE, FORK, CODE,
-    TWICE, LINGER, READ, PREFACE,
-) = range(19)  # fmt: skip
+    TWICE, LINGER, READ, PREFACE, BURN,
+) = range(20)  # fmt: skip
 FORGED = b"the minutiae of nobody"
 
 
@@ -57,6 +57,8 @@ class Trial:
             os.abort()
         while order == HANG:
             time.sleep(0.01)
+        while order == BURN:
+            pass
         if order == GARBAGE:
             everywhere(b"no frame at all")
         if order in (TWICE, LINGER):
