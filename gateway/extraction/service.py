@@ -32,6 +32,7 @@ TRIES = (
 )
 STOPPING = "the gateway is stopping"
 REPLACED = "the extractor {} is another one than at the start  → restart the gateway"
+_log = telemetry.logger("extraction")
 HUNG, CRASHED = "HUNG", "CRASHED"  # beside the names of Status, in what is counted
 
 
@@ -186,11 +187,14 @@ class _Pool:
             self._end()
             if isinstance(fault, ExtractorUnavailable) and self._closing.is_set():
                 raise ExtractorUnavailable(STOPPING) from None
+            if self._started.done():  # before that whoever starts the pool is told
+                _log.error("extractor_not_started", state=self.settings.modality.name)
             raise
         if not self._started.done():
             self._started.set_result(offer)
         elif offer != self._started.result():  # what is recorded of its records would not be true
             self._end()
+            _log.error("extractor_replaced", state=self.settings.modality.name)
             raise ExtractorUnavailable(REPLACED.format(self.settings.extractor))
         return child
 

@@ -255,7 +255,7 @@ def test_a_service_that_is_closed_while_a_process_loads_does_not_wait_for_it(
 
 
 def test_an_extractor_that_was_replaced_meanwhile_makes_no_record_under_the_name_of_the_first(
-    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = Started(monkeypatch, lambda _, offer: replace(offer, version="2"))
     alone = ExtractionService((trial(paths),), processes=1)
@@ -265,6 +265,25 @@ def test_an_extractor_that_was_replaced_meanwhile_makes_no_record_under_the_name
         assert started.left() == 0
     finally:
         alone.close()
+    assert '"extractor_replaced"' in capsys.readouterr().err
+
+
+def test_an_extractor_that_does_not_start_again_is_told_to_the_operator(
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> Offer:
+        raise ExtractorUnavailable("its package is gone")
+
+    started = Started(monkeypatch, gone)
+    alone = ExtractionService((trial(paths),), processes=1)
+    try:
+        with pytest.raises(ExtractorUnavailable):
+            ask(alone, orders.DIE)
+        assert started.left() == 0
+        assert ask(alone, seed=3).record == expected(3)  # it is there again
+    finally:
+        alone.close()
+    assert '"extractor_not_started"' in capsys.readouterr().err
 
 
 class Seen(frames.Task):
