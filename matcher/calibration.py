@@ -5,6 +5,9 @@ people need not be independent). That rate lies far beyond what public data can 
 non-mated scores is modelled: above a level that is often reached, the share of non-mated people at or above
 a score falls exponentially. Level, share and rate were fitted for each number of samples used (fingers, eyes);
 the file says on what data, and the interval says how far the fit may be off.
+
+Each person is held against the threshold of as many samples as they share with the probe, whatever others share: the
+bound is one of each person, so the promise holds in a gallery where people have one sample and ten.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 CERTIFICATE_FILE = "certificate.json"
+# log10 likelihood ratio; below it the evidence speaks against the person. Many samples together of somebody else hardly
+# ever come near it, so that in a small gallery the promise alone would call a match what says no.
+LEAST_MATCH = 0.0
 RULE_OF_THREE = (
     3.0  # no error in n trials: at most 3 / n at 95 % (Jovanovic, Levy, Am. Stat. 51, 1997)
 )
@@ -87,10 +93,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The least fused score that is a hit.
+    """The least fused score that is a hit: what the promise asks for, and LEAST_MATCH at least.
 
     fpir_expected   share of non-mated searches that reach it, by the likeliest fit
-    interval        the same, at the two ends of the fit's 95 % interval; the upper end is what was asked
+    interval        the same, at the two ends of the fit's 95 % interval; the upper end is at most what was asked
     extrapolated    whether the rate lies beyond what was seen (rule of three), and rests on the tail's shape
     calibration_id  version and digest of the certificate, for the ledger
     """
@@ -144,28 +150,37 @@ def load_certificate(fitted: Mapping[str, object], digest: str) -> Certificate:
     return Certificate(tails, int(str(fitted["trials"])), data, split, version, digest)
 
 
+def tails_for(shared: int, certificate: Certificate | None = None) -> tuple[Tail, ...]:
+    """Return the tails that bound whoever shares so many samples with the probe: of that number and of each greater one.
+
+    Fits of neighbouring numbers cross: without the greater ones, one more sample could ask for a higher score. Raises
+    ValueError for fewer than one sample and for more than were fitted.
+    """
+    held = default_certificate() if certificate is None else certificate
+    if not 1 <= shared <= len(held.tails):
+        raise ValueError("samples that are shared are 1 to as many as were fitted")
+    return held.tails[shared - 1 :]
+
+
 def threshold(
-    fpir: float, size: int, usable: int, certificate: Certificate | None = None
+    fpir: float, size: int, shared: int, certificate: Certificate | None = None
 ) -> Threshold:
     """Return the least score that keeps false alarms at `fpir` in a gallery of `size` people.
 
     fpir     share of non-mated searches that may raise a candidate, 0 < fpir < 1
     size     people enrolled; 0 counts as 1
-    usable   usable samples of the probe, from 1 to as many as the certificate has tails
+    shared   samples that the person shares with the probe, from 1 to as many as the certificate has tails
     certificate  None = that of fingers
 
-    An enrolled person may share fewer samples with the probe than are usable, so the threshold holds for
-    every number up to it. It is recalibrated by calling again when the gallery has grown. Raises ValueError
-    outside these ranges.
+    Whoever shares more has no higher threshold. It is recalibrated by calling again when the gallery has grown.
+    Raises ValueError outside these ranges.
     """
     held = default_certificate() if certificate is None else certificate
-    if not 0 < fpir < 1 or size < 0 or not 1 <= usable <= len(held.tails):
-        raise ValueError(
-            "an FPIR lies between 0 and 1, a size is not negative, samples are 1 to as many as were fitted"
-        )
+    if not 0 < fpir < 1 or size < 0:
+        raise ValueError("an FPIR lies between 0 and 1, a size is not negative")
     people = max(1, size)
-    level = max(tail.score(fpir / people) for tail in held.tails[:usable])
-    found = score(level, size, usable, held)
+    level = max(LEAST_MATCH, *(tail.score(fpir / people) for tail in tails_for(shared, held)))
+    found = score(level, size, shared, held)
     return Threshold(
         score=level,
         fpir_expected=found.fpir,
@@ -176,37 +191,55 @@ def threshold(
 
 
 def price(
-    ways: ArrayLike, usable: int, certificate: Certificate | None = None
+    ways: ArrayLike, shared: ArrayLike, certificate: Certificate | None = None
 ) -> NDArray[np.float64]:
     """Return by how much a score must exceed the threshold that was the best of so many ways, each not below one.
 
-    ways, usable   in how many ways a person was compared; usable samples of the probe, from 1
+    ways, shared   of each person: in how many ways they were compared, by how many shared samples; 0 counts as 1
 
-    Each way may err at its part of the rate alone (union bound), which the slowest of the tails that the threshold
-    holds for reaches this much higher.
+    Each way may err at its part of the rate alone (union bound), which the tail of so many samples reaches this much
+    higher.
     """
     held = default_certificate() if certificate is None else certificate
-    slowest = min(tail.rate[0] for tail in held.tails[:usable])
-    dearer: NDArray[np.float64] = np.log(np.asarray(ways, dtype=np.float64)) / slowest
+    rates = np.array([tail.rate[0] for tail in held.tails])
+    at = np.maximum(np.asarray(shared, dtype=np.intp), 1) - 1
+    dearer: NDArray[np.float64] = np.log(np.asarray(ways, dtype=np.float64)) / rates[at]
     return dearer
 
 
-def score(
-    value: float, size: int, usable: int, certificate: Certificate | None = None
-) -> FalseAlarms:
-    """Return how often a search without a mate reaches a fused score in a gallery of `size` people.
+def rarity(
+    scores: ArrayLike, shared: ArrayLike, certificate: Certificate | None = None
+) -> NDArray[np.float64]:
+    """Return how rare scores are of non-mated people who share so many samples: minus ln of the share that reaches them.
 
-    size and usable as in `threshold`, whose inverse this is at the upper end of the interval.
+    scores, shared   of each person: log10 likelihood ratio; number of shared samples, 0 counts as 1
+
+    At the cautious ends of the fits. A score reaches `threshold` where its rarity reaches -ln(fpir / size), whatever
+    the two are, and the score LEAST_MATCH; so this orders people of whom each is held against a threshold of their own, and the best of them is
+    the last to be no match as the promise grows stricter. Below the tails it orders and means no share.
     """
     held = default_certificate() if certificate is None else certificate
-    if size < 0 or not 1 <= usable <= len(held.tails) or math.isnan(value):
-        raise ValueError(
-            "a score is a number, a size is not negative, samples are 1 to as many as were fitted"
-        )
+    level, share, rate = np.array([(t.level, t.share[2], t.rate[0]) for t in held.tails]).T
+    at = np.maximum(np.asarray(shared, dtype=np.intp), 1) - 1
+    each = (np.asarray(scores, dtype=np.float64)[..., None] - level) * rate - np.log(share)
+    bounds = np.where(np.arange(len(level)) >= at[..., None], each, np.inf)
+    found: NDArray[np.float64] = bounds.min(axis=-1)
+    return found
+
+
+def score(
+    value: float, size: int, shared: int, certificate: Certificate | None = None
+) -> FalseAlarms:
+    """Return how often a search without a mate reaches a fused score in a gallery of `size` people who share so much.
+
+    size and shared as in `threshold`, whose inverse this is at the upper end of the interval.
+    """
+    held = default_certificate() if certificate is None else certificate
+    if size < 0 or math.isnan(value):
+        raise ValueError("a score is a number, a size is not negative")
     people = max(1, size)
-    errors = [
-        max(each) for each in zip(*(t.errors(value) for t in held.tails[:usable]), strict=True)
-    ]
+    bounds = [tail.errors(value) for tail in tails_for(shared, held)]
+    errors = [max(each) for each in zip(*bounds, strict=True)]
     least, likeliest, greatest = (min(1.0, people * each) for each in errors)
     return FalseAlarms(
         fpir=likeliest,

@@ -5,8 +5,8 @@ person has; a modality that the person lacks adds 0, as evidence that was not gi
 where the modalities err independently of each other, given that two people differ: a stated assumption (a twin, or
 an error in a record, breaks it).
 
-The threshold is that of whoever has just these modalities: of one the score at which it keeps the promise by itself, of
-several the tail of their sum. Each modality's non-mated scores are bounded from above: by the cautious end of its
+The threshold is that of whoever shares so many samples of just these modalities with the probe: of one the score at which it
+keeps the promise by itself, of several the tail of their sum. Each modality's non-mated scores are bounded from above: by the cautious end of its
 certificate where that knows their tail, and below it by what a likelihood ratio means: at most one in 10^x of those who are
 not mates reaches 10^x, however they are distributed (Markov's inequality). Scores are rounded up to a grid, so that the sum's
 tail is exact arithmetic on bounds, never below them.
@@ -22,22 +22,22 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.calibration import Tail
+from matcher.calibration import LEAST_MATCH, Tail
 
 STEP = 0.01  # log10; of the grid. A threshold is at most so much too high for each modality
 BEYOND = 1e-4  # of the rate that is asked for: what of a tail may lie beyond the grid, and counts as above any score
 LIKELIEST, CAUTIOUS = 1, 2  # of a tail's share; of its rate the cautious end is the first
-KEPT = 64  # sums of tails that are not computed again; sets of modalities, by how many samples are usable
+KEPT = 512  # sums of tails that are not computed again, some 20 KB each: what ten fingers, a face and two eyes may share comes to 104
 
 Tails = tuple[
     Tail, ...
-]  # of one modality: one for each number of samples that a person may share with the probe
+]  # of one modality, which bound a person's scores together: of several models or coders, of several numbers of samples
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class FusedThreshold:
-    """The least sum that keeps a promise: log10 likelihood ratio.
+    """The least sum that keeps a promise, and LEAST_MATCH at least: log10 likelihood ratio.
 
     fpir_expected   share of searches without a mate that reach it, by the likeliest fits, if everybody has these modalities
     """
@@ -50,8 +50,8 @@ def threshold(fpir: float, held: Sequence[Tails], people: int) -> FusedThreshold
     """Return the least fused score that keeps false alarms at `fpir`, for whoever has all of some modalities.
 
     fpir     share of non-mated searches that may raise a candidate, 0 < fpir < 1
-    held     tails of each of these modalities
-    people   all who are searched, whichever modalities they have; 0 counts as 1
+    held     tails of each of these modalities, of as many samples as the person shares with the probe
+    people   all who are searched, whatever they share; 0 counts as 1
 
     Each of the people may err with probability fpir / people, whatever their own threshold (union bound), so that the
     promise holds for all of them together. Of one modality this is what `matcher.calibration.threshold` returns, to the bit.
@@ -61,12 +61,12 @@ def threshold(fpir: float, held: Sequence[Tails], people: int) -> FusedThreshold
         raise ValueError("an FPIR lies between 0 and 1, and a modality has a tail")
     rate = fpir / max(1, people)
     if len(held) == 1:
-        score = max(tail.score(rate) for tail in held[0])
+        score = max(LEAST_MATCH, *(tail.score(rate) for tail in held[0]))
         errors = max(tail.errors(score)[LIKELIEST] for tail in held[0])
     else:
         some, decade = tuple(held), _decade(rate)
         first, survival = _sum(some, CAUTIOUS, decade)
-        at = int(np.argmax(survival <= rate))
+        at = max(int(np.argmax(survival <= rate)), math.ceil(LEAST_MATCH / STEP) - first)
         score = (first + at) * STEP
         start, likeliest = _sum(some, LIKELIEST, decade)
         errors = float(likeliest[min(first + at - start, len(likeliest) - 1)])

@@ -375,7 +375,7 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
         raise EngineUnavailable(
             "nobody is enrolled here who can be compared with the samples, so no search says anything"
         )
-    judged = [_judged(each, found) for each in found.candidates]
+    judged = [_judged(each) for each in found.candidates]
     place, best = decisive(judged, Found(float("-inf"), found.threshold, found.floor))
     person = found.candidates[place] if found.candidates else None
     facts = {
@@ -388,7 +388,8 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
             calibration=[each.calibration for each in found.by_modality.values()],
             reckoned_by="; ".join(each.reckoned_by for each in found.by_modality.values()),
             positions=[at for each in probes for at in prepared[each].usable],
-            hypothesis=_hypothesis(found, person),
+            shared=_shared(found, person),
+            hypothesis=_hypothesis(person),
             floor=best.review_floor,
             floor_fpir=None if review is None else review.floor_fpir,
         ),
@@ -399,27 +400,26 @@ def _search(work: _Work, prepared: Mapping[Modality, Prepared], misread: Misread
     return Candidate(best, person.subject if person is not None and best.reached else None, facts)
 
 
-def _judged(person: Person, found: Identified) -> Found:
+def _judged(person: Person) -> Found:
     """Return what the law is told of one candidate: what each modality says, and from where it says yes by itself."""
     evidence = tuple(
-        LawEvidence(each, score, found.by_modality[each].threshold)
-        for each, score in person.scores.items()
+        LawEvidence(each, said.score, person.alone[each]) for each, said in person.scores.items()
     )
     return Found(person.score, person.threshold, person.floor, evidence)
 
 
-def _hypothesis(found: Identified, person: Person | None) -> tuple[str, int]:
-    """Return how positions were read to fit the person of whom the answer is; nothing where they fit another best.
+def _shared(found: Identified, person: Person | None) -> tuple[int, ...]:
+    """Return how many samples of each modality the person of the answer shares: by which thresholds the scores are judged."""
+    if person is None:
+        return ()
+    said = (person.scores.get(each) for each in found.by_modality)
+    return tuple(0 if each is None else each.shared for each in said)
 
-    A modality of which several readings are tried says it of its own best candidate alone.
-    """
-    tried = [
-        (each.reading, each.ways)
-        for each in found.by_modality.values()
-        if each.reading and person is not None
-        if [who for who, _ in each.candidates[:1]] == [person.subject]
-    ]
-    return tried[0] if tried else ("", 0)
+
+def _hypothesis(person: Person | None) -> tuple[str, int]:
+    """Return how positions were read to fit the person of whom the answer is, by the modality that tries several readings."""
+    said = () if person is None else person.scores.values()
+    return next(((each.reading, each.ways) for each in said if each.reading), ("", 0))
 
 
 def _by_modality(
@@ -428,11 +428,12 @@ def _by_modality(
     """Return what each modality came to that was searched of several sent; of one, the facts of the search say it."""
     if sent == 1:
         return {}
+    scores, alone = ({}, {}) if person is None else (person.scores, person.alone)
     return modality_facts(
         (
             modality,
-            None if person is None else person.scores.get(modality),
-            each.threshold,
+            scores[modality].score if modality in scores else None,
+            alone.get(modality, found.alone[modality]),
             each.size,
             prepared[modality].usable,
         )

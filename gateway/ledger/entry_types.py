@@ -127,7 +127,7 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
         EntryType.RESPONSE: _exchange(
             f"| operation {_CORRECTION} state_after true_outcome disclosed_outcome why policy_trace reason"
             " scores threshold fpir fpir_expected gallery_size gallery_version calibration reckoned_by"
-            " position_hypothesis position_ways"
+            " shared_samples position_hypothesis position_ways"
             " extracted searched_modalities modality_scores modality_thresholds modality_sizes modality_positions conflict"
             " misread"
             f" usable_positions review_floor review_fpir subject {_STANDING} status_age applications"

@@ -219,6 +219,7 @@ def searched_facts(
     calibration: Iterable[str],
     reckoned_by: str,
     positions: Iterable[int],
+    shared: Iterable[int] = (),
     hypothesis: tuple[str, int] = ("", 0),
     floor: float | None = None,
     floor_fpir: float | None = None,
@@ -229,8 +230,9 @@ def searched_facts(
     gallery             its size in people, and its version; of several modalities, of their galleries added
     calibration         of each modality
     positions           of each finger that was searched; 0 = unknown
-    hypothesis          which positions fit the best candidate best, and out of how many ways to assign them; empty where
-                        the fingers fit somebody else best
+    shared              how many samples of each modality the best candidate shares with the probe, in the order of the
+                        modalities: on which the threshold rests beside promise and size; none where nobody was compared
+    hypothesis          which positions fit the best candidate best, and out of how many ways to assign them
     floor, floor_fpir   from which score an examiner looks, and the share that it stands for
     """
     return written(
@@ -243,6 +245,7 @@ def searched_facts(
         calibration=calibration,
         reckoned_by=reckoned_by,
         usable_positions=positions,
+        shared_samples=list(shared) or None,
         position_hypothesis=hypothesis[0] or None,
         position_ways=hypothesis[1] or None,
         review_floor=floor,

@@ -179,6 +179,7 @@ _SEARCHED = (
     ("gallery_version", say("gallery version")),
     ("gallery_size", say("gallery size, people")),
     ("usable_positions", say("positions searched")),
+    ("shared_samples", say("samples shared with the best candidate")),
     ("position_hypothesis", say("positions of the best candidate")),
     ("position_ways", say("ways to assign them")),
     ("fpir", say("FPIR agreed")),

@@ -44,13 +44,15 @@ from gateway.ledger.entry import EntryType
 from gateway.ledger.exchange_history import OpenedEntry, age_of
 
 Searched: TypeAlias = Mapping[Modality, tuple[int, int]]
-"""People in the gallery and samples searched, by modality."""
+"""People in the gallery and samples that the best candidate shares with the probe, by modality; 0 = none is held."""
 
 Threshold: TypeAlias = Callable[[float, int, Mapping[Modality, int]], float]
-"""FPIR, people searched, and samples searched by, of each modality that is held of the person → the least score of a match."""
+"""FPIR, people searched, and samples that the person shares, of each modality that is held → the least score of a match."""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
 ROUNDING = 0.001  # log10; two numbers of three decimals that differ by less may be in either order
+# Shared samples where an entry does not say them, of earlier releases or of nobody: by the most cautious of thresholds.
+UNSAID = 1
 _ROUNDED = re.compile(
     r"-?\d+\.\d{3}"
 )  # how earlier releases recorded scores, thresholds and floors
@@ -189,7 +191,7 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
         return Found(0.0 if hit else float("-inf"), 0.0)
     try:
         score, agreed = float(told["scores"]), float(told["fpir"])
-        people, held = int(told["gallery_size"]), _held(past, _searched(past))
+        people, held = int(told["gallery_size"]), _held(_searched(past))
         level = _Level(told["threshold"], past, reached=frozenset({Outcome.MATCH.name}))
     except (KeyError, ValueError):
         raise ValueError("the entry does not say score, gallery and fingers") from None
@@ -211,35 +213,37 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
 
 def _searched(past: Past) -> Searched:
     told = past.told
-    if "searched_modalities" not in told:
-        only = _modality(past.asked.get("modality") or Modality.FINGER.name)
-        return {only: (int(told["gallery_size"]), len(told["usable_positions"].split(",")))}
-    sizes, positions = (told[name].split(",") for name in ("modality_sizes", "modality_positions"))
+    several = "searched_modalities" in told
+    modalities = (
+        _modalities(past)
+        if several
+        else [_modality(past.asked.get("modality") or Modality.FINGER.name)]
+    )
+    sizes = told["modality_sizes" if several else "gallery_size"].split(",")
+    shared = told.get("shared_samples")
+    if shared is not None:
+        numbers = list(map(int, shared.split(",")))
+    elif several:
+        numbers = [0 if said == "none" else UNSAID for said in told["modality_scores"].split(",")]
+    else:
+        numbers = [UNSAID]
     return {
-        each: (int(size), len(at.split("+")))
-        for each, size, at in zip(_modalities(past), sizes, positions, strict=True)
+        each: (int(size), number)
+        for each, size, number in zip(modalities, sizes, numbers, strict=True)
     }
 
 
-def _held(past: Past, searched: Searched) -> Mapping[Modality, int]:
-    """Return the samples searched by of each modality that is held of whoever was the best; of nobody, of every one."""
-    if "searched_modalities" not in past.told:
-        return {each: usable for each, (_, usable) in searched.items()}
-    said = past.told["modality_scores"].split(",")
-    every = {each: usable for each, (size, usable) in searched.items() if size}
-    held = {
-        each: searched[each][1]
-        for each, score in zip(_modalities(past), said, strict=True)
-        if score != "none"
-    }
-    return held or every
+def _held(searched: Searched) -> Mapping[Modality, int]:
+    """Return the samples shared, of each modality that is held of whoever was the best; of nobody, of every one."""
+    held = {each: shared for each, (_, shared) in searched.items() if shared}
+    return held or {each: UNSAID for each, (size, _) in searched.items() if size}
 
 
 def _alone(
     threshold: Threshold, fpir: float, modality: Modality, searched: tuple[int, int]
 ) -> float:
-    size, usable = searched
-    return threshold(fpir, size, {modality: usable})
+    size, shared = searched
+    return threshold(fpir, size, {modality: shared})
 
 
 def _modalities(past: Past) -> list[Modality]:

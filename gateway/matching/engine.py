@@ -88,39 +88,46 @@ class Misread:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """What one modality says of a person.
+
+    score          log10 likelihood ratio
+    shared         how many of the probe's samples it compared with one of the person's: by which of `Found.tails` it is judged
+    reading, ways  how the probe's samples were taken to fit the person, where an engine tries more than what is stated, and
+                   out of how many ways; empty and 0 = as stated
+    """
+
+    subject: int
+    score: float
+    shared: int = 1
+    reading: str = ""
+    ways: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a search of the whole gallery of one modality came to.
 
-    candidates     subject and score, log10 likelihood ratio, the best first
-    threshold      the least score that keeps the promise for a match, in a gallery of this size
-    floor          the same for an examiner's look; None where nobody looks
-    fpir_expected  share of searches without a mate that reach the threshold, by the likeliest fit
-    calibration    version and digest of what the threshold rests on
+    candidates     the best first: whose score is the rarest beside those of others who share as many samples
+    calibration    version and digest of what thresholds rest on
     reckoned_by    what scores depend on beside samples and gallery: models, libraries, the processor
     size, version  people in the gallery that was searched, and its version
     comparable     of how many of them something can be compared with the probe: of faces and irises, who have a record
                    of its model or coder, of that which most have; 0 = the search says nothing of anybody
-    reading, ways  how the probe's samples were taken to fit the best candidate, where an engine tries more than what is
-                   stated, and out of how many ways; empty and 0 = as stated, or nobody was compared
-    tails          of non-mated scores, one for each number of samples that a person may share with the probe; the
-                   threshold of several modalities together rests on them
+    tails          of non-mated scores, by the number of samples that a person may share with the probe: every threshold
+                   rests on them. The greatest number is that of whoever shares all that is usable
     misread        whom the probe reaches if its samples are taken for others than stated, where it reaches nobody as
                    stated
     """
 
-    candidates: tuple[tuple[int, float], ...]
-    threshold: float
-    floor: float | None
-    fpir_expected: float
+    candidates: tuple[Scored, ...]
     calibration: str
     reckoned_by: str
     size: int
     comparable: int
     version: int
-    tails: Tails = field(repr=False)
+    tails: Mapping[int, Tails] = field(repr=False)
     misread: Misread | None = None
-    reading: str = ""
-    ways: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +135,18 @@ class Candidate:
     """Somebody who may be the probe's.
 
     score       fused log10 likelihood ratio: the sum over the modalities that were searched
-    threshold   the least that keeps the promise for a match, of whoever has just these modalities
+    threshold   the least that keeps the promise for a match, of whoever shares as many samples of each modality
     floor       the same for an examiner's look; None where nobody looks
     scores      what each says alone; none of a modality of which no sample is held of the person, which adds 0
+    alone       the least score of each of these that would be a match by it alone
     """
 
     subject: int
     score: float
     threshold: float
     floor: float | None
-    scores: Mapping[Modality, float]
+    scores: Mapping[Modality, Scored]
+    alone: Mapping[Modality, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +154,18 @@ class Identified:
     """What a search by one modality or by several came to.
 
     candidates     the best first: who is farthest above their threshold, or least below it
-    threshold      that of whoever has every modality of which anything is enrolled
+    threshold      that of whoever shares every usable sample of each modality of which anything is enrolled
     floor          the same for an examiner's look; None where nobody looks
+    alone          the threshold of each modality by itself, of whoever shares every usable sample
     fpir_expected  share of searches without a mate that reach a threshold, by the likeliest fits
     size           people for whom the promise holds; who is in several galleries is counted in each
-    by_modality    what each modality alone came to, with the threshold that holds for it alone
+    by_modality    what each modality alone came to
     """
 
     candidates: tuple[Candidate, ...]
     threshold: float
     floor: float | None
+    alone: Mapping[Modality, float]
     fpir_expected: float
     size: int
     by_modality: Mapping[Modality, Found]
@@ -202,14 +213,15 @@ class Engine(Protocol):
         ...
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
-        """Return the best `limit` people for a prepared probe, and the threshold that holds for it.
+        """Return the best `limit` people for a prepared probe, and the tails by which their scores are judged.
 
+        Whoever cannot reach a threshold for the point may be left out.
         Raises EngineUnavailable, or DeadlineTooShort when time runs out.
         """
         ...
 
-    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
-        """Return the exact score of each of a few people for a prepared probe: the log10 likelihood ratio.
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
+        """Return the exact score of each of a few people for a prepared probe, in any order.
 
         Nothing is returned of whom no sample is held that can be compared. A score is what `search` would say of the
         person but for the rounding of sums, not an estimate of it. Raises EngineUnavailable.
@@ -259,8 +271,8 @@ class Codec(Protocol):
         """Return what an examiner sees of two samples of one position, as plain values: no score, no likelihood."""
         ...
 
-    def tails(self, usable: int) -> Tails:
-        """Return the tails of non-mated scores for so many usable samples, as `Found.tails` has them."""
+    def tails(self, shared: int) -> Tails:
+        """Return the tails of non-mated scores of whoever shares so many samples, as `Found.tails` has them."""
         ...
 
 

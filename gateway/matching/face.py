@@ -21,6 +21,7 @@ from gateway.matching.engine import (
     OperatingPoint,
     Prepared,
     Probe,
+    Scored,
     UnreadableSample,
 )
 from gateway.matching.face_models import known_models
@@ -31,8 +32,7 @@ from gateway.matching.gallery_engine import (
     read_whole,
     timed,
 )
-from matcher import calibration
-from matcher.calibration import Certificate, Threshold
+from matcher.calibration import Certificate
 from matcher.errors import MalformedRecord, SearchAbandoned
 from matcher.face import probe as probes
 from matcher.face import record as face_record
@@ -104,12 +104,13 @@ class FaceEngine(GalleryEngine[Gallery]):
         return Prepared((FACE,))
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
-        """Return the best `limit` people of the whole gallery, and the threshold for it.
+        """Return the best `limit` people of the whole gallery.
 
         The score has the union bound for a person's several faces in it, so that the threshold is that of one
-        comparison. Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search
-        is complete.
+        comparison, whoever is compared. Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out
+        before the search is complete.
         """
+        del point
         ready, gallery = demand_ready(demand_own(probe, FaceProbe).ready), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
@@ -120,27 +121,21 @@ class FaceEngine(GalleryEngine[Gallery]):
         except SearchAbandoned:
             raise DeadlineTooShort from None
         certificates = self._certificates(face.model for face in ready.vectors)
-        threshold = _threshold(point.fpir, found.size, certificates)
-        floor = None
-        if point.review_fpir is not None:
-            floor = _threshold(point.review_fpir, found.size, certificates).score
         ranked = zip(found.subject.tolist(), found.score.tolist(), strict=True)
         return Found(
-            candidates=tuple(ranked),
-            threshold=threshold.score,
-            floor=floor,
-            fpir_expected=threshold.fpir_expected,
+            candidates=tuple(Scored(*each) for each in ranked),
             calibration="+".join(each.id for each in certificates),
             reckoned_by=f"{self._storage.value} vectors, numpy {np.__version__}",
             size=found.size,
             comparable=found.comparable,
             version=found.version,
-            tails=tuple(each.tails[0] for each in certificates),
+            tails={1: tuple(each.tails[0] for each in certificates)},
         )
 
-    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
         """Return the exact score of each of a few people who have a vector of the probe's models."""
-        return self._loaded().scores(demand_ready(demand_own(probe, FaceProbe).ready), subjects)
+        found = self._loaded().scores(demand_ready(demand_own(probe, FaceProbe).ready), subjects)
+        return tuple(Scored(*each) for each in found.items())
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite vectors with zeros, in place, and drop them."""
@@ -244,16 +239,10 @@ class FaceCodec:
             mine.destroy()
             theirs.destroy()
 
-    def tails(self, usable: int) -> Tails:
+    def tails(self, shared: int) -> Tails:
         """Return the tails of every model that is known here; the score of several faces has the union bound in it."""
-        del usable
+        del shared
         return tuple(each.calibration.certificate.tails[0] for each in known_models().values())
-
-
-def _threshold(fpir: float, size: int, certificates: Sequence[Certificate]) -> Threshold:
-    """Return the greatest of the thresholds of some models: whichever compared, the promise holds."""
-    each = [calibration.threshold(fpir, size, 1, certificate) for certificate in certificates]
-    return max(each, key=lambda one: one.score)
 
 
 def _read(record: bytes) -> FaceVector:

@@ -32,6 +32,7 @@ from gateway.matching.engine import (
     OperatingPoint,
     Prepared,
     Probe,
+    Scored,
     UnreadableSample,
 )
 from gateway.matching.finger_marks import KINDS
@@ -44,12 +45,13 @@ from gateway.matching.gallery_engine import (
 )
 from gateway.sample_files import record_text
 from gateway.sample_files.errors import MalformedFile
+from matcher import calibration
 from matcher.errors import MalformedRecord, SearchAbandoned
 from matcher.finger import assignment, record_fmr, record_formats, synthetic
 from matcher.finger import probe as probes
 from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import explain
-from matcher.finger.gallery import Gallery, reckoned_by
+from matcher.finger.gallery import Candidates, Gallery, reckoned_by
 from matcher.finger.template import Minutiae
 from matcher.fusion import Tails
 
@@ -97,12 +99,13 @@ class FingerEngine(GalleryEngine[Gallery]):
         return Prepared(mine.ready.usable, tuple(problems))
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
-        """Return the best `limit` people of the whole gallery, and the threshold for so many usable fingers.
+        """Return the best `limit` people of the whole gallery, each with the number of fingers that they share.
 
         Hands exchanged and fingers mixed up are tried of every probe, whoever is found (`matcher.finger.assignment`).
         Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
         complete, and the matcher's NothingUsable for a probe without a usable finger.
         """
+        del point
         ready, gallery = demand_ready(demand_own(probe, FingerProbe).ready), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
@@ -112,30 +115,20 @@ class FingerEngine(GalleryEngine[Gallery]):
             )
         except SearchAbandoned:
             raise DeadlineTooShort from None
-        usable = len(ready.usable)
-        threshold = assignment.threshold(point.fpir, found.size, usable)
-        floor = None
-        if point.review_fpir is not None:
-            floor = assignment.threshold(point.review_fpir, found.size, usable).score
-        ranked = zip(found.subject.tolist(), found.score.tolist(), strict=True)
         return Found(
-            candidates=tuple(ranked),
-            threshold=threshold.score,
-            floor=floor,
-            fpir_expected=threshold.fpir_expected,
-            calibration=threshold.calibration_id,
+            candidates=_scored(found),
+            calibration=assignment.search_certificate().id,
             reckoned_by=reckoned_by(),
             size=found.size,
             comparable=found.comparable,
             version=found.version,
-            tails=FingerCodec().tails(usable),
-            reading=found.hypothesis[0].name if len(found) else "",
-            ways=int(found.ways[0]) if len(found) else 0,
+            tails={number: _tails(number) for number in range(1, len(ready.usable) + 1)},
         )
 
-    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
         """Return the fused score of each person who has one of the probe's fingers, aligned in full."""
-        return self._loaded().scores(demand_ready(demand_own(probe, FingerProbe).ready), subjects)
+        ready = demand_ready(demand_own(probe, FingerProbe).ready)
+        return _scored(self._loaded().scores(ready, subjects))
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite minutiae and templates with zeros, in place, and drop them."""
@@ -207,9 +200,9 @@ class FingerCodec:
             mine.destroy()
             theirs.destroy()
 
-    def tails(self, usable: int) -> Tails:
-        """Return the tails of the certificate that is shipped, of one finger up to so many, all hypotheses together."""
-        return assignment.search_certificate().tails[:usable]
+    def tails(self, shared: int) -> Tails:
+        """Return the tails by which whoever shares so many fingers is judged, all hypotheses together."""
+        return _tails(shared)
 
 
 def read_declared(sample: Sample, element: str) -> Minutiae:
@@ -293,6 +286,18 @@ def _minutiae_of(samples: Sequence[Sample]) -> list[tuple[int, Minutiae]]:
         (one.position, probes.read_sample(probes.FingerSample(one.position, one.data)))
         for one in samples
     ]
+
+
+def _scored(found: Candidates) -> tuple[Scored, ...]:
+    columns = (each.tolist() for each in (found.subject, found.score, found.shared, found.ways))
+    return tuple(
+        Scored(subject, score, shared, hypothesis.name, int(ways))
+        for hypothesis, subject, score, shared, ways in zip(found.hypothesis, *columns, strict=True)
+    )
+
+
+def _tails(shared: int) -> Tails:
+    return calibration.tails_for(shared, assignment.search_certificate())
 
 
 def _view(record: bytes) -> record_fmr.View:

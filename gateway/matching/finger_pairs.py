@@ -50,7 +50,7 @@ def _fitting(mine: Sequence[Described], theirs: Sequence[Described]) -> list[Pai
     held = np.array([[counted[at + 1] for at in range(POSITIONS)]])
     given = [columns.count(column) for column in range(len(positions))]
     tried = [weigh(evidence, each.positions(positions), (given, held), each) for each in Hypothesis]
-    fingers = max(tried, key=lambda each: float(each.score[0])).finger[0].tolist()
+    fingers = max(tried, key=lambda each: float(each.rarity[0])).finger[0].tolist()
     return [best[column, at][1] for at, column in enumerate(fingers, 1) if column >= 0]
 
 

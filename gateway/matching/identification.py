@@ -4,16 +4,17 @@
 (2) whoever is among the best of one modality gets the exact score of every other one; how much is compared does not
     depend on whether the modalities name the same people
 (3) a person's score is the sum; a modality of which nothing is held of the person adds 0
-(4) it is held against the threshold of whoever has just these modalities (`matcher.fusion`): a face in the query makes
-    nobody harder to find of whom no face is held, and the promise holds for all together
+(4) it is held against the threshold of whoever shares as many samples of each modality with the probe (`matcher.fusion`): a
+    face in the query makes nobody harder to find of whom no face is held, nor do ten fingers whoever has one; who shares
+    ten is not held to what one finger must show; and the promise holds for all together
 
-Of one modality it is the search of its engine, to the bit.
+The thresholds of all that anybody may share are computed in every search, so that none takes longer by whom it finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from gateway.domain.messages import Modality
 from gateway.errors import DeadlineTooShort
@@ -25,12 +26,16 @@ from gateway.matching.engine import (
     Identified,
     OperatingPoint,
     Probe,
+    Scored,
 )
 from matcher import fusion
 from matcher.fusion import Tails
 
 Probes = Mapping[Modality, Probe]  # one person's, prepared
-Said = Mapping[int, Mapping[Modality, float]]  # what each modality says of each person
+Said = Mapping[int, Mapping[Modality, Scored]]  # what each modality says of each person
+Shares = tuple[
+    tuple[Modality, int], ...
+]  # how many samples a person shares with the probe, of each modality that says anything
 
 
 def identify(
@@ -48,81 +53,93 @@ def identify(
     found = {
         each: engines[each].search(probes[each], point, limit, deadline) for each in order
     }  # (1)
-    if len(found) == 1:
-        return _alone(*found.items())
-    if deadline() <= 0:
+    if len(found) > 1 and deadline() <= 0:
         raise DeadlineTooShort
     most = limit * (len(order) - 1)  # (2)
     scores = {each: _scores(engines[each], probes[each], each, found, most) for each in order}
-    named = dict.fromkeys(who for each in found.values() for who, _ in each.candidates)
+    named = dict.fromkeys(one.subject for each in found.values() for one in each.candidates)
     said = {
         who: {modality: of[who] for modality, of in scores.items() if who in of} for who in named
     }
-    return _fused(found, said, point)
-
-
-def _alone(only: tuple[Modality, Found]) -> Identified:
-    modality, found = only
-    return Identified(
-        candidates=tuple(
-            Candidate(who, score, found.threshold, found.floor, {modality: score})
-            for who, score in found.candidates
-        ),
-        threshold=found.threshold,
-        floor=found.floor,
-        fpir_expected=found.fpir_expected,
-        size=found.size,
-        by_modality={modality: found},
-    )
+    return _judged(found, said, point)
 
 
 def _scores(
     engine: Engine, probe: Probe, modality: Modality, found: Mapping[Modality, Found], most: int
-) -> Mapping[int, float]:
+) -> Mapping[int, Scored]:
     """Return what one modality says of everybody whom any modality named.
 
     The others may name nobody, or whom it named too: it looks again at its own best then, and at as many people always.
     """
+    own = {each.subject: each for each in found[modality].candidates}
+    if not most:
+        return own
     others = [
-        who
+        one.subject
         for other, theirs in found.items()
         if other is not modality
-        for who, _ in theirs.candidates
+        for one in theirs.candidates
     ]
-    own = dict(found[modality].candidates)
     looked_at = list(dict.fromkeys([*others, *own]))[:most]
-    return {**engine.scores(probe, looked_at), **own}
+    return {each.subject: each for each in engine.scores(probe, looked_at)} | own
 
 
-def _fused(found: Mapping[Modality, Found], said: Said, point: OperatingPoint) -> Identified:
+def _judged(found: Mapping[Modality, Found], said: Said, point: OperatingPoint) -> Identified:
     """Return everybody whom any modality named, (3) and (4), the best first; of equals, whom the first named first."""
     # Who is in several galleries is counted in each: nobody asks them who else has whom.
     size = sum(each.size for each in found.values())
     least = {
-        frozenset(some): _least([found[each].tails for each in some], size, point)
-        for number in range(1, len(found) + 1)
-        for some in combinations(found, number)
+        shares: _least([found[each].tails[number] for each, number in shares], size, point)
+        for shares in _every(found)
+    }
+    alone = {
+        (modality, number): fusion.threshold(point.fpir, [tails], each.size).score
+        for modality, each in found.items()
+        for number, tails in each.tails.items()
     }
     candidates = [
-        Candidate(who, sum(each.values()), *least[frozenset(each)][:2], each)
+        Candidate(
+            subject=who,
+            score=sum(one.score for one in each.values()),
+            threshold=least[_shares(each)][0],
+            floor=least[_shares(each)][1],
+            scores=each,
+            alone={modality: alone[modality, one.shared] for modality, one in each.items()},
+        )
         for who, each in said.items()
     ]
-    enrolled = frozenset(each for each, of in found.items() if of.size) or frozenset(found)
-    score, floor, _ = least[enrolled]
+    whole = {modality: max(each.tails) for modality, each in found.items()}
+    enrolled = {each for each, of in found.items() if of.size} or set(found)
+    score, floor, _ = least[tuple((each, whole[each]) for each in found if each in enrolled)]
     return Identified(
         candidates=tuple(sorted(candidates, key=lambda each: each.threshold - each.score)),
         threshold=score,
         floor=floor,
-        fpir_expected=max(each[2] for some, each in least.items() if some <= enrolled),
+        alone={modality: alone[modality, number] for modality, number in whole.items()},
+        fpir_expected=max(
+            each[2] for shares, each in least.items() if enrolled.issuperset(dict(shares))
+        ),
         size=size,
         by_modality=found,
     )
 
 
+def _every(found: Mapping[Modality, Found]) -> Iterator[Shares]:
+    """Yield whatever a person may share with the probe, but nothing at all."""
+    choices = [[None, *((each, number) for number in of.tails)] for each, of in found.items()]
+    for chosen in product(*choices):
+        if any(chosen):
+            yield tuple(each for each in chosen if each is not None)
+
+
+def _shares(scores: Mapping[Modality, Scored]) -> Shares:
+    return tuple((modality, one.shared) for modality, one in scores.items())
+
+
 def _least(
     held: Sequence[Tails], size: int, point: OperatingPoint
 ) -> tuple[float, float | None, float]:
-    """Return threshold, floor and expected FPIR of whoever has these modalities."""
+    """Return threshold, floor and expected FPIR of whoever is judged by these tails, one set a modality."""
     match = fusion.threshold(point.fpir, held, size)
     floor = None
     if point.review_fpir is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.domain.messages import POSITIONS, UNSTATED, Modality, RecordFormat, Sample
@@ -21,6 +20,7 @@ from gateway.matching.engine import (
     OperatingPoint,
     Prepared,
     Probe,
+    Scored,
     UnreadableSample,
 )
 from gateway.matching.gallery_engine import (
@@ -30,8 +30,8 @@ from gateway.matching.gallery_engine import (
     read_whole,
     timed,
 )
-from matcher import calibration
-from matcher.calibration import Certificate, Threshold
+from matcher import fusion
+from matcher.calibration import Certificate
 from matcher.errors import MalformedRecord, SearchAbandoned
 from matcher.fusion import Tails
 from matcher.iris import probe as probes
@@ -97,7 +97,7 @@ class IrisEngine(GalleryEngine[Gallery]):
         return Prepared(mine.ready.positions)
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
-        """Return the best `limit` people who are at least near the thresholds, and the threshold for so many eyes.
+        """Return the best `limit` people who are at least near the thresholds, each with the number of eyes that they share.
 
         Where nobody reaches the threshold as stated, it is also said whom the probe would reach with eyes exchanged or
         pictures mirrored; that is looked at in every search, so that none takes longer than another by what it finds.
@@ -107,14 +107,12 @@ class IrisEngine(GalleryEngine[Gallery]):
         if deadline() <= 0:
             raise DeadlineTooShort
         certificates = _certificates(iris.coder for _, iris in ready.eyes)
-        eyes, size = len(ready.positions), len(gallery)
-        least = _threshold(point.fpir, size, eyes, certificates)
-        floor = None
-        if point.review_fpir is not None:
-            floor = _threshold(point.review_fpir, size, eyes, certificates).score
-        near = min(least.score, least.score if floor is None else floor) - NEAR_MISS
+        size, tails = len(gallery), _tails(certificates)
+        least = _threshold(point.fpir, tails, size)
+        floor = least if point.review_fpir is None else _threshold(point.review_fpir, tails, size)
+        near = min(least, floor) - NEAR_MISS
         # Three more looks at everybody may each raise somebody: together they keep the promise of one.
-        otherwise = _threshold(point.fpir / len(OTHERWISE), size, eyes, certificates).score
+        otherwise = _threshold(point.fpir / len(OTHERWISE), tails, size)
         try:
             found = gallery.search(
                 ready, limit, floor=near, threads=self._threads, expired=lambda: deadline() <= 0
@@ -122,30 +120,26 @@ class IrisEngine(GalleryEngine[Gallery]):
             misread = self._misread(ready, gallery, otherwise, deadline)
         except SearchAbandoned:
             raise DeadlineTooShort from None
-        as_stated = len(found) > 0 and found.score[0] >= least.score
+        as_stated = len(found) > 0 and found.score[0] >= least
+        columns = found.subject.tolist(), found.score.tolist(), found.shared.tolist()
         return Found(
-            candidates=tuple(zip(found.subject.tolist(), found.score.tolist(), strict=True)),
-            threshold=least.score,
-            floor=floor,
-            fpir_expected=least.fpir_expected,
+            candidates=tuple(map(Scored, *columns)),
             calibration="+".join(each.id for each in certificates),
             reckoned_by=reckoned_by(),
             size=found.size,
             comparable=found.comparable,
             version=found.version,
-            tails=_tails(certificates, eyes),
+            # Whoever shares both eyes is held to what one must show, too: the looks give up who is far below that.
+            tails=dict.fromkeys(range(1, len(ready.positions) + 1), tails),
             misread=None if as_stated else misread,
         )
 
-    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
         """Return the exact score of each of a few people who have an eye of the probe by the same coder."""
-        found = (
-            self._loaded()
-            .scores(demand_ready(demand_own(probe, IrisProbe).ready), subjects)
-            .tolist()
-        )
-        pairs = zip(subjects, found, strict=True)
-        return {who: score for who, score in pairs if not math.isnan(score)}
+        ready = demand_ready(demand_own(probe, IrisProbe).ready)
+        score, shared = self._loaded().scores(ready, subjects)
+        said = zip(subjects, score.tolist(), shared.tolist(), strict=True)
+        return tuple(Scored(*each) for each in said if each[2])
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite codes and their rotations with zeros, in place, and drop them."""
@@ -247,9 +241,10 @@ class IrisCodec:
             mine.iris.destroy()
             theirs.iris.destroy()
 
-    def tails(self, usable: int) -> Tails:
-        """Return the tails of every coder's calibration that is shipped, of one eye up to so many."""
-        return _tails(_certificates(CODERS.values()), usable)
+    def tails(self, shared: int) -> Tails:
+        """Return the tails of every coder's calibration that is shipped: of one eye and of both, whoever shares one or two."""
+        del shared
+        return _tails(_certificates(CODERS.values()))
 
 
 def _read_declared(sample: Sample, element: str) -> IrisCode:
@@ -296,14 +291,13 @@ def _certificates(coders: Iterable[Coder]) -> list[Certificate]:
     return [calibration_of(labels[each]).certificate for each in sorted(labels)]
 
 
-def _tails(certificates: Sequence[Certificate], eyes: int) -> Tails:
-    return tuple(tail for each in certificates for tail in each.tails[:eyes])
+def _tails(certificates: Sequence[Certificate]) -> Tails:
+    return tuple(tail for each in certificates for tail in each.tails)
 
 
-def _threshold(fpir: float, size: int, eyes: int, certificates: Sequence[Certificate]) -> Threshold:
+def _threshold(fpir: float, tails: Tails, size: int) -> float:
     """Return the greatest of the thresholds of some coders: whichever compared, the promise holds."""
-    each = [calibration.threshold(fpir, size, eyes, one) for one in certificates]
-    return max(each, key=lambda one: one.score)
+    return fusion.threshold(fpir, [tails], size).score
 
 
 def _read(record: bytes) -> Record:

@@ -52,13 +52,13 @@ def list_formats() -> tuple[RecordFormat, ...]:
     return tuple(sorted({form for each in TABLE.values() for form in each.codec.formats}))
 
 
-def least_score(fpir: float, people: int, usable: Mapping[Modality, int]) -> float:
+def least_score(fpir: float, people: int, shared: Mapping[Modality, int]) -> float:
     """Return the least score that keeps a promised FPIR, by the calibrations of today.
 
     people   all who are searched
-    usable   samples searched by, of each modality that is held of the person
+    shared   samples that the person shares with the probe, of each modality that is held of them
     """
-    held = [codec_of(modality).tails(number) for modality, number in usable.items()]
+    held = [codec_of(modality).tails(number) for modality, number in shared.items()]
     return fusion.threshold(fpir, held, people).score
 
 

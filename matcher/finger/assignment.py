@@ -4,7 +4,8 @@ Whoever captures ten fingers may take the left hand for the right one, or one fi
 know which finger a print is of. So a person is compared as the probe states it, with the hands exchanged, and,
 of few people, finger by finger in any order. What is tried more often errs more often: the promised error rate is
 shared among the hypotheses, and within one among all ways in which it may come true (union bound; Bonferroni). A score
-found by a rarer way is lowered by as much as that way's share of the rate demands, so that one threshold serves all.
+found by a rarer way is lowered by as much as that way's share of the rate demands, so that one threshold serves all ways.
+There is one for each number of fingers that a person shares with the probe; whose score is the rarest beside it is the best.
 """
 
 from __future__ import annotations
@@ -60,12 +61,14 @@ class Weighed:
     evidence  (k, 10) float32, log10 ratio of the person's finger at position column + 1; nan = not compared
     finger    (k, 10), which of the probe's fingers that is; -1 = none
     ways      (k,) float64, in how many ways the hypothesis could have come true
+    rarity    (k,) float64, of the score beside those of others who share as many fingers (`calibration.rarity`)
     """
 
     score: Floats = field(repr=False)
     evidence: Floats = field(repr=False)
     finger: Ints = field(repr=False)
     ways: NDArray[np.float64] = field(repr=False)
+    rarity: NDArray[np.float64] = field(repr=False)
 
 
 @cache
@@ -88,12 +91,19 @@ def _shared(tail: Tail) -> Tail:
     return replace(tail, share=share)
 
 
-def threshold(fpir: float, size: int, usable: int) -> Threshold:
+def threshold(fpir: float, size: int, shared: int) -> Threshold:
     """Return the least score that keeps false alarms of a search, all its hypotheses together, at `fpir`.
 
-    Arguments, errors and result as of `calibration.threshold`, which reckons with one way to compare a person.
+    It is that of whoever shares so many fingers with the probe. Arguments, errors and result as of
+    `calibration.threshold`, which reckons with one way to compare a person.
     """
-    return calibration.threshold(fpir, size, usable, search_certificate())
+    return calibration.threshold(fpir, size, shared, search_certificate())
+
+
+def shared(evidence: Floats) -> Ints:
+    """Return how many fingers each person shares with the probe, (k, 10) log10 ratios → (k,); nan = not compared."""
+    number: Ints = np.count_nonzero(~np.isnan(evidence), axis=1)
+    return number
 
 
 def exchanged(position: int) -> int:
@@ -140,8 +150,10 @@ def weigh(
             ways[person] *= math.perm(max(len(free), len(unknown)), len(places))
             ways[person] *= math.prod(mine[at] for at in unknown) * float(np.prod(most))
     rarer = ways * STATED_SHARE / SHARES[hypothesis]
-    price = calibration.price(rarer, len(positions))
-    return Weighed((fuse(best) - price).astype(np.float32), best, used, ways)
+    number = shared(best)
+    score = (fuse(best) - calibration.price(rarer, number)).astype(np.float32)
+    rarity = calibration.rarity(score, number, search_certificate())
+    return Weighed(score, best, used, ways, rarity)
 
 
 def assigned(ratios: Floats) -> tuple[Ints, Ints]:

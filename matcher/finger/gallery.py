@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.errors import AlreadyEnrolled, UnknownSubject
-from matcher.finger.assignment import POSITIONS, Hypothesis, Weighed, exchanged, weigh
+from matcher.finger.assignment import POSITIONS, Hypothesis, Weighed, exchanged, shared, weigh
 from matcher.finger.descriptors import CANVAS, UNKNOWN, Finger, Frame, Model, default_model
 from matcher.finger.gallery_block import Block, Rows, slots_for
 from matcher.finger.probe import (
@@ -47,9 +47,9 @@ Kind = tuple[int, int, Frame, int]  # of a block: position, slots, frame, number
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The best people of a search, best first, and what each finger said.
+    """The best people of a search, whose scores are the rarest first, and what each finger said.
 
-    subject (k,) uint64; score (k,) float32, fused log10 likelihood ratio less the price of the ways tried, descending
+    subject (k,) uint64; score (k,) float32, fused log10 likelihood ratio less the price of the ways tried
     evidence (k, 10) float32, log10 ratio of the person's finger at position column + 1; nan = not compared
     hypothesis (k,), ways (k,) float64: which fingers the probe's are taken to be, and out of how many ways
     size, version   people in the gallery that was searched, and its version
@@ -67,6 +67,11 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.subject)
+
+    @property
+    def shared(self) -> Ints:
+        """How many fingers each shares with the probe, (k,): by which threshold the score is judged."""
+        return shared(self.evidence)
 
 
 @cache
@@ -184,7 +189,7 @@ class Gallery:
         shortlist: int | None = None,
         expired: Callable[[], bool] = lambda: False,
     ) -> Candidates:
-        """Return the `limit` people likeliest to be the probe's, compared finger by finger.
+        """Return the `limit` people whose scores are the rarest beside those of others who share as many fingers.
 
         A finger is compared with that of its position and with that of the other hand, in two passes that exclude each
         other; one of unknown position with all ten. The best few are compared in any order of fingers as
@@ -235,16 +240,16 @@ class Gallery:
             best.append(replace(ranked, comparable=most))
         return best
 
-    def scores(self, probe: Probe, subjects: Sequence[int]) -> dict[int, float]:
-        """Return the score of each subject who has a finger that may be the probe's, every pair aligned in full.
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> Candidates:
+        """Return each of the subjects who has a finger that may be the probe's, every pair aligned in full.
 
-        At least what a search says of the person, which compares few people in any order. Raises NothingUsable for a
-        probe without a usable finger.
+        At least as rare a score as a search says of the person, which compares few people in any order. Raises
+        NothingUsable for a probe without a usable finger.
         """
         if not probe.fingers:
             raise NothingUsable(probe.faults)
         with self._lock:
-            people = self._people.now()
+            people, version = self._people.now(), self._version
             here = [subject for subject in dict.fromkeys(subjects) if subject in self._people]
             chosen = np.array([self._people.number_of(each) for each in here], dtype=np.intp)
         cascade = Cascade(self._model, self._likelihood, 1, lambda: False, len(here), len(here))
@@ -253,8 +258,7 @@ class Gallery:
             self._tried(probe, (each, each.positions(probe.usable)), (people, chosen), evidence)
             for each in Hypothesis
         ]
-        best = _best(people, tries, len(here), len(here), 0)
-        return dict(zip(best.subject.tolist(), best.score.tolist(), strict=True))
+        return _best(people, tries, len(here), len(here), version)
 
     def _tried(
         self,
@@ -286,8 +290,8 @@ class Gallery:
     ) -> _Tried:
         """Return what the best few people come to where the probe's fingers may be in any order."""
         number = np.concatenate([each.number for each in tries] or [np.zeros(0, dtype=np.intp)])
-        score = np.concatenate([each.weighed.score for each in tries] or [np.zeros(0)])
-        order = best_finite(score, len(score))
+        rarity = np.concatenate([each.weighed.rarity for each in tries] or [np.zeros(0)])
+        order = best_finite(rarity, len(rarity))
         most = max(LEAST_MIXED, MIXED_FINGERS // len(probe.usable))
         chosen = np.array(list(dict.fromkeys(number[order].tolist()))[:most], dtype=np.intp)
         evidence = self._all_pairs(probe, people, chosen, cascade)
@@ -403,13 +407,12 @@ def _best(
 ) -> Candidates:
     """Return the best `limit` people, each under the best of the hypotheses; of equals, under the first tried."""
     number = np.concatenate([each.number for each in tries])
-    score, evidence = (
+    score, evidence, ways, rarity = (
         np.concatenate([getattr(each.weighed, name) for each in tries])
-        for name in ("score", "evidence")
+        for name in ("score", "evidence", "ways", "rarity")
     )
-    ways = np.concatenate([each.weighed.ways for each in tries])
     hypotheses = [each.hypothesis for each in tries for _ in each.number]
-    order = best_finite(score, len(score))
+    order = best_finite(rarity, len(rarity))
     first = np.sort(np.unique(number[order], return_index=True)[1])
     kept = order[first[:limit]]
     return Candidates(

@@ -26,6 +26,7 @@ from matcher.score_calibration import ScoreCalibration
 MOST_CODES = 8  # of one person: each is compared with each of the probe, and costs the union bound
 
 Subjects = NDArray[np.uint64]
+Ints = NDArray[np.intp]
 Key = tuple[str, int]  # the coder's label and the eye
 Place = tuple[Key, int]  # a row of that table
 
@@ -49,6 +50,11 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.subject)
+
+    @property
+    def shared(self) -> Ints:
+        """How many eyes of each were compared, (k,)."""
+        return _shared(self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +182,15 @@ class Gallery:
         order = order[score[order] > -np.inf][:limit]
         return Candidates(subjects[order], score[order], evidence[order], size, version, comparable)
 
-    def scores(self, probe: Probe, subjects: Iterable[int]) -> Doubles:
-        """Return what the probe says of named people, (k,) log10 likelihood ratios.
+    def scores(self, probe: Probe, subjects: Iterable[int]) -> tuple[Doubles, Ints]:
+        """Return what the probe says of named people, (k,) log10 likelihood ratios, and by how many eyes, (k,).
 
-        nan for one who is not here, or of whom no eye by the same coder is: it says nothing of them.
+        nan and 0 for one who is not here, or of whom no eye by the same coder is: it says nothing of them.
         """
         named = np.fromiter(subjects, dtype=np.uint64)
-        score, _ = self._scored(probe, named, 1, lambda: False)
-        return np.where(score > -np.inf, score, np.nan)
+        score, evidence = self._scored(probe, named, 1, lambda: False)
+        here = score > -np.inf
+        return np.where(here, score, np.nan), np.where(here, _shared(evidence), 0)
 
     def _near(
         self,
@@ -266,6 +273,11 @@ class Gallery:
             ratio = calibration.ratios(np.where(seen, closeness, 0.0), np.maximum(compared, 1))
             best = np.maximum(best, np.where(seen, ratio, -np.inf))
         return np.where(best > -np.inf, best, np.nan)
+
+
+def _shared(evidence: Doubles) -> Ints:
+    number: Ints = np.count_nonzero(~np.isnan(evidence), axis=1)
+    return number
 
 
 def _check(subject: int, eyes: Sequence[tuple[int, IrisCode]]) -> None:

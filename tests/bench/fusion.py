@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from matcher import fusion
+from matcher import calibration, fusion
 from matcher.calibration import Tail
 from matcher.face.models import shipped_models
 from matcher.finger import assignment
@@ -39,7 +39,7 @@ def main() -> int:
     fpir = parser.parse_args().fpir
     (model,) = shipped_models().values()
     face = model.calibration.certificate.tails
-    found = [row(fpir, size, usable, face) for usable in (1, 2, 10) for size in SIZES]
+    found = [row(fpir, size, shared, face) for shared in (1, 2, 10) for size in SIZES]
     for each in found:
         sys.stdout.write(
             f"{each['fingers']:2} fingers, {each['people']:>9,} people: fingers {each['alone']:6.2f}"
@@ -50,15 +50,15 @@ def main() -> int:
     return 0
 
 
-def row(fpir: float, size: int, usable: int, face: Tails) -> dict[str, float]:
-    """Return the thresholds for one size and so many fingers."""
-    fingers = assignment.search_certificate().tails[:usable]
+def row(fpir: float, size: int, shared: int, face: Tails) -> dict[str, float]:
+    """Return the thresholds for one size, of whoever shares so many fingers."""
+    fingers = calibration.tails_for(shared, assignment.search_certificate())
     fusion._sum.cache_clear()
     started = time.process_time()
     both = fusion.threshold(fpir, [fingers, face], size)
     taken = time.process_time() - started
     return {
-        "fingers": usable,
+        "fingers": shared,
         "people": size,
         "alone": round(fusion.threshold(fpir, [fingers], size).score, 3),
         "face": round(fusion.threshold(fpir, [face], size).score, 3),

@@ -19,7 +19,7 @@ from fit import read_sets
 
 from gateway.exercises.evaluation import model_fitting
 from gateway.exercises.evaluation.error_rates import interval, verification
-from matcher import calibration
+from matcher.finger import assignment
 from matcher.finger.descriptors import default_model
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import assess, prepare
@@ -93,8 +93,8 @@ def people(sets: list[model_fitting.RecordSet], fingers: int, fpir: float = 1e-4
                     if not probe.usable:
                         missed, mated = missed + 1, mated + 1
                         continue
-                    level = calibration.threshold(fpir, len(gallery), len(probe.usable)).score
                     found = gallery.search(probe, 1)
+                    level = assignment.threshold(fpir, len(gallery), int(found.shared[0])).score
                     hit = bool(found.score[0] >= level)
                     right = hit and int(found.subject[0]) == number
                     wrong += hit and not right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -27,14 +28,74 @@ def test_the_upper_end_of_the_interval_keeps_the_promise(
 
 
 @given(st.floats(1e-6, 0.1), st.integers(1, 10**6), st.integers(1, 9))
-def test_larger_galleries_and_stricter_rates_ask_for_more(
-    fpir: float, size: int, usable: int
+def test_larger_galleries_and_stricter_rates_ask_for_more_and_more_shared_fingers_never(
+    fpir: float, size: int, shared: int
 ) -> None:
-    level = threshold(fpir, size, usable).score
+    level = threshold(fpir, size, shared).score
 
-    assert threshold(fpir, size * 2, usable).score >= level
-    assert threshold(fpir / 2, size, usable).score >= level
-    assert threshold(fpir, size, usable + 1).score >= level - 1e-9
+    assert threshold(fpir, size * 2, shared).score >= level
+    assert threshold(fpir / 2, size, shared).score >= level
+    assert threshold(fpir, size, shared + 1).score <= level
+
+
+# Fits cross: by itself the second tail would ask for more than the first where the rate is small.
+CROSSING = load_certificate(
+    {
+        "tails": [
+            {"samples": 1, "level": 0.0, "share": [0.01] * 3, "rate": [3.0] * 3},
+            {"samples": 2, "level": -1.0, "share": [0.01] * 3, "rate": [2.0] * 3},
+            {"samples": 3, "level": -2.0, "share": [0.01] * 3, "rate": [2.5] * 3},
+        ],
+        "trials": 1000,
+        "data": "d",
+        "split": "s",
+        "version": "v",
+    },
+    "00",
+)
+
+
+def test_tails_that_cross_never_make_one_more_sample_ask_for_more() -> None:
+    tails = CROSSING.tails
+    for fpir in (1e-2, 1e-4, 1e-8):
+        least = [threshold(fpir, 1, shared, CROSSING).score for shared in (1, 2, 3)]
+        assert least == sorted(least, reverse=True)
+        assert all(level >= tail.score(fpir) for level, tail in zip(least, tails, strict=True))
+    assert least[0] == tails[1].score(fpir) > tails[0].score(fpir)
+
+
+@given(st.floats(1e-9, 0.5), st.integers(1, 3))
+def test_the_rarity_of_a_threshold_is_that_of_its_promise(fpir: float, shared: int) -> None:
+    """One number orders people who are held against different thresholds, whatever the promise is."""
+    least = threshold(fpir, 1, shared, CROSSING).score
+
+    at, above, below = calibration.rarity([least, least + 0.01, least - 0.01], shared, CROSSING)
+
+    if least > calibration.LEAST_MATCH:  # else the promise alone would be content with less
+        assert at == pytest.approx(-math.log(fpir))
+    assert below < at < above
+    assert at >= -math.log(fpir) - 1e-9
+
+
+@pytest.mark.parametrize("shared", [1, 2, 10])
+def test_what_speaks_against_a_person_is_no_match_however_weak_the_promise(shared: int) -> None:
+    assert threshold(0.4, 1, shared).score == calibration.LEAST_MATCH == 0.0
+    assert threshold(0.4, 1, shared).interval[1] <= 1.0
+
+
+def test_a_score_of_many_shared_samples_is_rarer_than_the_same_of_few_and_nothing_is_the_least() -> (
+    None
+):
+    rarity = calibration.rarity([3.0] * 3 + [-np.inf], [1, 2, 3, 0], CROSSING)
+
+    assert list(rarity[:3]) == sorted(rarity[:3])
+    assert rarity[3] == -np.inf
+
+
+def test_a_rarer_way_costs_what_the_tail_of_as_many_samples_says() -> None:
+    price = calibration.price([1.0, 8.0, 8.0, 8.0], [1, 1, 2, 0], CROSSING)
+
+    assert price.tolist() == pytest.approx([0.0, math.log(8) / 3, math.log(8) / 2, math.log(8) / 3])
 
 
 @given(st.floats(1e-6, 0.1), st.integers(1, 10**6), st.integers(1, 10))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from matcher import calibration
-from matcher.calibration import Tail, default_certificate
+from matcher.calibration import Tail
 from matcher.fusion import STEP, Tails, threshold
 
 FPIR = 1e-4
@@ -17,17 +17,17 @@ FACE: Tails = (Tail(1, -0.5, (0.02, 0.02, 0.02), (2.0, 2.0, 2.0)),)
 IRIS: Tails = (Tail(1, 1.5, (0.001, 0.001, 0.001), (3.0, 3.0, 3.0)),)
 
 
-def fingers(usable: int) -> Tails:
-    return default_certificate().tails[:usable]
+def fingers(shared: int) -> Tails:
+    return calibration.tails_for(shared)
 
 
-@pytest.mark.parametrize("usable", [1, 2, 10])
+@pytest.mark.parametrize("shared", [1, 2, 10])
 @pytest.mark.parametrize("size", [0, 1, 12, 100_000])
 def test_of_one_modality_the_threshold_is_the_calibrations_to_the_bit(
-    usable: int, size: int
+    shared: int, size: int
 ) -> None:
-    alone = calibration.threshold(FPIR, size, usable)
-    fused = threshold(FPIR, [fingers(usable)], size)
+    alone = calibration.threshold(FPIR, size, shared)
+    fused = threshold(FPIR, [fingers(shared)], size)
 
     assert (fused.score, fused.fpir_expected) == (alone.score, alone.fpir_expected)
 
@@ -82,9 +82,16 @@ def test_the_threshold_grows_with_the_gallery_and_falls_with_the_promise() -> No
     )  # beyond any gallery there is, and still a number of the grid
 
 
-def test_more_usable_fingers_never_lower_the_threshold() -> None:
-    scores = [threshold(FPIR, [fingers(number), FACE], PEOPLE).score for number in range(1, 11)]
-    assert scores == sorted(scores)
+def test_a_sum_that_speaks_against_a_person_is_no_match_however_weak_the_promise() -> None:
+    assert threshold(0.4, [fingers(10), FACE], 1).score == 0.0
+    assert threshold(0.4, [fingers(10)], 1).score == 0.0
+
+
+@pytest.mark.parametrize("beside", [(), (FACE,), (FACE, IRIS)])
+def test_sharing_more_fingers_never_asks_for_more(beside: tuple[Tails, ...]) -> None:
+    scores = [threshold(FPIR, [fingers(shared), *beside], PEOPLE).score for shared in range(1, 11)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] < scores[0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.client import Answer
-from gateway.domain.messages import Outcome, QueryState, Result, State
+from gateway.domain.messages import Modality, Outcome, QueryState, Result, State
 from gateway.exercises.demo import people, review
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.parties import Party
@@ -19,6 +19,7 @@ from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
 from gateway.matching.engine import OperatingPoint
 from gateway.matching.finger import FingerCodec, FingerEngine
+from gateway.matching.modality import least_score
 from matcher.finger import synthetic
 
 NOW = datetime.now(UTC)
@@ -53,7 +54,9 @@ def test_no_score_reaches_the_machine_of_that_agreement() -> None:
 
     found = engine.search(probe, OperatingPoint(float(review.BEYOND)), 1, lambda: 10.0)
 
-    assert found.candidates[0][1] < found.threshold
+    (best,) = found.candidates
+    assert best.shared == len(people.POSITIONS)
+    assert best.score < least_score(float(review.BEYOND), 1, {Modality.FINGER: best.shared})
 
 
 class Reviewed:

@@ -211,7 +211,9 @@ for each in (_noted, _replayed):
 _theirs = exchange_events.response(HEADER, ANSWER, TRANSCRIPT, {}).frame
 
 
-def _searched(hypothesis: tuple[str, int] = ("", 0)) -> dict[str, str]:
+def _searched(
+    hypothesis: tuple[str, int] = ("", 0), shared: tuple[int, ...] = ()
+) -> dict[str, str]:
     found = exchange_facts.searched_facts(
         best=9.25,
         threshold=8.7,
@@ -221,6 +223,7 @@ def _searched(hypothesis: tuple[str, int] = ("", 0)) -> dict[str, str]:
         calibration=("minutiae@2/2026-07",),
         reckoned_by="numpy",
         positions=(2, 7),
+        shared=shared,
         hypothesis=hypothesis,
         floor=7.5,
         floor_fpir=0.001,
@@ -250,6 +253,7 @@ ENTRIES: dict[str, Leaf] = {
     "request: acknowledgement": _request(_facts.acknowledgement_facts(HEADER, ACK)),
     "response: searched": _response({**_searched(), "destruction_receipt": "D-1"}),
     "response: hands exchanged": _response(_searched(("HANDS_EXCHANGED", 1))),
+    "response: what is shared": _response(_searched(shared=(2,))),
     "response: several modalities": _response(
         {
             **_searched(),
@@ -527,6 +531,7 @@ def test_an_answer_by_every_modality_that_discloses_at_once_fits_its_detail() ->
         calibration=[f"a-model-of-{each.name}-12-0123456789abcdef" for each in Modality],
         reckoned_by="; ".join(["x" * 180] * len(Modality)),
         positions=[*range(1, 11), 0, 1, 2],
+        shared=(10, 1, 2),
         floor=-3.123456789012345,
         floor_fpir=0.001,
     )

@@ -116,7 +116,7 @@ def test_an_agreement_not_yet_in_force_is_tried_as_if_it_were() -> None:
     assert not again(past(), future, level).changed
 
 
-@pytest.mark.parametrize("gone", ["scores", "gallery_size", "usable_positions", "threshold"])
+@pytest.mark.parametrize("gone", ["scores", "gallery_size", "threshold"])
 def test_what_is_not_recorded_is_not_decided(gone: str) -> None:
     told = {name: value for name, value in HIT.items() if name != gone}
     if gone == "scores":  # without a score it was asked back by number
@@ -267,6 +267,7 @@ BOTH = HIT | {
     "threshold": "6.0",
     "gallery_size": "120",
     "usable_positions": "2,7,0",
+    "shared_samples": "2,1",
     "review_floor": "4.0",
     "review_fpir": "0.01",
     "searched_modalities": "FINGER,FACE",
@@ -317,7 +318,7 @@ def test_several_modalities_are_decided_anew_by_a_threshold_of_all_and_one_of_ea
         (100, {Modality.FINGER: 2}),
         (20, {Modality.FACE: 1}),
     ]
-    alone = BOTH | {"modality_scores": "9.0,none"}
+    alone = BOTH | {"modality_scores": "9.0,none", "shared_samples": "2,0"}
     again(past(asked=ASKED_BY_BOTH, told=alone), stricter, least)
     assert seen[3] == (120, {Modality.FINGER: 2})
     mild = BOTH | {"modality_scores": "10.0,-0.9"}
@@ -325,9 +326,42 @@ def test_several_modalities_are_decided_anew_by_a_threshold_of_all_and_one_of_ea
     assert again(past(asked=ASKED_BY_BOTH, told=mild), stricter, level).now == "REVIEW_PENDING"
 
 
+def held(told: dict[str, str], agreed: Agreement, asked: dict[str, str] = ASKED) -> list[object]:
+    """Return by what a threshold that is computed anew was asked for."""
+    seen: list[object] = []
+
+    def least(_fpir: float, _people: int, shared: object) -> float:
+        seen.append(shared)
+        return 12.0
+
+    again(past(asked=asked, told=told), agreed, least)
+    return seen
+
+
+def test_a_threshold_anew_is_that_of_as_many_samples_as_the_entry_says() -> None:
+    stricter = agreement(("fpir = 1e-4", "fpir = 1e-6"))
+
+    assert held(HIT | {"shared_samples": "2"}, stricter) == [{Modality.FINGER: 2}]
+
+
+def test_an_entry_that_does_not_say_what_was_shared_is_held_to_what_one_sample_must_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Earlier releases held everybody to it; and of nobody nothing was shared."""
+    stricter, several = agreement(("fpir = 1e-4", "fpir = 1e-6")), both(monkeypatch, "1e-6")
+    older = {name: value for name, value in BOTH.items() if name != "shared_samples"}
+
+    assert held(HIT, stricter) == [{Modality.FINGER: 1}]
+    one_each = {Modality.FINGER: 1, Modality.FACE: 1}
+    assert held(older, several, ASKED_BY_BOTH)[0] == one_each
+    nobody = older | {"scores": "-inf", "modality_scores": "none,none"}
+    assert held(nobody, several, ASKED_BY_BOTH)[0] == one_each
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"shared_samples": "2"},
         {"searched_modalities": "FINGER,GAIT"},
         {"conflict": "GAIT"},
         {"modality_sizes": "100"},

@@ -23,6 +23,7 @@ from gateway.matching.engine import (
     OperatingPoint,
     Prepared,
     Probe,
+    Scored,
     Source,
     UnreadableSample,
 )
@@ -63,8 +64,8 @@ class FaceCodec:
     def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
         return {"same": probe.data == record.data}
 
-    def tails(self, usable: int) -> Tails:
-        del usable
+    def tails(self, shared: int) -> Tails:
+        del shared
         return (TAIL,)
 
 
@@ -110,34 +111,31 @@ class FaceEngine:
         return Prepared((0,)) if usable else Prepared((), (problem,))
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
-        del deadline
-        scores = list(self._said(probe, list(self.people or ())).items())
-        size, review = len(scores), point.review_fpir
+        del point, deadline
+        scores = self._said(probe, list(self.people or ()))
+        size = len(scores)
         return Found(
-            candidates=tuple(sorted(scores, key=lambda each: -each[1])[:limit]),
-            threshold=TAIL.score(point.fpir / max(1, size)),
-            floor=None if review is None else TAIL.score(review / max(1, size)),
-            fpir_expected=0.001,
+            candidates=tuple(sorted(scores, key=lambda each: -each.score)[:limit]),
             calibration="faces-1",
             reckoned_by="numpy",
             size=size,
             comparable=size,
             version=self.version,
-            tails=(TAIL,),
+            tails={1: (TAIL,)},
         )
 
-    def scores(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
         return self._said(probe, subjects)
 
-    def _said(self, probe: Probe, subjects: Sequence[int]) -> Mapping[int, float]:
+    def _said(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
         (vector,) = self._own(probe).vectors
         if self.people is None:
             raise EngineUnavailable
-        return {
-            who: 12.0 * float(vector @ self.people[who]) - 4.0
+        return tuple(
+            Scored(who, 12.0 * float(vector @ self.people[who]) - 4.0)
             for who in subjects
             if who in self.people
-        }
+        )
 
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         vectors = self._own(probe).vectors

@@ -21,6 +21,7 @@ from gateway.matching.engine import (
 )
 from gateway.matching.finger import FingerCodec, FingerEngine, FingerProbe
 from gateway.matching.modality import least_score
+from matcher import fusion
 from matcher.finger import assignment, record_fmr, synthetic
 from matcher.finger import probe as probe_limits
 from matcher.finger.probe import NothingUsable
@@ -103,25 +104,24 @@ def test_a_loaded_engine_finds_who_is_enrolled(engine: FingerEngine) -> None:
 
     assert engine.status().loaded
     assert engine.status().size == found.size == PEOPLE
-    assert found.candidates[0][0] == 103
+    assert found.candidates[0].subject == 103
     assert len(found.candidates) == 5
-    assert [score for _, score in found.candidates] == sorted(
-        (score for _, score in found.candidates), reverse=True
-    )
+    scores = [each.score for each in found.candidates]  # everybody has the same two fingers
+    assert scores == sorted(scores, reverse=True)
+    assert {each.shared for each in found.candidates} == {len(POSITIONS)}
 
 
-def test_the_threshold_is_that_of_the_gallery_and_the_usable_fingers(engine: FingerEngine) -> None:
+def test_the_tails_are_those_of_each_number_of_fingers_that_may_be_shared(
+    engine: FingerEngine,
+) -> None:
     found = search(engine, 3)
 
-    limit = assignment.threshold(POINT.fpir, PEOPLE, len(POSITIONS))
-    assert (found.threshold, found.calibration) == (limit.score, limit.calibration_id)
-    assert found.fpir_expected == limit.fpir_expected
-    assert found.floor == assignment.threshold(0.01, PEOPLE, len(POSITIONS)).score
-    by_codec = least_score(POINT.fpir, PEOPLE, {Modality.FINGER: len(POSITIONS)})
-    assert (found.threshold, found.tails) == (by_codec, FingerCodec().tails(len(POSITIONS)))
-    probe = read(engine, 3)
-    engine.prepare(probe)
-    assert engine.search(probe, OperatingPoint(0.001), 1, lambda: 1.0).floor is None
+    assert found.tails == {number: FingerCodec().tails(number) for number in (1, 2)}
+    for number, tails in found.tails.items():
+        limit = assignment.threshold(POINT.fpir, PEOPLE, number)
+        assert fusion.threshold(POINT.fpir, [tails], PEOPLE).score == limit.score
+        assert least_score(POINT.fpir, PEOPLE, {Modality.FINGER: number}) == limit.score
+        assert found.calibration == limit.calibration_id
 
 
 def test_what_is_destroyed_is_counted_and_empty(engine: FingerEngine) -> None:
@@ -156,7 +156,7 @@ def test_a_poor_finger_is_a_problem_and_the_other_is_searched(engine: FingerEngi
     assert [(each.position, each.code) for each in prepared.problems] == [
         (7, ProblemCode.TOO_FEW_MINUTIAE)
     ]
-    assert engine.search(probe, POINT, 1, lambda: 1.0).candidates[0][0] == 103
+    assert engine.search(probe, POINT, 1, lambda: 1.0).candidates[0].subject == 103
 
 
 def test_a_probe_of_another_engine_is_not_searched(engine: FingerEngine) -> None:
@@ -191,11 +191,11 @@ def test_a_change_is_seen_by_the_next_search_and_twice_is_once(engine: FingerEng
 
     assert engine.status().version > version
     assert engine.status().size == PEOPLE + 1
-    assert search(engine, 50).candidates[0][0] == 900
+    assert search(engine, 50).candidates[0].subject == 900
     engine.apply(Change(900))
     engine.apply(Change(900))
     assert engine.status().size == PEOPLE
-    assert 900 not in dict(search(engine, 50, PEOPLE).candidates)
+    assert 900 not in [each.subject for each in search(engine, 50, PEOPLE).candidates]
 
 
 def test_a_bad_change_leaves_the_old_fingers(engine: FingerEngine) -> None:
@@ -204,7 +204,7 @@ def test_a_bad_change_leaves_the_old_fingers(engine: FingerEngine) -> None:
         with pytest.raises(ValueError):
             engine.apply(Change(103, (bad,)))
 
-    assert search(engine, 3).candidates[0][0] == 103
+    assert search(engine, 3).candidates[0].subject == 103
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 6])
@@ -259,9 +259,9 @@ def test_fingers_of_unknown_position_and_of_the_other_hand_find_their_person(
 
         found = engine.search(probe, POINT, 3, lambda: 10.0)
 
-        assert found.candidates[0][0] == 103
-        assert found.candidates[0][1] >= found.threshold
-        assert (found.reading, found.ways) == (reading, ways)
+        best = found.candidates[0]
+        assert (best.subject, best.reading, best.ways, best.shared) == (103, reading, ways, 2)
+        assert best.score >= assignment.threshold(POINT.fpir, PEOPLE, 2).score
 
 
 def test_several_impressions_of_a_finger_are_one_finger(engine: FingerEngine) -> None:
@@ -271,9 +271,9 @@ def test_several_impressions_of_a_finger_are_one_finger(engine: FingerEngine) ->
     assert engine.prepare(probe).usable == (2,)
     found = engine.search(probe, POINT, 1, lambda: 10.0)
 
-    assert found.candidates[0][0] == 103
-    assert found.ways == 2
-    assert found.threshold == assignment.threshold(POINT.fpir, PEOPLE, 1).score
+    (best,) = found.candidates
+    assert (best.subject, best.ways, best.shared) == (103, 2, 1)
+    assert list(found.tails) == [1]
     assert engine.destroy(probe) == {"records": 2, "minutiae": 2, "templates": 2}
 
 

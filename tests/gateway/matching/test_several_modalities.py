@@ -15,7 +15,7 @@ from gateway.domain.messages import Modality, Outcome, Problem, ProblemCode
 from gateway.domain.person import SubjectKind
 from gateway.errors import DeadlineTooShort, EngineUnavailable
 from gateway.ledger.entry import EntryType
-from gateway.matching.engine import Change, OperatingPoint
+from gateway.matching.engine import Change, OperatingPoint, Scored
 from gateway.matching.engines import Engines
 from gateway.operations.declaration import Role
 from gateway.server import self_check
@@ -71,6 +71,7 @@ def test_fingers_and_a_face_of_one_person_are_searched_together(
     assert float(found["scores"]) == finger + by_face
     assert listed(found, "modality_sizes") == ["6", "2"]
     assert listed(found, "modality_positions") == ["2+7", "0"]
+    assert listed(found, "shared_samples") == ["2", "1"]
     assert found["threshold"] not in listed(found, "modality_thresholds")
     assert listed(found, "calibration")[1] == "faces-1"
     assert (found["gallery_size"], found.get("conflict")) == ("8", None)
@@ -87,6 +88,7 @@ def test_a_modality_of_which_nothing_is_held_says_nothing(
         found = facts(committed, EntryType.RESPONSE)
         finger, by_face = listed(found, "modality_scores")
         assert (found["scores"], by_face) == (finger, "none")
+        assert listed(found, "shared_samples") == ["2", "0"]
         assert ask(pair, people, *people.samples(99), face(NOBODY)).outcome is Outcome.NO_MATCH
 
 
@@ -259,17 +261,21 @@ def test_everybody_is_held_against_the_threshold_of_the_modalities_that_they_hav
     tails = {each: of.tails for each, of in found.by_modality.items()}
     assert found.size == 4  # two of each gallery
     for each in found.candidates:
-        held = [tails[modality] for modality in each.scores]
+        held = [tails[modality][one.shared] for modality, one in each.scores.items()]
         assert each.threshold == fusion.threshold(POINT.fpir, held, 4).score
-        assert each.floor == fusion.threshold(0.01, held, 4).score < each.threshold
-        assert each.score == sum(each.scores.values())
+        assert each.floor == fusion.threshold(0.01, held, 4).score <= each.threshold
+        assert each.score == sum(one.score for one in each.scores.values())
+        assert each.alone == {
+            modality: fusion.threshold(POINT.fpir, [tails[modality][one.shared]], 2).score
+            for modality, one in each.scores.items()
+        }
     best, *others = found.candidates
     assert (best.subject, set(best.scores)) == (1, {Modality.FINGER, Modality.FACE})
     assert {each.subject: set(each.scores) for each in others} == {
         2: {Modality.FINGER},
         3: {Modality.FACE},
     }
-    assert found.threshold == best.threshold > others[0].threshold
+    assert found.threshold == best.threshold
     margins = [each.score - each.threshold for each in found.candidates]
     assert margins == sorted(margins, reverse=True)
 
@@ -304,13 +310,13 @@ def test_one_modality_alone_is_the_search_of_its_engine(engines: Engines, people
     finger = engines.by_modality[Modality.FINGER]
     alone = finger.search(probes[Modality.FINGER], POINT, 10, lambda: 10.0)
     assert found.by_modality == {Modality.FINGER: alone}
-    assert (found.threshold, found.floor, found.fpir_expected, found.size) == (
-        alone.threshold,
-        alone.floor,
-        alone.fpir_expected,
-        alone.size,
-    )
-    assert [(each.subject, each.score) for each in found.candidates] == list(alone.candidates)
+    least = fusion.threshold(POINT.fpir, [alone.tails[2]], alone.size)
+    floor = fusion.threshold(0.01, [alone.tails[2]], alone.size).score
+    assert (found.threshold, found.floor, found.size) == (least.score, floor, alone.size)
+    assert found.alone == {Modality.FINGER: least.score}
+    assert least.fpir_expected <= found.fpir_expected <= POINT.fpir
+    assert [each.scores[Modality.FINGER] for each in found.candidates] == list(alone.candidates)
+    assert [each.score for each in found.candidates] == [each.score for each in alone.candidates]
 
 
 def test_who_is_found_is_no_more_and_no_less_work_than_nobody(
@@ -350,7 +356,8 @@ def test_a_modality_that_nobody_is_enrolled_with_leaves_the_other_as_it_is(
 
     engines.apply(Change(1, (face(ANN),)))  # and the other way round: of fingers there are none
     found = engines.search(prepared(engines, *people.samples(1), face(ANN)), POINT, 10, lambda: 10)
-    assert [(each.subject, each.scores) for each in found.candidates] == [(1, {Modality.FACE: 8.0})]
+    (only,) = found.candidates
+    assert only.scores == {Modality.FACE: Scored(1, 8.0)}
 
 
 def test_time_that_ends_between_two_modalities_ends_the_search(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from gateway.domain.messages import UNSTATED, Modality, Outcome, Sample
 from gateway.law.query_policy import Evidence, Found, decisive
 from gateway.law.regulation import BOUNDS
-from gateway.matching.engine import Change, Identified, OperatingPoint
+from gateway.matching.engine import Candidate, Change, Identified, OperatingPoint
 from gateway.matching.engines import Engines
 from gateway.matching.modality import codec_of
 from gateway.server import self_check
@@ -60,11 +59,11 @@ def asked(engines: Engines, *samples: Sample) -> tuple[Any, Identified]:
 
 
 def conflict(found: Identified) -> tuple[int, frozenset[Modality]]:
-    def judged(scores: Mapping[Modality, float], score: float, least: float) -> Found:
-        said = (Evidence(of, at, found.by_modality[of].threshold) for of, at in scores.items())
-        return Found(score, least, None, tuple(said))
+    def judged(one: Candidate) -> Found:
+        said = (Evidence(of, at.score, one.alone[of]) for of, at in one.scores.items())
+        return Found(one.score, one.threshold, None, tuple(said))
 
-    each = [judged(one.scores, one.score, one.threshold) for one in found.candidates]
+    each = [judged(one) for one in found.candidates]
     place, best = decisive(each, Found(float("-inf"), found.threshold))
     return found.candidates[place].subject, best.conflict
 
@@ -74,7 +73,8 @@ def test_one_person_is_found_by_all_of_them_together(engines: Engines, people: A
 
     best = found.candidates[0]
     assert (best.subject, set(best.scores)) == (2, {FINGER, FACE, IRIS})
-    assert best.score == sum(best.scores.values())
+    assert best.score == sum(one.score for one in best.scores.values())
+    assert {of: one.shared for of, one in best.scores.items()} == {FINGER: 2, FACE: 1, IRIS: 2}
     assert best.score > best.threshold == found.threshold
     assert found.size == 3 * len(PEOPLE)
     assert conflict(found) == (2, frozenset())

@@ -138,7 +138,8 @@ def test_a_score_is_equal_in_any_company_order_and_number_of_threads(gallery: Ga
         for threads in (1, 2, 3):
             found = other.search(probe, 1, floor=3.0, threads=threads)
             assert (found.subject.tolist(), found.score.tolist()) == ([107], wanted)
-    assert gallery.scores(probe, [107]).tolist() == wanted
+    score, shared = gallery.scores(probe, [107])
+    assert (score.tolist(), shared.tolist()) == (wanted, [2])
 
 
 def test_equals_are_ranked_by_subject() -> None:
@@ -204,7 +205,7 @@ def test_codes_of_two_coders_never_meet(gallery: Gallery) -> None:
     probe = prepare(eyes(3, 1, coder=OPEN_IRIS))
 
     assert len(gallery.search(probe, 10)) == 0
-    assert np.isnan(gallery.scores(probe, [103])).all()
+    assert np.isnan(gallery.scores(probe, [103])[0]).all()
 
 
 def test_named_people_have_scores_and_others_say_nothing(gallery: Gallery) -> None:
@@ -212,10 +213,12 @@ def test_named_people_have_scores_and_others_say_nothing(gallery: Gallery) -> No
     everybody = gallery.search(probe, len(gallery))
     known = dict(zip(everybody.subject.tolist(), everybody.score.tolist(), strict=True))
 
-    found = gallery.scores(probe, [105, 999, 103])
+    found, shared = gallery.scores(probe, [105, 999, 103])
 
     assert found[[0, 2]].tolist() == [known[105], known[103]]
     assert np.isnan(found[1])
+    assert shared.tolist() == [2, 0, 2]
+    assert everybody.shared.tolist() == [2] * len(everybody)
 
 
 def test_several_codes_of_an_eye_cost_the_union_bound() -> None:
@@ -224,8 +227,9 @@ def test_several_codes_of_an_eye_cost_the_union_bound() -> None:
     gallery.add(1, [same])
     gallery.add(2, [same, *eyes(8, which=[1]), *eyes(9, which=[1])])
 
-    one, three = gallery.scores(prepare(eyes(3, 1, which=[1])), [1, 2])
+    (one, three), shared = gallery.scores(prepare(eyes(3, 1, which=[1])), [1, 2])
 
+    assert shared.tolist() == [1, 1]
     assert three < one
     assert one - three < 0.5
 
@@ -285,7 +289,7 @@ def test_a_pair_whose_masks_leave_nothing_in_common_says_nothing() -> None:
     probe = prepare([(1, from_cells(MASEK, code, bottom))])
 
     assert len(gallery.search(probe, 1)) == 0
-    assert np.isnan(gallery.scores(probe, [1])).all()
+    assert np.isnan(gallery.scores(probe, [1])[0]).all()
 
 
 def test_a_destroyed_probe_holds_nothing() -> None:
