@@ -27,7 +27,7 @@ from matcher.calibration import LEAST_MATCH, Tail
 STEP = 0.01  # log10; of the grid. A threshold is at most so much too high for each modality
 BEYOND = 1e-4  # of the rate that is asked for: what of a tail may lie beyond the grid, and counts as above any score
 LIKELIEST, CAUTIOUS = 1, 2  # of a tail's share; of its rate the cautious end is the first
-KEPT = 512  # sums of tails that are not computed again, some 20 KB each: what ten fingers, a face and two eyes may share comes to 104
+KEPT = 512  # sums of tails that are not computed again, 20 KB each; ten fingers, a face and two eyes have 104 for one promise
 
 Tails = tuple[
     Tail, ...
