@@ -1,6 +1,6 @@
 """Question 12: answers that a withdrawn version of the algorithm gave.
 
-ALGORITHM@VERSION   the calibration as each answer states it, or its beginning up to a dot, slash, colon or plus
+ALGORITHM@VERSION   the calibration as each answer states it, or its beginning up to one of ./:+@-
 """
 
 from __future__ import annotations
