@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +26,9 @@ from matcher.iris.template import Cells, check, from_cells
 MOST_BYTES: Final = 1 << 16  # of a file; a template takes 5.5 KB, the metadata less than one
 EYES: Final = {"right": 1, "left": 2}  # `eye_side` of the metadata
 PARTS: Final = {"iris_codes", "mask_codes", "iris_code_version"}
+# Texts that the pipeline itself writes into the metadata.
+WORDS: Final = {"iris_version", "eye_side"}
+_word: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
 def is_template(octets: bytes) -> bool:
@@ -67,6 +72,33 @@ def opened(octets: bytes) -> tuple[int, bytes]:
     except MalformedRecord as fault:
         raise UnreadableSample(fault.reason) from None
     return eye, record.write(eye, iris)
+
+
+def text_beside(octets: bytes) -> tuple[str, ...]:
+    """Return the names of what else in a file is text, as an image's own name or an error's; without a value.
+
+    Whoever runs the pipeline may name an image after a person (IRPR 315.38). Numbers are none. For a file that `opened` reads.
+    """
+    said = {
+        name: each
+        for name, each in strict_json.read(octets, MOST_BYTES).items()
+        if name != "iris_template"
+    }
+    return tuple(dict.fromkeys(_texts(said)))
+
+
+def _texts(said: Mapping[str, Any]) -> Iterator[str]:
+    waiting: list[tuple[str, Any]] = list(said.items())
+    while waiting:
+        name, each = waiting.pop()
+        if not _word.fullmatch(name):
+            yield "a text without a plain name beside the template"
+        elif isinstance(each, dict):
+            waiting += each.items()
+        elif isinstance(each, list):
+            waiting += ((name, one) for one in each)
+        elif isinstance(each, str) and each and not (name in WORDS and _word.fullmatch(each)):
+            yield f"{name} beside the template"
 
 
 def _cells(packed: Any, coder: Coder) -> Cells:  # noqa: ANN401 - JSON is any of its kinds

@@ -152,7 +152,8 @@ def _of_record(octets: bytes) -> SampleFile:
         sample = FoundSample(
             modality=Modality.IRIS, position=eye, format=RecordFormat.IRIS_CODE, data=record
         )
-        return SampleFile(kind="a template of open-iris", samples=(sample,))
+        beside = open_iris_file.text_beside(octets)
+        return SampleFile(kind="a template of open-iris", samples=(sample,), described=beside)
     form = formats.detect(octets)
     if form is not None:
         return _of_image(octets, form)

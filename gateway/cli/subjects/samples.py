@@ -144,7 +144,8 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     if form is not None:
         picture, written = picture_text.stripped(form, octets)
         return picture, [str(each) for each in written]
-    return _picture_of_face(file, octets)
+    alone = _code_alone if octets.startswith(b"{") else _picture_of_face  # { of JSON: open-iris
+    return alone(file, octets)
 
 
 def _minutiae_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
@@ -156,6 +157,14 @@ def _minutiae_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     except UnreadableSample as fault:
         raise UserError(f"{file}: {fault}") from None
     return record, [*removed]
+
+
+def _code_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
+    """Return the record of a code where there is text beside it in a program's own output, which a search has no need of."""
+    found = _opened(file, octets)
+    if not found.described:
+        return octets, []
+    return found.samples[0].data, [*found.described, "the output of open-iris around the code"]
 
 
 def _demand_no_text(file: Path, stripped: bytes) -> None:

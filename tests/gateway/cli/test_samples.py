@@ -26,6 +26,7 @@ from matcher.iris.template import to_cells
 from tests import cbeff_writer
 from tests.ansi_nist_writer import image, print_image, transaction, type_9
 from tests.gateway.extraction import image_files
+from tests.gateway.matching.test_iris import output
 from tests.gateway.sample_files.test_piv_card import card
 
 PERSON = (2, 0, text_record(2, {2: b"00", 18: b"CANARY,JANE", 21: b"IND\x1eSYR"}))
@@ -247,6 +248,24 @@ def test_a_face_of_a_card_is_stripped_to_its_picture(run: Any, tmp_path: Path) -
     assert (tmp_path / "face.jpg").read_bytes() == image_files.jpeg()
     assert "header and signature of the card's object" in said.document["removed"]
     assert "the record around the picture" in said.document["removed"]
+
+
+def test_an_output_of_open_iris_with_text_beside_the_code_is_stripped_to_the_code(
+    run: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "named.json").write_bytes(output(image_id="ROE"))
+    (tmp_path / "plain.json").write_bytes(output())
+
+    named, plain = (
+        run("samples", "strip", tmp_path / f"{each}.json", "-o", tmp_path / each, "--json")
+        for each in ("named", "plain")
+    )
+
+    assert named.document["removed"][0] == "image_id beside the template"
+    assert opened((tmp_path / "named").read_bytes()).samples[0].position == 2
+    assert b"ROE" not in (tmp_path / "named").read_bytes()
+    assert plain.document["removed"] == []
+    assert (tmp_path / "plain").read_bytes() == output()
 
 
 def test_a_picture_that_cannot_be_looked_through_is_told_by_its_record(

@@ -285,7 +285,7 @@ def template(iris: IrisCode) -> dict[str, str]:
     return {"iris_codes": code, "mask_codes": mask, "iris_code_version": "v0.1"}
 
 
-def output(changes: object = None, eye: object = "left") -> bytes:
+def output(changes: object = None, eye: object = "left", **beside: object) -> bytes:
     said = {
         **template(capture(5, 2, coder=OPEN_IRIS)),
         **(changes if isinstance(changes, dict) else {}),
@@ -294,7 +294,7 @@ def output(changes: object = None, eye: object = "left") -> bytes:
         {
             "error": None,
             "iris_template": said,
-            "metadata": {"iris_version": "1.11.2", "eye_side": eye},
+            "metadata": {"iris_version": "1.11.2", "eye_side": eye, **beside},
         }
     ).encode()
 
@@ -329,6 +329,25 @@ def test_what_open_iris_writes_is_imported() -> None:
 def test_a_template_that_open_iris_does_not_write_is_refused(octets: bytes, said: str) -> None:
     with pytest.raises(UnreadableSample, match=said):
         IrisCodec().open_file(octets)
+
+
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        (
+            {"image_size": [640, 480], "image_id": None, "eye_centers": {"iris_center": [1.5, 2]}},
+            (),
+        ),
+        ({"image_id": "ROE"}, ("image_id beside the template",)),
+        ({"more": {"of": [1, ["ROE"]]}}, ("of beside the template",)),
+        ({"JANE ROE": 1}, ("a text without a plain name beside the template",)),
+        ({"iris_version": "JANE ROE"}, ("iris_version beside the template",)),
+    ],
+)
+def test_text_beside_a_template_is_named_and_never_its_value(
+    beside: dict[str, object], named: tuple[str, ...]
+) -> None:
+    assert sample_files.opened(output(**beside)).text == named
 
 
 def test_a_file_of_an_operator_may_be_what_open_iris_wrote() -> None:
