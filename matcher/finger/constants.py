@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 ABSENT = -4.0  # likeness of a padded slot: no real pair is below -1, so padding never wins
-PAIRS = 48  # likeliest pairs that enter the relaxation
+PAIRS = 48  # likeliest pairs that enter the relaxation of the alignment
+SUPPORTING = 16  # of the shortlist's: of 12 to 48, best at leaving out non-mates at an equal loss of mates (FVC2002)
 STRETCH = 5.0, 0.04  # pixels, and share of the distance: how far two distances of a pair may differ
 TURN_TOLERANCE = 0.30  # radians; between the turns that two pairs propose
 RADIAL_TOLERANCE = 0.25  # radians; between a pair's turn and that of the line that joins two pairs

@@ -154,9 +154,10 @@ def _vectors(place: Complexes, heading: Complexes, model: Model) -> Floats:
     return unit
 
 
-def resized(values: Complexes, across: float, down: float) -> Complexes:
+def resized(values: Complexes, across: float | Floats, down: float | Floats) -> Complexes:
     """Return places or directions of a picture made wider and higher; directions lose their length."""
-    scaled: Complexes = values.real * np.float32(across) + 1j * values.imag * np.float32(down)
+    right, up = values.real * np.float32(across), values.imag * np.float32(down)
+    scaled: Complexes = right + 1j * up
     return scaled.astype(np.complex64)
 
 
@@ -245,10 +246,10 @@ def unpack(packed: Bytes) -> Floats:
 
 
 def leading(packed: Bytes, out: Bytes) -> Bytes:
-    """Return the leading numbers of bytes (…, d / 2, r) in `out` (…, LEADING, r), as `multiplier` wants them."""
+    """Return the leading numbers of bytes (d / 2, …) in `out` (LEADING, …), as `multiplier` wants them."""
     half = LEADING // 2
-    np.bitwise_and(packed[..., :half, :], LOW, out=out[..., :half, :])
-    np.bitwise_and(packed[..., :half, :], HIGH, out=out[..., half:, :])
+    np.bitwise_and(packed[:half], LOW, out=out[:half])
+    np.bitwise_and(packed[:half], HIGH, out=out[half:])
     return out
 
 

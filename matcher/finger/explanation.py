@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from matcher.finger.alignment import align, gather
+from matcher.finger.alignment import align, gather, repeated
 from matcher.finger.descriptors import Finger, Model, default_model, readings
 from matcher.finger.score_fusion import (
     FEATURE_NAMES,
@@ -63,13 +63,13 @@ def explain(
     used = default_likelihood() if likelihood is None else likelihood
     mate = gather([gallery])
     versions = readings(probe, gallery.frame, default_model() if model is None else model)
-    found, *others = (align(version, mate) for version in versions)
+    found, *others = (align(repeated(version, 1), mate) for version in versions)
     resized = (1.0, 1.0)
     for again in others:
         if finger_ratio(again.evidence, used)[0] > finger_ratio(found.evidence, used)[0]:
             found = again
             resized = gallery.frame[0] / probe.frame[0], gallery.frame[1] / probe.frame[1]
-    close = found.close[0]
+    close, moved = found.close[0], found.moved[0, : len(probe)]
     mine = np.flatnonzero(close > 0)
     mine = mine[np.argsort(-close[mine], kind="stable")]
     theirs = found.mate[0, mine]
@@ -78,7 +78,7 @@ def explain(
         pairs=np.column_stack([mine, theirs]),
         closeness=close[mine],
         likeness=found.similarity[0, mine, theirs],
-        moved=np.column_stack([found.moved[0].real, -found.moved[0].imag]),
+        moved=np.column_stack([moved.real, -moved.imag]),
         resized=resized,
         turn=float(np.angle(found.turn[0])),
         shift=(float(found.shift[0].real), -float(found.shift[0].imag)),

@@ -33,10 +33,9 @@ from matcher.finger.template import Floats, Ints, Minutiae
 from matcher.subject_table import PeopleThen, SubjectTable
 
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
-# The best people of a search are compared with the probe's fingers in any order: who has most fingers in their places
-# is among the first without it.
-MIXED_FINGERS = 8  # of the probe, of all these people together
-LEAST_MIXED = 2  # people
+# The best people of a search, compared with the probe's fingers in any order: who has most fingers in their places is
+# among the first without it.
+MIXED = 2
 MOST_FRAMES = 16  # sizes of pictures that have blocks of their own; each may cost a resized canvas one more pass
 
 FILE_DIGITS = 16  # hexadecimal, of a file's SHA-256: enough to tell two of ours apart
@@ -193,11 +192,12 @@ class Gallery:
 
         A finger is compared with that of its position and with that of the other hand, in two passes that exclude each
         other; one of unknown position with all ten. The best few are compared in any order of fingers as
-        well. The work is the same whoever is found. What was tried more often lowers the score (`finger.assignment`).
-        `expired` is asked between blocks; once it says yes, SearchAbandoned is raised. `shortlist` is how many
-        people are aligned in full, at least `limit`; at the gallery's size the search is exhaustive. None: the
-        stages of `matcher.finger.search_cascade`, by which about 16 fingers are. Raises NothingUsable for a probe without a usable finger: poor quality is never a "no
-        match".
+        well. What was tried more often lowers the score (`finger.assignment`). There may be fewer people than `limit`: who
+        cannot reach a score that decides anything is left out by the stages of `matcher.finger.search_cascade`, but for the
+        best two, so that whoever is found, the work is about the same.
+        `expired` is asked between blocks; once it says yes, SearchAbandoned is raised. `shortlist` is how many people are
+        aligned in full instead, at least `limit`; at the gallery's size the search is exhaustive.
+        Raises NothingUsable for a probe without a usable finger: poor quality is never a "no match".
         """
         (found,) = self.search_many(
             [probe], limit, threads=threads, shortlist=shortlist, expired=expired
@@ -226,7 +226,9 @@ class Gallery:
         passes = [each for each in passes if any(rows[at] for at in _wanted(each[2]))]
         cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
         readings = [(probe, said is not Hypothesis.STATED) for _, said, probe in passes]
-        searched = cascade.search(readings, rows, people.number)
+        searched = cascade.search(
+            readings, rows, people.number, lambda chosen: self._placed(people, chosen)
+        )
         found: list[list[_Tried]] = [[] for _ in probes]
         for (number, hypothesis, probe), (chosen, evidence) in zip(passes, searched, strict=True):
             read = hypothesis, probe.usable
@@ -288,12 +290,11 @@ class Gallery:
     def _mixed(
         self, probe: Probe, tries: Sequence[_Tried], people: PeopleThen, cascade: Cascade
     ) -> _Tried:
-        """Return what the best few people come to where the probe's fingers may be in any order."""
+        """Return what the best two people come to where the probe's fingers may be in any order."""
         number = np.concatenate([each.number for each in tries] or [np.zeros(0, dtype=np.intp)])
         rarity = np.concatenate([each.weighed.rarity for each in tries] or [np.zeros(0)])
         order = best_finite(rarity, len(rarity))
-        most = max(LEAST_MIXED, MIXED_FINGERS // len(probe.usable))
-        chosen = np.array(list(dict.fromkeys(number[order].tolist()))[:most], dtype=np.intp)
+        chosen = np.array(list(dict.fromkeys(number[order].tolist()))[:MIXED], dtype=np.intp)
         evidence = self._all_pairs(probe, people, chosen, cascade)
         mixed = Hypothesis.FINGERS_MIXED
         read = mixed, mixed.positions(probe.usable)
@@ -303,17 +304,22 @@ class Gallery:
         self, probe: Probe, people: PeopleThen, chosen: Ints, cascade: Cascade
     ) -> Floats:
         """Return the ratios of each finger of a probe with each of the chosen people's, (k, f, 10)."""
+        return cascade.all_pairs(probe, len(chosen), self._placed(people, chosen))
+
+    def _placed(self, people: PeopleThen, chosen: Ints) -> list[Placed]:
+        """Return the impressions of the chosen people who were not removed or changed meanwhile."""
         placed: list[Placed] = []
         rows: dict[int, Rows] = {}  # of several people's one copy
         with self._lock:
             for person, number in enumerate(chosen.tolist()):
                 subject = int(people.subjects[number])
-                places = self._people.places(subject) if subject in self._people else ()
-                for block, row in places:
-                    if block not in rows:
-                        rows[block] = self._blocks[block].rows()
-                    placed.append(Placed(person, self._blocks[block].position, rows[block], row))
-        return cascade.all_pairs(probe, len(chosen), placed)
+                if self._people.enrolment(subject) == people.enrolments[number]:
+                    for block, row in self._people.places(subject):
+                        if block not in rows:
+                            rows[block] = self._blocks[block].rows()
+                        position = self._blocks[block].position
+                        placed.append(Placed(person, position, rows[block], row))
+        return placed
 
     def _settle(self, subject: int, enrolment: int, fingers: Sequence[tuple[int, Finger]]) -> None:
         person = self._people.next_number

@@ -79,26 +79,26 @@ class Rows:
     impression: int
 
     def slots(self, at_once: int) -> Iterator[Floats]:
-        """Yield what the local stage multiplies with, (slots, LEADING + 1, r) float32, some slots at a time.
+        """Yield what the local stage multiplies with, (LEADING + 1, slots, r) float32, some slots at a time.
 
         One buffer serves all of them: what was yielded is overwritten next.
         """
-        shape = min(at_once, len(self.packed)), LEADING, len(self.person)
-        numbers = np.empty((shape[0], shape[1] + 1, shape[2]), dtype=np.float32)
+        shape = LEADING, min(at_once, len(self.packed)), len(self.person)
+        numbers = np.empty((LEADING + 1, *shape[1:]), dtype=np.float32)
         steps = np.empty(shape, dtype=np.uint8)
-        for first in range(0, len(self.packed), shape[0]):
-            packed = self.packed[first : first + shape[0]]
-            number = len(packed)
-            numbers[:number, :LEADING] = leading(packed, steps[:number])
-            empty = self.count <= np.arange(first, first + number)[:, None]
-            np.multiply(empty, np.float32(NOWHERE), out=numbers[:number, LEADING])
-            yield numbers[:number]
+        for first in range(0, len(self.packed), shape[1]):
+            packed = self.packed[first : first + shape[1]]
+            some = slice(0, len(packed))
+            numbers[:LEADING, some] = leading(packed.swapaxes(0, 1), steps[:, some])
+            empty = self.count <= np.arange(first, first + len(packed))[:, None]
+            np.multiply(empty, np.float32(NOWHERE), out=numbers[LEADING, some])
+            yield numbers[:, some]
 
 
-def fingers_of(picked: Sequence[tuple[Rows, int]]) -> Fingers:
-    """Return rows of any blocks as fingers to be aligned, side by side and padded to the largest."""
+def fingers_of(picked: Sequence[tuple[Rows, int]], width: int) -> Fingers:
+    """Return rows of any blocks as fingers to be aligned, side by side and padded to a width."""
     count = np.array([rows.count[row] for rows, row in picked], dtype=np.intp)
-    shape = len(picked), max(1, int(count.max(initial=0)))
+    shape = len(picked), width
     size = picked[0][0].packed.shape[1]
     packed, turned = np.zeros((*shape, size), dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
     steps = np.zeros((*shape, 2), dtype=np.int16)

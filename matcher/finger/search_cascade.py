@@ -7,7 +7,9 @@
 3  alignment  the best few people's fingers in full
 4  evidence   one log10 likelihood ratio a finger
 
-A block is unpacked once for all probes of a batch; threads take blocks, then handfuls of fingers. A probe
+Who cannot reach a score that decides anything does not go on, but for the best few, who always do: so a search that
+finds somebody takes about as long as one that does not.
+A block is unpacked once for all probes of a batch; threads take blocks, then some pairs of fingers. A probe
 whose picture may have been resized, or that of a row, is also compared as if it had been (`finger.readings`),
 and the better of the two counts; so does the best of several impressions of a finger, of a probe's or a person's.
 """
@@ -23,10 +25,18 @@ from typing import TypeVar
 import numpy as np
 
 from matcher.errors import SearchAbandoned
-from matcher.finger.alignment import Fingers, compare, greatest, support
+from matcher.finger.alignment import (
+    Fingers,
+    Probes,
+    align,
+    greatest,
+    probes_of,
+    support,
+    width_for,
+)
 from matcher.finger.constants import ABSENT, STRONGEST
 from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
-from matcher.finger.gallery_block import NOWHERE, Rows, fingers_of
+from matcher.finger.gallery_block import MOST_ROWS, NOWHERE, Rows, fingers_of
 from matcher.finger.probe import UNKNOWN_POSITION, Probe
 from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Floats, Ints
@@ -37,6 +47,12 @@ SHORTLIST_SHARE = 256  # one person in so many where that is more: who looks ali
 LEAST_SHORTLIST = 16  # people; several fingers' local evidence ranks better than one finger's
 FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four other people before it
 LEAST_FINALISTS = 8  # people
+# Of a stage's people those go on who reach this, and in any case so many as are best.
+LEAST_REACH = (
+    -0.8
+)  # local log10 ratio of all fingers; of mates who come to 3 or more, 1 in 2,000 has less
+LEAST_SUPPORT = 0.03  # of a finger, on average; likewise
+LEAST_CHOSEN = 2  # people
 ASIDE = 2  # of the usual people, one in so many is looked at for a reading of a probe that it does not state
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
 DECIMALS = (
@@ -45,6 +61,7 @@ DECIMALS = (
 POSITIONS = 10
 
 Task = TypeVar("Task")
+Measure = Callable[[Probes, Fingers], Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +99,24 @@ class Placed:
     row: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pair:
+    """A reading of a probe's finger and an enrolled impression that it is compared with, and where the result belongs."""
+
+    finger: Finger
+    placed: Placed
+    probe: int
+    column: int
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """What both are padded to: a score is of these, whatever else is compared in the same arrays."""
+        return width_for(len(self.finger)), width_for(int(self.placed.rows.count[self.placed.row]))
+
+
+Places = Callable[[Ints], Sequence[Placed]]  # the impressions of people by their numbers
+
+
 @dataclass(frozen=True, slots=True)
 class Cascade:
     """What a search needs besides probes and rows."""
@@ -100,6 +135,7 @@ class Cascade:
         probes: Sequence[tuple[Probe, bool]],
         rows: dict[int, list[Rows]],
         people: int,
+        places: Places,
     ) -> Iterator[tuple[Ints, Floats]]:
         """Yield for each probe the person numbers of its shortlist and the ratios of its f fingers with theirs, (k, f, 10).
 
@@ -114,7 +150,7 @@ class Cascade:
             batch = _Batch(some, aside, self._queries(some, rows), rows, people)
             coarse = np.full((len(some), people, widest), np.nan, dtype=np.float32)
             self._local(batch, coarse)
-            yield from self._aligned(batch, coarse)
+            yield from self._aligned(batch, coarse, places)
 
     def all_pairs(self, probe: Probe, people: int, placed: Sequence[Placed]) -> Floats:
         """Return the ratios of each finger of a probe with each of some people's, aligned in full, (k, f, 10).
@@ -122,20 +158,17 @@ class Cascade:
         people   how many, k
         placed   each impression of their fingers
         """
-        found = np.full((people, len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
-        groups = [
-            (frame, some, fingers_of([(each.rows, each.row) for each in some]))
-            for frame in dict.fromkeys(each.rows.frame for each in placed)
-            for some in _alike([each for each in placed if each.rows.frame == frame])
+        frames = dict.fromkeys(each.rows.frame for each in placed)
+        queries = [
+            _Query(0, column, UNKNOWN_POSITION, self._versions(finger, frames))
+            for column, (_, finger) in zip(probe.columns, probe.fingers, strict=True)
         ]
-        for column, (_, finger) in zip(probe.columns, probe.fingers, strict=True):
-            for frame, some, fingers in groups:
-                self._ask("time ran out in the alignment")
-                read = [self._ratio(each, fingers) for each in readings(finger, frame, self.model)]
-                for each, value in zip(some, np.maximum.reduce(read), strict=True):
-                    here = found[each.person, column]
-                    here[each.position - 1] = np.fmax(here[each.position - 1], value)
+        found = np.full((people, len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+        self._compare(_pairs(queries, [placed]), self._ratio, [found])
         return found
+
+    def _versions(self, finger: Finger, frames: Iterable[Frame]) -> dict[Frame, tuple[Finger, ...]]:
+        return {frame: readings(finger, frame, self.model) for frame in frames}
 
     def _queries(self, probes: Sequence[Probe], rows: dict[int, list[Rows]]) -> list[_Query]:
         queries = []
@@ -143,8 +176,7 @@ class Cascade:
             for column, (position, finger) in zip(probe.columns, probe.fingers, strict=True):
                 wanted = rows if position == UNKNOWN_POSITION else (position,)
                 frames = {block.frame for each in wanted for block in rows[each]}
-                versions = {frame: readings(finger, frame, self.model) for frame in frames}
-                queries.append(_Query(number, column, position, versions))
+                queries.append(_Query(number, column, position, self._versions(finger, frames)))
         return queries
 
     def _local(self, batch: _Batch, coarse: Floats) -> None:
@@ -152,77 +184,95 @@ class Cascade:
 
         Of a finger of unknown position, the best over all positions: two of them may claim one finger here.
         """
-        asking: dict[tuple[int, Frame], tuple[list[_Query], LocalSimilarity]] = {}
+        tasks: list[tuple[Sequence[_Query], LocalSimilarity, Sequence[Rows]]] = []
         for position, blocks in batch.rows.items():
+            here = [query for query in batch.queries if query.meets(position)]
             for frame in {block.frame for block in blocks}:
-                here = [query for query in batch.queries if query.meets(position)]
                 fingers = [finger for query in here for finger in query.versions[frame]]
-                asking[position, frame] = here, LocalSimilarity(fingers)
+                glance = LocalSimilarity(fingers)
+                some = [block for block in blocks if block.frame == frame]
+                tasks += [(here, glance, few) for few in _few_rows(some)]
 
-        def visit(task: tuple[int, Rows]) -> None:
-            position, block = task
+        def visit(task: tuple[Sequence[_Query], LocalSimilarity, Sequence[Rows]]) -> None:
+            here, glance, blocks = task
             self._ask("time ran out in the local stage")
-            here, glance = asking[position, block.frame]
-            ratios = iter(coarse_ratio(glance.scores(block), self.likelihood))
-            alive, person = block.alive, block.person[block.alive]
+            alive = np.concatenate([block.alive for block in blocks])
+            person = np.concatenate([block.person for block in blocks])[alive]
+            scores = np.concatenate([glance.scores(block) for block in blocks], axis=1)[:, alive]
+            ratios = iter(coarse_ratio(scores, self.likelihood))
             for query in here:
-                versions = [next(ratios) for _ in query.versions[block.frame]]
-                values = np.maximum.reduce(versions)[alive]
+                versions = [next(ratios) for _ in query.versions[blocks[0].frame]]
+                values = np.maximum.reduce(versions)
                 with self._best:
                     before = coarse[query.probe, person, query.column]
                     coarse[query.probe, person, query.column] = np.fmax(before, values)
 
-        held = batch.rows.items()
-        self._each(visit, [(position, block) for position, each in held for block in each])
+        self._each(visit, tasks)
 
-    def _aligned(self, batch: _Batch, coarse: Floats) -> list[tuple[Ints, Floats]]:
+    def _aligned(self, batch: _Batch, coarse: Floats, places: Places) -> list[tuple[Ints, Floats]]:
         chosen = []
         for probe, aside, ratios in zip(batch.probes, batch.aside, coarse, strict=True):
             fingers = max(SHORTLIST_FINGERS, batch.people // SHORTLIST_SHARE)
             most = max(LEAST_SHORTLIST, fingers // len(probe.usable))
-            chosen.append(_likeliest(fuse(ratios), self._number(most, self.shortlist, aside=aside)))
+            chosen.append(self._chosen(fuse(ratios), most, LEAST_REACH, aside=aside))
         if self.shortlist is None:
-            values = self._compared(batch, chosen, support)
+            values = self._compared(batch, chosen, places, support)
             for number, probe in enumerate(batch.probes):
                 most = max(LEAST_FINALISTS, FINALIST_FINGERS // len(probe.usable))
-                total = supported(np.fmax.reduce(values[number], axis=2))
-                best = _likeliest(total, self._number(most, None, aside=batch.aside[number]))
-                chosen[number] = chosen[number][best]
-        ratios = self._compared(batch, chosen, self._ratio)
+                best = np.fmax.reduce(values[number], axis=2)
+                compared = np.count_nonzero(~np.isnan(best), axis=1)
+                able = np.nansum(best, axis=1) >= LEAST_SUPPORT * compared
+                total = np.where(able, supported(best), np.float32(-1))
+                few = self._chosen(total, most, 0, aside=batch.aside[number])
+                chosen[number] = chosen[number][few]
+        ratios = self._compared(batch, chosen, places, self._ratio)
         return list(zip(chosen, ratios, strict=True))
 
-    def _number(self, most: int, shortlist: int | None, *, aside: bool) -> int:
-        """Return how many people a stage passes on: so many as the caller says, or as is usual."""
-        if shortlist is not None:
-            return max(shortlist, self.limit)
-        return most // ASIDE if aside else max(most, self.limit)
+    def _chosen(self, values: Floats, most: int, reach: float, *, aside: bool) -> Ints:
+        """Return who goes on to the next stage: whoever reaches so much, within bounds, or so many as the caller says.
 
-    def _ratio(self, finger: Finger, some: Fingers) -> Floats:
-        return finger_ratio(compare(finger, some), self.likelihood)
+        In rising order; of equals the first. Values that differ by less than a stage means are equals: a processor's own
+        rounding must not choose.
+        """
+        rounded = np.round(values, DECIMALS)
+        if self.shortlist is not None:
+            return np.sort(best_finite(rounded, max(self.shortlist, self.limit)))
+        share = ASIDE if aside else 1
+        best = best_finite(rounded, max(most, self.limit) // share)
+        able = rounded[best] >= reach
+        able[: LEAST_CHOSEN // share] = True
+        return np.sort(best[able])
+
+    def _ratio(self, probes: Probes, some: Fingers) -> Floats:
+        return finger_ratio(align(probes, some).evidence, self.likelihood)
 
     def _compared(
-        self,
-        batch: _Batch,
-        chosen: Sequence[Ints],
-        measure: Callable[[Finger, Fingers], Floats],
+        self, batch: _Batch, chosen: Sequence[Ints], places: Places, measure: Measure
     ) -> list[Floats]:
         """Return a measure of each probe's fingers and its chosen people's, (k, f, 10); nan where nothing was compared."""
         found = [
             np.full((len(each), len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
             for probe, each in zip(batch.probes, chosen, strict=True)
         ]
-
-        def visit(task: tuple[_Query, int, Frame, Ints, Picked]) -> None:
-            query, position, frame, seat, picked = task
-            self._ask("time ran out in the alignment")
-            some = fingers_of(picked)
-            values = np.maximum.reduce([measure(each, some) for each in query.versions[frame]])
-            here = found[query.probe][:, query.column, position - 1]
-            with self._best:
-                here[seat] = np.fmax(here[seat], values)
-
-        self._each(visit, _handfuls(batch, chosen))
+        self._compare(_pairs(batch.queries, [places(each) for each in chosen]), measure, found)
         return found
+
+    def _compare(self, pairs: Iterable[_Pair], measure: Measure, found: Sequence[Floats]) -> None:
+        """Write a measure of each pair where it belongs; of several readings and impressions the best counts."""
+
+        def visit(some: Sequence[_Pair]) -> None:
+            self._ask("time ran out in the alignment")
+            mine, theirs = some[0].widths
+            fingers = fingers_of([(each.placed.rows, each.placed.row) for each in some], theirs)
+            values = measure(probes_of([each.finger for each in some], mine), fingers)
+            with self._best:
+                for each, value in zip(some, values.tolist(), strict=True):
+                    here = found[each.probe][each.placed.person, each.column]
+                    at = each.placed.position - 1
+                    if not here[at] >= value:
+                        here[at] = value
+
+        self._each(visit, _alike(pairs))
 
     def _each(self, visit: Callable[[Task], None], tasks: Iterable[Task]) -> None:
         if self.threads == 1:
@@ -237,78 +287,40 @@ class Cascade:
             raise SearchAbandoned(reason)
 
 
-def _likeliest(values: Floats, number: int) -> Ints:
-    """Return the places of the greatest values in rising order: of equals, the first remain the first to the end.
-
-    Values that differ by less than a stage means are equals: a processor's own rounding must not choose.
-    """
-    return np.sort(best_finite(np.round(values, DECIMALS), number))
-
-
-def _handfuls(
-    batch: _Batch, chosen: Sequence[Ints]
-) -> Iterator[tuple[_Query, int, Frame, Ints, Picked]]:
-    """Yield each query with a few of the fingers that its probe's people have where it may be of, and that position."""
-    crowded = {position: crowds(blocks) for position, blocks in batch.rows.items()}
-    seats = np.full(batch.people + 1, -1, dtype=np.intp)  # the last is nobody's
-    for query in batch.queries:
-        people_here = chosen[query.probe]
-        seats[people_here] = np.arange(len(people_here))
-        for position in (each for each in crowded if query.meets(each)):
-            for (frame, _), crowd in crowded[position].items():
-                for seat, picked in crowd.few(seats):
-                    yield query, position, frame, seat, picked
-        seats[people_here] = -1
+def _few_rows(blocks: Sequence[Rows]) -> Iterator[Sequence[Rows]]:
+    """Yield blocks, several at a time where they have few rows; a person has one row of one impression in all of them."""
+    impressions = dict.fromkeys(block.impression for block in blocks)
+    for impression in impressions:
+        some: list[Rows] = []
+        for block in (each for each in blocks if each.impression == impression):
+            if some and sum(len(each.person) for each in (*some, block)) > MOST_ROWS:
+                yield some
+                some = []
+            some.append(block)
+        yield some
 
 
-def _alike(placed: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
-    """Yield a few at a time, those of like numbers of minutiae together."""
-    order = sorted(placed, key=lambda each: each.rows.place.shape[1])
-    for start in range(0, len(order), ALIGNED_AT_ONCE):
-        yield order[start : start + ALIGNED_AT_ONCE]
+def _pairs(queries: Sequence[_Query], placed: Sequence[Sequence[Placed]]) -> Iterator[_Pair]:
+    """Yield each reading of each query with each impression of its probe's people that it may be of."""
+    for query in queries:
+        for each in placed[query.probe]:
+            if query.meets(each.position):
+                for finger in query.versions[each.rows.frame]:
+                    yield _Pair(finger, each, query.probe, query.column)
 
 
-# Rows of many blocks as one list, out of which a few are taken for a closer look.
+def _alike(pairs: Iterable[_Pair]) -> Iterator[Sequence[_Pair]]:
+    """Yield a few pairs at a time, all of the same widths."""
+    alike: dict[tuple[int, int], list[_Pair]] = {}
+    for each in pairs:
+        alike.setdefault(each.widths, []).append(each)
+    for some in alike.values():
+        for start in range(0, len(some), ALIGNED_AT_ONCE):
+            yield some[start : start + ALIGNED_AT_ONCE]
 
-ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
+
+ALIGNED_AT_ONCE = 32  # pairs of fingers; keeps the (b, h, n, l) arrays of the alignment in cache
 LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of other people
-
-Picked = list[tuple[Rows, int]]  # block and row
-
-
-class CandidateRows:
-    """The fingers of one position whose pictures are of one size, those of like numbers of minutiae together.
-
-    Of each person at most one: further impressions are in lists of their own.
-    """
-
-    def __init__(self, blocks: Sequence[Rows]) -> None:
-        self._blocks = sorted(blocks, key=lambda rows: rows.place.shape[1])
-        people = [np.where(rows.alive, rows.person, -1) for rows in self._blocks]
-        self._person = np.concatenate(people)
-        self._ends = np.cumsum([len(each) for each in people])
-
-    def few(self, seats: Ints) -> Iterator[tuple[Ints, Picked]]:
-        """Yield the fingers of people who have a seat, a few at a time, with their seats.
-
-        seats: by person number, -1 = none, and one -1 more at the end, which stands for nobody
-        """
-        seated = seats[self._person]
-        here = np.flatnonzero(seated >= 0)
-        block = np.searchsorted(self._ends, here, side="right")
-        row = here - (self._ends[block] - [len(self._blocks[at].person) for at in block])
-        for start in range(0, len(here), ALIGNED_AT_ONCE):
-            part = slice(start, start + ALIGNED_AT_ONCE)
-            places = zip(block[part].tolist(), row[part].tolist(), strict=True)
-            yield seated[here[part]], [(self._blocks[at], each) for at, each in places]
-
-
-def crowds(blocks: Sequence[Rows]) -> dict[tuple[Frame, int], CandidateRows]:
-    """Return the crowds of one position by the size of their pictures and the number of the impression."""
-    alike: dict[tuple[Frame, int], list[Rows]] = {}
-    for rows in blocks:
-        alike.setdefault((rows.frame, rows.impression), []).append(rows)
-    return {kind: CandidateRows(each) for kind, each in alike.items()}
 
 
 def best_finite(score: Floats, number: int) -> Ints:
@@ -339,10 +351,11 @@ def supported(values: Floats) -> Floats:
 
 # The local stage: how alike a probe's minutiae are to those of every finger of a block, wherever they lie.
 #
-# One matrix product a slot into one buffer, and a running maximum: the gallery's minutiae are never laid out
-# against the probe's all at once. Several probe fingers share each product.
+# Matrix products into one buffer, and a running maximum: the gallery's minutiae are never laid out against the
+# probe's all at once. Several probe fingers share each product, and several slots of a block with few rows.
 
 MOST_STACKED = 288  # minutiae; product and maximum of a block stay in a core's second cache
+MOST_PRODUCT = MOST_STACKED * 512  # numbers
 EVEN = 4  # minutiae; a product of one, two or three fewer takes longer than this
 
 
@@ -351,60 +364,63 @@ class LocalSimilarity:
 
     def __init__(self, fingers: Sequence[Finger]) -> None:
         self._number = len(fingers)
-        self._stacks: list[_Stack] = []
+        stacks: list[list[Finger]] = []
+        size = MOST_STACKED
         for finger in fingers:
-            if not self._stacks or self._stacks[-1].size + len(finger) > MOST_STACKED:
-                self._stacks.append(_Stack())
-            self._stacks[-1].add(finger)
+            if size + len(finger) > MOST_STACKED:
+                stacks.append([])
+                size = 0
+            stacks[-1].append(finger)
+            size += len(finger)
+        self._stacks = [_Stack(some) for some in stacks]
 
     def scores(self, rows: Rows) -> Floats:
         """Return the mean likeness of each finger's twelve best minutiae to each row, (fingers, r) float32.
 
         A row without any minutia gets ABSENT.
         """
-        scores = np.empty((self._number, len(rows.person)), dtype=np.float32)
-        start = 0
-        whole = list(rows.slots(len(rows.packed))) if len(self._stacks) > 1 else None
-        for stack in self._stacks:
-            end = start + len(stack.offsets)
-            at_once = max(1, MOST_STACKED // stack.size)
-            stack.meet(rows.slots(at_once) if whole is None else whole, scores[start:end])
-            start = end
-        return scores
+        number = len(rows.person)
+        best = [np.full((len(each.probe), number), NOWHERE, np.float32) for each in self._stacks]
+        largest = max(len(each) for each in best)
+        for some in rows.slots(max(1, MOST_PRODUCT // (largest * number))):
+            flat = some.reshape(len(some), -1)
+            for stack, mine in zip(self._stacks, best, strict=True):
+                found = np.matmul(stack.probe, flat).reshape(len(mine), -1, number)
+                np.maximum(mine, _greatest_of_slots(found), out=mine)
+        parts = [stack.scores(mine) for stack, mine in zip(self._stacks, best, strict=True)]
+        return np.concatenate(parts) if parts else np.empty((0, number), dtype=np.float32)
+
+
+def _greatest_of_slots(found: Floats) -> Floats:
+    """Return the greatest of each row's slots, (m, s, r) → (m, r), by halves: rows may be few; `found` is overwritten."""
+    slots = found.shape[1]
+    while slots > 1:
+        half = slots // 2
+        np.maximum(found[:, :half], found[:, slots - half : slots], out=found[:, :half])
+        slots -= half
+    return found[:, 0]
 
 
 class _Stack:
-    def __init__(self) -> None:
-        self.offsets: list[Floats] = []
-        self._weights: list[Floats] = []
+    """Fingers whose minutiae share a product: probe (m, LEADING + 1), a multiple of EVEN of them."""
 
-    @property
-    def size(self) -> int:
-        return sum(len(each) for each in self.offsets)
+    def __init__(self, fingers: Sequence[Finger]) -> None:
+        weights, self._offsets = zip(*(multiplier(each.vectors) for each in fingers), strict=True)
+        size = sum(len(each) for each in weights)
+        self.probe = np.zeros((size + -size % EVEN, LEADING + 1), dtype=np.float32)
+        np.concatenate(weights, out=self.probe[:size, :LEADING])
+        self.probe[:size, LEADING] = 1
 
-    def add(self, finger: Finger) -> None:
-        weight, offset = multiplier(finger.vectors)
-        self._weights.append(np.concatenate([weight, np.ones_like(offset)], axis=1))
-        self.offsets.append(offset)
-
-    def meet(self, slots: Iterable[Floats], out: Floats) -> None:
-        odd = np.zeros((-self.size % EVEN, LEADING + 1), dtype=np.float32)
-        probe = np.concatenate([*self._weights, odd])
-        at_once = max(1, MOST_STACKED // self.size)
-        best = np.full((len(probe), out.shape[1]), NOWHERE, dtype=np.float32)
-        product = np.empty((at_once, *best.shape), dtype=np.float32)
-        for some in slots:
-            for first in range(0, len(some), at_once):
-                part = some[first : first + at_once]
-                found = np.matmul(probe, part, out=product[: len(part)])
-                np.maximum(best, found[0] if len(part) == 1 else found.max(axis=0), out=best)
+    def scores(self, best: Floats) -> Floats:
+        """Return the mean of each finger's twelve best minutiae, of the likeness less the offset of each; `best` is overwritten."""
+        scores = np.empty((len(self._offsets), best.shape[1]), dtype=np.float32)
         start = 0
-        for row, offset in enumerate(self.offsets):
-            count = len(offset)
-            mine = best[start : start + count]
+        for row, offset in enumerate(self._offsets):
+            mine = best[start : start + len(offset)]
             mine += offset
             np.maximum(mine, ABSENT, out=mine)
-            number = min(STRONGEST, count)
-            mine.partition(count - number, axis=0)
-            out[row] = mine[count - number :].sum(axis=0) / np.float32(number)
-            start += count
+            number = min(STRONGEST, len(offset))
+            mine.partition(len(offset) - number, axis=0)
+            scores[row] = mine[len(offset) - number :].sum(axis=0) / np.float32(number)
+            start += len(offset)
+        return scores

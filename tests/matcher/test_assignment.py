@@ -88,13 +88,13 @@ def test_the_work_of_a_search_is_the_same_whoever_is_found(
     from matcher.finger import search_cascade
 
     compared: list[int] = []
-    compare = search_cascade.compare
+    align = search_cascade.align
 
-    def counted(probe: object, some: object) -> object:
+    def counted(probes: object, some: object) -> object:
         compared[-1] += len(some.count)  # type: ignore[attr-defined]
-        return compare(probe, some)  # type: ignore[arg-type]
+        return align(probes, some)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(search_cascade, "compare", counted)
+    monkeypatch.setattr(search_cascade, "align", counted)
     for seed, where in ((3, {2: 2, 7: 7}), (3, {2: 7, 7: 2}), (600, {2: 2, 7: 7})):
         compared.append(0)
         gallery.search(prepare(prints(seed, 2, where)))

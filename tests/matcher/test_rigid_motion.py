@@ -19,6 +19,7 @@ from matcher.finger.alignment import (
 )
 from matcher.finger.constants import (
     EXPECTED_REACH,
+    FAR,
     HYPOTHESES,
     LEAST_CLOSENESS,
     NARROW,
@@ -48,7 +49,7 @@ def number(plane: np.ndarray, first: int = 0) -> np.ndarray:
 
 def test_agreement_and_value_are_those_of_two_pairs_at_a_time() -> None:
     rng = np.random.default_rng(1)
-    probe, fingers = planes(rng, 14), planes(rng, 3, 11)
+    probe, fingers = planes(rng, 3, 14), planes(rng, 3, 11)
     similarity = rng.uniform(-0.2, 1, (3, 14, 11)).astype(np.float32)
     similarity[1, :, 9:] = -4.0  # padding
 
@@ -56,8 +57,8 @@ def test_agreement_and_value_are_those_of_two_pairs_at_a_time() -> None:
 
     for row in range(3):
         mine, theirs = pairs.probe[row], pairs.gallery[row]
-        start, end = number(probe)[mine], number(fingers[row])[theirs]
-        turn = number(fingers[row], 2)[theirs] / number(probe, 2)[mine]
+        start, end = number(probe[row])[mine], number(fingers[row])[theirs]
+        turn = number(fingers[row], 2)[theirs] / number(probe[row], 2)[mine]
         expected = np.zeros((48, 48))
         for i in range(48):
             for j in range(48):
@@ -93,7 +94,7 @@ def best_twelve(mine: np.ndarray, theirs: np.ndarray, value: np.ndarray) -> floa
 
 def test_padding_is_never_a_pair() -> None:
     rng = np.random.default_rng(2)
-    probe, fingers = planes(rng, 6), planes(rng, 2, 7)
+    probe, fingers = planes(rng, 2, 6), planes(rng, 2, 7)
     similarity = rng.uniform(-1, 1, (2, 6, 7)).astype(np.float32)
     similarity[0, :, 2:] = -4.0
     similarity[1] = -4.0
@@ -108,22 +109,26 @@ def test_padding_is_never_a_pair() -> None:
 
 def test_mutual_nearest_minutiae_and_the_overlap_are_those_of_plain_loops() -> None:
     rng = np.random.default_rng(3)
-    probe, fingers = planes(rng, 20, reach=50), planes(rng, 4, 23, reach=50)
+    probe, fingers = planes(rng, 4, 20, reach=50), planes(rng, 4, 23, reach=50)
     used = np.arange(23) < np.array([23, 20, 1, 0])[:, None]
+    mine = np.arange(20) < np.array([20, 17, 20, 20])[:, None]
+    absent = np.where(mine, 0, FAR).astype(np.float32)
     turn = np.exp(1j * rng.uniform(0, 6, (4, 2)))
     there = moved(probe, affine(turn, 0.05 * turn, turn * 3 + 4))
 
-    mates = mutual(there, targets(fingers, used), WIDE)
-    shared, expected_here = overlap(there, targets(fingers, used))
+    mates = mutual(there, absent, targets(fingers, used), WIDE)
+    shared, expected_here = overlap(there, absent, targets(fingers, used))
 
     place, heading = number(there.transpose(0, 2, 1, 3)), number(there.transpose(0, 2, 1, 3), 2)
-    expected = turn[..., None] * number(probe) + 0.05 * turn[..., None] * number(probe).conj()
+    start = number(probe)[:, None]
+    expected = turn[..., None] * start + 0.05 * turn[..., None] * start.conj()
     assert place == pytest.approx(expected + (turn * 3 + 4)[..., None], abs=1e-3)
     assert np.abs(heading) == pytest.approx(1, abs=1e-5)
     for row in range(4):
         theirs = fingers[row][:, used[row]]
         for h in range(2):
             apart = np.abs(place[row, h][:, None] - number(theirs))
+            apart[~mine[row]] = np.inf
             turned = 1 - (heading[row, h][:, None] * number(theirs, 2).conj()).real
             cost = apart**2 / (2 * WIDE[0] ** 2) + turned / WIDE[1] ** 2
             both = cost == cost.min(axis=1, initial=9e9, keepdims=True)
@@ -145,9 +150,9 @@ def test_mutual_nearest_minutiae_and_the_overlap_are_those_of_plain_loops() -> N
 def test_a_fit_is_the_least_of_its_squares() -> None:
     """Solved another way: numpy's least squares over turn and fold, the pulls towards rigid as more rows."""
     rng = np.random.default_rng(4)
-    probe, fingers = planes(rng, 25), planes(rng, 1, 25)
+    probe, fingers = planes(rng, 1, 25), planes(rng, 1, 25)
     turn, fold, shift = np.exp(0.4j) * 1.03, 0.04 - 0.02j, 12 - 5j
-    start = number(probe)
+    start = number(probe)[0]
     end = turn * start + fold * start.conj() + shift + rng.normal(0, 2, 25)
     fingers[0, :2] = end.real, end.imag
     weight = rng.uniform(0, 1, (1, 1, 25)).astype(np.float32)
@@ -157,7 +162,7 @@ def test_a_fit_is_the_least_of_its_squares() -> None:
 
     middle, target = (w * start).sum() / w.sum(), (w * end).sum() / w.sum()
     here, there = start - middle, end - target
-    headings = 400.0 * (w * number(fingers[0], 2) * number(probe, 2).conj()).sum()
+    headings = 400.0 * (w * number(fingers[0], 2) * number(probe[0], 2).conj()).sum()
     rigid = (w * there * here.conj()).sum() + headings
     rigid /= abs(rigid)
     # Real unknowns: turn and fold, real and imaginary.
@@ -183,10 +188,10 @@ def test_a_fit_is_the_least_of_its_squares() -> None:
 
 def test_a_turned_and_shifted_finger_is_the_first_hypothesis() -> None:
     rng = np.random.default_rng(5)
-    probe = planes(rng, 30)
+    probe = planes(rng, 1, 30)
     turn = np.exp(1.1j)
     place, heading = turn * number(probe) + 20 - 9j, turn * number(probe, 2)
-    fingers = np.stack([place.real, place.imag, heading.real, heading.imag])[None].astype(
+    fingers = np.stack([place.real, place.imag, heading.real, heading.imag], axis=1).astype(
         np.float32
     )
     similarity = (0.3 * rng.random((1, 30, 30)) + 0.6 * np.eye(30)).astype(np.float32)
@@ -197,6 +202,5 @@ def test_a_turned_and_shifted_finger_is_the_first_hypothesis() -> None:
     assert motions.shape == (1, HYPOTHESES, 2, 3)
     assert motions[0, 0] == pytest.approx(expected, abs=0.1)
     there = moved(probe, motions)
-    assert (
-        mutual(there, targets(fingers, np.ones((1, 30), bool)), NARROW).close[0, 0] > 0.99
-    ).all()
+    absent, used = np.zeros((1, 30), dtype=np.float32), np.ones((1, 30), dtype=bool)
+    assert (mutual(there, absent, targets(fingers, used), NARROW).close[0, 0] > 0.99).all()

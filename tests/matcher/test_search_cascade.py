@@ -9,13 +9,14 @@ import pytest
 
 from matcher.errors import SearchAbandoned
 from matcher.finger import synthetic
+from matcher.finger.alignment import width_for
 from matcher.finger.constants import ABSENT
 from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, describe, readings
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import MOST_FRAMES, Gallery
 from matcher.finger.gallery_block import Block, fingers_of, slots_for
 from matcher.finger.probe import NothingUsable, Probe, prepare
-from matcher.finger.search_cascade import LocalSimilarity, best_finite, crowds, supported
+from matcher.finger.search_cascade import LocalSimilarity, best_finite, supported
 from matcher.finger.template import Minutiae
 
 POSITIONS = (1, 6)
@@ -178,7 +179,10 @@ def test_a_row_keeps_a_finger_as_precisely_as_its_pixels() -> None:
     for _ in range(20):
         again.adopt(7, block, 0)
 
-    kept, moved = fingers_of([(block.rows(), 0)]), fingers_of([(again.rows(), 19)])
+    kept, moved = (
+        fingers_of([(rows.rows(), at)], width_for(len(finger)))
+        for rows, at in ((block, 0), (again, 19))
+    )
 
     used = kept.used[0]
     assert np.abs(kept.place[0][used] - finger.place).max() < 0.1
@@ -253,21 +257,6 @@ def test_the_stages_find_whom_alignment_with_everybody_finds(gallery: Gallery) -
             assert staged.subject[0] == whole.subject[0] == seed
             assert staged.score[0] == pytest.approx(whole.score[0], abs=1e-3)
             assert set(staged.subject) <= set(whole.subject)
-
-
-def test_a_crowd_yields_each_seated_finger_once_with_its_seat(gallery: Gallery) -> None:
-    seats = np.full(51, -1, dtype=np.intp)
-    seats[[4, 40, 17]] = 2, 0, 1
-    blocks = gallery._snapshot([probe(1)])[1]
-
-    found = [each for crowd in crowds(blocks).values() for each in crowd.few(seats)]
-
-    people = [
-        (int(seat), int(rows.person[row]))
-        for some, places in found
-        for seat, (rows, row) in zip(some, places, strict=True)
-    ]
-    assert sorted(people) == [(0, 40), (1, 17), (2, 4)]
 
 
 def test_records_of_one_extractor_find_those_of_another(shared: Path) -> None:
