@@ -39,7 +39,7 @@ from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier
 from matcher.finger.gallery_block import MOST_ROWS, NOWHERE, Rows, fingers_of
 from matcher.finger.probe import UNKNOWN_POSITION, Probe
 from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
-from matcher.finger.template import Floats, Ints
+from matcher.finger.template import Bools, Floats, Ints
 
 # --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
 SHORTLIST_FINGERS = 128  # at least, of one search
@@ -214,34 +214,34 @@ class Cascade:
         for probe, aside, ratios in zip(batch.probes, batch.aside, coarse, strict=True):
             fingers = max(SHORTLIST_FINGERS, batch.people // SHORTLIST_SHARE)
             most = max(LEAST_SHORTLIST, fingers // len(probe.usable))
-            chosen.append(self._chosen(fuse(ratios), most, LEAST_REACH, aside=aside))
+            value = np.round(fuse(ratios), DECIMALS)
+            chosen.append(self._chosen(value, value >= LEAST_REACH, most, aside=aside))
         if self.shortlist is None:
             values = self._compared(batch, chosen, places, support)
             for number, probe in enumerate(batch.probes):
                 most = max(LEAST_FINALISTS, FINALIST_FINGERS // len(probe.usable))
                 best = np.fmax.reduce(values[number], axis=2)
                 compared = np.count_nonzero(~np.isnan(best), axis=1)
-                able = np.nansum(best, axis=1) >= LEAST_SUPPORT * compared
-                total = np.where(able, supported(best), np.float32(-1))
-                few = self._chosen(total, most, 0, aside=batch.aside[number])
+                able = np.round(np.nansum(best, axis=1), DECIMALS) >= LEAST_SUPPORT * compared
+                total = np.round(supported(best), DECIMALS)
+                few = self._chosen(total, able, most, aside=batch.aside[number])
                 chosen[number] = chosen[number][few]
         ratios = self._compared(batch, chosen, places, self._ratio)
         return list(zip(chosen, ratios, strict=True))
 
-    def _chosen(self, values: Floats, most: int, reach: float, *, aside: bool) -> Ints:
-        """Return who goes on to the next stage: whoever reaches so much, within bounds, or so many as the caller says.
+    def _chosen(self, values: Floats, able: Bools, most: int, *, aside: bool) -> Ints:
+        """Return who goes on to the next stage: whoever is able, within bounds, or so many as the caller says.
 
-        In rising order; of equals the first. Values that differ by less than a stage means are equals: a processor's own
-        rounding must not choose.
+        In rising order; of equals the first. Values come rounded to what a stage means: a processor's own rounding must
+        not choose.
         """
-        rounded = np.round(values, DECIMALS)
         if self.shortlist is not None:
-            return np.sort(best_finite(rounded, max(self.shortlist, self.limit)))
+            return np.sort(best_finite(values, max(self.shortlist, self.limit)))
         share = ASIDE if aside else 1
-        best = best_finite(rounded, max(most, self.limit) // share)
-        able = rounded[best] >= reach
-        able[: LEAST_CHOSEN // share] = True
-        return np.sort(best[able])
+        best = best_finite(values, max(most, self.limit) // share)
+        goes_on = able[best]
+        goes_on[: LEAST_CHOSEN // share] = True
+        return np.sort(best[goes_on])
 
     def _ratio(self, probes: Probes, some: Fingers) -> Floats:
         return finger_ratio(align(probes, some).evidence, self.likelihood)
