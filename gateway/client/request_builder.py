@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,15 +17,11 @@ from typing import Required, TypedDict
 from gateway.client.errors import KeyStale, PartnerError
 from gateway.client.verification import Question
 from gateway.domain.messages import (
-    MOST_IMPRESSIONS,
-    POSITIONS,
-    UNKNOWN_POSITION,
     About,
     Biometrics,
     Header,
     MessageType,
     Missing,
-    Modality,
     Operation,
     PriorTransaction,
     Purpose,
@@ -35,10 +30,9 @@ from gateway.domain.messages import (
     ServiceLevel,
     SignedEnvelope,
 )
-from gateway.sample_files import sample_text
-from gateway.sample_files.errors import MalformedFile
 from gateway.trust.bundle import PartyBundle
-from gateway.wire import query_payload, signed_envelope
+from gateway.wire import query_payload, sample_rules, signed_envelope
+from gateway.wire.sample_rules import RuleBroken
 from keys import envelope, signatures
 from keys.errors import PayloadTooLarge
 from keys.keyset import Keyset
@@ -242,10 +236,10 @@ def _refuse_unaskable(matter: Matter, probe: Biometrics | PriorTransaction) -> N
         if not signed_envelope.TRANSACTION.fullmatch(probe.number):
             raise Unaskable("prior_transaction_number", "must be 8 to 64 of letters, digits and -")
         return
-    if not probe.samples:
-        raise Unaskable("samples", "must hold at least one record")
-    _refuse_contradictions(probe)
-    _refuse_text(probe)
+    try:
+        sample_rules.demand_sendable(probe)
+    except RuleBroken as broken:
+        raise Unaskable(broken.element, broken.rule) from None
 
 
 def refuse_names(case: str, unit: str, person: str) -> None:
@@ -261,54 +255,6 @@ def refuse_number(number: str | None, element: str = "transaction_number") -> No
     """Refuse a transaction number, where one is given, that is none."""
     if number and not signed_envelope.TRANSACTION.fullmatch(number):
         raise Unaskable(element, "must be 8 to 64 of letters, digits and -")
-
-
-def _refuse_contradictions(probe: Biometrics) -> None:
-    """Refuse more samples of a position than are read, a finger that is sampled and missing, and an eleventh one."""
-    sampled = Counter((sample.modality, sample.position) for sample in probe.samples)
-    unknown = sampled.pop((Modality.FINGER, UNKNOWN_POSITION), 0)
-    for (modality, position), count in sampled.items():
-        if count > MOST_IMPRESSIONS[modality]:
-            what = f"{modality.name.lower()} {position}" if position else modality.name.lower()
-            most = MOST_IMPRESSIONS[modality]
-            raise Unaskable("samples", f"hold {count} records of {what}; send at most {most}")
-    if len({sample.data for sample in probe.samples}) < len(probe.samples):
-        raise Unaskable("samples", "hold one record twice; each is of another impression or finger")
-    for index, sample in enumerate(probe.samples):
-        if not query_payload.EXTRACTOR.fullmatch(sample.extractor):
-            raise Unaskable(
-                f"samples[{index}].extractor", "must be 1 to 48 of letters, digits and . _ -"
-            )
-        if sample.impression not in query_payload.IMPRESSIONS:
-            raise Unaskable(
-                f"samples[{index}].impression",
-                "must be the impression type that the record states: 0-15, 20-29, 41 or 42",
-            )
-    missing = [absent.position for absent in probe.missing]
-    if len(set(missing)) < len(missing):
-        raise Unaskable("missing", "names one finger twice")
-    if any((Modality.FINGER, position) in sampled for position in missing):
-        raise Unaskable("missing", "names a finger that is sampled too; it is one or the other")
-    known = sum(modality is Modality.FINGER for modality, _ in sampled)
-    if unknown + known + len(missing) > len(POSITIONS[Modality.FINGER]):
-        raise Unaskable("samples", "are of more than ten fingers, those declared missing included")
-
-
-def _refuse_text(probe: Biometrics) -> None:
-    """Refuse text about a person within a sample: the peer would, but only after it was read there."""
-    for index, sample in enumerate(probe.samples):
-        element = f"samples[{index}].data"
-        try:
-            found = sample_text.text_in(sample.format, sample.data)
-        except MalformedFile as fault:
-            raise Unaskable(element, f"is not of its format: {fault}") from None
-        if found:
-            what = "; ".join(found)
-            raise Unaskable(
-                element,
-                f"holds text about a person, which no query carries (BIOGRAPHIC_IN_QUERY): {what}"
-                "  → passerelle samples strip",
-            )
 
 
 def _whole(moment: datetime) -> datetime:
