@@ -170,6 +170,20 @@ class Packed:
     commitment: bytes
 
 
+def size_class(length: int, at_least: int = 0, *, at_most: int = LARGEST_BUT_QUERY) -> int:
+    """Return the smallest size class, in bytes, that holds a payload of `length` bytes and has `at_least` bytes.
+
+    at_most   bytes; the largest class allowed, which only a query may have above `LARGEST_BUT_QUERY`
+
+    Raises PayloadTooLarge above that class.
+    """
+    needed = max(LENGTH_BYTES + length, at_least)
+    size = next((size for size in SIZE_CLASSES if needed <= size <= at_most), None)
+    if size is None:
+        raise PayloadTooLarge(f"a payload has at most {at_most - LENGTH_BYTES} bytes")
+    return size
+
+
 def pack(
     payload: bytes,
     at_least: int = 0,
@@ -179,15 +193,12 @@ def pack(
 ) -> Packed:
     """Pad `payload` to the smallest size class that holds it and `at_least` bytes, and commit to it.
 
-    at_most   bytes; the largest class allowed, which only a query may have above `LARGEST_BUT_QUERY`
+    at_most   as of `size_class`
 
     padded = u32be(length) ‖ payload ‖ zeros. The salt is fresh unless given; give one only to rebuild a
     stored answer. Raises PayloadTooLarge above that class, ValueError for a salt not of 32 bytes.
     """
-    needed = max(LENGTH_BYTES + len(payload), at_least)
-    size = next((size for size in SIZE_CLASSES if needed <= size <= at_most), None)
-    if size is None:
-        raise PayloadTooLarge(f"a payload has at most {at_most - LENGTH_BYTES} bytes")
+    size = size_class(len(payload), at_least, at_most=at_most)
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
     if len(salt) != SALT_BYTES:
         raise ValueError("a commitment salt has 32 bytes")

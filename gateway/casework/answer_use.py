@@ -94,10 +94,6 @@ class AnswerUse:
         """
         key = self._files.data_key
         stored = with_details_apart(outbound_queries.stored_answer_of(key, query))
-        until = ""
-        if stored.answer and query.outcome is Outcome.MATCH:
-            expires = query_payload.read_result(stored.answer).details_expire_time
-            until = expires.isoformat() if expires else ""
         fields: list[dict[str, object]] = []
         corrected: list[dict[str, object]] = []
         with self._files.database.reader() as reader:
@@ -123,7 +119,7 @@ class AnswerUse:
                 end += 1
         return {
             "outcome": query.outcome.name if query.outcome else "",
-            "details_until": until,
+            **_said(stored.answer, query.outcome),
             "fields": fields,
             "corrected": corrected,
             "next_page_token": token(end) if end < len(items) else "",
@@ -227,6 +223,27 @@ def _destroyed(query: OutboundQuery, officer: Officer, reason: str) -> Leaf:
     }
     erased = Erased(RetentionClass.UNUSED_RESULT.name, 1)
     return events.erasure(erased, "IRPR 315.26", answered, answered, facts)
+
+
+def _said(answer: bytes, outcome: Outcome | None) -> dict[str, object]:
+    """Return what an answer says beside its outcome: what is withheld, which samples were too poor, until when details are."""
+    result = query_payload.read_result(answer) if answer else None
+    withheld = None if result is None else result.withholding
+    expires = result.details_expire_time if result and outcome is Outcome.MATCH else None
+    return {
+        "details_until": expires.isoformat() if expires else "",
+        "withheld": "" if withheld is None else withheld.scope.name,
+        "ground": "" if withheld is None else withheld.ground.name,
+        "problems": [
+            {
+                "modality": each.modality.name,
+                "position": each.position,
+                "code": each.code.name,
+                "recapture": each.recapture,
+            }
+            for each in (() if result is None else result.problems)
+        ],
+    }
 
 
 def _shown_notice(payload: bytes) -> dict[str, object]:

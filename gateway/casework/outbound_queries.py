@@ -9,15 +9,15 @@ from typing import Any, Protocol
 from gateway.admin.operation import Answer, Handler, Officer
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
-from gateway.domain.messages import UNSTATED, Biometrics, Modality, PriorTransaction, Sample
+from gateway.domain.messages import Biometrics, PriorTransaction
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
 from gateway.domain.person import Details, Status, SubjectKind
 from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.matching.engine import UnreadableSample
-from gateway.matching.modality import codec_of
-from gateway.operations.outbound import Ask, argument_of
+from gateway.matching.sample_to_ask import sample_to_ask
+from gateway.operations.outbound import Ask
 from gateway.store.casework import issued_numbers, outbound_queries
 from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
@@ -47,7 +47,7 @@ class OutboundQueryOperations:
         return (Handler(request=Ask, do=self._ask),)
 
     def _ask(self, officer: Officer, request: Ask) -> Answer:
-        status, samples = self._status(request), _samples(request)
+        status, probe = self._status(request), _probe(request)
         agreement, _, version = request.agreement.partition("@")
         subject = self._subject(request.subject)
         ours = {subject, self._known(request.partner, request.prior)} - {None}
@@ -60,7 +60,7 @@ class OutboundQueryOperations:
             unit=request.unit,
             person=officer.person,
             status=known,
-            probe=PriorTransaction(request.prior) if request.prior else Biometrics(samples),
+            probe=probe,
             claimant=request.claimant or known.kind is SubjectKind.CLAIMANT,
             subject=subject,
         )
@@ -130,18 +130,22 @@ class OutboundQueryOperations:
         return subject
 
 
-def _samples(request: Ask) -> tuple[Sample, ...]:
-    """Return the samples that were given; raises UserError for a record that partners could not read."""
+def _probe(request: Ask) -> Biometrics | PriorTransaction:
+    """Return what is asked with; raises UserError for a record or an image that partners could not read."""
+    if request.prior:
+        return PriorTransaction(request.prior)
     samples = []
-    for (modality, position), record in request.records.items():
+    for index, each in enumerate(request.samples):
         try:
-            # Records of faces and irises say their own model or coder.
-            extractor = request.extractor if modality is Modality.FINGER else UNSTATED
-            samples.append(codec_of(modality).sample(record, position, extractor))
+            sample = sample_to_ask(
+                each.data, each.modality, each.position, each.extractor, each.ppi
+            )
         except UnreadableSample as fault:
-            name = argument_of(modality, position)
-            raise UserError(f"{name}: no record that partners could read: {fault}") from None
-    return tuple(samples)
+            raise UserError(
+                f"samples[{index}]: no record that partners could read: {fault}"
+            ) from None
+        samples.append(sample)
+    return Biometrics(tuple(samples), request.missing)
 
 
 def _listed(said: str, name: str, demand: Callable[[Collection[str]], None]) -> frozenset[str]:

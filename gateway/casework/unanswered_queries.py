@@ -25,7 +25,7 @@ _BY: Final[Mapping[OutboundState, str]] = {
 # Where what the reason says is said to a partner that asks: here it is we who ask.
 _AS_ASKER: Final[Mapping[str, str]] = {
     "QUOTA_EXCEEDED": "What we may ask this partner is used up: of the day or of the year, for the purpose or in all.",
-    "PRIOR_TRANSACTION_UNKNOWN": "No query that we received from this partner by that number stands for fingers.",
+    "PRIOR_TRANSACTION_UNKNOWN": "No query that we received from this partner by that number stands for samples.",
 }
 _EXPIRED: Final[Mapping[str, str]] = {
     "NEVER_TAKEN": "The partner never took it: it was not reached while the message was valid.",
@@ -34,22 +34,23 @@ _EXPIRED: Final[Mapping[str, str]] = {
 }
 _UNKEPT: Final = "Why is not kept here: it ended before that was. The ledger has it."
 _AGREED: Final = "See what the agreement permits: passerelle agreements show."
-_RECORD: Final = "Capture the finger again, or have the record written anew; then ask again."
+_RECORD: Final = "Capture the sample again, or have the record written anew; then ask again."
 # What a caseworker can do, by reason. What is not named is between the two gateways.
 _TO_DO: Final[Mapping[str, str]] = {
     **dict.fromkeys(_EXPIRED, "Ask again, if it is still needed."),
     "AGREEMENT_NOT_IN_FORCE": "Name an agreement with this partner that is in force: passerelle agreements list.",
     "PURPOSE_NOT_PERMITTED": _AGREED,
     "FIELD_NOT_PERMITTED": _AGREED,
-    "MODALITY_NOT_PERMITTED": "Ask with fingers.",
-    "PRIOR_TRANSACTION_UNKNOWN": "Ask with fingers.",
+    "MODALITY_NOT_PERMITTED": "Ask with samples of what the agreement names: passerelle agreements show.",
+    "PRIOR_TRANSACTION_UNKNOWN": "Ask with samples.",
+    "BIOGRAPHIC_IN_QUERY": "Take the text out of the file: passerelle samples strip. Then ask again.",
     "KEY_STALE": "Ask again: the partner's new key is read meanwhile.",
     "QUOTA_EXCEEDED": "Ask again when the day's or the year's quota renews, or tell an operator.",
     "PERSECUTION_EXCLUSION": "Do not ask this partner about the person.",
     "PERSECUTION_NOT_STATED": "Ask again with --alleged-persecution: each country, or NONE.",
     "SUBJECT_OUT_OF_SCOPE": "If status or nationalities were stated wrongly, ask again with the right ones.",
     "HIT_REFERENCE_SPENT": "Ask for the same fields as before, or ask the query again.",
-    "FORMAT_UNSUPPORTED": "Ask with minutiae records: the partner does not read this format.",
+    "FORMAT_UNSUPPORTED": "Ask with a record: the partner does not read this format, or not of this modality.",
     "RECORD_UNPARSEABLE": _RECORD,
     "ELEMENT_INVALID": _RECORD,
     "ELEMENTS_INCONSISTENT": _RECORD,

@@ -25,7 +25,10 @@ class AdminClient:
     def __init__(self, address: str, authorities: bytes, *, chain: bytes, key_pem: bytes) -> None:
         """Connect; all but the address is PEM: whom to trust, and what the officer shows."""
         roots = b"".join(dict.fromkeys(authorities_in(authorities)))
-        self._channel = open_channel(address, roots=roots, private_key=key_pem, chain=chain)
+        largest = json_values.LARGEST_MESSAGE
+        self._channel = open_channel(
+            address, roots=roots, private_key=key_pem, chain=chain, largest=largest
+        )
         self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
 
     def perform(self, act: str, values: Mapping[str, object]) -> dict[str, object]:

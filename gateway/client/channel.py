@@ -52,8 +52,6 @@ PROXY_ANSWER = 8192  # bytes; an answer to CONNECT is a few lines
 KEEPALIVE_MS = 300_000  # what the server allows at least between pings (protocol 12)
 
 _OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.enable_retries", 0),  # the only retries are ours, counted and of identical bytes
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -80,19 +78,30 @@ _DIRECT = (("grpc.enable_http_proxy", 0),)
 
 
 def open_channel(
-    address: str, *, roots: bytes, private_key: bytes, chain: bytes, proxy: str | None = None
+    address: str,
+    *,
+    roots: bytes,
+    private_key: bytes,
+    chain: bytes,
+    proxy: str | None = None,
+    largest: int = MESSAGE_BYTES,
 ) -> grpc.Channel:
     """Return a channel that trusts only `roots` and shows our leaf certificate; all three are PEM.
 
-    proxy   host:port of an HTTP proxy that is asked to CONNECT to `address`, which it learns; TLS goes through it.
-            None = none, whatever the environment says
+    proxy     host:port of an HTTP proxy that is asked to CONNECT to `address`, which it learns; TLS goes through it.
+              None = none, whatever the environment says
+    largest   bytes of a message, either way
     """
+    sizes = (
+        ("grpc.max_receive_message_length", largest),
+        ("grpc.max_send_message_length", largest),
+    )
     way = _DIRECT if proxy is None else (("grpc.http_proxy", f"http://{proxy}"),)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=roots, private_key=private_key, certificate_chain=chain
     )
     # Without the scheme a host of the name `unix` would be one: a socket of this machine.
-    return grpc.secure_channel(f"dns:///{address}", credentials, options=(*_OPTIONS, *way))
+    return grpc.secure_channel(f"dns:///{address}", credentials, options=(*sizes, *_OPTIONS, *way))
 
 
 def dial(

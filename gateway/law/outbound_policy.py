@@ -24,7 +24,7 @@ from gateway.law.legal_status import persecuted, row_of, unanswered
 from gateway.law.quota_policy import Quotas, Usage, demand_left
 
 # A number may replace prints only where it is that of a query received in respect of the person (IRPR 315.38).
-_ISSUED = "The number is of a query of ours, and not of one received: ask with fingers."
+_ISSUED = "The number is of a query of ours, and not of one received: ask with samples."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

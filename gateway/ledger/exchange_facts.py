@@ -13,6 +13,7 @@ from enum import Enum
 
 from gateway.domain.correction import CorrectionAck, CorrectionNotice
 from gateway.domain.messages import (
+    TEMPLATES,
     Header,
     Modality,
     Outcome,
@@ -316,8 +317,12 @@ def question_facts(asking: OutboundRequest) -> Facts:
         sizes = [len(each.data) for each in probe.samples]
         facts |= written(positions=[each.position for each in probe.samples], sizes=sizes)
         modalities = [each.modality for each in probe.samples]
-        if set(modalities) != {Modality.FINGER}:  # of fingers alone it is recorded as it always was
+        # Of records it is recorded as it always was, of fingers alone without the modality.
+        if set(modalities) != {Modality.FINGER}:
             facts |= written(modality=modalities)
+        formats = [each.format for each in probe.samples]
+        if not TEMPLATES.issuperset(formats):
+            facts |= written(formats=formats)
     return stated(facts)
 
 

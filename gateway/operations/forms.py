@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, TypeVar
 
 from gateway import calendar_bounds
+from gateway.errors import UserError
 from gateway.operations.declaration import Form, Request, argument
 
 LONGEST_REASON: Final = (
@@ -133,6 +134,26 @@ def objects(most: int) -> Form[tuple[dict[str, object], ...]]:
         return tuple(value)
 
     return Form(take=take, wrong=f"a list of at most {most} objects", typed=list)
+
+
+def members(
+    most: int, forms: Mapping[str, Form[Any]], needed: Collection[str]
+) -> Form[tuple[dict[str, Any], ...]]:
+    """Return the form of a list of at most so many objects, each with members of these forms; those `needed` are there."""
+    listed = objects(most)
+
+    def take(value: object) -> tuple[dict[str, Any], ...]:
+        found = []
+        for index, each in enumerate(listed.take(value)):
+            if not set(needed) <= each.keys() <= forms.keys():
+                raise ValueError(f"[{index}]: an object with {', '.join(forms)}")
+            try:
+                found.append({name: forms[name].read(name, told) for name, told in each.items()})
+            except UserError as fault:
+                raise ValueError(f"[{index}].{fault}") from None
+        return tuple(found)
+
+    return replace(listed, take=take)
 
 
 def _mapping(value: object) -> dict[str, object]:

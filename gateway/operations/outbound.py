@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gateway.domain.messages import POSITIONS, UNSTATED, Modality, Purpose
+from gateway.domain.messages import (
+    MOST_IMPRESSIONS,
+    POSITIONS,
+    UNKNOWN_POSITION,
+    UNSTATED,
+    Missing,
+    Modality,
+    Presence,
+    Purpose,
+)
 from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.operations.declaration import Form, Request, Role, argument, operation
@@ -18,7 +26,9 @@ from gateway.operations.forms import (
     PSEUDONYM,
     TRANSACTION,
     Paged,
+    members,
     named,
+    number,
     reason,
     several,
     text,
@@ -34,17 +44,67 @@ _ALL_FIELDS: Final = several(FieldCode)
 _NO_FIELD: Final = "name at least one; ask for what the case needs"
 
 
-def _record(value: object) -> bytes:
-    if not isinstance(value, str) or len(value) > _LONGEST_RECORD:
-        raise ValueError
+def _octets(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - the one error of a form
+    if len(value) > _LONGEST_RECORD:
+        raise ValueError("has more than a megabyte, which no partner takes: compress the image")
     try:
         return base64.b64decode(value, validate=True)
     except ValueError:
         raise ValueError from None  # its words are of no use to whoever wrote it
 
 
-def _sample() -> Any:  # noqa: ANN401 - as `argument`
-    return argument(Form(take=_record, wrong="write a record in base64", blank=True), default=b"")
+@dataclass(frozen=True, slots=True)
+class GivenSample:
+    """A sample to ask by: what it is of as whoever asks says, and the record or image, as it lies in their file.
+
+    extractor   software that made the record; UNSTATED where nobody says, or the record itself does
+    ppi         pixels per inch of a picture that does not say it; 0 = it does
+    """
+
+    modality: Modality
+    position: int
+    data: bytes = field(repr=False)
+    extractor: str = UNSTATED
+    ppi: int = 0
+
+
+_SAMPLES: Final = members(
+    sum(len(places) * MOST_IMPRESSIONS[each] for each, places in POSITIONS.items()),
+    {
+        "modality": named(Modality),
+        "position": number(UNKNOWN_POSITION, POSITIONS[Modality.FINGER][-1]),
+        "data": Form(take=_octets, wrong="write the record in base64"),
+        "extractor": text(
+            r"[A-Za-z0-9._-]{1,48}",
+            "at most 48 letters, digits and . _ -, e.g. acme-extractor-2.1",
+        ),
+        "ppi": number(0, 65_535),
+    },
+    needed=("modality", "position", "data"),
+)
+_MISSING: Final = members(
+    len(POSITIONS[Modality.FINGER]),
+    {
+        "position": number(POSITIONS[Modality.FINGER][0], POSITIONS[Modality.FINGER][-1]),
+        "presence": named(Presence),
+    },
+    needed=("position", "presence"),
+)
+
+
+def _given(value: object) -> tuple[GivenSample, ...]:
+    found = tuple(GivenSample(**each) for each in _SAMPLES.take(value))
+    for index, each in enumerate(found):
+        unknown = each.modality is Modality.FINGER and each.position == UNKNOWN_POSITION
+        if not unknown and each.position not in POSITIONS[each.modality]:
+            raise ValueError(f"[{index}].position: {each.modality.name} has no such position")
+    return found
+
+
+def _missing(value: object) -> tuple[Missing, ...]:
+    return tuple(Missing(**each) for each in _MISSING.take(value))
 
 
 def _necessary(value: object) -> tuple[FieldCode, ...]:
@@ -91,6 +151,10 @@ def _partner() -> Any:  # noqa: ANN401 - as `argument`
             "passerelle outbound query can --to AUS --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-18 --unit U-3"
             " --status CLAIMANT --nationality IRN --alleged-persecution AUS --finger 2=index.fmr   # blocked"
         ),
+        (
+            "passerelle outbound query can --to IOM --agreement iom@1 --purpose VISA_PERMIT_BENEFIT --case C-19 --unit U-3"
+            " --status FOREIGN_NATIONAL --nationality SYR card.an2 --face face.jpg --iris 1=right.iri"
+        ),
     ),
 )
 class Ask(Request):
@@ -128,46 +192,21 @@ class Ask(Request):
     subject: str = argument(
         FILE_NUMBER, default="", help="Our own client, where it is one.", metavar="FILE-NUMBER"
     )
-    extractor: str = argument(
-        text(
-            r"[A-Za-z0-9._-]{1,48}",
-            "at most 48 letters, digits and . _ -, e.g. acme-extractor-2.1",
-        ),
-        default=UNSTATED,
+    samples: tuple[GivenSample, ...] = argument(
+        Form(take=_given, wrong=_SAMPLES.wrong, typed=list), default=()
     )
-    finger_1: bytes = _sample()
-    finger_2: bytes = _sample()
-    finger_3: bytes = _sample()
-    finger_4: bytes = _sample()
-    finger_5: bytes = _sample()
-    finger_6: bytes = _sample()
-    finger_7: bytes = _sample()
-    finger_8: bytes = _sample()
-    finger_9: bytes = _sample()
-    finger_10: bytes = _sample()
-    face: bytes = _sample()
-    iris_1: bytes = _sample()
-    iris_2: bytes = _sample()
+    missing: tuple[Missing, ...] = argument(
+        Form(take=_missing, wrong=_MISSING.wrong, typed=list), default=()
+    )
 
     def __post_init__(self) -> None:
         """Refuse both samples and a query in their place, and neither."""
-        if bool(self.records) == bool(self.prior):
+        if bool(self.samples) == bool(self.prior):
             raise UserError(
                 "give either fingers, a face or irises, or the number of a query received from this partner"
             )
-
-    @property
-    def records(self) -> Mapping[tuple[Modality, int], bytes]:
-        """The records that were given, by modality and position."""
-        places = ((each, position) for each, places in POSITIONS.items() for position in places)
-        records = {place: getattr(self, argument_of(*place)) for place in places}
-        return {place: record for place, record in records.items() if record}
-
-
-def argument_of(modality: Modality, position: int) -> str:
-    """Return the name of the argument that holds a sample: `finger_2`, `face`, `iris_1`."""
-    word = modality.name.lower()
-    return f"{word}_{position}" if len(POSITIONS[modality]) > 1 else word
+        if self.missing and self.prior:
+            raise UserError("missing: a query by number has no fingers that could be missing")
 
 
 @operation(

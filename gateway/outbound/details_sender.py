@@ -16,7 +16,7 @@ from gateway.errors import Refusal, UserError, meaning_to_the_asker
 from gateway.ledger import exchange_events
 from gateway.ledger.entry import Leaf, decode
 from gateway.outbound.correction_sender import SenderContext
-from gateway.outbound.transport import Delivery, Fate, Written
+from gateway.outbound.transport import NO_KEY, Delivery, Fate, Written
 from gateway.store.casework import outbound_queries
 from gateway.store.effects import Effect
 from gateway.wire import disclosure_payload as wire
@@ -98,9 +98,7 @@ class DetailsSender:
         transport = self._context.transports(query.partner)
         written = transport.write(Operation.REQUEST_HIT_DETAILS, payload, about, 0)
         if written is None:
-            raise UserError(
-                "the partner's bundle holds no key that is valid now; import its new one"
-            )
+            raise UserError(NO_KEY)
         return written
 
     def _commit(self, leaf: Leaf, *effects: Effect) -> None:

@@ -1,12 +1,16 @@
 """Canada asks: the law first, then the ledger, then the partner; and an answer is recorded before anyone sees it.
 
-(1) may we ask? What the law stops is recorded, kept under its number and never leaves (IRPR 315.4(2))
-(2) the envelope is written: a fresh reply key, at least the size of a query with prints, signed
-(3) ASKED is durable, with the envelope kept sealed; only then it is sent, always the same bytes
-(4) what comes back proves itself to the transport: signature, receipt, the partner's ledger
-(5) ANSWER_RECEIVED is durable before the answer can be shown
+(1) may we ask? What the law stops is recorded, kept under its number and never leaves (IRPR 315.4(2), 315.38)
+(2) does the partner take it? Of images, faces, irises and the largest size its capabilities are asked first
+(3) the envelope is written: a fresh reply key, at least the size of a query with prints, signed
+(4) ASKED is durable, with the envelope kept sealed; only then it is sent, always the same bytes
+(5) what comes back proves itself to the transport: signature, receipt, the partner's ledger
+(6) ANSWER_RECEIVED is durable before the answer can be shown
 
-A crash between (3) and (5) costs time alone: the same envelope goes out again while it lives, then the partner's
+Samples are kept nowhere but in the envelope, which the partner alone can open, and that goes when the query is answered or
+its life is over.
+
+A crash between (4) and (6) costs time alone: the same envelope goes out again while it lives, then the partner's
 state is asked for, which repeats the recorded answer to a fresh key. A partner that never took the envelope knows no such
 number: the outbound query has expired, and nobody calls that a no-match.
 """
@@ -19,7 +23,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway import telemetry
-from gateway.domain.messages import About, Operation, Outcome, Query, Result, State
+from gateway.domain.messages import (
+    About,
+    Biometrics,
+    Operation,
+    Outcome,
+    PriorTransaction,
+    Query,
+    Result,
+    State,
+)
 from gateway.domain.outbound_query import (
     OutboundAct,
     OutboundQuery,
@@ -27,27 +40,43 @@ from gateway.domain.outbound_query import (
     OutboundState,
     StoredAnswer,
 )
-from gateway.errors import AuditUnavailable, InProgress, Refusal, UserError
+from gateway.errors import (
+    AuditUnavailable,
+    BiographicInQuery,
+    FormatUnsupported,
+    InProgress,
+    ModalityNotPermitted,
+    Refusal,
+    UserError,
+)
 from gateway.law.outbound_policy import AskPermit
 from gateway.ledger import exchange_events
 from gateway.ledger.entry import Leaf, decode
 from gateway.outbound.correction_sender import SenderContext
-from gateway.outbound.transport import Delivery, Fate
+from gateway.outbound.partner_capabilities import PartnerCapabilities
+from gateway.outbound.transport import NO_KEY, Delivery, Fate, Transport
 from gateway.store.casework import outbound_queries
 from gateway.store.effects import LEAF, Effect
 from gateway.store.times import milliseconds
 from gateway.trust.partners import UnknownParty
-from gateway.wire import query_payload
+from gateway.wire import query_payload, sample_rules
 from gateway.wire.received_fields import codes_in, with_details_apart
+from gateway.wire.sample_rules import RuleBroken
+from keys import envelope
 from keys.envelope import SMALLEST_REQUEST_QUERY
+from keys.errors import PayloadTooLarge
 
 FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may be waiting
 LONGEST_PAUSE = timedelta(
     minutes=5
 )  # of an envelope's life, and of a reviewer's patience with our polling
+LONGEST_LIFE = timedelta(minutes=10)  # of an envelope (protocol 3)
 GIVEN_UP = timedelta(days=30)  # after which what nobody answered is asked for no more, and erased
+_WAITING = (OutboundState.ASKED, OutboundState.PENDING)
 _UNKNOWN = "TRANSACTION_UNKNOWN"
 _REUSED = "TRANSACTION_REUSED"  # the partner has it: its state says what became of it
+# Refusals of what a partner's capabilities had named.
+_BEYOND = frozenset({FormatUnsupported.reason, ModalityNotPermitted.reason})
 
 
 class QuerySender:
@@ -55,6 +84,7 @@ class QuerySender:
 
     def __init__(self, context: SenderContext, random: Callable[[int], bytes]) -> None:
         self._context, self._random = context, random
+        self._capabilities = PartnerCapabilities(context.clock)
         self._pauses: dict[tuple[str, str], tuple[int, datetime]] = {}
         self._carrying: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -63,13 +93,15 @@ class QuerySender:
     def ask(self, asking: OutboundRequest) -> OutboundQuery:
         """Ask, and wait for the answer as long as one carrying takes; return its state then.
 
-        What our law stops is STOPPED, and its stored answer says why. Raises UserError where the partner cannot be written to.
+        What our law stops is STOPPED, and its stored answer says why. Raises UserError where the partner cannot be written to,
+        or does not take what it would be asked with.
         """
         now = self._context.clock()
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
         try:
             permission, reserved = self._context.permissions.may_ask(asking, now)  # (1)
-            query = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
+            _demand_sendable(asking.probe)
+            query = self._recorded(asking, number, permission, reserved, now)  # (2) to (4)
         except AuditUnavailable:
             raise
         except Refusal as refusal:  # also the last of a quota that went meanwhile
@@ -107,25 +139,28 @@ class QuerySender:
             return query_payload.query_bytes(query)
 
         about = About(number=number, agreement=asking.agreement, purpose=asking.purpose)
-        try:
-            transport = self._context.transports(asking.partner)
-        except UnknownParty:
-            raise UserError(
-                "no bundle of this partner is known; import it with `party import`"
-            ) from None
+        transport = self._transport(asking.partner)
+        size = _size(payload)
+        self._capabilities.demand(asking.partner, transport, asking.probe, size)  # (2)
         written = transport.write(Operation.SUBMIT_QUERY, payload, about, SMALLEST_REQUEST_QUERY)
         if written is None:
-            raise UserError(
-                "the partner's bundle holds no key that is valid now; import its new one"
-            )
+            raise UserError(NO_KEY)
         stored = StoredAnswer(
             envelope=written.octets, until=milliseconds(written.header.expire_time)
         )
         query = self._outbound_query(asking, number, OutboundState.ASKED, stored, now)
         query = replace(query, message_id=written.header.message_id)
         leaf = exchange_events.question(asking, written.header, written.transcript, permission)
-        self._context.sequencer.commit((leaf,), (outbound_queries.asking(query), *reserved))  # (3)
+        self._context.sequencer.commit((leaf,), (outbound_queries.asking(query), *reserved))  # (4)
         return query
+
+    def _transport(self, partner: str) -> Transport:
+        try:
+            return self._context.transports(partner)
+        except UnknownParty:
+            raise UserError(
+                "no bundle of this partner is known; import it with `party import`"
+            ) from None
 
     def _outbound_query(
         self,
@@ -172,8 +207,18 @@ class QuerySender:
             if not go_on():
                 break
             if at <= now and self._context.setbacks.ready(partner, _name(query)):
-                away = self._attended(query, away=away) or away
+                away = self._resumed(query, away=away) or away
         return away
+
+    def _resumed(self, listed: OutboundQuery, *, away: bool) -> bool:
+        """Do what one query of the list needs; return whether its partner did not answer."""
+        if away and self._context.clock() - listed.ask < LONGEST_LIFE:
+            return False  # nothing is due of it
+        with self._context.database.reader() as reader:
+            query = outbound_queries.find(reader, listed.partner, listed.number)
+        if query is None or query.state not in _WAITING:  # it moved on since the list was read
+            return False
+        return self._attended(query, away=away)
 
     def carry_on(self, query: OutboundQuery) -> OutboundQuery:
         """Send the envelope, or ask for the state; return the state of the outbound query afterwards.
@@ -192,10 +237,10 @@ class QuerySender:
             self._carrying.add(key)
         try:
             silent = not away and self._carried(query)
-            self._given_up(self._now_at(query))
+            self._aged(self._now_at(query))
         except UnknownParty:
             self._pause(query)  # its bundle is gone
-            self._given_up(self._now_at(query))
+            self._aged(self._now_at(query))
         except InProgress:
             self._pause(query)  # moved on meanwhile
         except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
@@ -212,12 +257,19 @@ class QuerySender:
         with self._context.database.reader() as reader:
             return outbound_queries.find(reader, query.partner, query.number) or query
 
-    def _given_up(self, query: OutboundQuery) -> None:
-        """End what nobody answered for too long: its envelope and its case are not kept for ever."""
-        waits = query.state in (OutboundState.ASKED, OutboundState.PENDING)
-        if waits and self._context.clock() - query.ask >= GIVEN_UP:
+    def _aged(self, query: OutboundQuery) -> None:
+        """Keep an envelope no longer than it can be sent, and end what nobody answered for too long."""
+        age = self._context.clock() - query.ask
+        if query.state not in _WAITING or age < LONGEST_LIFE:
+            return
+        if age >= GIVEN_UP:
             self._expired(query, "UNANSWERED")
             self._pauses.pop((query.partner, query.number), None)
+        elif query.sealed is not None and len(query.sealed) > SMALLEST_REQUEST_QUERY:
+            bare = outbound_queries.seal(
+                self._context.data_key, query.partner, query.number, StoredAnswer()
+            )
+            self._context.sequencer.commit((), (outbound_queries.kept(query, bare),))
 
     def _carried(self, query: OutboundQuery) -> bool:
         """Send what is to be sent; return whether nobody answered."""
@@ -264,7 +316,7 @@ class QuerySender:
         return delivery.fate is Fate.AWAY
 
     def _answered(self, query: OutboundQuery, delivery: Delivery, result: Result | None) -> None:
-        """(5)."""
+        """(6)."""
         if result is None or delivery.receipt is None:
             self._doubt(query, replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED"))
             return
@@ -293,6 +345,8 @@ class QuerySender:
         self._pause(query) if pending else self._pauses.pop((query.partner, query.number), None)
 
     def _refused(self, query: OutboundQuery, delivery: Delivery) -> None:
+        if delivery.reason in _BEYOND:
+            self._capabilities.forget(query.partner)
         self._commit(
             exchange_events.question_end(query, delivery.reason, delivery.element, refused=True),
             outbound_queries.moved(
@@ -330,6 +384,31 @@ class QuerySender:
 
     def _commit(self, leaf: Leaf, effect: Effect) -> None:
         self._context.sequencer.commit((leaf,), (effect,))
+
+
+def _demand_sendable(probe: Biometrics | PriorTransaction) -> None:
+    """Raise BiographicInQuery for samples with text about a person, UserError for those that no partner takes."""
+    if isinstance(probe, PriorTransaction):
+        return
+    try:
+        sample_rules.demand_sendable(probe)
+    except RuleBroken as broken:
+        if broken.text:
+            raise BiographicInQuery(element=broken.element) from None
+        raise UserError(f"nothing was sent: {broken}") from None
+
+
+def _size(payload: Callable[[bytes], bytes]) -> int:
+    """Return the bytes that a query's payload has when it is padded; raises UserError where no size holds it."""
+    length = len(payload(bytes(query_payload.REPLY_KEY)))
+    try:
+        return envelope.size_class(
+            length, SMALLEST_REQUEST_QUERY, at_most=envelope.SIZE_CLASSES[-1]
+        )
+    except PayloadTooLarge as fault:
+        raise UserError(
+            f"nothing was sent: the samples are too large together: {fault}; compress images, or send fewer"
+        ) from None
 
 
 def _name(query: OutboundQuery) -> tuple[str, str]:

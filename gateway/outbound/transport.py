@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.domain.messages import About, Header, Operation, Receipt
 from gateway.trust.partners import Directory
 from keys.keyset import KeysetInForce
+
+NO_KEY: Final = (  # what is said where a transport writes nothing
+    "the partner's bundle holds no key that is valid now; import its new one"
+)
 
 
 class Fate(Enum):

@@ -13,7 +13,9 @@ from gateway.errors import UserError
 from keys import strict_json
 from keys.strict_json import JsonRefused
 
-LARGEST = 2_100_000  # bytes; images in base64 are the most; with its frame a message stays below the limit of gRPC's
+# Bytes. What a caseworker asks with is the most: the samples of a query of the largest size class, 2,097,152 bytes, in base64.
+LARGEST = 2_900_000
+LARGEST_MESSAGE = LARGEST + 16_384  # bytes; with the name of the operation and what frames it
 DEEPEST = 12  # containers within each other; an act's arguments need three or four
 
 
@@ -50,5 +52,8 @@ def _look(value: object) -> None:
     elif isinstance(value, list):
         for inner in value:
             _look(inner)
-    elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
-        raise UserError("a text holds half a character")
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise UserError("a text holds half a character") from None

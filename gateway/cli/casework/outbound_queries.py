@@ -11,10 +11,20 @@ import typer
 from gateway.cli import admin_session, output
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code
-from gateway.cli.partner.query import Face, Finger, Iris, samples_of, stated
-from gateway.cli.subjects.biometric_files import Sources
-from gateway.cli.subjects.gallery import Extractor
-from gateway.domain.messages import UNKNOWN_POSITION, UNSTATED, Modality
+from gateway.cli.partner.query import problem_line
+from gateway.cli.subjects.gallery import Extractor, Position, Ppi
+from gateway.cli.subjects.query_files import (
+    Absent,
+    Face,
+    Files,
+    Finger,
+    Iris,
+    Manifest,
+    demand_one_probe,
+    missing_of,
+    samples_of,
+)
+from gateway.domain.messages import UNSTATED, Missing, Sample
 from gateway.errors import UserError
 from gateway.operations import outbound
 
@@ -25,6 +35,7 @@ app = typer.Typer()
 def query(
     call: Call,
     *,
+    files: Files = None,
     to: Annotated[
         list[str], typer.Option("--to", metavar="ID", help="Partner to ask; may be repeated.")
     ],
@@ -49,16 +60,22 @@ def query(
     finger: Finger = None,
     face: Face = None,
     iris: Iris = None,
+    position: Position = 0,
+    manifest: Manifest = None,
     extractor: Extractor = UNSTATED,
+    ppi: Ppi = 0,
+    missing: Absent = None,
 ) -> None:
     """Ask each partner under its agreement."""
     if len(agreement) != len(to):
         raise typer.BadParameter("name one agreement for each partner", param_hint="--agreement")
+    samples = samples_of(files, finger, face, iris, manifest, position, extractor, ppi)
+    demand_one_probe(samples, call.values.get("prior"))
     values = {
         **call.values,
         "nationalities": ",".join(nationality or ()),
         "alleged_persecution_region_codes": ",".join(alleged_persecution or ()),
-        **_records(stated(finger, face, iris, extractor), extractor),
+        **_given(samples, missing_of(missing)),
     }
     with call.session() as perform:
         answers = [
@@ -109,23 +126,24 @@ def _asked(perform: admin_session.Perform, values: Mapping[str, object]) -> Mapp
         return {"partner": values["partner"], "stopped": str(stopped)}
 
 
-def _records(placed: Sources, extractor: str) -> dict[str, object]:
-    if not placed.good:
-        return {}
-    samples = samples_of(placed)
-    places = [(one.modality, one.position) for one in samples]
-    if (Modality.FINGER, UNKNOWN_POSITION) in places or len(set(places)) < len(places):
-        raise typer.BadParameter(
-            "a query that officers follow up has one record of each finger, of known position",
-            param_hint="--finger",
-        )
-    return {
-        "extractor": extractor,
-        **{
-            outbound.argument_of(one.modality, one.position): base64.b64encode(one.data).decode()
-            for one in samples
-        },
+def _given(samples: tuple[Sample, ...], missing: tuple[Missing, ...]) -> dict[str, object]:
+    """Return samples and missing fingers as the gateway takes them."""
+    given: dict[str, object] = {
+        "samples": [
+            {
+                "modality": each.modality.name,
+                "position": each.position,
+                "data": base64.b64encode(each.data).decode(),
+                "extractor": each.extractor,
+                "ppi": each.ppi,
+            }
+            for each in samples
+        ],
+        "missing": [
+            {"position": each.position, "presence": each.presence.name} for each in missing
+        ],
     }
+    return {name: each for name, each in given.items() if each}
 
 
 @command(app, outbound.List)
@@ -162,6 +180,12 @@ def show(
     lines = [f"state    {found['state']}", *_why(found)]
     if "outcome" in found:
         lines.append(f"outcome  {found['outcome']}")
+        if found["withheld"]:
+            lines.append(f"withheld {found['withheld']}, {found['ground']}")
+        lines += [
+            problem_line(each["modality"], each["position"], each["code"], again=each["recapture"])
+            for each in found["problems"]
+        ]
         lines += [_line(each) for each in found["fields"]]
         for notice in found["corrected"]:
             lines.append(f"corrected: {notice['kind']} {', '.join(notice['fields'])}")

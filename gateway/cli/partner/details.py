@@ -12,9 +12,10 @@ import typer
 from gateway import user_files
 from gateway.cli import output
 from gateway.cli.output import Code, Home, No, PassphraseFile
-from gateway.cli.partner.query import PURPOSES, Deadline, To, agreement_of, choice
+from gateway.cli.partner.query import PURPOSES, Deadline, To, agreement_of
 from gateway.cli.passphrase import demand_no_law, partner_of
 from gateway.cli.plain_command import plain_command
+from gateway.cli.subjects.query_files import choice
 from gateway.domain.messages import Purpose
 from gateway.domain.person import TEXT, DetailsOutcome, Field, FieldCode
 

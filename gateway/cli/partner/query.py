@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import IntEnum
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,25 +11,29 @@ from gateway.cli import output
 from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import demand_no_law, partner_of
 from gateway.cli.plain_command import plain_command
-from gateway.cli.subjects import biometric_files
-from gateway.cli.subjects.biometric_files import Sources
 from gateway.cli.subjects.gallery import Extractor, Position, Ppi
+from gateway.cli.subjects.query_files import (
+    Absent,
+    Face,
+    Files,
+    Finger,
+    Iris,
+    Manifest,
+    choice,
+    demand_one_probe,
+    missing_of,
+    samples_of,
+)
 from gateway.domain.messages import (
-    POSITIONS,
     UNSTATED,
-    Missing,
-    Modality,
     Outcome,
-    Presence,
     PriorTransaction,
     Purpose,
     QueryState,
     Result,
-    Sample,
     ServiceLevel,
     State,
 )
-from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.client import Answer
@@ -42,27 +43,9 @@ app = typer.Typer()
 PURPOSES = tuple(purpose.name for purpose in Purpose if purpose)
 ANSWERED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.REVIEW_PENDING})
 
-_E = TypeVar("_E", bound=IntEnum)
 _agreement = re.compile(r"(?P<id>[a-z][a-z0-9-]{0,31})@(?P<version>[1-9][0-9]{0,8})")
 
 To = Annotated[str, typer.Option("--to", metavar="ID", help="The partner to ask, e.g. CAN.")]
-Finger = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="POSITION=FILE",
-        help="A record and its finger, 0 where nobody knows it; may be repeated, up to four times for one finger.",
-    ),
-]
-Face = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="A record of the face, beside or without others."),
-]
-Iris = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="POSITION=FILE", help="A record and its eye, 1 right, 2 left; may be repeated."
-    ),
-]
 Deadline = Annotated[
     float,
     typer.Option(min=0.1, max=60.0, metavar="SECONDS", help="For everything, repeats included."),
@@ -90,31 +73,19 @@ def query(
     official: Annotated[
         str, typer.Option("--official", "--person", help="Pseudonym of the official who asks.")
     ],
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]…", help="Records, all of --position.")
-    ] = None,
+    files: Files = None,
     finger: Finger = None,
     face: Face = None,
     iris: Iris = None,
     position: Position = 0,
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="Records of one person: path,subject,position[,extractor]."
-        ),
-    ] = None,
+    manifest: Manifest = None,
     prior: Annotated[
         str | None,
         typer.Option(metavar="NUMBER", help="Instead of records: the partner's own earlier query."),
     ] = None,
     extractor: Extractor = UNSTATED,
     ppi: Ppi = 0,
-    missing: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="POSITION=WHY", help="AMPUTATED, BANDAGED or DAMAGED; may be repeated."
-        ),
-    ] = None,
+    missing: Absent = None,
     refugee_claimant: Annotated[
         bool, typer.Option("--refugee-claimant", help="The person claimed refuge in our country.")
     ] = False,
@@ -130,27 +101,20 @@ def query(
     A match and a no-match are both answers: exit code 0. A refusal, poor samples or an answer that fails a
     check: 1. Nobody answered in time: 2.
     """
-    loose = biometric_files.from_paths(files or [], position, extractor)
-    named = biometric_files.with_ppi(
-        named_records(loose, stated(finger, face, iris, extractor), manifest, extractor), ppi
-    )
-    probe = PriorTransaction(prior) if prior is not None else samples_of(named)
-    if prior is not None and named.good:
-        raise typer.BadParameter(
-            "ask with records or with a number, not with both", param_hint="--prior"
-        )
+    samples = samples_of(files, finger, face, iris, manifest, position, extractor, ppi)
+    demand_one_probe(samples, prior)
     under = agreement_of(agreement)
     demand_no_law(home, "use `passerelle outbound query`")
     with partner_of(home, to, passphrase_file) as partner:
         answer = partner.query(
-            probe,
+            samples if prior is None else PriorTransaction(prior),
             purpose=choice(Purpose, purpose, "--purpose"),
             agreement=under,
             case=case,
             unit=unit,
             person=official,
             refugee_claimant=refugee_claimant,
-            missing=_missing(missing or []),
+            missing=missing_of(missing),
             service_level=choice(ServiceLevel, service_level, "--service-level"),
             transaction_number=transaction_number,
             deadline=deadline,
@@ -197,72 +161,12 @@ def _standing(found: QueryState) -> Code:
     return Code.NO if found.state is State.ABANDONED else Code.UNKNOWN
 
 
-def stated(
-    fingers: list[str] | None, face: Path | None, irises: list[str] | None, extractor: str
-) -> Sources:
-    """Return the files that options name with the place of each on the body."""
-    options = (
-        (Modality.FINGER, fingers or []),
-        (Modality.FACE, [] if face is None else [str(face)]),
-        (Modality.IRIS, irises or []),
-    )
-    each = [
-        # Records of faces and irises say their own model or coder; the option is about fingers.
-        biometric_files.from_positions(said, of, extractor if of is Modality.FINGER else UNSTATED)
-        for of, said in options
-    ]
-    return Sources(tuple(one for some in each for one in some.good))
-
-
-def named_records(
-    loose: Sources, placed: Sources, manifest: Path | None, extractor: str
-) -> Sources:
-    """Return the records that a command names, of one person; a bad one refuses them all."""
-    listed = (
-        biometric_files.from_manifest(manifest, extractor) if manifest is not None else Sources()
-    )
-    if len({source.subject for source in listed.good}) > 1:
-        raise UserError("the manifest names several people; a query asks about one")
-    named = Sources((*loose.good, *placed.good, *listed.good), (*loose.bad, *listed.bad))
-    for one in named.bad:
-        raise UserError(f"not asked: {one.label}: {one.reason}")
-    return named
-
-
-def samples_of(named: Sources) -> tuple[Sample, ...]:
-    """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
-    if not named.good:
-        raise typer.BadParameter(
-            "name a record: --finger 2=FILE, --face FILE, --iris 1=FILE", param_hint="--finger"
-        )
-    return tuple(chain.from_iterable(map(biometric_files.query_samples, named.good)))
-
-
-def _missing(stated: list[str]) -> tuple[Missing, ...]:
-    found = []
-    for each in stated:
-        position, _, why = each.partition("=")
-        known = position.isascii() and position.isdigit()
-        if not known or int(position) not in POSITIONS[Modality.FINGER]:
-            raise typer.BadParameter("write POSITION=WHY", param_hint="--missing")
-        found.append(Missing(int(position), choice(Presence, why, "--missing")))
-    return tuple(found)
-
-
 def agreement_of(text: str) -> tuple[str, int]:
     """Return id and version of `au@1`."""
     parts = _agreement.fullmatch(text)
     if parts is None:
         raise typer.BadParameter("write ID@VERSION, e.g. au@1", param_hint="--agreement")
     return parts["id"], int(parts["version"])
-
-
-def choice(kind: type[_E], name: str, option: str) -> _E:
-    """Return the member of a closed list that a word names."""
-    known = {member.name: member for member in kind if member.value}
-    if name.upper() not in known:
-        raise typer.BadParameter(f"one of {', '.join(known)}", param_hint=option)
-    return known[name.upper()]
 
 
 def _result(result: Result) -> dict[str, object]:
@@ -296,11 +200,20 @@ def _lines(result: Result) -> list[str]:
         )
     if result.hit_reference:
         lines.append(f"hit          {result.hit_reference.hex()}")
-    for one in result.problems:
-        advice = "  → capture it again" if one.recapture else ""
-        place = f"{one.modality.name.lower()} {one.position or ''}"
-        lines.append(f"{place:<12} {one.code.name}{advice}")
-    return lines
+    return [
+        *lines,
+        *(
+            problem_line(one.modality.name, one.position, one.code.name, again=one.recapture)
+            for one in result.problems
+        ),
+    ]
+
+
+def problem_line(modality: str, position: int, code: str, *, again: bool) -> str:
+    """Return what is said of a sample that was too poor to search."""
+    place = f"{modality.lower()} {position or ''}"
+    advice = "  → capture it again" if again else ""
+    return f"{place:<12} {code}{advice}"
 
 
 def _tell(context: typer.Context, to: str, answer: Answer) -> None:

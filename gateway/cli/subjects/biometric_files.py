@@ -221,20 +221,14 @@ def query_samples(source: Source) -> tuple[Sample, ...]:
     A question with a bad record is not asked at all: raises UserError, and BiographicInQuery, which names the remedy, for a
     file that holds text about a person, whatever it says (IRPR 315.38).
     """
-    from gateway.matching import images
     from gateway.matching.engine import UnreadableSample
-    from gateway.matching.modality import codec_of
+    from gateway.matching.sample_to_ask import sample_to_ask
 
     try:
         taken = read(source)
         _demand_samples_alone(taken, source)
         samples = tuple(
-            codec_of(_modality(each)).sample(each.data, each.position, source.extractor)
-            if each.format in TEMPLATES
-            else images.to_ask(
-                images.OwnImage(each.data, _modality(each), each.position, source.ppi),
-                source.extractor,
-            )
+            sample_to_ask(each.data, _modality(each), each.position, source.extractor, source.ppi)
             for each in taken.samples
         )
     except (Unusable, UnreadableSample) as fault:

@@ -164,7 +164,7 @@ class AdminListener:
             lambda: self._keyset.current.badge_ca_pem + self._authority,
             interceptor=self._interceptor,
             threads=THREADS,
-            max_message=settings.limits.max_message_bytes,
+            max_message=json_values.LARGEST_MESSAGE,
             connections=connections,
             name="admin",
         )

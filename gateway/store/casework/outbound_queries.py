@@ -172,8 +172,8 @@ def waited_for(connection: Connection) -> tuple[str, ...]:
 
 
 def unanswered(connection: Connection, partner: str) -> tuple[OutboundQuery, ...]:
-    """Return what waits for a partner's answer, the oldest first."""
-    wanted = select(asked).where(asked.c.state.in_(_OPEN), asked.c.partner == partner)
+    """Return what waits for a partner's answer, the oldest first, without the envelopes: one with images has megabytes."""
+    wanted = _OUTLINE.where(asked.c.state.in_(_OPEN), asked.c.partner == partner)
     wanted = wanted.order_by(asked.c.ask_ms)
     return tuple(_read(row) for row in connection.execute(wanted))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -39,7 +38,7 @@ from gateway.trust.partners import Directory, own_bundle
 from gateway.wire import query_payload
 from keys.custody import open_custody
 from keys.keyset import Keyset
-from tests.gateway.casework.outbound_requests import LAWFUL
+from tests.gateway.casework.outbound_requests import LAWFUL, given
 
 CASEWORKER = Officer("P-7", frozenset({Role.CASEWORKER}))
 PARTIES = ("CAN", "AUS")
@@ -293,16 +292,9 @@ def stopping(
 
 
 @pytest.fixture
-def fingers(people: Any) -> Callable[[int], dict[str, str]]:
+def fingers(people: Any) -> Callable[[int], dict[str, object]]:
     """Return what an officer's scanner gives of a synthetic person."""
-
-    def given(seed: int) -> dict[str, str]:
-        return {
-            f"finger_{one.position}": base64.b64encode(one.data).decode()
-            for one in people.samples(seed)
-        }
-
-    return given
+    return lambda seed: given(*people.samples(seed))
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 
+from gateway.domain.messages import Sample
 from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.store.people import person_records, subjects
 
@@ -16,8 +18,23 @@ LAWFUL = {
     "unit": "U-3",
     "status": "FOREIGN_NATIONAL",
     "nationalities": "SYR",
-    "extractor": "synthetic-1",
 }
+
+
+def given(*samples: Sample) -> dict[str, object]:
+    """Return samples as an officer's command gives them to the gateway."""
+    return {
+        "samples": [
+            {
+                "modality": each.modality.name,
+                "position": each.position,
+                "data": base64.b64encode(each.data).decode(),
+                "extractor": each.extractor,
+                "ppi": each.ppi,
+            }
+            for each in samples
+        ]
+    }
 
 
 def record(side: Any, born: bytes, **status: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -11,14 +10,25 @@ from typing import Any
 import pytest
 
 from gateway.domain.correction import CorrectionOutcome
-from gateway.domain.messages import Direction
+from gateway.domain.messages import (
+    UNSTATED,
+    Direction,
+    Modality,
+    Outcome,
+    RecordFormat,
+    Sample,
+)
 from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
+from gateway.extraction.service import ExtractionService
 from gateway.ledger.entry import EntryType
+from gateway.server import lifecycle
 from gateway.store.casework import outbound_queries
 from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.wire import disclosure_payload as details_wire
-from tests.gateway.casework.outbound_requests import LAWFUL, subjects
+from tests.gateway.casework.outbound_requests import LAWFUL, given, subjects
+from tests.gateway.extraction import image_files
+from tests.gateway.matching.extracting import Extracting
 
 GENDER = details_wire.details_bytes(
     Details(
@@ -104,12 +114,7 @@ def test_a_question_is_answered_once_wherever_the_gateway_dies(
     sides: Any, people: Any, at: int, after: bool
 ) -> None:
     can, aus = sides
-    finger = people.samples(1)[0]
-    values = {
-        **LAWFUL,
-        "extractor": finger.extractor,
-        f"finger_{finger.position}": base64.b64encode(finger.data).decode(),
-    }
+    values = {**LAWFUL, **given(people.samples(1)[0])}
 
     with killed(can, at, after=after):
         can.act("ask", **values)
@@ -124,3 +129,48 @@ def test_a_question_is_answered_once_wherever_the_gateway_dies(
     asked = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
     assert len(asked) == durable  # before ASKED is durable nothing left
     assert len(can.frames(EntryType.ASKED)) == durable
+
+
+@pytest.fixture
+def aus_reads_images(monkeypatch: pytest.MonkeyPatch, people: Any) -> None:
+    """Have AUS, which is opened second, make the record of a known finger of every picture."""
+    record = people.samples(1)[0].data
+    services = iter(
+        (ExtractionService(), Extracting({Modality.FINGER: record}), ExtractionService())
+    )
+    monkeypatch.setattr(lifecycle, "build_extraction", lambda _: next(services))
+
+
+@pytest.mark.usefixtures("aus_reads_images")
+@pytest.mark.parametrize(("at", "after"), [(0, False), (0, True), (1, False)])
+def test_an_image_is_searched_once_and_gone_wherever_the_gateway_dies(
+    sides: Any, at: int, after: bool
+) -> None:
+    """After the partner said what it reads, before and after ASKED is durable, and before its answer is."""
+    can, aus = sides
+    rows = bytes(range(1, 101)) * 100
+    sent = Sample(
+        modality=Modality.FINGER,
+        position=2,
+        format=RecordFormat.ISO_19794_4_2011,
+        extractor=UNSTATED,
+        data=image_files.fir_second(rows, 0, (100, 100), position=2),
+    )
+
+    with killed(can, at, after=after):
+        can.act("ask", **LAWFUL, **given(sent))
+    can.close()
+    can.open()
+    can.walk()
+
+    with can.gateway.database.reader() as reader:
+        found = outbound_queries.every(reader)
+    durable = (at, after) != (0, False)
+    assert [each.outcome for each in found] == [Outcome.MATCH] * durable
+    asked = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
+    assert len(asked) == durable
+    for each in found:
+        assert len(can.outbound_query("AUS", each.number).sealed) < 65_536  # the envelope went
+    for side in sides:
+        files = [each for each in side.home.rglob("*") if each.is_file()]
+        assert not [each for each in files if rows[:64] in each.read_bytes()]

@@ -11,7 +11,7 @@ import pytest
 from gateway.admin.operation import NotAllowed, Officer
 from gateway.client import Refused
 from gateway.domain.correction import CorrectionOutcome
-from gateway.domain.outbound_query import OutboundState, StoredAnswer
+from gateway.domain.outbound_query import UNREAD, OutboundState, StoredAnswer
 from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import UserError
 from gateway.law.retention_policy import RetentionClass
@@ -245,7 +245,8 @@ def test_a_number_of_our_own_is_not_asked_back(sides: Any, ask: Any) -> None:
 
     told = can.act("ask", **{**LAWFUL, "prior": number})
 
-    assert (told["reason"], told["remedy"]) == ("MODALITY_NOT_PERMITTED", "Ask with fingers.")
+    assert told["reason"] == "MODALITY_NOT_PERMITTED"
+    assert told["remedy"].startswith("Ask with samples of what the agreement names")
     assert classes(can, EntryType.ASKED)[-1] is EntryClass.DENIED
     assert len(aus.frames(EntryType.REQUEST)) == before
 
@@ -448,6 +449,34 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     assert can.outbound_query("AUS", outbound_query.number).state is OutboundState.ANSWERED
     assert can.act("asked.show", number=outbound_query.number)["outcome"] == "MATCH"
     assert len(aus.frames(EntryType.DESTRUCTION)) == 1
+
+
+def test_what_we_asked_with_is_kept_no_longer_than_it_can_be_sent(
+    sides: Any, ask: Any, clock: Any, patience: Any
+) -> None:
+    """The envelope is all that is kept of samples; the partner alone can open it, and after ten minutes nobody takes it."""
+    can, aus = sides
+    aus.close()
+    patience(1.0)
+    numbers = [ask(seed)["number"] for seed in (1, 2)]
+    kept = [can.outbound_query("AUS", number) for number in numbers]
+    with can.gateway.database.reader() as reader:
+        listed = outbound_queries.unanswered(reader, "AUS")
+    assert [len(each.sealed) > 65_536 for each in kept] == [True, True]
+    assert {each.sealed for each in listed} == {UNREAD}  # a list of megabytes is never held
+
+    clock.pass_(minutes=11)
+    can.walk()
+
+    left = [can.outbound_query("AUS", number) for number in numbers]
+    assert {each.state for each in left} == {OutboundState.ASKED}
+    assert all(len(each.sealed) < 1000 for each in left)
+    assert len(can.frames(EntryType.ASKED)) == 2  # that it was asked, and with what, stays
+    aus.open()
+    patience(5.0)
+    clock.pass_(minutes=11)
+    can.walk()
+    assert {can.outbound_query("AUS", each).state for each in numbers} == {OutboundState.EXPIRED}
 
 
 def test_a_question_that_nobody_took_expires_and_is_no_answer(

@@ -9,12 +9,14 @@ import pytest
 import typer
 
 from gateway.cli.partner import query
-from gateway.cli.subjects import biometric_files
+from gateway.cli.subjects import biometric_files, query_files
 from gateway.domain.messages import Modality, Outcome, Problem, ProblemCode, Result
 
 
 def test_every_option_says_modality_and_place() -> None:
-    named = query.stated(["2=a.fmr", "7=b=c.fmr"], Path("face.bin"), ["1=r.bin", "2=l.bin"], "x-1")
+    named = query_files.placed(
+        ["2=a.fmr", "7=b=c.fmr"], Path("face.bin"), ["1=r.bin", "2=l.bin"], "x-1"
+    )
 
     assert [(each.modality, each.position, str(each.path)) for each in named.good] == [
         (Modality.FINGER, 2, "a.fmr"),
@@ -23,7 +25,7 @@ def test_every_option_says_modality_and_place() -> None:
         (Modality.IRIS, 1, "r.bin"),
         (Modality.IRIS, 2, "l.bin"),
     ]
-    assert not query.stated(None, None, None, "x-1").good
+    assert not query_files.placed([], None, [], "x-1").good
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_irpr_315_38_a_number_of_our_own_is_not_asked_back(bench: Any, name: str
     """A number stands for prints where it is that of a query received; the looser reading is off."""
     number = {"modalities": frozenset(), "claimant": False}
 
-    with pytest.raises(ModalityNotPermitted, match="ask with fingers"):
+    with pytest.raises(ModalityNotPermitted, match="ask with samples"):
         asked(bench, name, VISA, bench.person(), issued=True, **number)
     assert (
         f"{name}@1:references.PRIOR_TRANSACTION"

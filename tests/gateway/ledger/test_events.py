@@ -29,6 +29,8 @@ from gateway.domain.correction import (
     CorrectionOutcome,
 )
 from gateway.domain.messages import (
+    MOST_IMPRESSIONS,
+    POSITIONS,
     Biometrics,
     Direction,
     Header,
@@ -239,6 +241,7 @@ PRINT = Sample(
     extractor="an extractor",
     data=b"",
 )
+IMAGE = replace(PRINT, position=7, format=RecordFormat.WSQ, extractor="unstated", data=b"image")
 
 # What is recorded, by constructor and kind of entry.
 ENTRIES: dict[str, Leaf] = {
@@ -315,6 +318,9 @@ ENTRIES: dict[str, Leaf] = {
     ),
     "question: several modalities": exchange_events.question(
         replace(ASKING, probe=Biometrics((SAMPLES[0], FACE))), HEADER, TRANSCRIPT, PERMIT
+    ),
+    "question: an image": exchange_events.question(
+        replace(ASKING, probe=Biometrics((SAMPLES[0], IMAGE))), HEADER, TRANSCRIPT, PERMIT
     ),
     "question_stopped": exchange_events.question_stopped(ASKING, "20260301-0002", _noted),
     "details_question": exchange_events.details_question(ASKED, SEEKING, HEADER, TRANSCRIPT),
@@ -577,6 +583,40 @@ def test_an_answer_by_every_modality_that_discloses_at_once_fits_its_detail() ->
         }
     )
 
+    assert len(detail_bytes(leaf.detail or {}, DETAIL_SIZES[-1])) == DETAIL_SIZES[-1]
+
+
+def test_a_question_of_ours_by_as_many_images_as_there_may_be_fits_its_detail() -> None:
+    """What is too long for its detail could not be asked at all, and nobody would see why."""
+    samples = [
+        replace(
+            IMAGE,
+            modality=modality,
+            position=place,
+            format=RecordFormat.ISO_19794_4_2005,
+            extractor="e" * 48,
+            data=bytes(50_000),
+        )
+        for modality, places in POSITIONS.items()
+        for place in places
+        for _ in range(MOST_IMPRESSIONS[modality])
+    ]
+    countries = frozenset(f"C{letter}C" for letter in "ABCDEFGHIJKLMNOP")
+    asking = replace(
+        ASKING,
+        probe=Biometrics(tuple(samples)),
+        **dict.fromkeys(("case", "unit", "person"), "p" * 64),
+        status=replace(
+            ASKING.status, nationalities=countries, persecutors=countries, no_persecutor=False
+        ),
+        subject=2**63,
+    )
+    rules = ("template-organisation@1:modality_purposes.FINGER",) * 12
+    permit: Any = SimpleNamespace(**{**vars(PERMIT), "rules": rules})
+
+    leaf = exchange_events.question(asking, HEADER, TRANSCRIPT, permit)
+
+    assert len(samples) == 43
     assert len(detail_bytes(leaf.detail or {}, DETAIL_SIZES[-1])) == DETAIL_SIZES[-1]
 
 

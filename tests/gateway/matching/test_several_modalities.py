@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from gateway.admin.operation import Officer
 from gateway.client import Refused
 from gateway.domain.messages import Modality, Outcome, Problem, ProblemCode
 from gateway.domain.person import SubjectKind
-from gateway.errors import DeadlineTooShort, EngineUnavailable
+from gateway.errors import DeadlineTooShort, EngineUnavailable, UserError
 from gateway.ledger.entry import EntryType
 from gateway.matching.engine import Change, OperatingPoint, Scored
 from gateway.matching.engines import Engines
@@ -23,6 +22,7 @@ from gateway.server.application import Gateway
 from gateway.store.people import subjects
 from gateway.subjects.enrolment import Row
 from matcher import fusion
+from tests.gateway.casework.outbound_requests import given
 from tests.gateway.matching.fake_faces import (
     ANN,
     BLURRED,
@@ -384,8 +384,6 @@ def test_a_modality_whose_engine_is_away_is_not_left_out(engines: Engines, peopl
 
 def question(people: Any, agreement: str) -> dict[str, object]:
     """Return what a caseworker asks a partner, by fingers and a face."""
-    records = {f"finger_{each.position}": each.data for each in people.samples(50)}
-    records["face"] = face(ANN).data
     return {
         "partner": "AUS",
         "agreement": agreement,
@@ -394,21 +392,21 @@ def question(people: Any, agreement: str) -> dict[str, object]:
         "unit": "U-1",
         "status": "FOREIGN_NATIONAL",
         "nationalities": "IND",
-        **{name: base64.b64encode(data).decode() for name, data in records.items()},
+        **given(*people.samples(50), face(ANN)),
     }
 
 
-def test_we_ask_by_several_modalities_within_the_law(
+def test_a_face_goes_to_no_partner_that_does_not_say_that_it_takes_one(
     permitted: Any, faces: None, people: Any, secret: Any, committed: Any
 ) -> None:
+    """The agreement permits it, and nobody answers at AUS: not even that we asked is recorded, nothing left."""
     del faces
     caseworker = Officer("P-5", frozenset({Role.CASEWORKER}))
     with Gateway.open(permitted[0], secret) as gateway:
         committed.clear()
-        assert gateway.admin.perform(caseworker, "ask", question(people, "au@2"))["number"]
-        told = facts(committed, EntryType.ASKED)
-        assert (told["modality"], told["positions"]) == ("FINGER,FINGER,FACE", "2,7,0")
-        assert "au@2:modalities.FACE" in told["policy_trace"]
+        with pytest.raises(UserError, match=r"AUS did not say what it reads .* records of fingers"):
+            gateway.admin.perform(caseworker, "ask", question(people, "au@2"))
+        assert [leaf for leaf in committed if leaf.frame.type is EntryType.ASKED] == []
 
 
 def test_a_face_that_an_agreement_does_not_name_never_leaves(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.messages import Modality
+from gateway.domain.messages import Missing, Presence
 from gateway.domain.person import FieldCode
 from gateway.errors import UserError
 from gateway.operations import corrections, decisions, outbound, registry
@@ -23,7 +23,11 @@ QUESTION = {
     "unit": "U-3",
     "status": "FOREIGN_NATIONAL",
 }
-RECORD = base64.b64encode(b"a record").decode()
+RECORD = {
+    "modality": "FINGER",
+    "position": 2,
+    "data": base64.b64encode(b"a record").decode(),
+}
 DETAILS = {"number": NUMBER, "case": "C-17", "unit": "U-3"}
 
 
@@ -44,12 +48,40 @@ DETAILS = {"number": NUMBER, "case": "C-17", "unit": "U-3"}
         (outbound.Ask, QUESTION, "give either fingers, a face or irises, or the number"),
         (
             outbound.Ask,
-            {**QUESTION, "prior": NUMBER, "finger_2": RECORD},
+            {**QUESTION, "prior": NUMBER, "samples": [RECORD]},
             "give either fingers, a face",
         ),
-        (outbound.Ask, {**QUESTION, "finger_2": "AAA"}, "finger_2: write a record in base64"),
-        (outbound.Ask, {**QUESTION, "finger_2": "A" * 1_400_004}, "finger_2: write a record"),
-        (outbound.Ask, {**QUESTION, "finger_11": RECORD}, "finger_11: no such argument"),
+        *(
+            (outbound.Ask, {**QUESTION, "samples": [RECORD, {**RECORD, **other}]}, wrong)
+            for other, wrong in (
+                ({"data": "AAA"}, r"samples: \[1\].data: write the record in base64"),
+                ({"data": "A" * 1_400_004}, r"samples: \[1\].data: has more than a megabyte"),
+                ({"position": 11}, r"samples: \[1\].position: a whole number from 0 to 10"),
+                ({"position": True}, r"samples: \[1\].position: a whole number"),
+                ({"modality": "FACE"}, r"samples: \[1\].position: FACE has no such position"),
+                (
+                    {"modality": "IRIS", "position": 0},
+                    r"samples: \[1\].position: IRIS has no such position",
+                ),
+                ({"modality": "VOICE"}, r"samples: \[1\].modality: one of FINGER, FACE, IRIS"),
+                ({"extractor": "a b"}, r"samples: \[1\].extractor: write at most 48"),
+                ({"ppi": -1}, r"samples: \[1\].ppi: a whole number"),
+                ({"name": "x"}, r"samples: \[1\]: an object with modality, position, data"),
+            )
+        ),
+        (outbound.Ask, {**QUESTION, "samples": [RECORD] * 44}, "samples: a list of at most 43"),
+        (outbound.Ask, {**QUESTION, "samples": [{}]}, r"samples: \[0\]: an object with"),
+        (outbound.Ask, {**QUESTION, "samples": "x"}, "samples: a list of at most 43"),
+        (
+            outbound.Ask,
+            {**QUESTION, "samples": [RECORD], "missing": [{"position": 0, "presence": "DAMAGED"}]},
+            r"missing: \[0\].position: a whole number from 1 to 10",
+        ),
+        (
+            outbound.Ask,
+            {**QUESTION, "prior": NUMBER, "missing": [{"position": 1, "presence": "DAMAGED"}]},
+            "missing: a query by number",
+        ),
         (outbound.Details, DETAILS, "fields: name at least one"),
         (outbound.Details, {**DETAILS, "fields": []}, "fields: name at least one"),
         (outbound.Details, {**DETAILS, "fields": ["NAME"]}, "fields: of LAST_NAME"),
@@ -63,15 +95,21 @@ def test_what_does_not_belong_together_is_refused_by_name(
         kind.read(values)
 
 
-def test_samples_are_read_by_modality_and_position() -> None:
-    given = {"finger_10": RECORD, "iris_1": RECORD, "finger_2": RECORD, "face": RECORD}
-    asked = outbound.Ask.read({**QUESTION, **given})
+def test_samples_are_read_as_they_were_given_in_their_order() -> None:
+    places = [("FINGER", 0), ("FINGER", 2), ("FINGER", 2), ("FACE", 0), ("IRIS", 2)]
+    samples = [{**RECORD, "modality": name, "position": at} for name, at in places]
+    samples[1] |= {"ppi": 500, "extractor": "acme-2.1"}
+    missing = [{"position": 7, "presence": "BANDAGED"}]
 
-    assert asked.records == dict.fromkeys(
-        [(Modality.FINGER, 2), (Modality.FINGER, 10), (Modality.FACE, 0), (Modality.IRIS, 1)],
-        b"a record",
-    )
-    assert asked.extractor == "unstated"
+    asked = outbound.Ask.read({**QUESTION, "samples": samples, "missing": missing})
+
+    assert [(each.modality.name, each.position) for each in asked.samples] == places
+    assert {each.data for each in asked.samples} == {b"a record"}
+    assert [(each.ppi, each.extractor) for each in asked.samples[:2]] == [
+        (0, "unstated"),
+        (500, "acme-2.1"),
+    ]
+    assert asked.missing == (Missing(7, Presence.BANDAGED),)
 
 
 def test_fields_come_once_each_in_the_order_of_the_list() -> None:
@@ -88,7 +126,7 @@ def test_fields_come_once_each_in_the_order_of_the_list() -> None:
         decisions.Refuse.read(REFUSAL),
         decisions.List.read({"person": "1024/77"}),
         registry.Import.read({"rows": [{"reference": "1024/77"}]}),
-        outbound.Ask.read({**QUESTION, "subject": "1024/77", "finger_2": RECORD}),
+        outbound.Ask.read({**QUESTION, "subject": "1024/77", "samples": [RECORD]}),
     ],
 )
 def test_a_request_that_gets_into_a_log_shows_nothing_of_a_person(request_: Request) -> None:
