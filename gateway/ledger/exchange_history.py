@@ -138,7 +138,7 @@ def _findings(
         each.frame.subject_reference == "SUBMIT_QUERY" for each in of_type(own, EntryType.RESPONSE)
     )
     if searched and not kinds & {EntryType.DESTRUCTION, EntryType.REVIEW}:
-        yield say("the query was answered and no destruction of its prints is recorded")
+        yield say("the query was answered and no destruction of its samples is recorded")
     gone = [each.index for each in own if each.facts is None and any(each.frame.detail_commitment)]
     if gone and opened:
         leaves = ", ".join(map(str, gone))
@@ -155,7 +155,7 @@ _AFTER = (
 _SENT = (
     ("operation", say("operation")),
     ("modality", say("modality")),
-    ("positions", say("fingers")),
+    ("positions", say("positions")),
     ("missing", say("fingers missing")),
     ("formats", say("record formats")),
     ("sizes", say("sizes, bytes")),
@@ -282,7 +282,7 @@ def _destruction(own: Sequence[OpenedEntry]) -> Iterator[Line]:
     for each in of_type(own, EntryType.DESTRUCTION):
         when = each.frame.time.isoformat(timespec="milliseconds")
         yield Line(
-            say("prints and templates destroyed"),
+            say("samples and templates destroyed"),
             say("{when}, receipt {receipt}", when=when, receipt=each.frame.subject_reference),
             each.index,
             "IRPR 315.43(2)",

@@ -39,7 +39,7 @@ _DECIDED: Final = "verdict_ms IS NOT NULL AND true_outcome <> 'REVIEW_PENDING'"
 
 
 def kept_after_review(end: int) -> str:
-    """Return the condition that prints live on after their review; `end` is the last moment of the ledger, in ms."""
+    """Return the condition that samples live on after their review; `end` is the last moment of the ledger, in ms."""
     over = f"closing = 'ABANDONED' OR reviewed_ms < {end - _LONGEST} OR ({_DECIDED})"
     return f"destroyed_ms IS NULL AND ({over})"
 
@@ -92,12 +92,12 @@ def _findings(
         which = {"number": number, "partner": partner, "leaf": first if leaf is None else leaf}
         if leaf is None and examined:
             yield say(
-                "transaction {number} of {partner}: its review is over and its prints live on, leaf {leaf}",
+                "transaction {number} of {partner}: its review is over and its samples live on, leaf {leaf}",
                 **which,
             )
         elif leaf is None:
             yield say(
-                "transaction {number} of {partner} was answered and its prints live on: leaf {leaf}",
+                "transaction {number} of {partner} was answered and its samples live on: leaf {leaf}",
                 **which,
             )
         elif examined:

@@ -29,7 +29,7 @@ from gateway import user_files
 from gateway.auditor.index import Index, Row, facts_in
 from gateway.auditor.questions import subject_text
 from gateway.auditor.result_table import WAYS, Period, Table, iso
-from gateway.domain.messages import Direction, Operation
+from gateway.domain.messages import Direction, Modality, Operation
 from gateway.errors import UserError
 from gateway.language import Message, say
 from gateway.law.citations import ground_of
@@ -56,7 +56,8 @@ _NAMES: Final = (
     "verdict",
 )
 _READ: Final = (
-    f"{', '.join(_NAMES)}, (SELECT facts FROM details WHERE details.idx = exchanges.closed_idx)"
+    f"{', '.join(_NAMES)}, (SELECT facts FROM details WHERE details.idx = exchanges.closed_idx),"
+    " (SELECT facts ->> 'modality' FROM details WHERE details.idx = exchanges.idx)"
 )
 
 Said = dict[str, Any]
@@ -264,7 +265,7 @@ def _about(index: Index, period: Period, number: str, cases: Sequence[str]) -> l
 
 
 def _named(row: Row) -> Said:
-    return dict(zip((*_NAMES, "told"), row, strict=True))
+    return dict(zip((*_NAMES, "told", "modality"), row, strict=True))
 
 
 def _unread(index: Index, period: Period) -> int:
@@ -311,6 +312,7 @@ def _reported(row: Said, cite: Cite) -> Said:
         "direction": WAYS[row["direction"]],
         "transaction": row["number"],
         "operation": BY_NUMBER if by_number else operation,
+        "modalities": _modalities(row, by_number=by_number),
         "purpose": row["purpose"],
         "paragraph": paragraph,
         "found": found,
@@ -327,6 +329,14 @@ def _reported(row: Said, cite: Cite) -> Said:
         "leaf": row["idx"],
         "officer": _officer(row, masked=masked),
     }
+
+
+def _modalities(row: Said, *, by_number: bool) -> list[str]:
+    """Return by what a query was asked, in the order of the list; of ours by fingers alone nothing else is recorded."""
+    if by_number or row["operation"] not in {None, Operation.SUBMIT_QUERY.name}:
+        return []
+    told = (row["modality"] or Modality.FINGER.name).split(",")
+    return [each.name for each in Modality if each.name in told]
 
 
 def _withheld(facts: Mapping[str, str], ground: str | None) -> Said | None:
@@ -363,6 +373,7 @@ def _corrected(index: Index, exchanges: Sequence[Said]) -> Iterator[Said]:
             "direction": TOLD[Direction(direction)],
             "transaction": name,
             "operation": "CORRECTION",
+            "modalities": [],
             "purpose": None,
             "paragraph": None,
             "found": None,

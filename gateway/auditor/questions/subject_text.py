@@ -148,6 +148,26 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "WITHDRAWN": "ce qui avait été communiqué a été retiré",
     },
 }
+# What is said in their place of a query that was not by fingers alone.
+_BIOMETRIC: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {
+        "destroyed": "biometric data of the query destroyed",
+        "COMPARED": "an examiner compared your biometric data with those of the query, and did not find you in them",
+        "QUALITY_INSUFFICIENT": "the biometric data could not be used",
+        "SUBMIT_QUERY": "query by {modalities}",
+    },
+    "fr": {
+        "destroyed": "données biométriques de la requête détruites",
+        "COMPARED": "un examinateur a comparé vos données biométriques à celles de la requête et ne vous y a pas reconnu",
+        "QUALITY_INSUFFICIENT": "les données biométriques étaient inutilisables",
+        "SUBMIT_QUERY": "requête par {modalities}",
+    },
+}
+_MODALITIES: Final = {  # `Modality` → English, French
+    "FINGER": ("fingerprints", "empreintes digitales"),
+    "FACE": ("face", "visage"),
+    "IRIS": ("irises", "iris"),
+}
 FIELDS: Final[Mapping[str, tuple[str, str]]] = {  # `casework.FieldCode` → English, French
     "LAST_NAME": ("last name", "nom de famille"),
     "FIRST_NAME": ("first name", "prénom"),
@@ -208,7 +228,7 @@ def text(
 
 
 def _exchange(language: str, each: Mapping[str, Any]) -> Iterator[str]:
-    words, colon = WORDS[language], _colon(language)
+    words, colon = _words(language, each["modalities"]), _colon(language)
     way = words[str(each["direction"])].format(partner=each["partner"])
     yield f"{each['time']}  {way}{colon} {_word(words, each['operation'])}"
     yield f"    {words['transaction']}{colon} {each['transaction']}"
@@ -228,6 +248,17 @@ def _exchange(language: str, each: Mapping[str, Any]) -> Iterator[str]:
         label = "withheld by us" if name == "withheld" and each["direction"] == "we asked" else name
         label = words[label].format(partner=each["partner"])
         yield f"    {label}{colon} {_value_text(language, name, each[name])}"
+
+
+def _words(language: str, modalities: Sequence[str]) -> Mapping[str, str]:
+    """Return the words for a query by these modalities."""
+    if not set(modalities) - {"FINGER"}:
+        return WORDS[language]
+    named = [_MODALITIES[each][language != "en"] for each in modalities]
+    last = {"en": " and ", "fr": " et "}[language].join(named[-2:])
+    told = ", ".join([*named[:-2], last])
+    other = {name: each.format(modalities=told) for name, each in _BIOMETRIC[language].items()}
+    return {**WORDS[language], **other}
 
 
 def _value_text(language: str, name: str, value: Any) -> str:  # noqa: ANN401 - of many shapes

@@ -129,14 +129,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "glance.received": ("questions received", "questions reçues"),
     "glance.sent": ("questions sent", "questions envoyées"),
     "glance.destroyed": (
-        "prints destroyed in time",
-        "empreintes détruites à temps",
+        "samples destroyed in time",
+        "échantillons détruits à temps",
     ),
     "glance.findings": ("kinds of findings", "types de constats"),
     "all": ("all", "toutes"),
     "finding.destruction": (
-        "Prints not destroyed, or after the answer: {count} (IRPR 315.43(2)).",
-        "Empreintes non détruites, ou après la réponse : {count} (RIPR 315.43(2)).",
+        "Samples not destroyed, or after the answer: {count} (IRPR 315.43(2)).",
+        "Échantillons non détruits, ou après la réponse : {count} (RIPR 315.43(2)).",
     ),
     "finding.corrections": (
         "Corrections late, or that were: {count} (IRPR 315.42).",
@@ -172,7 +172,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "became.masked": ("match not shown, by law", "concordance non communiquée, selon la loi"),
     "became.no_match": ("no match", "aucune concordance"),
     "became.pending": ("left to an examiner", "confiée à un examinateur"),
-    "became.unusable": ("prints not usable", "empreintes inutilisables"),
+    "became.unusable": ("samples not usable", "échantillons inutilisables"),
     "became.answered": ("answered, sealed or erased", "répondue, scellée ou effacée"),
     "became.refused": ("refused", "refusée"),
     "became.abandoned": ("given up, no outcome", "abandonnée, sans résultat"),
@@ -217,16 +217,16 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "duties": ("Destruction and correction", "Destruction et rectification"),
     "duties.say": (
         (
-            "Prints are destroyed after the search and before the answer, whatever was found (IRPR 315.43(2)); a"
+            "Samples are destroyed after the search and before the answer, whatever was found (IRPR 315.43(2)); a"
             " correction is sent within 24 hours and acknowledged within 72 (IRPR 315.42)."
         ),
         (
-            "Les empreintes sont détruites après la recherche et avant la réponse, quel que soit le résultat"
+            "Les échantillons sont détruits après la recherche et avant la réponse, quel que soit le résultat"
             " (RIPR 315.43(2)); une rectification est envoyée sous 24 heures et confirmée sous 72 (RIPR 315.42)."
         ),
     ),
     "duty": ("Duty", "Obligation"),
-    "duty.destruction": ("Prints and templates destroyed", "Empreintes et gabarits détruits"),
+    "duty.destruction": ("Samples and templates destroyed", "Échantillons et gabarits détruits"),
     "duty.corrections": ("Corrections, both ways", "Rectifications, dans les deux sens"),
     "done": ("In time", "À temps"),
     "failed": ("Missing or late", "Manquantes ou en retard"),

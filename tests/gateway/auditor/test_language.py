@@ -232,7 +232,7 @@ def test_the_history_of_an_exchange_is_shown_in_french(archive: Any) -> None:
     code, told = ask(archive, "explain", archive.matched, "--language", "fr")
 
     assert code == 0
-    assert "empreintes et gabarits détruits" in told
+    assert "échantillons et gabarits détruits" in told
     assert "[RIPR 315.43(2)]" in told
     assert not re.search(r"\b(leaf|asked by|destroyed)\b", told)
 

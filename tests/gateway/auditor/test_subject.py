@@ -411,3 +411,38 @@ def test_both_languages_have_every_word() -> None:
 def test_a_number_of_the_registry_is_told_from_a_file_number() -> None:
     assert number_of("S-123") == "123"
     assert [number_of(each) for each in ("F-123", "S-0", "S-", "S-1x", "123")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("modality", "english", "french"),
+    [
+        (None, "query by fingerprints\n", "requête par empreintes digitales\n"),
+        ("FINGER", "query by fingerprints\n", "requête par empreintes digitales\n"),
+        ("FACE", "query by face\n", "requête par visage\n"),
+        ("IRIS,FINGER,IRIS", "fingerprints and irises\n", "empreintes digitales et iris\n"),
+        ("FACE,IRIS,FINGER", "fingerprints, face and irises\n", "digitales, visage et iris\n"),
+    ],
+)
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_pack_says_by_what_a_query_was_asked(
+    modality: str | None, english: str, french: str, ours: bool
+) -> None:
+    """Nobody whose face was compared reads that it was their fingerprints."""
+    answer = {"outcome_received": "QUALITY_INSUFFICIENT"}
+    if not ours:
+        outcome = dict.fromkeys(("true_outcome", "disclosed_outcome"), "QUALITY_INSUFFICIENT")
+        answer = {**outcome, "subject": "77"}
+    asked, told = query(1, 1, case="C-7", outbound=ours, **answer)
+    if modality is not None:
+        asked = replace(asked, detail={**(asked.detail or {}), "modality": modality})
+    with indexed([asked, told]) as index:
+        pack = subject(index, Period(), "77", ("C-7",))
+
+    texts, document = read(pack)
+    (said,) = document["exchanges"]
+    assert english in texts["en"]
+    assert french in texts["fr"]
+    fingers = modality in {None, "FINGER"}
+    assert ("the fingerprints could not be used" in texts["en"]) == fingers
+    assert ("les données biométriques étaient inutilisables" in texts["fr"]) != fingers
+    assert set(said["modalities"]) == set((modality or "FINGER").split(","))
