@@ -63,6 +63,7 @@ class OutboundQueryOperations:
             probe=probe,
             claimant=request.claimant or known.kind is SubjectKind.CLAIMANT,
             subject=subject,
+            service_level=request.service_level,
         )
         query = self._asker.ask(asking)
         return {**query_state(query), **denials(self._files, (query,))[0]}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum, auto
 
-from gateway.domain.messages import Biometrics, Outcome, PriorTransaction, Purpose
+from gateway.domain.messages import Biometrics, Outcome, PriorTransaction, Purpose, ServiceLevel
 from gateway.domain.person import FieldCode, Status
 
 
@@ -123,6 +123,7 @@ class OutboundRequest:
     status      of the person asked about: kind, nationalities, alleged persecutors
     claimant    whether the person has claimed refuge here
     subject     our own client, where the officer named one
+    service_level   how soon an answer is needed: until when an examiner of the partner may look
     """
 
     partner: str
@@ -135,6 +136,7 @@ class OutboundRequest:
     probe: Biometrics | PriorTransaction = field(repr=False)
     claimant: bool = False
     subject: int | None = None
+    service_level: ServiceLevel = ServiceLevel.REAL_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

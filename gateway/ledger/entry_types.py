@@ -167,7 +167,7 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
         EntryType.USE: _exchange("actor used_in case | reason", ""),
         EntryType.ASKED: _exchange(
             f"purpose case unit actor | paragraph policy_trace agreement_digest reason element refugee_claimant"
-            f" {_STANDING} subject modality positions formats sizes prior_transaction transaction_reference"
+            f" service_level {_STANDING} subject modality positions formats sizes prior_transaction transaction_reference"
             " fields",
             "",
             _OTHER,

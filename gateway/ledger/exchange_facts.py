@@ -21,6 +21,7 @@ from gateway.domain.messages import (
     Problem,
     Query,
     Sample,
+    ServiceLevel,
     State,
 )
 from gateway.domain.outbound_query import OutboundRequest
@@ -310,6 +311,10 @@ def question_facts(asking: OutboundRequest) -> Facts:
         nationalities=sorted(asking.status.nationalities),
         persecutors=persecution_fact(asking.status),
         subject=asking.subject,
+        # The usual one is not recorded, as it never was.
+        service_level=None
+        if asking.service_level is ServiceLevel.REAL_TIME
+        else asking.service_level,
     )
     if isinstance(probe, PriorTransaction):
         facts["prior_transaction"] = probe.number

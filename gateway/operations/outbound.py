@@ -15,6 +15,7 @@ from gateway.domain.messages import (
     Modality,
     Presence,
     Purpose,
+    ServiceLevel,
 )
 from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import UserError
@@ -195,6 +196,7 @@ class Ask(Request):
     samples: tuple[GivenSample, ...] = argument(
         Form(take=_given, wrong=_SAMPLES.wrong, typed=list), default=()
     )
+    service_level: ServiceLevel = argument(named(ServiceLevel), default=ServiceLevel.REAL_TIME)
     missing: tuple[Missing, ...] = argument(
         Form(take=_missing, wrong=_MISSING.wrong, typed=list), default=()
     )

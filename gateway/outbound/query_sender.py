@@ -138,7 +138,12 @@ class QuerySender:
             )
             return query_payload.query_bytes(query)
 
-        about = About(number=number, agreement=asking.agreement, purpose=asking.purpose)
+        about = About(
+            number=number,
+            agreement=asking.agreement,
+            purpose=asking.purpose,
+            service_level=asking.service_level,
+        )
         transport = self._transport(asking.partner)
         size = _size(payload)
         self._capabilities.demand(asking.partner, transport, asking.probe, size)  # (2)

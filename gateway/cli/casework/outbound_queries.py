@@ -11,7 +11,7 @@ import typer
 from gateway.cli import admin_session, output
 from gateway.cli.operation_command import Call, command
 from gateway.cli.output import Code
-from gateway.cli.partner.query import problem_line
+from gateway.cli.partner.query import Service, problem_line
 from gateway.cli.subjects.gallery import Extractor, Position, Ppi
 from gateway.cli.subjects.query_files import (
     Absent,
@@ -20,11 +20,12 @@ from gateway.cli.subjects.query_files import (
     Finger,
     Iris,
     Manifest,
+    choice,
     demand_one_probe,
     missing_of,
     samples_of,
 )
-from gateway.domain.messages import UNSTATED, Missing, Sample
+from gateway.domain.messages import UNSTATED, Missing, Sample, ServiceLevel
 from gateway.errors import UserError
 from gateway.operations import outbound
 
@@ -65,6 +66,7 @@ def query(
     extractor: Extractor = UNSTATED,
     ppi: Ppi = 0,
     missing: Absent = None,
+    service_level: Service = "REAL_TIME",
 ) -> None:
     """Ask each partner under its agreement."""
     if len(agreement) != len(to):
@@ -75,6 +77,7 @@ def query(
         **call.values,
         "nationalities": ",".join(nationality or ()),
         "alleged_persecution_region_codes": ",".join(alleged_persecution or ()),
+        "service_level": choice(ServiceLevel, service_level, "--service-level").name,
         **_given(samples, missing_of(missing)),
     }
     with call.session() as perform:

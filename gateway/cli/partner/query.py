@@ -46,6 +46,13 @@ ANSWERED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.REVIEW_PENDING})
 _agreement = re.compile(r"(?P<id>[a-z][a-z0-9-]{0,31})@(?P<version>[1-9][0-9]{0,8})")
 
 To = Annotated[str, typer.Option("--to", metavar="ID", help="The partner to ask, e.g. CAN.")]
+Service = Annotated[
+    str,
+    typer.Option(
+        "--service-level",
+        help="REAL_TIME, URGENT or ROUTINE: an examiner has an hour, or, of ROUTINE, a day.",
+    ),
+]
 Deadline = Annotated[
     float,
     typer.Option(min=0.1, max=60.0, metavar="SECONDS", help="For everything, repeats included."),
@@ -89,7 +96,7 @@ def query(
     refugee_claimant: Annotated[
         bool, typer.Option("--refugee-claimant", help="The person claimed refuge in our country.")
     ] = False,
-    service_level: Annotated[str, typer.Option(help="REAL_TIME, URGENT or ROUTINE.")] = "REAL_TIME",
+    service_level: Service = "REAL_TIME",
     transaction_number: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Ours, used once; made up where not given.")
     ] = None,
@@ -107,7 +114,7 @@ def query(
     demand_no_law(home, "use `passerelle outbound query`")
     with partner_of(home, to, passphrase_file) as partner:
         answer = partner.query(
-            samples if prior is None else PriorTransaction(prior),
+            PriorTransaction(prior) if prior else samples,
             purpose=choice(Purpose, purpose, "--purpose"),
             agreement=under,
             case=case,

@@ -422,6 +422,15 @@ def test_a_sample_that_was_too_poor_is_named_to_whoever_asked(both: Both, people
     assert (told["withheld"], told["ground"]) == ("", "")
 
 
+def test_a_question_that_may_wait_says_so_to_the_partner_and_in_the_ledger(both: Both) -> None:
+    """An examiner of the partner has a day in place of an hour; the usual level is recorded as it always was."""
+    both.ask(face(99), service_level="ROUTINE")
+    assert both.asked()["service_level"] == "ROUTINE"
+
+    both.ask(face(99))
+    assert "service_level" not in both.asked()
+
+
 def test_a_missing_finger_is_declared_and_none_that_is_sampled(both: Both) -> None:
     missing = [{"position": 7, "presence": "AMPUTATED"}]
 

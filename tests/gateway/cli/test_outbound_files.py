@@ -12,7 +12,7 @@ import pytest
 
 from gateway.cli.operation_command import Call
 from gateway.cli.partner import query
-from gateway.domain.messages import Missing, Presence, RecordFormat
+from gateway.domain.messages import Missing, Presence, RecordFormat, ServiceLevel
 from gateway.errors import UserError
 from gateway.operations import outbound
 from matcher.face import synthetic as faces
@@ -74,6 +74,7 @@ def named(tmp_path: Path) -> tuple[str, ...]:
         *("--face", str(write(tmp_path, "face.vec", faces.record(1, 1)))),
         *("--iris", f"1={write(tmp_path, 'right.iri', iris_record.write(1, eye))}"),
         *("--extractor", "acme-2.1", "--missing", "10=AMPUTATED"),
+        *("--service-level", "ROUTINE"),
     )
 
 
@@ -90,7 +91,7 @@ def test_our_own_query_reads_what_a_partners_command_reads(
             pass
 
         def query(self, probe: Any, **matter: Any) -> None:
-            theirs.append((probe, matter["missing"]))
+            theirs.append((probe, matter["missing"], matter["service_level"]))
             raise UserError("enough")
 
     monkeypatch.setattr(query, "partner_of", lambda *_: Partner())
@@ -101,12 +102,13 @@ def test_our_own_query_reads_what_a_partners_command_reads(
 
     assert "enough" in said.err
     assert (ours.code, len(performed)) == (0, 1)
-    ((samples, missing),) = theirs
+    ((samples, missing, level),) = theirs
     request = outbound.Ask.read(performed[0])
     assert [
         (each.modality, each.position, each.data, each.extractor, each.ppi)
         for each in request.samples
     ] == [(each.modality, each.position, each.data, each.extractor, each.ppi) for each in samples]
+    assert request.service_level is level is ServiceLevel.ROUTINE
     assert request.missing == missing == (Missing(10, Presence.AMPUTATED),)
     assert [(each.format.name, each.position) for each in samples] == [
         *(("ANSI_NIST", 3), ("ANSI_NIST", 4)),
@@ -156,6 +158,7 @@ def test_a_file_with_text_about_a_person_is_not_even_given_to_our_gateway(
         (("--finger", "7={file}"), "the record says finger 2, you say 7"),
         (("--face", "{file}"), "with no face in it"),
         (("--missing", "11=DAMAGED", "--finger"), "write POSITION=WHY"),
+        (("--service-level", "SOON", "--finger"), "one of REAL_TIME, URGENT, ROUTINE"),
     ],
 )
 def test_what_was_typed_wrongly_is_told_before_anything_is_asked(

@@ -46,6 +46,7 @@ from gateway.domain.messages import (
     RecordFormat,
     Result,
     Sample,
+    ServiceLevel,
     State,
 )
 from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, OutboundState, Seeking
@@ -320,7 +321,12 @@ ENTRIES: dict[str, Leaf] = {
         replace(ASKING, probe=Biometrics((SAMPLES[0], FACE))), HEADER, TRANSCRIPT, PERMIT
     ),
     "question: an image": exchange_events.question(
-        replace(ASKING, probe=Biometrics((SAMPLES[0], IMAGE))), HEADER, TRANSCRIPT, PERMIT
+        replace(
+            ASKING,
+            probe=Biometrics((SAMPLES[0], IMAGE)),
+            service_level=ServiceLevel.ROUTINE,
+        ),
+        *(HEADER, TRANSCRIPT, PERMIT),
     ),
     "question_stopped": exchange_events.question_stopped(ASKING, "20260301-0002", _noted),
     "details_question": exchange_events.details_question(ASKED, SEEKING, HEADER, TRANSCRIPT),
