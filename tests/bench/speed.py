@@ -117,7 +117,8 @@ def loss(
         for (mate, probe), found in zip(searches, whole, strict=True)
         if found.score[found.subject == mate][0] >= level
     ]
-    short = gallery.search_many([probe for _, probe in accepted], 1)
+    # Several, for one finger is enrolled by each extractor, and the other record of it may score as high.
+    short = gallery.search_many([probe for _, probe in accepted], 10)
     lost = sum(mate not in f.subject for (mate, _), f in zip(accepted, short, strict=True))
     shortlist = max(SHORTLIST_FINGERS, len(gallery) // SHORTLIST_SHARE)
     crowded = _crowded(mates, accepted, min(1.0, shortlist / len(gallery)))
