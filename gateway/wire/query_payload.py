@@ -58,6 +58,7 @@ MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
 MAX_IMAGE = 1_048_576  # bytes; a plain impression at 1,000 ppi in raw pixels, a face of 12 million pixels in JPEG 2000
+MAX_EXTRACTORS = 1_024  # characters of the names of all samples' extractors: a query's ledger entry holds each of them
 MAX_EXTENT = 65_535  # pixels, or pixels per inch; records hold them in 16 bits (protocol 11)
 
 # Of answers.
@@ -132,6 +133,8 @@ def _biometrics(message: exchange_pb2.BiometricProbe) -> Biometrics:
         for index, absent in enumerate(message.missing)
     )
     _refuse_surplus(Biometrics(samples, missing))
+    if sum(len(each.extractor) for each in samples) > MAX_EXTRACTORS:
+        raise fields.wrong("samples", LIST)
     return Biometrics(samples, missing)
 
 

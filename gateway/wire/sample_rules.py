@@ -19,7 +19,13 @@ from gateway.domain.messages import (
 from gateway.errors import PasserelleError
 from gateway.sample_files import sample_text
 from gateway.sample_files.errors import MalformedFile
-from gateway.wire.query_payload import EXTRACTOR, IMPRESSIONS, MAX_IMAGE, MAX_RECORD
+from gateway.wire.query_payload import (
+    EXTRACTOR,
+    IMPRESSIONS,
+    MAX_EXTRACTORS,
+    MAX_IMAGE,
+    MAX_RECORD,
+)
 
 
 class RuleBroken(PasserelleError):
@@ -78,6 +84,10 @@ def _refuse_contradictions(probe: Biometrics) -> None:
                 f"samples[{index}].impression",
                 "must be the impression type that the record states: 0-15, 20-29, 41 or 42",
             )
+    if sum(len(sample.extractor) for sample in probe.samples) > MAX_EXTRACTORS:
+        raise RuleBroken(
+            "samples", f"name extractors by more than {MAX_EXTRACTORS} characters together"
+        )
     missing = [absent.position for absent in probe.missing]
     if len(set(missing)) < len(missing):
         raise RuleBroken("missing", "names one finger twice")

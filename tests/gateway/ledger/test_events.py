@@ -78,6 +78,7 @@ from gateway.ledger.exchange_events import Corrected, Message
 from gateway.ledger.signed_note import Checkpoint
 from gateway.monitoring.expiry import Level
 from gateway.store.correction_lifecycle import CorrectionPhase
+from gateway.wire.query_payload import MAX_EXTRACTORS
 from keys.key_record import KeyEvent
 from keys.lifecycle import KeyKind, KeyState
 
@@ -620,9 +621,18 @@ def test_a_question_of_ours_by_as_many_images_as_there_may_be_fits_its_detail() 
     rules = ("template-organisation@1:modality_purposes.FINGER",) * 12
     permit: Any = SimpleNamespace(**{**vars(PERMIT), "rules": rules})
 
+    named = [replace(each, extractor="e" * (MAX_EXTRACTORS // len(samples))) for each in samples]
+    query = replace(
+        QUERY,
+        probe=Biometrics(tuple(named)),
+        **dict.fromkeys(("case", "unit", "person"), "p" * 64),
+    )
+
     leaf = exchange_events.question(asking, HEADER, TRANSCRIPT, permit)
+    theirs = _request(_facts.query_facts(HEADER, query, permit))
 
     assert len(samples) == 43
+    assert len(detail_bytes(theirs.detail or {}, DETAIL_SIZES[-1])) == DETAIL_SIZES[-1]
     assert len(detail_bytes(leaf.detail or {}, DETAIL_SIZES[-1])) == DETAIL_SIZES[-1]
 
 

@@ -371,6 +371,17 @@ def test_the_numbers_of_samples_are_bounded(query: QueryOf, sample: SampleOf) ->
     )
 
 
+def test_names_of_extractors_are_bounded_together(query: QueryOf, sample: SampleOf) -> None:
+    """Each stands in the entry of the query, which has room for so many."""
+    fitting = [sample(position=1 + at // 4, extractor="e" * 25) for at in range(40)]
+    longer = [replace(each, extractor="e" * 26) for each in fitting]
+
+    query_payload.read_query(query_payload.query_bytes(query(probe=Biometrics(tuple(fitting)))))
+    octets = query_payload.query_bytes(query(probe=Biometrics(tuple(longer))))
+
+    assert refused(octets, ElementInvalid) == "biometrics.samples"
+
+
 def test_a_face_is_read_here_and_left_to_the_law(query: QueryOf, sample: SampleOf) -> None:
     mixed = Biometrics(
         (
