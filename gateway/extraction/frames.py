@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gateway.domain.messages import Compression
-from gateway.extraction.containers.image import MOST_SIDE, Image, Picture
 from gateway.extraction.extractor import MOST_RECORD, Extracted
+from gateway.sample_files.containers.image import MOST_SIDE, Image, Picture
 
 REQUEST, ANSWER, READY = b"PXQ1", b"PXA1", b"PXR1"
 MOST_DATA = 1 << 24  # bytes of a picture; a query has room for a fraction of that

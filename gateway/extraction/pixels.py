@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.domain.messages import Compression
-from gateway.extraction.containers.image import Picture
+from gateway.sample_files.containers.image import Picture
 
 PLUGINS = {  # what has to be imported so that Pillow knows a format, and what it calls it
     Compression.PNG: ("PIL.PngImagePlugin", "PNG"),

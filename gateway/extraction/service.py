@@ -23,9 +23,9 @@ from gateway.extraction.child_process import (
     ExtractorUnavailable,
     Offer,
 )
-from gateway.extraction.containers import formats
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.frames import Garbled, Status, Task
+from gateway.sample_files.containers import formats
 
 TRIES = (
     2  # child processes that one picture may take with it; the second says that it was the picture

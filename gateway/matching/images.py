@@ -28,17 +28,17 @@ from gateway.errors import (
     RecordUnparseable,
 )
 from gateway.extraction.child_process import ExtractorUnavailable
-from gateway.extraction.containers import formats
-from gateway.extraction.containers.image import (
+from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
+from gateway.extraction.frames import Task, task_of
+from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
+from gateway.matching.engine import Codec, Deadline, UnreadableSample
+from gateway.sample_files.containers import formats
+from gateway.sample_files.containers.image import (
     LEAST_PPI,
     MOST_PPI,
     Image,
     UnreadableImage,
 )
-from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
-from gateway.extraction.frames import Task, task_of
-from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
-from gateway.matching.engine import Codec, Deadline, UnreadableSample
 
 PPI_TOLERANCE = 1  # pixels per inch; whole pixels per centimetre cannot say more
 QUALITY_ALGORITHM = "NFIQ2"  # of fingers: the terms of ISO/IEC 29794-4

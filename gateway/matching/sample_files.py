@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from gateway.domain.messages import TEMPLATES, Compression, Modality, RecordFormat
-from gateway.extraction.containers import codestream, formats
-from gateway.extraction.containers.image import UnreadableImage
 from gateway.matching import open_iris_file
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import TABLE
@@ -28,6 +26,8 @@ from gateway.sample_files import (
 from gateway.sample_files.ansi_nist import LogicalRecord
 from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
 from gateway.sample_files.cbeff_xml import SEVERAL
+from gateway.sample_files.containers import codestream, formats
+from gateway.sample_files.containers.image import UnreadableImage
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.starts import start_of
 from matcher.errors import MalformedRecord

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway.domain.messages import Modality, Sample
-from gateway.extraction.containers import formats
 from gateway.matching import images
 from gateway.matching.modality import codec_of
+from gateway.sample_files.containers import formats
 
 
 def sample_to_ask(

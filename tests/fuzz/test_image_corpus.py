@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.messages import Modality
-from gateway.extraction.containers import formats
-from gateway.extraction.containers.image import UnreadableImage
+from gateway.sample_files.containers import formats
+from gateway.sample_files.containers.image import UnreadableImage
 
 sys.path.insert(0, str(Path(__file__).parent))
 

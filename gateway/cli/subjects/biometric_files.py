@@ -282,8 +282,8 @@ def _wanted(found: SampleFile, source: Source) -> tuple[tuple[FoundSample, ...],
 
 def _fault(sample: FoundSample, found: SampleFile) -> str:
     """Return why a sample is not read here; empty where it is."""
-    from gateway.extraction.containers import formats
     from gateway.matching import modality
+    from gateway.sample_files.containers import formats
 
     known = modality.TABLE.get(_modality(sample))
     if known is None or sample.format not in {

@@ -6,10 +6,10 @@ from typing import Any
 
 from gateway.domain.messages import Compression, Modality, RecordFormat, Sample
 from gateway.extraction.child_process import ChildSettings
-from gateway.extraction.containers.image import Picture
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.frames import Task
 from gateway.extraction.service import ExtractionService
+from gateway.sample_files.containers.image import Picture
 from tests.gateway.extraction import image_files as files
 from tests.gateway.extraction.offered import trial_extractor as orders
 

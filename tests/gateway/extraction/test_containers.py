@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from gateway.domain.messages import COMPRESSED, Compression, Modality, RecordFormat
-from gateway.extraction.containers import codestream, formats
-from gateway.extraction.containers.image import Image, UnreadableImage
 from gateway.sample_files import ansi_nist
+from gateway.sample_files.containers import codestream, formats
+from gateway.sample_files.containers.image import Image, UnreadableImage
 from tests.gateway.extraction import image_files as files
 
 FINGER, FACE, IRIS = Modality.FINGER, Modality.FACE, Modality.IRIS

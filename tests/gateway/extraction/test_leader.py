@@ -10,9 +10,9 @@ import pytest
 
 from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.extraction.child_process import ChildSettings
-from gateway.extraction.containers import formats
 from gateway.extraction.frames import task_of
 from gateway.extraction.service import ExtractionService
+from gateway.sample_files.containers import formats
 from matcher.finger import record_fmr
 from matcher.finger.descriptors import default_model, describe
 from matcher.finger.explanation import explain

@@ -11,10 +11,10 @@ import pytest
 
 from gateway.domain.messages import Compression, Modality
 from gateway.extraction.child_process import ChildSettings, ExtractorUnavailable
-from gateway.extraction.containers.image import Picture
 from gateway.extraction.extractors.onnx_face import BadCard, read_card
 from gateway.extraction.frames import Task
 from gateway.extraction.service import ExtractionService
+from gateway.sample_files.containers.image import Picture
 from matcher.face import record
 
 INSTALLED = all(find_spec(each) for each in ("onnxruntime", "PIL"))

@@ -7,10 +7,10 @@ from concurrent.futures import Future
 
 from gateway.domain.messages import Compression, Modality, RecordFormat, Sample
 from gateway.extraction.child_process import Offer
-from gateway.extraction.containers import formats
 from gateway.extraction.extractor import Extracted
 from gateway.extraction.frames import Task
 from gateway.extraction.service import ExtractionFailed, ExtractionService
+from gateway.sample_files.containers import formats
 from tests.gateway.extraction import image_files as files
 
 NAME, VERSION = "onnx", "trial.1"  # together as the extractor of faces that is shipped calls itself

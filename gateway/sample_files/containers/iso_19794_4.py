@@ -9,10 +9,16 @@ from __future__ import annotations
 import struct
 
 from gateway.domain.messages import Compression, Modality
-from gateway.extraction.containers import codestream
-from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import Image, Quality, UnreadableImage, quality_of, square
-from gateway.extraction.containers.iso_19794_1 import representation_head
+from gateway.sample_files.containers import codestream
+from gateway.sample_files.containers.cursor import Cursor
+from gateway.sample_files.containers.image import (
+    Image,
+    Quality,
+    UnreadableImage,
+    quality_of,
+    square,
+)
+from gateway.sample_files.containers.iso_19794_1 import representation_head
 
 FIRST, SECOND = b"FIR\x00010\x00", b"FIR\x00020\x00"
 EIGHT_BITS = 8

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 from gateway.domain.messages import Compression, Modality
-from gateway.extraction.containers import codestream
-from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import EYES, Image, Quality, UnreadableImage, quality_of
-from gateway.extraction.containers.iso_19794_1 import representation_head
+from gateway.sample_files.containers import codestream
+from gateway.sample_files.containers.cursor import Cursor
+from gateway.sample_files.containers.image import EYES, Image, Quality, UnreadableImage, quality_of
+from gateway.sample_files.containers.iso_19794_1 import representation_head
 
 FIRST, SECOND = b"IIR\x00010\x00", b"IIR\x00020\x00"
 HEADER_FIRST = 45  # bytes, as the header itself states

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Iterator
 
 from gateway.domain.messages import Compression
-from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import CM_PER_INCH, Picture, UnreadableImage
+from gateway.sample_files.containers.cursor import Cursor
+from gateway.sample_files.containers.image import CM_PER_INCH, Picture, UnreadableImage
 
 WSQ_START = b"\xff\xa0"
 PNG_START = b"\x89PNG\r\n\x1a\n"

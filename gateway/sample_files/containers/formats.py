@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gateway.domain.messages import COMPRESSED, Compression, Modality, RecordFormat
-from gateway.extraction.containers import (
+from gateway.sample_files import ansi_nist as transactions
+from gateway.sample_files import picture_text
+from gateway.sample_files.containers import (
     ansi_nist,
     codestream,
     iso_19794_4,
@@ -14,9 +16,7 @@ from gateway.extraction.containers import (
     iso_19794_6,
     iso_39794,
 )
-from gateway.extraction.containers.image import Image, UnreadableImage
-from gateway.sample_files import ansi_nist as transactions
-from gateway.sample_files import picture_text
+from gateway.sample_files.containers.image import Image, UnreadableImage
 from gateway.sample_files.errors import MalformedFile
 
 LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 from gateway.domain.messages import Compression, Modality
-from gateway.extraction.containers import codestream
-from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import Image, Quality, UnreadableImage
-from gateway.extraction.containers.iso_19794_1 import representation_head
+from gateway.sample_files.containers import codestream
+from gateway.sample_files.containers.cursor import Cursor
+from gateway.sample_files.containers.image import Image, Quality, UnreadableImage
+from gateway.sample_files.containers.iso_19794_1 import representation_head
 
 FIRST, SECOND = b"FAC\x00010\x00", b"FAC\x00030\x00"
 POINT = 8  # bytes of a feature point

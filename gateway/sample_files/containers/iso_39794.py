@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.messages import Compression, Modality
-from gateway.extraction.containers import codestream, der
-from gateway.extraction.containers.der import Element
-from gateway.extraction.containers.image import Image, UnreadableImage, check_ppi, per_inch
+from gateway.sample_files.containers import codestream, der
+from gateway.sample_files.containers.der import Element
+from gateway.sample_files.containers.image import Image, UnreadableImage, check_ppi, per_inch
 
 GENERATION = 3  # of the formats: 19794:2005 was the first, :2011 the second
 FINGER, FACE = (der.APPLICATION | der.CONSTRUCTED | each for each in (4, 5))

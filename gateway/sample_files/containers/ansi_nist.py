@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway.domain.messages import Compression, Modality
-from gateway.extraction.containers import codestream
-from gateway.extraction.containers.image import Image, UnreadableImage, check_ppi, quality_of
 from gateway.sample_files import ansi_nist, ansi_nist_images, ansi_nist_text
+from gateway.sample_files.containers import codestream
+from gateway.sample_files.containers.image import Image, UnreadableImage, check_ppi, quality_of
 from gateway.sample_files.errors import MalformedFile
 
 COMPRESSIONS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from gateway.extraction.containers.cursor import Cursor
-from gateway.extraction.containers.image import Quality, UnreadableImage, quality_of
+from gateway.sample_files.containers.cursor import Cursor
+from gateway.sample_files.containers.image import Quality, UnreadableImage, quality_of
 
 _head = struct.Struct(">I9sBHHB")  # length, capture time, technology, vendor, type, qualities
 _quality = struct.Struct(">BHH")  # score, vendor, algorithm

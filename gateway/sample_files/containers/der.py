@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.extraction.containers.image import UnreadableImage
+from gateway.sample_files.containers.image import UnreadableImage
 
 APPLICATION, CONTEXT, CONSTRUCTED, HIGH_TAG = 0x40, 0x80, 0x20, 0x1F
 MOST_ELEMENTS = 256  # of one sequence; the blocks of ISO/IEC 39794 have fewer than twenty

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from gateway.extraction.containers.image import UnreadableImage
+from gateway.sample_files.containers.image import UnreadableImage
 
 
 class Cursor:
