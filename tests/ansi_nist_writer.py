@@ -100,7 +100,7 @@ def transaction(*records: tuple[int, int, bytes], first: Mapping[int, bytes] = N
     """Return a file of records, each with its type and IDC; `first` holds further fields of Type-1."""
     listed = [b"1" + US + b"%d" % len(records)]
     listed += [b"%d" % kind + US + b"%02d" % idc for kind, idc, _ in records]
-    said = {2: VERSION, 3: RS.join(listed), 4: b"SRE", 11: b"19.69", 12: b"19.69", **first}
+    said = {2: VERSION, 3: RS.join(listed), 4: b"OTHER", 11: b"19.69", 12: b"19.69", **first}
     return text_record(TRANSACTION, said) + b"".join(data for _, _, data in records)
 
 

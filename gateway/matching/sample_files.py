@@ -6,11 +6,11 @@ partner sends is read here: its samples come one by one, each with its modality,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from gateway.domain.messages import TEMPLATES, Compression, Modality, RecordFormat
+from gateway.domain.messages import TEMPLATES, Modality, RecordFormat
 from gateway.matching import open_iris_file
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.modality import TABLE
@@ -19,30 +19,21 @@ from gateway.sample_files import (
     ansi_nist_images,
     ansi_nist_text,
     cbeff_xml,
-    picture_text,
     piv_card,
     record_text,
 )
 from gateway.sample_files.ansi_nist import LogicalRecord
 from gateway.sample_files.ansi_nist_images import EYES, FINGERS, ImageRecord
+from gateway.sample_files.ansi_nist_text import Descriptive
 from gateway.sample_files.cbeff_xml import SEVERAL
 from gateway.sample_files.containers import codestream, formats
 from gateway.sample_files.containers.image import UnreadableImage
 from gateway.sample_files.errors import MalformedFile
-from gateway.sample_files.starts import start_of
+from gateway.sample_files.sample_text import text_in
+from gateway.sample_files.starts import MINUTIAE, start_of
 from matcher.errors import MalformedRecord
 from matcher.finger import record_ansi_nist, record_fmr, record_formats, record_repair
 from matcher.finger.record_type9 import named
-
-DESCRIBES = "what the record says of the person beside the picture: sex, colours, height, a name or a comment"
-# The compressions of a picture in a transaction that is a format of its own: of a face the record around it says no more.
-_PICTURES = {
-    "JPEGB": RecordFormat.JPEG,
-    "JPEGL": RecordFormat.JPEG,
-    "JP2": RecordFormat.JPEG_2000,
-    "JP2L": RecordFormat.JPEG_2000,
-    "PNG": RecordFormat.PNG,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +98,7 @@ class SampleFile:
     kind        what the file is, in words
     person      the fields of its Type-2 record, by number
     described   what else in it is no sample but text about a person, each by its name and without a value
+    case        fields of Type-1 that lead to the case that the file is of, by number; no sample takes them along
     notes       what was repaired or left out, in words that hold nothing of the file
     missing     what could not be captured, as the file says: of the person, so that it is told and never recorded
     unread      samples that break their format; what text they hold is not known
@@ -116,6 +108,7 @@ class SampleFile:
     samples: tuple[FoundSample, ...]
     person: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     described: tuple[str, ...] = ()
+    case: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -145,7 +138,7 @@ def opened(octets: bytes) -> SampleFile:
 
 def _of_record(octets: bytes) -> SampleFile:
     """Return the samples of a record of one modality, or of a picture alone."""
-    if octets.startswith(record_formats.MAGIC):
+    if octets.startswith(MINUTIAE):
         return _of_minutiae(octets)
     if open_iris_file.is_template(octets):
         eye, record = open_iris_file.opened(octets)
@@ -154,12 +147,12 @@ def _of_record(octets: bytes) -> SampleFile:
         )
         beside = open_iris_file.text_beside(octets)
         return SampleFile(kind="a template of open-iris", samples=(sample,), described=beside)
-    form = formats.detect(octets)
-    if form is not None:
-        return _of_image(octets, form)
     start = start_of(octets)
     if start is None:
         raise UnreadableSample("no file of samples that is known here")
+    form = formats.detect(octets)
+    if form is not None:
+        return _of_image(octets, form, start.words)
     if start.format is None:
         known = "" if start.modality is None else " of an edition that is read here"
         raise UnreadableSample(f"{start.words}, no file of samples{known}")
@@ -206,10 +199,8 @@ def minutiae_alone(octets: bytes) -> tuple[bytes, tuple[str, ...]]:
     return (stripped if removed else octets), removed
 
 
-def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:
+def _of_image(octets: bytes, form: RecordFormat, words: str) -> SampleFile:
     """Return the one image of a record or a picture, as its headers state it."""
-    start = start_of(octets)
-    words = "an image record of ISO/IEC 39794" if start is None else start.words
     modality = _of_whom(form)
     try:
         if modality is None:
@@ -219,11 +210,6 @@ def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:
             picture = image.picture
     except UnreadableImage as fault:
         raise UnreadableSample(f"{words}: {fault}") from None
-    bare = picture.compression is Compression.NONE
-    described = () if bare else picture_text.names(octets if image is None else image.data)
-    reader = None if modality is None else formats.CONTAINERS[modality].get(form)
-    if reader is not None and reader(octets).describes:
-        described = (DESCRIBES, *described)
     sample = FoundSample(
         modality=modality,
         position=0 if image is None else image.position,
@@ -238,18 +224,7 @@ def _of_image(octets: bytes, form: RecordFormat) -> SampleFile:
         ),
         data=octets,
     )
-    return SampleFile(kind=words, samples=(sample,), described=described)
-
-
-def picture_of_face(octets: bytes) -> bytes:
-    """Return the picture within a record of a face; raises UnreadableSample."""
-    form = formats.detect(octets)
-    try:
-        if form is not None:
-            return formats.read(octets, form, Modality.FACE).data
-    except UnreadableImage as fault:
-        raise UnreadableSample(str(fault)) from None
-    raise UnreadableSample("no record of a face")
+    return SampleFile(kind=words, samples=(sample,), described=text_in(form, octets))
 
 
 def _of_whom(form: RecordFormat) -> Modality | None:
@@ -284,14 +259,14 @@ def _of_transaction(octets: bytes) -> SampleFile:
     known = [
         each for each in records if each.kind not in ansi_nist_images.KINDS or id(each) in read
     ]
+    texts = ansi_nist_text.descriptive(known)
     if len(people) > 1:
         raise UnreadableSample("a transaction with two Type-2 records: of whom is not said")
     return SampleFile(
         kind="an ANSI/NIST transaction",
         samples=tuple(sample for _, sample in samples),
-        described=tuple(
-            str(each) for each in ansi_nist_text.descriptive(known) if each.kind != ansi_nist.TEXT
-        ),
+        described=tuple(_described(texts)),
+        case=tuple(_case(texts)),
         person={n: text for n, (_, text) in people[0].fields.items()} if people else {},
         notes=tuple(notes),
         missing=tuple(
@@ -301,6 +276,25 @@ def _of_transaction(octets: bytes) -> SampleFile:
         ),
         unread=tuple(unread),
     )
+
+
+def _described(texts: Iterable[Descriptive]) -> Iterator[str]:
+    """Yield what of a transaction but its Type-2, and what leads to its case, is text about a person."""
+    for each in texts:
+        kept = each
+        if each.kind == ansi_nist.TRANSACTION:
+            fields = (one for one in each.fields if one not in ansi_nist_text.CASE_FIELDS)
+            kept = replace(each, fields=tuple(fields))
+        if each.kind != ansi_nist.TEXT and (kept.fields or kept.picture or kept.whole):
+            yield str(kept)
+
+
+def _case(texts: Iterable[Descriptive]) -> Iterator[str]:
+    """Yield the fields of Type-1 that lead to the case, by number."""
+    for each in texts:
+        for field_number in each.fields if each.kind == ansi_nist.TRANSACTION else ():
+            if field_number in ansi_nist_text.CASE_FIELDS:
+                yield f"{each.kind}.{field_number:03d}"
 
 
 def _images_read(
@@ -380,8 +374,9 @@ def _of_images(
         # Of what is enrolled or sent from a file no comment is kept either.
         clean = ansi_nist_text.sample_only(record)
         form, data = RecordFormat.ANSI_NIST, ansi_nist.alone(first, clean)
-        if image.modality is Modality.FACE and image.compression in _PICTURES:
-            form, data = _PICTURES[image.compression], clean.fields[ansi_nist.DATA][1]
+        bare = ansi_nist_images.FORMATS.get(image.compression)
+        if image.modality is Modality.FACE and bare in formats.BARE_OF[Modality.FACE]:
+            form, data = bare, clean.fields[ansi_nist.DATA][1]  # its record says no more
         sample = FoundSample(
             where=_where(record),
             modality=image.modality,

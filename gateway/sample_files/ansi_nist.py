@@ -12,6 +12,8 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
 
 from gateway.sample_files.errors import MalformedFile
 
@@ -25,6 +27,10 @@ LENGTH, IDC, CONTENTS, DATA = 1, 2, 3, 999  # fields: x.001, x.002, 1.003, x.999
 BINARY_HEADER = struct.Struct(">IB")  # length and IDC
 
 _READING = frozenset({2, 5, 11, 12, 15})  # of Type-1: version, date, resolutions, character set
+# What the mandatory fields of Type-1 say where a file is of no case: kind of transaction, agencies, control number (8.1).
+UNSAID: Final[Mapping[int, bytes]] = MappingProxyType(
+    {4: b"OTHER", 7: b"NONE", 8: b"NONE", 9: b"NONE"}
+)
 _field = re.compile(rb"([0-9]{1,2})\.([0-9]{1,9}):")
 _number = re.compile(rb"[0-9]{1,%d}" % MOST_DIGITS)
 
@@ -83,12 +89,12 @@ def write(
 ) -> bytes:
     """Return a file of some records as they were read: of Type-1 field 1.003 and its length are written anew, and no more.
 
-    without   fields of Type-1 that are left out
+    without   fields of Type-1 that are left out; a mandatory one says nothing instead
     """
     kept = tuple(others)
     head, *_ = first.fields[CONTENTS][1].split(US)
     contents = RS.join([head + US + b"%d" % len(kept), *(each.listed for each in kept)])
-    changes = {**dict.fromkeys(without), CONTENTS: contents}
+    changes = {**{each: UNSAID.get(each) for each in without}, CONTENTS: contents}
     return edited(first, changes) + b"".join(each.data for each in kept)
 
 
@@ -112,7 +118,7 @@ def alone(first: LogicalRecord, record: LogicalRecord) -> bytes:
     Its version, date, resolutions and character set stay; agencies and control numbers, which lead to a case, do not.
     """
     contents = b"1" + US + b"1" + RS + b"%d" % record.kind + US + b"%02d" % record.idc
-    fields = {2: b"", CONTENTS: contents, 4: b"OTHER", 5: b"", 7: b"NONE", 8: b"NONE", 9: b"NONE"}
+    fields = {2: b"", CONTENTS: contents, 5: b"", **UNSAID}
     kept = {each: content for each, (_, content) in first.fields.items() if each in _READING}
     return text_record(TRANSACTION, dict(sorted({**fields, **kept}.items()))) + record.data
 

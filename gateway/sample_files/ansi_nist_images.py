@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from gateway.domain.messages import POSITIONS, Modality, Presence
+from gateway.domain.messages import POSITIONS, Modality, Presence, RecordFormat
 from gateway.sample_files.ansi_nist import DATA, RS, US, Field, LogicalRecord, number
 from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import picture_format
 
 GREY, FACE, LATENT, FINGER, PALM, IRIS, SOLE = 4, 10, 13, 14, 15, 17, 19  # record types
 KINDS: Final = frozenset({GREY, FACE, LATENT, FINGER, PALM, IRIS, SOLE})
@@ -41,15 +42,15 @@ COMPRESSIONS: Final = (
     "JP2L",
     "PNG",
 )  # by their number in Type-4
-# How data of a compression begin.
-STARTS: Final[Mapping[str, tuple[bytes, ...]]] = MappingProxyType(
+# What the data of each are that has a format of its own.
+FORMATS: Final[Mapping[str, RecordFormat]] = MappingProxyType(
     {
-        "WSQ20": (b"\xff\xa0",),
-        "JPEGB": (b"\xff\xd8\xff",),
-        "JPEGL": (b"\xff\xd8\xff",),
-        "JP2": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-        "JP2L": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-        "PNG": (b"\x89PNG\r\n\x1a\n",),
+        "WSQ20": RecordFormat.WSQ,
+        "JPEGB": RecordFormat.JPEG,
+        "JPEGL": RecordFormat.JPEG,
+        "JP2": RecordFormat.JPEG_2000,
+        "JP2L": RecordFormat.JPEG_2000,
+        "PNG": RecordFormat.PNG,
     }
 )
 PLAIN_THUMBS: Final = MappingProxyType(
@@ -117,7 +118,7 @@ def read(record: LogicalRecord, first: LogicalRecord) -> ImageRecord:
         pixels, bits = image.width * image.height, 8 * len(image.data)
         if bits != pixels * image.depth if image.depth else bits % (8 * pixels):
             raise MalformedFile("an image of another size than its record states", record.start)
-    elif not image.data.startswith(STARTS[image.compression]):
+    elif picture_format(image.data) is not FORMATS[image.compression]:
         raise MalformedFile("an image of another compression than is stated", record.start)
     return image
 

@@ -13,21 +13,22 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.sample_files import ansi_nist, picture_text
-from gateway.sample_files.ansi_nist import BINARY_HEADER, DATA, LogicalRecord
+from gateway.sample_files.ansi_nist import BINARY_HEADER, DATA, TRANSACTION, LogicalRecord
 from gateway.sample_files.ansi_nist_images import COMPRESSION, COMPRESSIONS, GREY
 from gateway.sample_files.ansi_nist_images import HEADER as GREY_HEADER
 from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import picture_format
 
 HASH: Final = 996  # of the picture, in hexadecimal; no longer true of one that is changed
 _FROM_A_DEVICE: Final = frozenset(
     {903, 904, 996, DATA}
 )  # its identifier, make and serial number; a hash; the picture
 # Of each record type that holds samples the fields that a sample needs: whose, how taken, how to read it, its quality.
-# A binary record has none, and only of Type-4 is its picture looked at. 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350, 9.353 and
+# A binary record has none, and only of Type-4 is its picture looked at. Of Type-1 no field of `CASE_FIELDS` that says anything; 1.017 is names of agencies; 9.176-179 are a vendor's text with whom to call; 9.350, 9.353 and
 # 9.362 name examiners; 9.351, 9.381, x.020 or x.038 are comments, 10.020-10.050 mostly what a person looks like.
 SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
     {
-        1: frozenset({*range(1, 17), 18}),
+        1: frozenset({1, 2, 3, 5, 6, 11, 12, 14, 15, 18}),
         4: frozenset(),
         9: frozenset({*range(1, 176), *range(300, 381)} - {350, 351, 353, 362}),
         10: _FROM_A_DEVICE | {*range(1, 20), 21, 23, 24, 25, 29, 30, 32, 33},
@@ -38,6 +39,9 @@ SAMPLE_FIELDS: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
         19: _FROM_A_DEVICE | {*range(1, 20), 21, 24, 30},
     }
 )
+# Fields of Type-1 that lead to a case: kind of transaction, agencies, control numbers, the domain's and a profile's names. Every
+# file has some, and no sample takes them along, so that they are told of a file and refused within a sample.
+CASE_FIELDS: Final = frozenset({*ansi_nist.UNSAID, 10, 13, 16})
 _NAMES: Final = MappingProxyType(
     {
         2: "text about a person",
@@ -116,7 +120,12 @@ def _descriptive(record: LogicalRecord) -> Descriptive | None:
         fields = tuple(each for each in record.fields if each > ansi_nist.IDC)
         return Descriptive(record.kind, record.idc, fields, whole=True)
     allowed = SAMPLE_FIELDS[record.kind]
-    more = tuple(each for each in record.fields if each not in allowed)
+    more = tuple(
+        each
+        for each, (_, content) in record.fields.items()
+        if each not in allowed
+        and not (record.kind == TRANSACTION and ansi_nist.UNSAID.get(each) == content)
+    )
     picture = _written_in(record)
     found = Descriptive(record.kind, record.idc, more, whole=False, picture=picture)
     return found if more or picture else None
@@ -145,7 +154,7 @@ def sample_only(record: LogicalRecord) -> LogicalRecord:
     if found is None:
         return record
     picture = _picture(record)
-    form = picture_text.format_of(picture)
+    form = picture_format(picture)
     if found.picture and form is not None:
         picture, _ = picture_text.stripped(form, picture)
     if record.kind == GREY:

@@ -2,7 +2,9 @@
 
 Cameras write where and when and by whom, programs write a title, anybody may write a comment: ISO/IEC 10918-1 (APPn, COM), Exif,
 ISO/IEC 15444-1 annexes A.9 and I (COM, xml and uuid boxes), ISO/IEC 15948 (tEXt, zTXt, iTXt, eXIf), IAFIS-IC-0110 (COM).
-Denied by default: a segment, chunk or box that is not listed here as what a picture needs is taken for text about a person.
+Denied by default: a segment, chunk or box that is not listed here as what a picture needs is taken for text about a person, and so is
+one that is longer than its standard has it. Of colour profiles those pass that `icc_profile` knows; one of PNG, which is deflated,
+none: its sRGB chunk says the same, and nothing is inflated here.
 """
 
 from __future__ import annotations
@@ -10,26 +12,34 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from gateway.domain.messages import RecordFormat
+from gateway.sample_files import icc_profile
 from gateway.sample_files.errors import MalformedFile
-from gateway.sample_files.starts import start_of
+from gateway.sample_files.starts import picture_format
 
 # JPEG markers that a picture needs: SOF0-15 with DHT and DAC among them, SOS, DQT, DNL, DRI, DHP, EXP.
 _JPEG: Final = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xE0)})
-# APPn that say how to read the colours, by how they begin; Exif and XMP are APP1, IPTC is APP13.
-_APPS: Final = MappingProxyType(
-    {0xE0: (b"JFIF\0", b"JFXX\0"), 0xE2: (b"ICC_PROFILE\0",), 0xEE: (b"Adobe",)}
-)
+# APPn that say how to read the pixels, by how they begin, and their bytes; Exif and XMP are APP1, IPTC is APP13.
+_APPS: Final = MappingProxyType({0xE0: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12)})
+_JFIF: Final = 0xE0
+_PROFILE, _PROFILE_START = 0xE2, b"ICC_PROFILE\0"  # then the number of the part, and of all parts
+_MOST_PARTS: Final = 2  # those that pass fit into one
+_PROFILE_HEAD: Final = len(_PROFILE_START) + 2
 _WSQ: Final = frozenset(range(0xA2, 0xA8))  # SOF, SOB, DTT, DQT, DHT, DRT
 _COMMENT: Final = MappingProxyType({"WSQ": 0xA8, "JPEG": 0xFE})
-_PNG: Final = frozenset(
-    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"sBIT", b"sRGB", b"bKGD", b"hIST", b"pHYs", b"tIME"}
+# The most bytes of each chunk that is not the picture itself; a palette is needed where there is one.
+_PNG: Final = MappingProxyType(
+    {b"IHDR": 13, b"IEND": 0, b"tRNS": 256, b"cHRM": 32, b"gAMA": 4, b"sBIT": 4, b"sRGB": 1, b"bKGD": 6, b"pHYs": 9, b"tIME": 7}
 )  # fmt: skip
+_PALETTE: Final = b"\3"  # colour type
 _BOXES: Final = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"res "})
+_SIGNATURE: Final = b"\r\n\x87\n"  # of a file of boxes
+_BRANDS: Final = frozenset({b"jp2 ", b"jpx ", b"jpxb", b"J2P0", b"J2P1", bytes(4)})  # and a version
+_ftyp: Final = struct.pack(">4sI4s", b"jp2 ", 0, b"jp2 ")
 # The boxes of boxes, and what each of them needs (annex I.5.3); the lengths in bytes of those that have one.
 _INNER: Final[Mapping[bytes, frozenset[bytes]]] = MappingProxyType(
     {
@@ -38,14 +48,21 @@ _INNER: Final[Mapping[bytes, frozenset[bytes]]] = MappingProxyType(
     }
 )
 _FIXED: Final = MappingProxyType({b"ihdr": 14, b"resc": 10, b"resd": 10})
+# The others' most, of pictures of four channels; a palette has 1024 colours.
+_MOST: Final = MappingProxyType({b"bpcc": 4, b"cdef": 26, b"cmap": 16, b"pclr": 4_103})
+_ENUMERATED_SIZE, _MOST_BRANDS = 7, 8
+_ENUMERATED, _RESTRICTED, _ANY_PROFILE = 1, 2, 3  # how a box tells the colours (I.5.3.3)
+_COLOURS: Final = MappingProxyType({1: 17, 3: 16})  # channels → grey, sRGB
 # What NIST's encoder writes into the comment of a WSQ picture, and nothing else (NBIS, nistcom).
 _nistcom: Final = re.compile(
-    rb"NIST_COM [0-9]{1,3}+(?:\n(?:PIX_WIDTH|PIX_HEIGHT|PIX_DEPTH|PPI|LOSSY|COLORSPACE|COMPRESSION|WSQ_BITRATE"
-    rb"|NUM_COMPONENTS|HV_FACTORS|INTRLV|JPEG_QUALITY|JPEG_PREDICT) [-A-Za-z0-9.,: ]{1,40}+)*+\n?+\0?+"
+    rb"NIST_COM [0-9]{1,3}+(?:\n(?:(?:PIX_WIDTH|PIX_HEIGHT|PIX_DEPTH|PPI|LOSSY|WSQ_BITRATE|NUM_COMPONENTS|INTRLV"
+    rb"|JPEG_QUALITY|JPEG_PREDICT) -?[0-9]{1,6}(?:\.[0-9]{1,8})?|HV_FACTORS [0-9,: ]{1,40}+"
+    rb"|COLORSPACE (?:GRAY|RGB|YCbCr)|COMPRESSION (?:NONE|RAW|WSQ|JPEGB|JPEGL|JPEG2K)))*+\n?+\0?+"
 )
 # What encoders write of themselves into the comment of a JPEG 2000 picture.
 _encoder: Final = re.compile(
-    rb"(?:Created by OpenJPEG version|Kakadu-|Creator: JasPer Version|Kdu-Layer-Info:)[-A-Za-z0-9. :;,()\n\t]{0,200}|[ \0]*"
+    rb"(?:(?:Created by OpenJPEG version |Kakadu-v?|Creator: JasPer Version )[0-9.]{1,12}"
+    rb"|Kdu-Layer-Info: log_2\{Delta-D\((?:squared-error|MSE)\)/Delta-L\(bytes\)\}, L\(bytes\)[-+0-9.e,\n ]{0,2000}|)[ \n\0]*"
 )
 # In coded data FF 00 is a byte and FF FF fills; of JPEG, restart markers lie between.
 _coded: Final = MappingProxyType(
@@ -67,12 +84,16 @@ _box = struct.Struct(">I4s")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Something written in a picture: its name, and its bytes; `blank` = of fixed length, so it is overwritten, not cut."""
+    """Something written in a picture: its name, and where it stands.
+
+    instead  what stands there when it is taken out: nothing, blanks where a length around it has to stay, or the part that a
+             picture needs
+    """
 
     name: str
     start: int
     end: int
-    blank: bool = False
+    instead: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:
         """Say it by its name, never with a value."""
@@ -81,7 +102,7 @@ class Written:
 
 def written(form: RecordFormat, data: bytes) -> tuple[Written, ...]:
     """Return what is written in a picture of one of `FINDERS`; raises MalformedFile for one whose parts do not join."""
-    return tuple(FINDERS[form](data))
+    return tuple(sorted(FINDERS[form](data), key=lambda each: each.start))
 
 
 def names(data: bytes) -> tuple[str, ...]:
@@ -89,7 +110,7 @@ def names(data: bytes) -> tuple[str, ...]:
 
     Raises MalformedFile for one whose parts do not join: what cannot be looked through may hold text.
     """
-    form = format_of(data)
+    form = picture_format(data)
     return () if form is None else tuple(str(each) for each in written(form, data))
 
 
@@ -98,22 +119,53 @@ def stripped(form: RecordFormat, data: bytes) -> tuple[bytes, tuple[Written, ...
     found = written(form, data)
     parts, at = [], 0
     for each in found:
-        parts += [data[at : each.start], b" " * (each.end - each.start) if each.blank else b""]
+        parts += [data[at : each.start], each.instead]
         at = each.end
     return b"".join([*parts, data[at:]]), found
 
 
 def _jpeg(data: bytes) -> Iterator[Written]:
+    profile = list[tuple[int, int]]()
     for marker, start, end in _segments(data, "JPEG", (0xD8, 0xD9, 0xDA)):
-        content = data[start + 4 : end]
         if marker == _COMMENT["JPEG"]:
             yield Written("a comment (JPEG, COM)", start, end)
-        elif 0xE0 <= marker <= 0xEF and not content.startswith(_APPS.get(marker, (b"\xff",))):
-            yield Written(
-                f"what a camera or a program wrote (JPEG, APP{marker - 0xE0})", start, end
-            )
-        elif marker == 0 or not (marker in _JPEG or 0xE0 <= marker <= 0xEF):
+        elif marker == _PROFILE and data[start + 4 : end].startswith(_PROFILE_START):
+            profile.append((start, end))
+        elif 0xE0 <= marker <= 0xEF:
+            yield from _app(data, start, end)
+        elif marker not in _JPEG:
             yield Written("bytes that are none of the picture's (JPEG)", start, end)
+    if not _is_well_known(data, profile):
+        for start, end in profile:
+            yield Written("a colour profile (JPEG, APP2)", start, end)
+
+
+def _app(data: bytes, start: int, end: int) -> Iterator[Written]:
+    """Yield a segment that a program wrote, unless it says how to read the pixels and nothing else."""
+    marker, content = data[start + 1], data[start + 4 : end]
+    begin, size = _APPS.get(marker, (b"", 0))
+    name = f"what a camera or a program wrote (JPEG, APP{marker - 0xE0})"
+    if not size or not content.startswith(begin) or len(content) < size:
+        yield Written(name, start, end)
+        return
+    # JFIF ends with the size of a small picture, and that picture; nobody looks into it.
+    needed = content[: size - 2] + bytes(2) if marker == _JFIF else content[:size]
+    if content != needed:
+        head = struct.pack(">BBH", 0xFF, marker, 2 + size)
+        yield Written(name, start, end, head + needed)
+
+
+def _is_well_known(data: bytes, parts: list[tuple[int, int]]) -> bool:
+    """Return whether a profile in parts, which are numbered from 1, is whole and one that says nothing of its own."""
+    if len(parts) > _MOST_PARTS:
+        return False
+    whole = b""
+    for number, (start, end) in enumerate(parts, 1):
+        content = start + 4 + _PROFILE_HEAD
+        if data[content - 2 : content] != bytes([number, len(parts)]):
+            return False
+        whole += data[content:end]
+    return not parts or icc_profile.is_well_known(whole)
 
 
 def _wsq(data: bytes) -> Iterator[Written]:
@@ -169,7 +221,8 @@ def _png(data: bytes) -> Iterator[Written]:
         end = at + 12 + length
         if end > len(data):
             raise MalformedFile("a picture that is cut short", at)
-        if kind not in _PNG:
+        needed = kind == b"IDAT" or (kind == b"PLTE" and data[25:26] == _PALETTE)
+        if not needed and (kind not in _PNG or length > _PNG[kind]):
             name = kind.decode() if kind.isalpha() else "of no plain name"
             yield Written(f"a chunk {name} (PNG)", at, end)
         at = end
@@ -188,7 +241,9 @@ def _jpeg_2000(data: bytes) -> Iterator[Written]:
         elif kind == b"jp2c":
             pictured = True
             yield from _codestream(data[inside:end], inside)
-        elif kind not in _BOXES:
+        elif kind == b"ftyp" and not _is_brands(data[inside:end]):
+            yield Written(_box_name(kind), start, end, _boxed(kind, _ftyp))
+        elif kind not in _BOXES or (kind == b"jP  " and data[inside:end] != _SIGNATURE):
             yield Written(_box_name(kind), start, end)
     if not pictured:
         raise MalformedFile("a picture that is cut short", len(data))
@@ -213,19 +268,54 @@ def _boxes(data: bytes, at: int, last: int) -> Iterator[tuple[bytes, int, int, i
 
 def _inner(data: bytes, around: bytes, first: int, last: int) -> Iterator[Written]:
     """Yield of the boxes within one what the picture does not need: kind and content, so that all lengths stay true."""
+    channels = 0
     for kind, start, inside, end in _boxes(data, first, last):
         if inside - start != _box.size:  # a length of 64 bits, of which no header has need
             raise MalformedFile("a picture whose boxes do not join", start)
         if kind in _INNER and kind in _INNER[around]:
             yield from _inner(data, kind, inside, end)
+        elif kind == b"colr":
+            yield from _colours(data, start, end, channels)
         elif kind in _INNER[around]:
-            fixed = _FIXED.get(kind, end - inside)
-            if end - inside != fixed:
+            size = end - inside
+            if size != _FIXED.get(kind, size) or size > _MOST.get(kind, size):
                 raise MalformedFile(
                     "a box of the picture that is not as long as it has to be", start
                 )
+            channels = (
+                int.from_bytes(data[inside + 8 : inside + 10], "big")
+                if kind == b"ihdr"
+                else channels
+            )
         elif data[start + 4 : end].strip(b" "):
-            yield Written(_box_name(kind), start + 4, end, blank=True)
+            yield Written(_box_name(kind), start + 4, end, b" " * (end - start - 4))
+
+
+def _colours(data: bytes, start: int, end: int, channels: int) -> Iterator[Written]:
+    """Yield a box that tells the colours by more than a number or a well-known profile; instead of it such a number stands."""
+    inside = start + _box.size
+    method = data[inside] if inside < end else 0
+    if method == _ENUMERATED and end - inside == _ENUMERATED_SIZE:
+        return
+    if method in (_RESTRICTED, _ANY_PROFILE) and icc_profile.is_well_known(data[inside + 3 : end]):
+        return
+    told = _boxed(b"colr", struct.pack(">BbBI", _ENUMERATED, 0, 0, _COLOURS.get(channels, 0)))
+    rest = end - start - len(told) - _box.size
+    if rest < 0 or channels not in _COLOURS:
+        raise MalformedFile("a picture whose colours are told in a way that is not known", start)
+    yield Written(
+        "a colour profile (JPEG 2000, colr)", start, end, told + _boxed(b" " * 4, b" " * rest)
+    )
+
+
+def _is_brands(content: bytes) -> bool:
+    """Return whether a file's type is said by codes of the standard, of which there are few."""
+    codes = [content[at : at + 4] for at in range(0, len(content), 4)]
+    return len(codes) <= _MOST_BRANDS and _BRANDS.issuperset(codes)
+
+
+def _boxed(kind: bytes, content: bytes) -> bytes:
+    return _box.pack(_box.size + len(content), kind) + content
 
 
 def _box_name(kind: bytes) -> str:
@@ -269,14 +359,10 @@ def _header(
             raise MalformedFile("a picture that is cut short", offset + at)
         # Two bytes say whether the content is text; an encoder's name is none about a person.
         if marker not in needed and not _encoder.fullmatch(data[at + 6 : end]):
-            yield Written("a comment (JPEG 2000, COM)", offset + at + 6, offset + end, blank=True)
+            yield Written(
+                "a comment (JPEG 2000, COM)", offset + at + 6, offset + end, b" " * (end - at - 6)
+            )
         at = end
-
-
-def format_of(data: bytes) -> RecordFormat | None:
-    """Return which of `FINDERS` reads a picture, by its first bytes; None for none of them."""
-    start = start_of(data)
-    return start.format if start is not None and start.format in FINDERS else None
 
 
 FINDERS: Final[Mapping[RecordFormat, Callable[[bytes], Iterator[Written]]]] = MappingProxyType(

@@ -1,8 +1,7 @@
-"""Text within records of fingers: their extended data, which anybody may write and no reader here needs.
+"""Text within records of minutiae: their extended data, which anybody may write and no reader here needs.
 
-Of minutiae (ISO/IEC 19794-2, INCITS 378) the standards define three kinds of it: ridge counts, cores and deltas, quality by zones;
-any other is a vendor's own. Of images (ISO/IEC 19794-4:2011) segments, annotations and comments follow the picture. Denied by default:
-extended data of another kind, or whose parts do not join, are taken for text about a person.
+ISO/IEC 19794-2 and INCITS 378 define three kinds of it: ridge counts, cores and deltas, quality by zones; any other is a vendor's
+own. Denied by default: extended data of another kind, or whose parts do not join, are taken for text about a person.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from gateway.domain.messages import RecordFormat
 from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import MINUTIAE
 
 STANDARD_KINDS: Final = frozenset({1, 2, 3})  # ridge counts, cores and deltas, quality by zones
 _owner = struct.Struct(">HH")  # CBEFF owner and type; INCITS
@@ -25,10 +25,6 @@ _view_first = struct.Struct(">BBBB")  # position, number and impression, quality
 _view_2009 = struct.Struct(">BBBBHHHHHHB")  # …, count
 _capture = struct.Struct(">I9sBHHB")  # length, date-time, technology, vendor, device, qualities
 _view_2011 = struct.Struct(">BBHHBHHBB")  # …, size of a minutia in the high nibble, count
-_image_header = struct.Struct(
-    ">8sIHBB"
-)  # of ISO/IEC 19794-4:2011; …, certification flag, positions
-_image = struct.Struct(">BBBHHHHBBBHHI")  # …, bytes of the picture
 _QUALITY, _CERTIFICATE, _MINUTIA = 5, 3, 6  # bytes of one
 _LENGTH_AT = 8  # where the record's length stands
 _block = struct.Struct(">HH")  # kind, and length with this header
@@ -77,8 +73,6 @@ class _Walk:
 
 def names(form: RecordFormat, data: bytes) -> tuple[str, ...]:
     """Return the names of extended data that are text about a person; raises MalformedFile for a record that is none of `FORMATS`."""
-    if form is RecordFormat.ISO_19794_4_2011:
-        return _of_image(data)
     found = [name for each in _places(form, data) for name in _private(data[each.start : each.end])]
     return tuple(dict.fromkeys(found))
 
@@ -108,6 +102,9 @@ def stripped(form: RecordFormat, data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _places(form: RecordFormat, data: bytes) -> list[_Extended]:
+    version = data[len(MINUTIAE) : _LENGTH_AT]
+    if not data.startswith(MINUTIAE) or version not in _VERSIONS[form]:
+        raise MalformedFile("not a record of this edition", 0)
     walk = _Walk(data, _LENGTH_AT + 4)
     found = list(_WALKS[form](walk))
     if walk.at != len(data):
@@ -164,15 +161,6 @@ def _private(extended: bytes) -> Iterator[str]:
         at += length
 
 
-def _of_image(data: bytes) -> tuple[str, ...]:
-    walk = _Walk(data, 0)
-    *_, certified, _ = walk.take(_image_header)
-    walk.head_2011(certified)
-    *_, size = walk.take(_image)
-    walk.skip(size)
-    return ("extended data behind the picture",) if walk.at < len(data) else ()
-
-
 _WALKS: Final[Mapping[RecordFormat, Callable[[_Walk], Iterator[_Extended]]]] = MappingProxyType(
     {
         RecordFormat.ISO_19794_2_2005: _iso_2005_views,
@@ -181,5 +169,12 @@ _WALKS: Final[Mapping[RecordFormat, Callable[[_Walk], Iterator[_Extended]]]] = M
         RecordFormat.INCITS_378_2009: _incits_2009_views,
     }
 )
-MINUTIAE: Final = frozenset(_WALKS)
-FORMATS: Final = frozenset({*_WALKS, RecordFormat.ISO_19794_4_2011})
+_VERSIONS: Final[Mapping[RecordFormat, tuple[bytes, ...]]] = MappingProxyType(
+    {
+        RecordFormat.ISO_19794_2_2005: (b" 20\0",),
+        RecordFormat.INCITS_378_2004: (b" 20\0",),
+        RecordFormat.ISO_19794_2_2011: (b"030\0",),
+        RecordFormat.INCITS_378_2009: (b"030\0", b"035\0"),
+    }
+)
+FORMATS: Final = frozenset(_WALKS)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from matcher.finger import record_fmr, record_repair
 from matcher.finger.record import Format, View
 
-MAGIC = record_fmr.MAGIC  # how such records begin
 NIBBLE = 15  # the highest impression type that the first editions of the standards can state
 
 

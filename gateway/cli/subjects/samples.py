@@ -13,14 +13,21 @@ from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects.biometric_files import MAX_FILE
 from gateway.domain.messages import TEMPLATES, Modality
 from gateway.errors import UserError
-from gateway.sample_files import ansi_nist, ansi_nist_text, cbeff_xml, picture_text, piv_card
+from gateway.sample_files import (
+    ansi_nist,
+    ansi_nist_text,
+    cbeff_xml,
+    image_record_text,
+    picture_text,
+    piv_card,
+)
 from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import MINUTIAE, start_of
 
 if TYPE_CHECKING:
     from gateway.matching.finger_marks import Marks
     from gateway.matching.sample_files import FoundSample, SampleFile
 
-MINUTIAE = b"FMR\0"  # how records of minutiae begin
 PIXELS = (
     "pixels  decoded by an extractor alone, in a process of its own  → [extraction] in the settings"
 )
@@ -71,6 +78,7 @@ def show(
         "kind": found.kind,
         "samples": [_document(each, mark) for each, mark in zip(found.samples, marks, strict=True)],
         "text": list(found.text),
+        "case": list(found.case),
         "missing": list(found.missing),
         "notes": list(found.notes),
         "unread": [str(each) for each in found.unread],
@@ -87,6 +95,10 @@ def show(
     ]
     lines += [f"text    {each}: no sample, and never sent in a query" for each in found.text]
     lines += [f"value   {number}  {value}" for number, value in said.items()]
+    if found.case:
+        lines.append(
+            f"case    {', '.join(found.case)}: who asked and under which number, never sent in a query"
+        )
     lines += [f"missing {each}" for each in found.missing]
     lines += [f"note    {each}" for each in found.notes]
     lines += [f"unread  {each}" for each in found.unread]
@@ -136,16 +148,27 @@ def _stripped(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
         return text, [str(each) for each in described]
     if piv_card.is_card_object(octets):
         block, named = piv_card.stripped(octets)
-        picture, inner = _picture_of_face(file, block)
-        return picture, [*named, "header and signature of the card's object", *inner]
+        record, inner = _stripped_record(file, block)
+        return record, [*named, "header and signature of the card's object", *inner]
+    return _stripped_record(file, octets)
+
+
+def _stripped_record(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
     if octets.startswith(MINUTIAE):
         return _minutiae_alone(file, octets)
-    form = picture_text.format_of(octets)
-    if form is not None:
+    if octets.startswith(b"{"):  # of JSON: open-iris
+        return _code_alone(file, octets)
+    start = start_of(octets)
+    form = None if start is None else start.format
+    if form is None:
+        return octets, []
+    if form in image_record_text.FORMATS:
+        record, removed = image_record_text.stripped(form, octets)
+        return record, [*removed]
+    if form in picture_text.FINDERS:
         picture, written = picture_text.stripped(form, octets)
         return picture, [str(each) for each in written]
-    alone = _code_alone if octets.startswith(b"{") else _picture_of_face  # { of JSON: open-iris
-    return alone(file, octets)
+    return octets, []
 
 
 def _minutiae_alone(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
@@ -177,25 +200,6 @@ def _demand_no_text(file: Path, stripped: bytes) -> None:
         raise UserError(
             f"{file}: {what}, which cannot be cut from there; write that sample anew without it"
         )
-
-
-def _picture_of_face(file: Path, octets: bytes) -> tuple[bytes, list[str]]:
-    """Return the picture of a face record that describes the person; a face needs nothing of the record around it."""
-    found = _opened(file, octets)
-    if not found.described:
-        return octets, []
-    if found.samples[0].modality is not Modality.FACE:
-        what = "; ".join(found.described)
-        raise UserError(
-            f"{file}: {what}, within a record that cannot be cut; write the record anew without it"
-        )
-    from gateway.matching.sample_files import picture_of_face
-
-    picture = picture_of_face(octets)
-    inner = picture_text.format_of(picture)
-    if inner is not None:
-        picture, _ = picture_text.stripped(inner, picture)
-    return picture, [*found.described, "the record around the picture"]
 
 
 def _opened(file: Path, octets: bytes) -> SampleFile:

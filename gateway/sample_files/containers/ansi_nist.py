@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from gateway.domain.messages import Compression, Modality
+from gateway.domain.messages import COMPRESSED, Compression, Modality
 from gateway.sample_files import ansi_nist, ansi_nist_images, ansi_nist_text
 from gateway.sample_files.containers import codestream
 from gateway.sample_files.containers.image import Image, UnreadableImage, check_ppi, quality_of
 from gateway.sample_files.errors import MalformedFile
 
+# All but JPEG's lossless process, which no extractor here decodes.
 COMPRESSIONS = {
     "NONE": Compression.NONE,
-    "WSQ20": Compression.WSQ,
-    "JPEGB": Compression.JPEG,
-    "JP2": Compression.JPEG_2000,
-    "JP2L": Compression.JPEG_2000,
-    "PNG": Compression.PNG,
+    **{
+        name: COMPRESSED[form] for name, form in ansi_nist_images.FORMATS.items() if name != "JPEGL"
+    },
 }
 EIGHT_BITS = 8
 

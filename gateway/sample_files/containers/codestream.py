@@ -11,16 +11,13 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from gateway.domain.messages import Compression
+from gateway.domain.messages import COMPRESSED, Compression, RecordFormat
 from gateway.sample_files.containers.cursor import Cursor
 from gateway.sample_files.containers.image import CM_PER_INCH, Picture, UnreadableImage
+from gateway.sample_files.starts import octets_of, picture_format
 
-WSQ_START = b"\xff\xa0"
-PNG_START = b"\x89PNG\r\n\x1a\n"
-JPEG_START = b"\xff\xd8\xff"
-JP2_START = b"\0\0\0\x0cjP  \r\n\x87\n"
-J2K_START = b"\xff\x4f\xff\x51"
-PGM_START = b"P5"
+(PNG_START,) = octets_of(RecordFormat.PNG)
+J2K_START = b"\xff\x4f\xff\x51"  # SOC and SIZ: a codestream without boxes around it
 INCHES_PER_METRE = 100 / CM_PER_INCH
 EIGHT_BITS = 8
 MOST_SEGMENTS = 10_000  # of one picture; a decoder's work must not grow by empty ones
@@ -43,16 +40,8 @@ _pgm = re.compile(rb"P5[ \t\r\n]+([0-9]{1,5})[ \t\r\n]+([0-9]{1,5})[ \t\r\n]+255
 
 def detect(data: bytes) -> Compression | None:
     """Return the compression that the first bytes say; None where they say none that is read here."""
-    for start, compression in (
-        (PNG_START, Compression.PNG),
-        (JP2_START, Compression.JPEG_2000),
-        (J2K_START, Compression.JPEG_2000),
-        (JPEG_START, Compression.JPEG),
-        (WSQ_START, Compression.WSQ),
-    ):
-        if data.startswith(start):
-            return compression
-    return None
+    form = picture_format(data)
+    return None if form is None else COMPRESSED[form]
 
 
 def read(data: bytes) -> Picture:

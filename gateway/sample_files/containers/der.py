@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gateway.sample_files.containers.image import UnreadableImage
 
@@ -87,6 +88,34 @@ def element(data: bytes, at: int, end: int) -> Element:
     if length > end - start:
         raise UnreadableImage("the record is cut short")
     return Element(identifier, data, start, start + length)
+
+
+def replaced(block: bytes, start: int, content: bytes) -> bytes:
+    """Return a block with other content in the element whose content begins there; the lengths around it are put right."""
+    chain = [(0, whole(block))]  # where each begins, from the outermost
+    while chain[-1][1].start != start:
+        outer = chain[-1][1]
+        begin = outer.start
+        for each in outer.elements():
+            if begin < start < each.end:
+                chain.append((begin, each))
+                break
+            begin = each.end
+        else:
+            raise UnreadableImage("a block of the record is garbled")
+    octets = _encoded(chain[-1][1].identifier, content)
+    for (_, outer), (begin, inner) in reversed(list(pairwise(chain))):
+        around = block[outer.start : begin] + octets + block[inner.end : outer.end]
+        octets = _encoded(outer.identifier, around)
+    return octets
+
+
+def _encoded(identifier: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes([identifier, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([identifier, 0x80 | len(length)]) + length + content
 
 
 def _long(data: bytes, at: int, size: int, end: int) -> tuple[int, int]:

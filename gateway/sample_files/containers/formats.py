@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gateway.domain.messages import COMPRESSED, Compression, Modality, RecordFormat
+from gateway.domain.messages import COMPRESSED, TEMPLATES, Compression, Modality, RecordFormat
 from gateway.sample_files import ansi_nist as transactions
 from gateway.sample_files import picture_text
 from gateway.sample_files.containers import (
@@ -18,6 +18,7 @@ from gateway.sample_files.containers import (
 )
 from gateway.sample_files.containers.image import Image, UnreadableImage
 from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.starts import picture_format, start_of
 
 LEAST_STATED = 200  # pixels per inch; programs write 72, 96 or 150 where nobody measured anything
 
@@ -42,21 +43,18 @@ CONTAINERS: Mapping[Modality, Mapping[RecordFormat, Reader]] = {
         RecordFormat.ANSI_NIST: ansi_nist.read_iris,
     },
 }
+# Records of one image, each of which is of one modality.
+RECORDS: Mapping[RecordFormat, Reader] = {
+    form: reader
+    for readers in CONTAINERS.values()
+    for form, reader in readers.items()
+    if form is not RecordFormat.ANSI_NIST
+}
 # Bare pictures say nothing of the sample but their size, and of fingers sometimes their resolution.
 BARE_OF: Mapping[Modality, tuple[RecordFormat, ...]] = {
     Modality.FINGER: tuple(COMPRESSED),
     Modality.FACE: (RecordFormat.PNG, RecordFormat.JPEG_2000, RecordFormat.JPEG),
     Modality.IRIS: (),
-}
-_starts = {
-    iso_19794_4.FIRST: RecordFormat.ISO_19794_4_2005,
-    iso_19794_4.SECOND: RecordFormat.ISO_19794_4_2011,
-    iso_19794_5.FIRST: RecordFormat.ISO_19794_5_2005,
-    iso_19794_5.SECOND: RecordFormat.ISO_19794_5_2011,
-    iso_19794_6.FIRST: RecordFormat.ISO_19794_6_2005,
-    iso_19794_6.SECOND: RecordFormat.ISO_19794_6_2011,
-    bytes([iso_39794.FINGER]): RecordFormat.ISO_39794_4,
-    bytes([iso_39794.FACE]): RecordFormat.ISO_39794_5,
 }
 
 
@@ -89,7 +87,7 @@ def _is_written_in(image: Image) -> bool:
 
     Raises UnreadableImage for a picture whose parts are read in one way here and in another there: what is not found is denied.
     """
-    form = picture_text.format_of(image.data)
+    form = picture_format(image.data)
     if image.picture.compression is Compression.NONE or form is None:
         return False
     try:
@@ -100,13 +98,10 @@ def _is_written_in(image: Image) -> bool:
 
 def detect(data: bytes) -> RecordFormat | None:
     """Return the format that the first bytes say; None where they are no image that is read here."""
-    for start, form in _starts.items():
-        if data.startswith(start):
-            return form
     if transactions.is_transaction(data):
         return RecordFormat.ANSI_NIST
-    compression = codestream.detect(data)
-    return next((form for form, each in COMPRESSED.items() if each is compression), None)
+    start = start_of(data)
+    return None if start is None or start.format in TEMPLATES else start.format
 
 
 def _ppi(stated: int, modality: Modality) -> int:

@@ -67,6 +67,7 @@ class Image:
     impression   of a finger (ANSI/NIST-ITL 14.003); 0 where it is not stated
     ppi          pixels per inch as stated; 0 = not stated
     data         the picture, as its compression keeps it
+    start        where it begins in its record
     quality      what was stated of it
     describes    whether the container says more of the person than the picture: sex, height, colours
     """
@@ -77,6 +78,7 @@ class Image:
     position: int = 0
     impression: int = 0
     data: bytes = field(repr=False)
+    start: int = 0
     quality: tuple[Quality, ...] = ()
     describes: bool = False
 

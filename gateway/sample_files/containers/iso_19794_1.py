@@ -1,15 +1,25 @@
-"""What every representation of the second edition begins with (ISO/IEC 19794-1:2011): capture, quality, certificates."""
+"""What image records of ISO/IEC 19794 begin with; of the second edition each representation: capture, quality, certificates."""
 
 from __future__ import annotations
 
 import struct
 
+from gateway.domain.messages import RecordFormat
 from gateway.sample_files.containers.cursor import Cursor
 from gateway.sample_files.containers.image import Quality, UnreadableImage, quality_of
+from gateway.sample_files.starts import octets_of
 
 _head = struct.Struct(">I9sBHHB")  # length, capture time, technology, vendor, type, qualities
 _quality = struct.Struct(">BHH")  # score, vendor, algorithm
 CERTIFICATE = 3  # bytes
+
+
+def begun(data: bytes, form: RecordFormat) -> Cursor:
+    """Return a place behind what a record of an edition begins with; raise UnreadableImage where it does not."""
+    (start,) = octets_of(form)
+    if not data.startswith(start):
+        raise UnreadableImage("not an image record of this edition", "format")
+    return Cursor(data, len(start))
 
 
 def representation_head(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import struct
 
-from gateway.domain.messages import Compression, Modality
+from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.sample_files.containers import codestream
-from gateway.sample_files.containers.cursor import Cursor
 from gateway.sample_files.containers.image import (
     Image,
     Quality,
@@ -18,9 +17,8 @@ from gateway.sample_files.containers.image import (
     quality_of,
     square,
 )
-from gateway.sample_files.containers.iso_19794_1 import representation_head
+from gateway.sample_files.containers.iso_19794_1 import begun, representation_head
 
-FIRST, SECOND = b"FIR\x00010\x00", b"FIR\x00020\x00"
 EIGHT_BITS = 8
 _first = struct.Struct(">HIHHBBHHHHBBH")  # length (48 bits), device, level, fingers, units, …
 _finger = struct.Struct(">IBBBBBHHB")  # length, position, views, view, quality, impression, w, h
@@ -48,7 +46,7 @@ ALGORITHMS_SECOND = {  # table 6: 4 is lossy, 5 lossless
 
 def read_first(data: bytes) -> Image:
     """Return the image of a record of 2005."""
-    cursor = _begun(data, FIRST)
+    cursor = begun(data, RecordFormat.ISO_19794_4_2005)
     high, low, _, _, fingers, units, _, _, x_rate, y_rate, depth, algorithm, _ = cursor.take(
         _first, "the header"
     )
@@ -66,7 +64,9 @@ def read_first(data: bytes) -> Image:
         raise UnreadableImage("the image's length disagrees with the record's")
     what = _What(position, impression, square(x_rate, y_rate, units), quality_of(quality))
     compression = _compression(ALGORITHMS_FIRST, algorithm, depth)
-    return what.image(cursor.octets(size, "the picture"), compression, width, height)
+    start = cursor.at
+    picture = cursor.octets(size, "the picture")
+    return what.image(picture, start, compression, (width, height))
 
 
 def read_second(data: bytes) -> Image:
@@ -74,7 +74,7 @@ def read_second(data: bytes) -> Image:
 
     Anybody may write a comment there, so that a record with any such data describes the person (IRPR 315.38).
     """
-    cursor = _begun(data, SECOND)
+    cursor = begun(data, RecordFormat.ISO_19794_4_2011)
     length, number, certified, positions = cursor.take(_second, "the header")
     if length != len(data):
         raise UnreadableImage("the length field disagrees with the length")
@@ -86,6 +86,7 @@ def read_second(data: bytes) -> Image:
     )
     what = _What(position, impression, square(x_rate, y_rate, units), quality)
     compression = _compression(ALGORITHMS_SECOND, algorithm, depth)
+    start = cursor.at
     picture = cursor.octets(size, "the picture")
     describes = cursor.at < cursor.end
     while cursor.at < cursor.end:
@@ -93,7 +94,7 @@ def read_second(data: bytes) -> Image:
         if extent < _extended.size:
             raise UnreadableImage("extended data lie about their length")
         cursor.skip(extent - _extended.size, "the extended data")
-    return what.image(picture, compression, width, height, describes=describes)
+    return what.image(picture, start, compression, (width, height), describes=describes)
 
 
 class _What:
@@ -107,18 +108,18 @@ class _What:
     def image(
         self,
         data: bytes,
+        start: int,
         compression: Compression,
-        width: int,
-        height: int,
+        size: tuple[int, int],
         *,
         describes: bool = False,
     ) -> Image:
         """Return the image, whose picture is as large as the header says."""
         if compression is Compression.NONE:
-            picture = codestream.pixels(data, width, height)
+            picture = codestream.pixels(data, *size)
         else:
             picture = codestream.read_as(data, compression)
-            codestream.demand_size(picture, width, height)
+            codestream.demand_size(picture, *size)
         return Image(
             modality=Modality.FINGER,
             picture=picture,
@@ -126,15 +127,10 @@ class _What:
             position=self.position,
             impression=self.impression,
             data=data,
+            start=start,
             quality=self.quality,
             describes=describes,
         )
-
-
-def _begun(data: bytes, start: bytes) -> Cursor:
-    if not data.startswith(start):
-        raise UnreadableImage("not a finger image record of this edition", "format")
-    return Cursor(data, len(start))
 
 
 def _compression(table: dict[int, Compression], algorithm: int, depth: int) -> Compression:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
-from gateway.domain.messages import Compression, Modality
+from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.sample_files.containers import codestream
-from gateway.sample_files.containers.cursor import Cursor
-from gateway.sample_files.containers.image import Image, Quality, UnreadableImage
-from gateway.sample_files.containers.iso_19794_1 import representation_head
+from gateway.sample_files.containers.image import Image, UnreadableImage
+from gateway.sample_files.containers.iso_19794_1 import begun, representation_head
 
-FIRST, SECOND = b"FAC\x00010\x00", b"FAC\x00030\x00"
 POINT = 8  # bytes of a feature point
 KINDS = {0: Compression.JPEG, 1: Compression.JPEG_2000}  # image data type
 KINDS_SECOND = {**KINDS, 2: Compression.JPEG_2000}  # 1 lossy, 2 lossless
@@ -25,22 +24,24 @@ _size = struct.Struct(">I")
 
 def read_first(data: bytes) -> Image:
     """Return the image of a record of 2005."""
-    cursor = _begun(data, FIRST)
+    cursor = begun(data, RecordFormat.ISO_19794_5_2005)
     length, number = cursor.take(_header, "the header")
     _demand_one(data, length, number)
-    start = cursor.at
+    face = cursor.at
     extent, points, sex, eyes, hair, *_ = cursor.take(_facial, "the face's block")
-    if extent != cursor.end - start:
+    if extent != cursor.end - face:
         raise UnreadableImage("the face's length disagrees with the record's")
     cursor.skip(points * POINT, "the feature points")
     _, kind, width, height, *_ = cursor.take(_image, "the image's block")
-    picture = cursor.octets(cursor.end - cursor.at, "the picture")
-    return _of(picture, KINDS.get(kind), (width, height), describes=bool(sex or eyes or hair))
+    start = cursor.at
+    picture = cursor.octets(cursor.end - start, "the picture")
+    image = _of(picture, KINDS.get(kind), (width, height))
+    return replace(image, start=start, describes=bool(sex or eyes or hair))
 
 
 def read_second(data: bytes) -> Image:
     """Return the image of a record of 2011; a shape in three dimensions is refused with what else follows the picture."""
-    cursor = _begun(data, SECOND)
+    cursor = begun(data, RecordFormat.ISO_19794_5_2011)
     length, number, certified, _ = cursor.take(_header_second, "the header")
     _demand_one(data, length, number)
     quality = representation_head(cursor, certified)
@@ -48,16 +49,11 @@ def read_second(data: bytes) -> Image:
     cursor.skip(points * POINT, "the landmarks")
     _, kind, width, height, *_ = cursor.take(_image_second, "the image's block")
     (size,) = cursor.take(_size, "the picture")
+    start = cursor.at
     picture = cursor.octets(size, "the picture")
     cursor.demand_end("the picture")
-    extent, described = (width, height), any(person)
-    return _of(picture, KINDS_SECOND.get(kind), extent, describes=described, quality=quality)
-
-
-def _begun(data: bytes, start: bytes) -> Cursor:
-    if not data.startswith(start):
-        raise UnreadableImage("not a face image record of this edition", "format")
-    return Cursor(data, len(start))
+    image = _of(picture, KINDS_SECOND.get(kind), (width, height))
+    return replace(image, start=start, describes=any(person), quality=quality)
 
 
 def _demand_one(data: bytes, length: int, number: int) -> None:
@@ -67,14 +63,7 @@ def _demand_one(data: bytes, length: int, number: int) -> None:
         raise UnreadableImage("a record of several images; one image a sample")
 
 
-def _of(
-    data: bytes,
-    compression: Compression | None,
-    size: tuple[int, int],
-    *,
-    describes: bool,
-    quality: tuple[Quality, ...] = (),
-) -> Image:
+def _of(data: bytes, compression: Compression | None, size: tuple[int, int]) -> Image:
     if compression is None:
         raise UnreadableImage("a compression that is not read here", "compression")
     picture = codestream.read_as(data, compression)
@@ -85,6 +74,4 @@ def _of(
         picture=picture,
         ppi=0,  # how large a head is says nothing here; a model is given the picture as it is
         data=data,
-        quality=quality,
-        describes=describes,
     )

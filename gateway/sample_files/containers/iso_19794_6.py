@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
-from gateway.domain.messages import Compression, Modality
+from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.sample_files.containers import codestream
-from gateway.sample_files.containers.cursor import Cursor
-from gateway.sample_files.containers.image import EYES, Image, Quality, UnreadableImage, quality_of
-from gateway.sample_files.containers.iso_19794_1 import representation_head
+from gateway.sample_files.containers.image import EYES, Image, UnreadableImage, quality_of
+from gateway.sample_files.containers.iso_19794_1 import begun, representation_head
 
-FIRST, SECOND = b"IIR\x00010\x00", b"IIR\x00020\x00"
 HEADER_FIRST = 45  # bytes, as the header itself states
 EIGHT_BITS = 8
 # Raw grey, JPEG grey, JPEG 2000 grey (2005, table 3); raw, JPEG 2000, PNG (2011, table 4).
@@ -25,7 +24,7 @@ _view = struct.Struct(">HBBBBHHB18sI")  # number, eye, type, format, properties,
 
 def read_first(data: bytes) -> Image:
     """Return the image of a record of 2005."""
-    cursor = _begun(data, FIRST)
+    cursor = begun(data, RecordFormat.ISO_19794_6_2005)
     length, _, eyes, header, _, _, form, width, height, depth, *_ = cursor.take(
         _first, "the header"
     )
@@ -35,15 +34,16 @@ def read_first(data: bytes) -> Image:
     if eyes != 1 or images != 1:
         raise UnreadableImage("a record of several images; one image a sample")
     _, quality, _, _, size = cursor.take(_taken, "the image's header")
+    start = cursor.at
     picture = cursor.octets(size, "the picture")
     cursor.demand_end("the picture")
     said = (FORMATS_FIRST.get(form), width, height, depth or EIGHT_BITS)
-    return _of(picture, eye, said, quality_of(quality))
+    return replace(_of(picture, eye, said), start=start, quality=quality_of(quality))
 
 
 def read_second(data: bytes) -> Image:
     """Return the image of a record of 2011."""
-    cursor = _begun(data, SECOND)
+    cursor = begun(data, RecordFormat.ISO_19794_6_2011)
     length, number, certified, eyes = cursor.take(_second, "the header")
     if length != len(data):
         raise UnreadableImage("the length field disagrees with the length")
@@ -51,22 +51,17 @@ def read_second(data: bytes) -> Image:
         raise UnreadableImage("a record of several images; one image a sample")
     quality = representation_head(cursor, certified)
     _, eye, _, form, _, width, height, depth, _, size = cursor.take(_view, "the image's header")
+    start = cursor.at
     picture = cursor.octets(size, "the picture")
     cursor.demand_end("the picture")
-    return _of(picture, eye, (FORMATS_SECOND.get(form), width, height, depth), quality)
-
-
-def _begun(data: bytes, start: bytes) -> Cursor:
-    if not data.startswith(start):
-        raise UnreadableImage("not an iris image record of this edition", "format")
-    return Cursor(data, len(start))
+    said = (FORMATS_SECOND.get(form), width, height, depth)
+    return replace(_of(picture, eye, said), start=start, quality=quality)
 
 
 def _of(
     data: bytes,
     eye: int,
     said: tuple[Compression | None, int, int, int],
-    quality: tuple[Quality, ...],
 ) -> Image:
     compression, width, height, depth = said
     if compression is None:
@@ -80,6 +75,4 @@ def _of(
     else:
         picture = codestream.read_as(data, compression)
         codestream.demand_size(picture, width, height)
-    return Image(
-        modality=Modality.IRIS, picture=picture, ppi=0, position=eye, data=data, quality=quality
-    )
+    return Image(modality=Modality.IRIS, picture=picture, ppi=0, position=eye, data=data)

@@ -43,9 +43,11 @@ def read_finger(data: bytes) -> Image:
     """Return the image of a finger image data block; without a sampling rate its resolution is not stated."""
     block, fields = _representation(data, FINGER)
     code = _code(_field(fields, FORMAT))
-    octets = _field(fields, DATA).octets
+    element = _field(fields, DATA)
+    octets, start = element.octets, element.start
     if code == GREY_MAP:
         picture, octets = codestream.pgm(octets)
+        start = element.end - len(octets)
     elif code in FINGER_FORMATS:
         picture = codestream.read_as(octets, FINGER_FORMATS[code])
     else:
@@ -57,6 +59,7 @@ def read_finger(data: bytes) -> Image:
         position=_code(_field(fields, POSITION)),
         impression=_code(_field(fields, IMPRESSION)),
         data=octets,
+        start=start,
         describes=_beyond(block, BLOCK_FIELDS)
         or _beyond(fields, FINGER_FIELDS)
         or _texts([block[0], *(each for number, each in fields.items() if number != DATA)]),
@@ -69,7 +72,8 @@ def read_face(data: bytes) -> Image:
     choice = _field(fields, REPRESENTATION).fields()  # base or extension
     kind = _field(choice, 0).fields()  # of two dimensions or three
     flat = _field(kind, 0).fields()
-    octets, information = _field(flat, 0).octets, _field(flat, 1).fields()
+    element, information = _field(flat, 0), _field(flat, 1).fields()
+    octets, start = element.octets, element.start
     code = _code(_field(information, 0))
     if code not in FACE_FORMATS:
         raise UnreadableImage("a compression that is not read here", "compression")
@@ -83,6 +87,7 @@ def read_face(data: bytes) -> Image:
         picture=picture,
         ppi=0,
         data=octets,
+        start=start,
         describes=_beyond(block, BLOCK_FIELDS)
         or _beyond(fields, FACE_FIELDS)
         or len(choice) + len(kind) != 2

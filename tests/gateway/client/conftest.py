@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field, replace
@@ -57,7 +58,9 @@ SAMPLE = Sample(
     position=2,
     format=RecordFormat.ISO_19794_2_2005,
     extractor="test",
-    data=b"FMR\0 and so on",
+    data=b"FMR\0 20\0"
+    + struct.pack(">IHHHHHBB", 30, 0, 300, 300, 197, 197, 1, 0)
+    + bytes([2, 0, 60, 0, 0, 0]),
 )
 
 

@@ -42,6 +42,7 @@ from gateway.v1 import exchange_pb2
 from gateway.wire import signed_envelope
 from keys import envelope
 from tests.ansi_nist_writer import image, print_image, transaction
+from tests.gateway.sample_files.test_picture_text import chunk, png
 from tests.patience import CALL
 
 
@@ -82,11 +83,10 @@ def test_images_that_no_size_class_holds_are_not_sent(
     partner: Any, sample: Any, matter: Any
 ) -> None:
     def images(number: int) -> list[Any]:
-        one = replace(
-            sample, format=RecordFormat.PNG, compression=Compression.PNG, data=bytes(1 << 20)
-        )
+        one = replace(sample, format=RecordFormat.PNG, compression=Compression.PNG)
         return [
-            replace(one, position=at, data=bytes([at]) * (1 << 20)) for at in range(1, number + 1)
+            replace(one, position=at, data=png(chunk(b"IDAT", bytes([at]) * (1 << 20))))
+            for at in range(1, number + 1)
         ]
 
     large = partner.compose(images(1), **matter).envelope.sealed

@@ -80,11 +80,16 @@ def test_more_than_a_person_has_is_not_sent(
     assert not answering_server.calls
 
 
+def of_quality(sample: Any, quality: int) -> bytes:
+    """Return the record of the sample's one view with another quality, which stands before its counts."""
+    return bytes(sample.data[:-4] + bytes([quality]) + sample.data[-3:])
+
+
 def test_impressions_of_a_finger_and_fingers_of_unknown_position_are_sent(
     partner: Any, answering_server: Any, sample: Any, matter: Any
 ) -> None:
-    unknown = [replace(sample, position=0, data=bytes([each])) for each in range(8)]
-    again = replace(sample, data=b"another")
+    unknown = [replace(sample, position=0, data=of_quality(sample, each)) for each in range(8)]
+    again = replace(sample, data=of_quality(sample, 99))
     missing = (replace(ABSENT, position=3),)
 
     partner.query([sample, again, *unknown], **matter, missing=missing)

@@ -211,7 +211,7 @@ def transaction(*others: bytes, native: bytes = b"19.69") -> bytes:
     kinds = [int(each.split(b".")[0]) if each[:1].isdigit() else 4 for each in others]
     listed = [b"1\x1f%d" % len(others)]
     listed += [b"%d\x1f%02d" % (kind, place) for place, kind in enumerate(kinds)]
-    fields = {2: b"0500", 4: b"SRE", 5: b"20260301", 7: b"AUS", 8: b"CAN", 9: b"T-17", 11: native}
+    fields = {2: b"0500", 5: b"20260301", 11: native, **ansi_nist.UNSAID}
     first = ansi_nist.text_record(1, {**fields, 3: b"\x1e".join(listed)})
     return first + b"".join(others)
 

@@ -30,13 +30,14 @@ from gateway.matching.engine import (
 from matcher.calibration import Tail
 from matcher.fusion import Tails
 
+MAGIC, LENGTH = b"FVC\0", 16  # as the library looks at what is sent
 ANN, BOB, NOBODY = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 BLURRED = (0.0, 0.0, 0.0)  # a face in which nothing is to be seen
 TAIL = Tail(1, -2.0, (0.01, 0.01, 0.01), (2.5, 2.5, 2.5))  # of whoever is somebody else
 
 
 def record(vector: tuple[float, ...]) -> bytes:
-    return b"FACE" + np.array(vector, dtype="<f4").tobytes()
+    return MAGIC + np.array(vector, dtype="<f4").tobytes()
 
 
 def face(vector: tuple[float, ...]) -> Sample:
@@ -49,7 +50,7 @@ class FaceCodec:
     formats = (RecordFormat.FACE_VECTOR,)
 
     def sample(self, record: bytes, position: int, extractor: str) -> Sample:
-        if record[:4] != b"FACE" or position:
+        if record[:4] != MAGIC or position:
             raise UnreadableSample("no face")
         form = RecordFormat.FACE_VECTOR
         return Sample(
@@ -101,7 +102,7 @@ class FaceEngine:
 
     def read(self, samples: Mapping[str, Sample]) -> Probe:
         for element, sample in samples.items():
-            if sample.data[:4] != b"FACE":
+            if sample.data[:4] != MAGIC or len(sample.data) != LENGTH:
                 raise RecordUnparseable(element=f"{element}.data")
         return FaceProbe([_vector(each) for each in samples.values()])
 

@@ -8,7 +8,7 @@ from gateway.domain.messages import Modality, RecordFormat
 from gateway.matching import sample_files
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.sample_files import SampleFile, Stated, opened
-from gateway.sample_files import ansi_nist, ansi_nist_text
+from gateway.sample_files import ansi_nist, ansi_nist_text, image_record_text
 from gateway.sample_files.ansi_nist import text_record
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import Format, View
@@ -239,7 +239,7 @@ def test_what_a_record_says_of_the_person_is_found_beside_what_is_written_in_its
     alone = opened(commented)
 
     assert plain.text == ()
-    assert found.text == (sample_files.DESCRIBES, "a comment (JPEG, COM)")
+    assert found.text == (image_record_text.DESCRIBES, "a comment (JPEG, COM)")
     assert alone.text == ("a comment (JPEG, COM)",)
     packet = opened(cbeff_writer.packet([cbeff_writer.block("Face", "", image_files.fac_first(commented, 0, size, sex=2))]))  # fmt: skip
     assert packet.text == tuple(f"data block 1: {each}" for each in found.text)

@@ -147,7 +147,7 @@ def test_a_broken_record_among_good_ones_leaves_nothing_behind(
         read, kept = finger.read, []
         finger.read = lambda samples: kept.append(read(samples)) or kept[-1]
         with pytest.raises(Refused) as refused:
-            ask(pair, people, *people.samples(50), replace(face(ANN), data=b"no face"))
+            ask(pair, people, *people.samples(50), replace(face(ANN), data=b"FVC\0"))
         assert refused.value.reason == "RECORD_UNPARSEABLE"
         assert refused.value.metadata["element"] == "biometrics.samples[2].data"
         assert [probe.minutiae for probe in kept] == [[]]

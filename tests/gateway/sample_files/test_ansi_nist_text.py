@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.domain.messages import RecordFormat
 from gateway.sample_files import ansi_nist, ansi_nist_text
 from gateway.sample_files.ansi_nist import text_record
 from gateway.sample_files.ansi_nist_text import descriptive, stripped
 from gateway.sample_files.errors import MalformedFile
+from gateway.sample_files.sample_text import text_in
 from tests.ansi_nist_writer import binary_record, image, print_image, transaction
 
 PERSON = (2, 0, text_record(2, {2: b"00", 18: b"DOE,JANE", 22: b"19900401"}))
@@ -104,3 +106,29 @@ def test_a_binary_record_that_nobody_looks_into_is_no_sample(kind: int) -> None:
 
 def test_every_type_that_holds_samples_is_a_type_of_the_standard() -> None:
     assert set(ansi_nist_text.SAMPLE_FIELDS) <= {1, 4, *range(9, 20)}
+
+
+CASE = {4: b"CAR", 7: b"CANADA", 8: b"POST 7", 9: b"T-17", 10: b"T-16", 13: b"NORAM", 16: b"EBTS"}
+
+
+@pytest.mark.parametrize("field", CASE)
+def test_what_leads_to_a_case_is_denied_within_a_sample(field: int) -> None:
+    whole = transaction(PRINT, first={field: CASE[field]})
+
+    octets, (removed,) = stripped(whole)
+
+    assert text_in(RecordFormat.ANSI_NIST, whole) == (f"1.{field:03d} in record Type-1",)
+    assert (removed.kind, removed.fields) == (1, (field,))
+    assert CASE[field] not in octets
+    first, taken = ansi_nist.read(octets)
+    assert taken.data == PRINT[2]
+    # What the standard demands of Type-1 stays, and says nothing.
+    stated = {each: content for each, (_, content) in first.fields.items()}
+    assert {**ansi_nist.UNSAID, **stated}.items() >= ansi_nist.UNSAID.items()
+    assert text_in(RecordFormat.ANSI_NIST, octets) == ()
+
+
+def test_a_sample_that_is_made_of_a_file_says_nothing_of_its_case() -> None:
+    first, taken = ansi_nist.read(transaction(PRINT, first=CASE))
+
+    assert text_in(RecordFormat.ANSI_NIST, ansi_nist.alone(first, taken)) == ()

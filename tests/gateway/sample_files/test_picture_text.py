@@ -11,12 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.messages import RecordFormat
-from gateway.sample_files import ansi_nist, ansi_nist_text, picture_text
+from gateway.sample_files import ansi_nist, ansi_nist_text, starts
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.picture_text import FINDERS, names, stripped, written
 from gateway.sample_files.sample_text import text_in
 from tests.ansi_nist_writer import image, print_image, transaction
+from tests.gateway.sample_files.test_icc_profile import profile, text
 
+IHDR = bytes(8) + b"\0\1" + bytes(4)  # of one channel
+GREY = b"\1\0\0" + struct.pack(">I", 17)
+JFIF = b"JFIF\0\1\2\1" + bytes(6)
+ADOBE = b"Adobe" + bytes(7)
+NAMED = profile({b"desc": text(b"ROE's display")})
 NIST = b"NIST_COM 3\nPIX_WIDTH 388\nPPI 500\nCOMPRESSION WSQ"
 
 
@@ -26,12 +32,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 def jpeg(*more: bytes, behind: bytes = b"") -> bytes:
     """Return the segments of a picture whose coded data hold a stuffed byte and a restart marker."""
-    head = (
-        b"\xff\xd8"
-        + segment(0xE0, b"JFIF\0\1\2\1" + bytes(6))
-        + b"".join(more)
-        + segment(0xDB, bytes(65))
-    )
+    head = b"\xff\xd8" + segment(0xE0, JFIF) + b"".join(more) + segment(0xDB, bytes(65))
     scan = segment(0xDA, bytes(10)) + b"\x12\xff\x00\x34\xff\xd0\x56"
     return (
         head
@@ -42,6 +43,16 @@ def jpeg(*more: bytes, behind: bytes = b"") -> bytes:
         + b"\xff\xd9"
         + behind
     )
+
+
+def icc(octets: bytes, part: int = 1, parts: int = 1) -> bytes:
+    """Return a segment of a JPEG picture that holds a part of a colour profile."""
+    return segment(0xE2, b"ICC_PROFILE\0" + bytes([part, parts]) + octets)
+
+
+def told(octets: bytes) -> bytes:
+    """Return a box that tells the colours of a JPEG 2000 picture by a profile."""
+    return box(b"colr", b"\2\0\0" + octets)
 
 
 def wsq(*more: bytes, behind: bytes = b"") -> bytes:
@@ -94,11 +105,16 @@ def tile_part(*more: bytes, last: bool = False) -> bytes:
 
 
 def jp2(
-    *more: bytes, codestream: bytes = b"", header: bytes = b"", resolution: bytes = b""
+    *more: bytes,
+    codestream: bytes = b"",
+    header: bytes = b"",
+    resolution: bytes = b"",
+    colours: bytes = b"",
+    brands: bytes = b"jp2 \0\0\0\0jp2 ",
 ) -> bytes:
-    inner = box(b"ihdr", bytes(14)) + box(b"colr", bytes(7)) + header
+    inner = box(b"ihdr", IHDR) + (colours or box(b"colr", GREY)) + header
     inner += box(b"res ", box(b"resc", bytes(10)) + resolution)
-    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", bytes(12)) + box(b"jp2h", inner)
+    start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", brands) + box(b"jp2h", inner)
     return start + b"".join(more) + box(b"jp2c", codestream or j2k())
 
 
@@ -108,7 +124,7 @@ def parted(*more: bytes) -> bytes:
 
 
 PLAIN = {
-    RecordFormat.JPEG: jpeg(segment(0xE2, b"ICC_PROFILE\0x"), segment(0xEE, b"Adobe")),
+    RecordFormat.JPEG: jpeg(icc(profile()), segment(0xEE, ADOBE)),
     RecordFormat.WSQ: wsq(segment(0xA8, NIST)),
     RecordFormat.PNG: png(chunk(b"pHYs", bytes(9))),
     RecordFormat.JPEG_2000: jp2(
@@ -121,17 +137,31 @@ WRITTEN = [
     (RecordFormat.JPEG, jpeg(segment(0xED, b"Photoshop 3.0\0ROE")), jpeg(), "APP13"),
     (RecordFormat.JPEG, jpeg(segment(0xE0, b"ROE")), jpeg(), "APP0"),
     (RecordFormat.JPEG, jpeg(segment(0xE2, b"ROE")), jpeg(), "APP2"),
+    (RecordFormat.JPEG, jpeg(icc(NAMED)), jpeg(), "colour profile"),
+    (RecordFormat.JPEG, jpeg(icc(NAMED[:99], 1, 2), icc(NAMED[99:], 2, 2)), jpeg(), "colour profile"),
+    (RecordFormat.JPEG, jpeg(icc(profile()), icc(b"ROE", 2)), jpeg(), "colour profile"),
+    (RecordFormat.JPEG, jpeg(segment(0xEE, ADOBE + b"ROE")), jpeg(segment(0xEE, ADOBE)), "APP14"),
+    (RecordFormat.JPEG, jpeg(segment(0xE0, b"JFXX\0\x10ROE")), jpeg(), "APP0"),
+    (RecordFormat.JPEG, jpeg().replace(segment(0xE0, JFIF), segment(0xE0, JFIF[:-2] + b"\1\1ROE")), jpeg(), "APP0"),
     (RecordFormat.JPEG, jpeg(behind=b"ROE"), jpeg(), "none of the picture's"),
     (RecordFormat.WSQ, wsq(segment(0xA8, b"ROE")), wsq(), "comment"),
     (RecordFormat.WSQ, wsq(segment(0xA8, NIST + b"\nNAME ROE")), wsq(), "comment"),
+    (RecordFormat.WSQ, wsq(segment(0xA8, NIST + b"\nCOLORSPACE ROE")), wsq(), "comment"),
     (RecordFormat.WSQ, wsq(behind=b"ROE"), wsq(), "none of the picture's"),
     (RecordFormat.PNG, png(chunk(b"tEXt", b"Author\0ROE")), png(), "tEXt"),
     (RecordFormat.PNG, png(chunk(b"eXIf", b"ROE"), chunk(b"zTXt", b"x\0\0")), png(), "eXIf"),
     (RecordFormat.PNG, png(chunk(b"roEs", b"ROE")), png(), "roEs"),
+    (RecordFormat.PNG, png(chunk(b"iCCP", b"ROE\0\0")), png(), "iCCP"),
+    (RecordFormat.PNG, png(chunk(b"gAMA", b"\0\0\1\1ROE")), png(), "gAMA"),
+    (RecordFormat.PNG, png(chunk(b"PLTE", b"ROE")), png(), "PLTE"),
     (RecordFormat.PNG, png(behind=b"ROE"), png(), "behind"),
     (RecordFormat.JPEG_2000, jp2(box(b"xml ", b"<ROE/>")), jp2(), "xml"),
     (RecordFormat.JPEG_2000, jp2(box(b"uuid", b"ROE")), jp2(), "uuid"),
     (RecordFormat.JPEG_2000, jp2(codestream=j2k(segment(0x64, b"\0\1ROE"))), jp2(codestream=j2k(segment(0x64, b"\0\1   "))), "COM"),
+    (RecordFormat.JPEG_2000, jp2(codestream=j2k(segment(0x64, b"\0\1Kakadu-v5.2ROE"))), jp2(codestream=j2k(segment(0x64, b"\0\1" + b" " * 14))), "COM"),
+    (RecordFormat.JPEG_2000, jp2(colours=told(NAMED)), jp2(colours=box(b"colr", GREY) + box(b"    ", b" " * (len(NAMED) - 12))), "colour profile"),
+    (RecordFormat.JPEG_2000, jp2(brands=b"jp2 \0\0\0\0ROE "), jp2(), "ftyp"),
+    (RecordFormat.JPEG_2000, jp2(box(b"jP  ", b"ROE ")), jp2(), "jP"),
     (RecordFormat.JPEG_2000, jp2(header=box(b"xml ", b"<ROE/>")), jp2(header=box(b"    ", b"      ")), "xml"),
     (RecordFormat.JPEG_2000, jp2(header=box(b"asoc", b"")), jp2(header=box(b"    ", b"")), "a box"),
     (RecordFormat.JPEG_2000, jp2(resolution=box(b"uuid", b"ROE")), jp2(resolution=box(b"    ", b"   ")), "uuid"),
@@ -158,6 +188,18 @@ def test_what_is_written_is_named_and_cut_and_every_other_byte_stays(
     assert text_in(form, data) == tuple(str(each) for each in found)
     assert octets == clean
     assert written(form, octets) == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(icc(profile()[:99], 1, 2), icc(profile()[99:], 2, 2)),
+        jp2(colours=told(profile())),
+        png(chunk(b"sRGB", b"\0"), chunk(b"gAMA", bytes(4))),
+    ],
+)
+def test_a_well_known_colour_profile_is_no_text(data: bytes) -> None:
+    assert names(data) == ()
 
 
 @pytest.mark.parametrize("form", FINDERS)
@@ -210,7 +252,7 @@ def test_a_comment_of_words_that_could_be_read_in_many_ways_is_looked_at_once() 
 
 def test_bytes_that_are_no_picture_have_no_names() -> None:
     assert names(b"hello") == ()
-    assert picture_text.format_of(b"%PDF") is None
+    assert starts.picture_format(b"%PDF") is None
     with pytest.raises(MalformedFile):  # it may hold text that nobody can find
         names(jpeg()[:20])
 
@@ -238,7 +280,9 @@ def test_pixels_that_begin_as_a_picture_does_are_pixels() -> None:
         j2k() + b"ROE\xff\xd9",
         j2k().replace(b"\xff\x90\0\x0a", b"\xff\x90\0\x0b", 1),
         j2k().replace(struct.pack(">I", len(tile_part())), struct.pack(">I", 2), 1),
-        jp2().replace(box(b"ihdr", bytes(14)), box(b"ihdr", b"ROE born in 1970")),
+        jp2(colours=box(b"colr", b"\4\0\0ROE")),
+        jp2(header=box(b"cdef", b"ROE born in 1970" * 2)),
+        jp2().replace(box(b"ihdr", IHDR), box(b"ihdr", b"ROE born in 1970")),
         jp2(header=struct.pack(">I4sQ", 1, b"xml ", 16)),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.errors import BiographicInQuery
+from gateway.matching.engine import UnreadableSample
 from gateway.matching.finger import read_declared
 from gateway.matching.sample_files import minutiae_alone, opened
 from gateway.sample_files import record_text
@@ -18,7 +19,6 @@ from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.sample_text import text_in
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record import Format, View
-from tests.gateway.extraction import image_files as files
 
 FINGER = synthetic.impression(synthetic.person(7), 2, 1)
 VENDOR = 0x0101
@@ -114,18 +114,20 @@ def test_a_length_of_six_bytes_is_put_right() -> None:
 def test_any_bytes_in_the_middle_are_malformed_or_read_within_their_bounds(
     form: RecordFormat, junk: bytes, place: int, gone: int
 ) -> None:
-    whole = (
-        record(Format(int(form)), block(VENDOR, TEXT))
-        if form in record_text.MINUTIAE
-        else files.fir_second(files.wsq(), 2, extended=b"\0\3\0\0\0\x09ROE")
-    )
+    whole = record(Format(int(form)), block(VENDOR, TEXT))
 
     with suppress(MalformedFile):
         record_text.names(form, whole[:place] + junk + whole[place + gone :])
 
 
-def test_a_comment_behind_the_picture_of_a_finger_is_named_before_it_leaves() -> None:
-    data = files.fir_second(files.wsq(), 2, extended=b"\0\3\0\0\0\x09ROE")
+@pytest.mark.parametrize("form", Format)
+def test_a_record_that_cannot_be_looked_through_never_leaves(form: Format) -> None:
+    whole = record(form, block(VENDOR, TEXT))
 
-    assert text_in(RecordFormat.ISO_19794_4_2011, data) == ("extended data behind the picture",)
-    assert text_in(RecordFormat.ISO_19794_4_2011, files.fir_second(files.wsq(), 2)) == ()
+    for broken in (whole[:-1], whole + TEXT, b"ROE" + whole[3:], whole[:4] + b"ROE\0" + whole[8:]):
+        with pytest.raises(MalformedFile):
+            text_in(RecordFormat(int(form)), broken)
+        with pytest.raises(UnreadableSample):
+            opened(broken)
+        with pytest.raises(UnreadableSample):
+            minutiae_alone(broken)
