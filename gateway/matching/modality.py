@@ -67,18 +67,17 @@ def pairs_to_examine(
 ) -> list[tuple[Sample, Sample]]:
     """Return which samples of a probe an examiner sees beside which of a candidate's, by modality and position.
 
-    Fingers as the search took them to fit; of faces and eyes those of one position.
+    Fingers as the search took them to fit; of faces and eyes all of one position, in their order: of two that are held, of two models
+    perhaps, nobody chooses for the examiner.
     """
     found = best_pairs(
         *([each for each in side if each.modality is Modality.FINGER] for side in (probe, record))
     )
-    others: dict[tuple[Modality, int], Sample] = {
-        (each.modality, each.position): each
-        for each in reversed(record)
-        if each.modality is not Modality.FINGER
-    }
-    for each in probe:
-        beside = others.get((each.modality, each.position))
-        if beside is not None:
-            found.append((each, beside))
+    found += [
+        (mine, theirs)
+        for mine in probe
+        for theirs in record
+        if mine.modality is not Modality.FINGER
+        if (mine.modality, mine.position) == (theirs.modality, theirs.position)
+    ]
     return sorted(found, key=lambda pair: (pair[1].modality, pair[1].position))

@@ -88,3 +88,19 @@ def test_faces_and_eyes_are_seen_beside_those_of_their_position() -> None:
     left, right = eye(2, b"left"), eye(1, b"right")
 
     assert pairs_to_examine([left, right], [eye(2, b"held")]) == [(left, eye(2, b"held"))]
+
+
+def test_of_two_faces_of_a_person_both_are_seen_and_none_beside_an_eye() -> None:
+    def one(modality: Modality, position: int, data: bytes) -> Sample:
+        form = RecordFormat.FACE_VECTOR if modality is Modality.FACE else RecordFormat.IRIS_CODE
+        return Sample(
+            modality=modality, position=position, format=form, extractor="test", data=data
+        )
+
+    asked, eye = one(Modality.FACE, 0, b"asked"), one(Modality.IRIS, 1, b"right")
+    older, newer = (one(Modality.FACE, 0, each) for each in (b"older", b"newer"))
+    held_eye = one(Modality.IRIS, 1, b"held")
+
+    pairs = pairs_to_examine([eye, asked], [older, held_eye, newer])
+
+    assert pairs == [(asked, older), (asked, newer), (eye, held_eye)]

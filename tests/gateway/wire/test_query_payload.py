@@ -305,6 +305,17 @@ def test_several_impressions_of_a_finger_are_read_and_one_too_many_is_refused(
 
 
 @pytest.mark.parametrize(("modality", "position"), [(Modality.FACE, 0), (Modality.IRIS, 2)])
+def test_of_a_face_and_of_each_eye_one_sample_is_read_so_that_an_examiner_sees_which_it_was(
+    query: QueryOf, sample: SampleOf, modality: Modality, position: int
+) -> None:
+    two = [sample(modality=modality, position=position, data=each) for each in (b"one", b"two")]
+
+    octets = query_payload.query_bytes(query(probe=Biometrics(tuple(two))))
+
+    assert refused(octets, ElementInvalid) == "biometrics.samples[1].position"
+
+
+@pytest.mark.parametrize(("modality", "position"), [(Modality.FACE, 0), (Modality.IRIS, 2)])
 def test_of_a_face_or_an_eye_there_is_one_sample(
     query: QueryOf, sample: SampleOf, modality: Modality, position: int
 ) -> None:
