@@ -124,14 +124,14 @@ class Step:
 class Outlook:
     """All that decides what comes next.
 
-    rhythms    of each kind
+    crypto_periods    of each kind
     evidence   of each PREACTIVE and each ACTIVE key that is announced, by kid
     asked      kids whose rotation somebody asked for: on as soon as the evidence allows
     decided    kids that two persons decided to destroy, and when
     unused     kids of DATA keys with which nothing is sealed any more; what is not here may still be needed
     """
 
-    rhythms: Mapping[KeyKind, CryptoPeriod]
+    crypto_periods: Mapping[KeyKind, CryptoPeriod]
     evidence: Mapping[bytes, Evidence] = field(default_factory=dict)
     asked: Collection[bytes] = ()
     decided: Mapping[bytes, datetime] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class Outlook:
 
 
 # The KEM epoch, the leaf and the data key are rotated by themselves; the others when somebody says so (keys.md 3 and 5).
-RHYTHMS: Mapping[KeyKind, CryptoPeriod] = MappingProxyType(
+CRYPTO_PERIODS: Mapping[KeyKind, CryptoPeriod] = MappingProxyType(
     {
         **{
             kind: CryptoPeriod(on=False, every=LIFETIMES[kind] - LEADS[kind])
@@ -183,11 +183,11 @@ def needs_evidence(records: Iterable[KeyRecord], record: KeyRecord, now: datetim
     return not (ended and record.kind in _DEAD_AT_END)
 
 
-def ends_by_schedule(record: KeyRecord, rhythms: Mapping[KeyKind, CryptoPeriod]) -> bool:
+def ends_by_schedule(record: KeyRecord, crypto_periods: Mapping[KeyKind, CryptoPeriod]) -> bool:
     """Say whether `record` is a data key that is destroyed when nothing is sealed with it, and nobody decides."""
-    rhythm = rhythms.get(record.kind)
+    crypto_period = crypto_periods.get(record.kind)
     deactivated = (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED)
-    return deactivated and rhythm is not None and rhythm.on
+    return deactivated and crypto_period is not None and crypto_period.on
 
 
 def steps(records: Iterable[KeyRecord], outlook: Outlook, now: datetime) -> tuple[Step, ...]:
@@ -206,29 +206,29 @@ def due(records: Iterable[KeyRecord], outlook: Outlook, now: datetime) -> tuple[
 def _of_kind(
     keys: tuple[KeyRecord, ...], kind: KeyKind, outlook: Outlook, now: datetime
 ) -> Iterator[Step]:
-    rhythm = outlook.rhythms.get(kind, CryptoPeriod(on=False, every=LIFETIMES[kind]))
+    crypto_period = outlook.crypto_periods.get(kind, CryptoPeriod(on=False, every=LIFETIMES[kind]))
     mine = sorted((r for r in keys if r.kind is kind), key=lambda r: (r.created, r.kid))
     active = [r for r in mine if r.state is KeyState.ACTIVE]
     coming = [r for r in mine if r.state is KeyState.PREACTIVE]
     for record in coming:
         if record.kid in outlook.decided:
             continue  # two persons decided its end; a schedule does not outvote them
-        if rhythm.on or record.kid in outlook.asked:
-            yield _promotion(keys, record, active, rhythm, outlook, now)
+        if crypto_period.on or record.kid in outlook.asked:
+            yield _promotion(keys, record, active, crypto_period, outlook, now)
     if not active:
         return  # what stopped them was a person, and so is what goes on
     primary = active[-1]
-    if rhythm.on and not coming:
-        over = turn(primary, rhythm.every)
+    if crypto_period.on and not coming:
+        over = turn(primary, crypto_period.every)
         yield Step(
             Move.GENERATE,
             kind,
             b"",
-            over - lead(kind, rhythm.every),
+            over - lead(kind, crypto_period.every),
             f"a successor of {kind.value} {short(primary.kid)} is made and published; "
             f"the turn ends {over:%Y-%m-%d %H:%M}",
         )
-    if kind not in _BY_HAND and (rhythm.on or primary.kid in outlook.asked):
+    if kind not in _BY_HAND and (crypto_period.on or primary.kid in outlook.asked):
         yield from _retirements(active, outlook)
 
 
@@ -236,12 +236,12 @@ def _promotion(  # noqa: PLR0917 - all that bears on one key
     keys: tuple[KeyRecord, ...],
     record: KeyRecord,
     active: list[KeyRecord],
-    rhythm: CryptoPeriod,
+    crypto_period: CryptoPeriod,
     outlook: Outlook,
     now: datetime,
 ) -> Step:
     asked = record.kid in outlook.asked or not active
-    at = record.changed if asked else turn(active[-1], rhythm.every) - MARGIN
+    at = record.changed if asked else turn(active[-1], crypto_period.every) - MARGIN
     evidence = outlook.evidence.get(record.kid, Evidence(None))
     name = f"{record.kind.value} {short(record.kid)}"
     if evidence.complete or not needs_evidence(keys, record, now):
@@ -313,7 +313,7 @@ def _end_of_data_key(record: KeyRecord, name: str, outlook: Outlook) -> Iterator
     decided = outlook.decided.get(record.kid)
     if decided is not None and authority(record.kind, record.state, KeyState.DESTROYED):
         ends_at.append((decided, f"{name} is destroyed, as two persons decided"))
-    if ends_by_schedule(record, outlook.rhythms):
+    if ends_by_schedule(record, outlook.crypto_periods):
         what = f"{name} is destroyed: nothing is sealed with it; what was erased opens in no copy any more"
         ends_at.append((record.changed + DATA_WINDOW + TICK, what))
     if ends_at:

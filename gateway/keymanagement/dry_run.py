@@ -157,9 +157,11 @@ def cancel(rotation: KeyRotation, request: keys.Cancel) -> Sentences:
     refused = _by_schedule(rotation, record)
     if refused:
         return refused
-    doom = rotation.dooms().get(record.kid)
-    if doom is not None:
-        return (f"The destruction of {_name(record)}, due {_day(doom.due)}, does not take place.",)
+    planned = rotation.scheduled_destructions().get(record.kid)
+    if planned is not None:
+        return (
+            f"The destruction of {_name(record)}, due {_day(planned.due)}, does not take place.",
+        )
     if record.kid not in rotation.outlook().asked or record.state is not KeyState.PREACTIVE:
         return ("Refused: neither a destruction nor a rotation of that key is under way.",)
     return (
@@ -170,7 +172,7 @@ def cancel(rotation: KeyRotation, request: keys.Cancel) -> Sentences:
 def schedule(rotation: KeyRotation, request: keys.Schedule) -> Sentences:
     """Say what `keys schedule` would do."""
     kind = request.kind
-    now = rotation.outlook().rhythms.get(kind)
+    now = rotation.outlook().crypto_periods.get(kind)
     if now is None:
         return (f"Refused: {kind.value} keys do not rotate by themselves.",)
     every = timedelta(days=request.days) if request.days else now.every
@@ -263,7 +265,7 @@ def _refusal(rotation: KeyRotation, record: KeyRecord, target: KeyState) -> Sent
 
 def _by_schedule(rotation: KeyRotation, record: KeyRecord) -> Sentences:
     try:
-        transitions.require_no_schedule(record, rotation.outlook().rhythms)
+        transitions.require_no_schedule(record, rotation.outlook().crypto_periods)
     except UserError as refused:
         return (f"Refused: {refused}",)
     return ()

@@ -25,7 +25,7 @@ from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
 from keys.key_record import KeyEvent, KeyRecord
 from keys.lifecycle import LIFETIMES, KeyKind, KeyState
-from keys.rotation_schedule import RHYTHMS, CryptoPeriod, short
+from keys.rotation_schedule import CRYPTO_PERIODS, CryptoPeriod, short
 
 R = TypeVar("R", bound=Request)
 
@@ -137,7 +137,7 @@ class KeyOperations:
         record = transitions.coming(self._rotation.keyset, kind)
         if record is None:
             raise UserError(f"another rotation of {kind.value} was finished meanwhile; look again")
-        if record.kid in self._rotation.dooms():
+        if record.kid in self._rotation.scheduled_destructions():
             raise UserError(
                 f"{short(record.kid)} is to be destroyed, as two persons decided: `passerelle keys cancel`"
                 " ends that, or wait for it"
@@ -148,11 +148,13 @@ class KeyOperations:
 
     def _schedule(self, officer: Officer, request: keys.Schedule) -> Answer:
         kind, days = request.kind, request.days
-        every = timedelta(days=days) if days else self._rotation.outlook().rhythms[kind].every
-        rhythm = CryptoPeriod(request.on, every)
+        every = (
+            timedelta(days=days) if days else self._rotation.outlook().crypto_periods[kind].every
+        )
+        crypto_period = CryptoPeriod(request.on, every)
         leaf = events.key_schedule(kind, every, request.reason, officer.facts, on=request.on)
-        self._rotation.commit(leaf, rotations.set_rhythm(kind, rhythm))
-        return views.rhythm(kind, rhythm)
+        self._rotation.commit(leaf, rotations.set_crypto_period(kind, crypto_period))
+        return views.crypto_period(kind, crypto_period)
 
     # Stopping and ending
 
@@ -185,27 +187,27 @@ class KeyOperations:
     def _destroy(self, officer: Officer, request: keys.Destroy) -> Answer:
         record = self._named(request.key)
         transitions.demand_edge(self._rotation.keyset, record, KeyState.DESTROYED)
-        transitions.require_no_schedule(record, self._rotation.outlook().rhythms)
+        transitions.require_no_schedule(record, self._rotation.outlook().crypto_periods)
         if not transitions.waits(record):
             gone = self._moved(officer, record, KeyState.DESTROYED, request.reason)
             return {**gone, "due": None}
         due = max(
             self._rotation.now() + timedelta(days=request.days), transitions.destroyable(record)
         )
-        doom = ScheduledDestruction(due, request.reason, officer.person, officer.second)
+        planned = ScheduledDestruction(due, request.reason, officer.person, officer.second)
         leaf = events.key_order(record, "DESTROY", request.reason, officer.facts, due)
-        self._rotation.commit(leaf, rotations.doom(record.kid, doom))
+        self._rotation.commit(leaf, rotations.schedule_destruction(record.kid, planned))
         return {**self._told(()), "key": record.kid.hex(), "due": due.isoformat()}
 
     def _cancel(self, officer: Officer, request: keys.Cancel) -> Answer:
         record = self._named(request.key)
         outlook = self._rotation.outlook()
-        transitions.require_no_schedule(record, outlook.rhythms)
-        asked, doomed = record.kid in outlook.asked, record.kid in outlook.decided
-        if not doomed and (not asked or record.state is not KeyState.PREACTIVE):
+        transitions.require_no_schedule(record, outlook.crypto_periods)
+        asked, planned = record.kid in outlook.asked, record.kid in outlook.decided
+        if not planned and (not asked or record.state is not KeyState.PREACTIVE):
             raise UserError("neither a destruction nor a rotation of that key is under way")
         effects = [*rotations.unask(record.kid)]
-        effects += rotations.spare(record.kid) if doomed else ()
+        effects += rotations.cancel_destruction(record.kid) if planned else ()
         leaf = events.key_order(record, "CANCEL", request.reason, officer.facts)
         self._rotation.commit(leaf, effects)
         return {"key": record.kid.hex(), "cancelled": True}
@@ -227,7 +229,10 @@ class KeyOperations:
     ) -> Answer:
         facts = {**officer.facts, **grounds}
         moved = self._rotation.change(
-            decide, officer.person, facts, lambda _: rotations.spare(record.kid, demand=False)
+            decide,
+            officer.person,
+            facts,
+            lambda _: rotations.cancel_destruction(record.kid, demand=False),
         )
         self._rotation.publish(officer.person, officer.facts)
         return {**self._told(moved), "key": record.kid.hex()}
@@ -281,7 +286,7 @@ def _check_kind(officer: Officer, request: keys.Generate | keys.Rotate) -> None:
 def _check_schedule(officer: Officer, request: keys.Schedule) -> None:
     """Raise UserError for a kind that does not rotate by itself, and for a period longer than its keys live."""
     del officer
-    if request.kind not in RHYTHMS:
+    if request.kind not in CRYPTO_PERIODS:
         raise UserError(
             f"kind: {request.kind.value} keys do not rotate by themselves; the auditor makes them"
         )

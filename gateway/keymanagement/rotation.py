@@ -114,29 +114,32 @@ class KeyRotation:
     def outlook(self) -> Outlook:
         """Return all that decides what comes next."""
         with self._database.reader() as reader:
-            rhythms, asked = rotations.rhythms(reader), rotations.asked(reader)
-            decided = {kid: doom.due for kid, doom in rotations.doomed(reader).items()}
+            crypto_periods, asked = rotations.crypto_periods(reader), rotations.asked(reader)
+            decided = {
+                kid: planned.due
+                for kid, planned in rotations.scheduled_destructions(reader).items()
+            }
         return Outlook(
-            rhythms=rhythms,
+            crypto_periods=crypto_periods,
             evidence=self.evidence(),
             asked=asked,
             decided=decided,
             unused=self._reencryption.unused(),
         )
 
-    def dooms(self) -> dict[bytes, ScheduledDestruction]:
+    def scheduled_destructions(self) -> dict[bytes, ScheduledDestruction]:
         """Return what two persons decided to destroy."""
         with self._database.reader() as reader:
-            return rotations.doomed(reader)
+            return rotations.scheduled_destructions(reader)
 
     def steps(self) -> tuple[Step, ...]:
         """Return what comes next, the earliest first."""
         return rotation_schedule.steps(self.keyset.records, self.outlook(), self._clock())
 
-    def steps_with(self, kind: KeyKind, rhythm: CryptoPeriod) -> tuple[Step, ...]:
+    def steps_with(self, kind: KeyKind, crypto_period: CryptoPeriod) -> tuple[Step, ...]:
         """Return what would come next for a kind if it were rotated so."""
         outlook = self.outlook()
-        supposed = replace(outlook, rhythms={**outlook.rhythms, kind: rhythm})
+        supposed = replace(outlook, crypto_periods={**outlook.crypto_periods, kind: crypto_period})
         found = rotation_schedule.steps(self.keyset.records, supposed, self._clock())
         return tuple(step for step in found if step.kind is kind)
 
@@ -257,15 +260,17 @@ class KeyRotation:
 
     def _destroy(self, step: Step, actor: str, facts: Mapping[str, str]) -> tuple[KeyEvent, ...]:
         """Destroy what is due; where two persons decided it, the entry names them."""
-        doom = self.dooms().get(step.kid)
+        planned = self.scheduled_destructions().get(step.kid)
         reason = _SPENT if step.kind is KeyKind.KEM else _UNUSED
         if step.kind is KeyKind.DATA:
             self._reencryption.begin_anew()  # where something is found after all, it is moved first
-        if doom is not None and doom.due <= step.when:  # else the schedule came first
-            actor, reason = doom.actor, doom.reason
-            facts = {"approver": doom.approver, "schedule": SCHEDULE} if doom.approver else {}
+        if planned is not None and planned.due <= step.when:  # else the schedule came first
+            actor, reason = planned.actor, planned.reason
+            facts = {"approver": planned.approver, "schedule": SCHEDULE} if planned.approver else {}
         decide = transitions.move(step.kid, KeyState.DESTROYED, reason, actor)
-        return self.change(decide, actor, facts, lambda _: rotations.spare(step.kid, demand=False))
+        return self.change(
+            decide, actor, facts, lambda _: rotations.cancel_destruction(step.kid, demand=False)
+        )
 
     def _alarm(self, why: str, kind: str, sentence: str, missing: str = "") -> None:
         name = f"{why}/{kind}"

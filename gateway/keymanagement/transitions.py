@@ -175,9 +175,9 @@ def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
         raise UserError(f"{name} is {state.value}, and none goes from there to {target.value}")
 
 
-def require_no_schedule(record: KeyRecord, rhythms: Mapping[KeyKind, CryptoPeriod]) -> None:
+def require_no_schedule(record: KeyRecord, crypto_periods: Mapping[KeyKind, CryptoPeriod]) -> None:
     """Raise UserError where the schedule ends a key: a decision, or to take one back, would change nothing."""
-    if ends_by_schedule(record, rhythms):
+    if ends_by_schedule(record, crypto_periods):
         raise UserError(
             f"{record.kind.value} {short(record.kid)} is destroyed by the schedule as soon as nothing is sealed with it"
             " any more: it stays only if two persons end the schedule first, `passerelle keys schedule DIR DATA off`"

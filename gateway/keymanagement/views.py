@@ -26,13 +26,19 @@ def standing(rotation: KeyRotation) -> object:
 
 def listing(rotation: KeyRotation) -> dict[str, object]:
     """Return every key with what comes next for it, and how each kind is rotated."""
-    rhythms, steps, evidence = rotation.outlook().rhythms, rotation.steps(), rotation.evidence()
+    crypto_periods, steps, evidence = (
+        rotation.outlook().crypto_periods,
+        rotation.steps(),
+        rotation.evidence(),
+    )
     return {
         "keys": [
             _row(rotation, record, steps, evidence)
             for record in sorted(rotation.keyset.records, key=lambda r: (r.kind.value, r.created))
         ],
-        "schedules": [rhythm(kind, rhythms[kind]) for kind in KeyKind if kind in rhythms],
+        "schedules": [
+            crypto_period(kind, crypto_periods[kind]) for kind in KeyKind if kind in crypto_periods
+        ],
         "next": [{"when": _time(step.when), "what": step.sentence} for step in steps],
         "silent": [_way_back(rotation, kind) for kind in stopped(rotation.keyset)],
         **rotation.entry(),
@@ -60,7 +66,7 @@ def one(rotation: KeyRotation, record: KeyRecord) -> dict[str, object]:
     }
 
 
-def rhythm(kind: KeyKind, how: CryptoPeriod) -> dict[str, object]:
+def crypto_period(kind: KeyKind, how: CryptoPeriod) -> dict[str, object]:
     """Return how a kind is rotated."""
     return {"kind": kind.value, "on": how.on, "days": how.every.days}
 
@@ -137,7 +143,7 @@ def _end(rotation: KeyRotation, record: KeyRecord) -> str:
         return f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}"
     if record.kind is KeyKind.DATA:
         outlook = rotation.outlook()
-        ends_here = outlook.rhythms[record.kind].on or record.kid in outlook.decided
+        ends_here = outlook.crypto_periods[record.kind].on or record.kid in outlook.decided
         until = "all is sealed with its successor" if ends_here else "two persons destroy it"
         return f"opens until {until}"
     return "verifies, or opens, what is its own"

@@ -48,35 +48,41 @@ class CopyErasure:
 
 
 def copy_erasure(
-    records: Iterable[KeyRecord], rhythm: CryptoPeriod, now: datetime, since: datetime
+    records: Iterable[KeyRecord], crypto_period: CryptoPeriod, now: datetime, since: datetime
 ) -> CopyErasure:
     """Return what can still be read in copies; pure. Raises ValueError for a keyset without a data key.
 
-    since   when this process first saw `rhythm`: no key is late by a schedule that was off, or longer, or by a gateway that
+    since   when this process first saw `crypto_period`: no key is late by a schedule that was off, or longer, or by a gateway that
             stood still
     """
     keys = [r for r in records if r.kind is KeyKind.DATA and r.state not in _OPENS_NOTHING]
     if not keys:
         raise ValueError("no data key: nothing is sealed")
     oldest = min(keys, key=lambda record: (record.created, record.kid))
-    ends = {record.kid: _end(record, rhythm) for record in keys if record.state not in _STOPPED}
-    kept = [record.kid for record in keys if ends.get(record.kid, now) <= now] if rhythm.on else []
+    ends = {
+        record.kid: _end(record, crypto_period) for record in keys if record.state not in _STOPPED
+    }
+    kept = (
+        [record.kid for record in keys if ends.get(record.kid, now) <= now]
+        if crypto_period.on
+        else []
+    )
     grace = RULES[RetentionClass.DATA_KEY].grace
     late = sum(max(end, since) + grace < now for end in ends.values())
     return CopyErasure(
         final_before=oldest.created,
         key=oldest.kid,
-        scheduled=rhythm.on,
-        final_by=max(ends.values()) if rhythm.on and not kept else None,
+        scheduled=crypto_period.on,
+        final_by=max(ends.values()) if crypto_period.on and not kept else None,
         kept=tuple(sorted(kept)),
-        period=rhythm.every,
-        late=late if rhythm.on else 0,
+        period=crypto_period.every,
+        late=late if crypto_period.on else 0,
     )
 
 
-def _end(record: KeyRecord, rhythm: CryptoPeriod) -> datetime:
+def _end(record: KeyRecord, crypto_period: CryptoPeriod) -> datetime:
     """Return when a data key is to be destroyed, by its schedule."""
-    over = turn(record, rhythm.every) if record.state is KeyState.ACTIVE else record.changed
+    over = turn(record, crypto_period.every) if record.state is KeyState.ACTIVE else record.changed
     return over + DATA_WINDOW
 
 
@@ -87,18 +93,18 @@ class Copies:
         self, database: StorageEngine, keyset: KeysetInForce, clock: Callable[[], datetime]
     ) -> None:
         self._database, self._keyset, self._clock = database, keyset, clock
-        self._rhythm: CryptoPeriod | None = None  # as of the last look
+        self._crypto_period: CryptoPeriod | None = None  # as of the last look
         self._since = clock()  # when this process first saw it
 
     def look(self) -> CopyErasure:
         """Return it."""
         with self._database.reader() as reader:
-            rhythm = rotations.rhythms(reader)[KeyKind.DATA]
+            crypto_period = rotations.crypto_periods(reader)[KeyKind.DATA]
         now = self._clock()
-        if self._rhythm is not None and self._rhythm != rhythm:
+        if self._crypto_period is not None and self._crypto_period != crypto_period:
             self._since = now
-        self._rhythm = rhythm
-        return copy_erasure(self._keyset.current.records, rhythm, now, self._since)
+        self._crypto_period = crypto_period
+        return copy_erasure(self._keyset.current.records, crypto_period, now, self._since)
 
     def late(self) -> dict[RetentionClass, int]:
         """Return how many data keys are overdue beyond the grace; nothing where they do not end by themselves."""

@@ -60,7 +60,7 @@ def test_a_seed_of_another_length_makes_no_key() -> None:
 
 
 @dataclass
-class Drawer:
+class HeldKeys:
     """A keyset's data keys, the primary first."""
 
     keys: list[DataKey]
@@ -75,26 +75,26 @@ class Drawer:
 
 
 def test_a_ring_seals_with_its_primary_and_opens_what_earlier_keys_sealed() -> None:
-    drawer = Drawer([KEY])
-    ring = DataRing(drawer)
+    held = HeldKeys([KEY])
+    ring = DataRing(held)
     old = ring.seal(b"record", b"row 7")
-    drawer.keys.insert(0, DataKey.generate())
+    held.keys.insert(0, DataKey.generate())
     new = ring.seal(b"record", b"row 7")
 
     assert [ring.open(each, b"row 7") for each in (old, new, BLOB)] == [b"record"] * 3
     assert old[:TAG_BYTES] == tag_of(KEY.key_id)
-    assert new[:TAG_BYTES] == tag_of(drawer.keys[0].key_id)
+    assert new[:TAG_BYTES] == tag_of(held.keys[0].key_id)
     with pytest.raises(OpenRefused):
         KEY.open(new[TAG_BYTES:], b"row 7")
 
 
 def test_what_a_key_sealed_does_not_open_once_it_is_gone() -> None:
-    drawer = Drawer([DataKey.generate(), KEY])
-    ring = DataRing(drawer)
+    held = HeldKeys([DataKey.generate(), KEY])
+    ring = DataRing(held)
     tagged = tag_of(KEY.key_id) + BLOB
     assert ring.open(tagged, b"row 7") == b"record"
 
-    drawer.keys.pop()
+    held.keys.pop()
 
     for blob in (BLOB, tagged, b"", BLOB[:TAG_BYTES]):
         with pytest.raises(OpenRefused):
@@ -103,7 +103,7 @@ def test_what_a_key_sealed_does_not_open_once_it_is_gone() -> None:
 
 def test_a_record_under_another_keys_tag_is_refused() -> None:
     other = DataKey.generate()
-    ring = DataRing(Drawer([other, KEY]))
+    ring = DataRing(HeldKeys([other, KEY]))
 
     with pytest.raises(OpenRefused):
         ring.open(tag_of(other.key_id) + BLOB, b"row 7")
@@ -112,7 +112,7 @@ def test_a_record_under_another_keys_tag_is_refused() -> None:
 
 
 def test_a_ring_without_an_active_key_seals_nothing() -> None:
-    ring = DataRing(Drawer([]))
+    ring = DataRing(HeldKeys([]))
 
     with pytest.raises(KeyNotUsable):
         ring.seal(b"record", b"row 7")

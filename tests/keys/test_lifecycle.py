@@ -111,9 +111,9 @@ def test_no_timer_destroys_a_long_lived_key_but_a_data_key_where_its_schedule_is
         state=KeyState.DEACTIVATED,
     )
     for on in (True, False):
-        rhythms = {KeyKind.DATA: CryptoPeriod(on=on, every=timedelta(days=7))}
-        assert ends_by_schedule(data, rhythms) is on
-        assert not ends_by_schedule(replace(data, state=KeyState.SUSPENDED), rhythms)
+        crypto_periods = {KeyKind.DATA: CryptoPeriod(on=on, every=timedelta(days=7))}
+        assert ends_by_schedule(data, crypto_periods) is on
+        assert not ends_by_schedule(replace(data, state=KeyState.SUSPENDED), crypto_periods)
 
 
 def test_a_retired_signing_key_keeps_no_private_half() -> None:

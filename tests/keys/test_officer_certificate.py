@@ -1,4 +1,4 @@
-"""An officer certificate says who of ours knocks; nothing else passes for one."""
+"""An officer certificate says who of ours connects; nothing else passes for one."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keys.keyset import KeyKind, Keyset, KeyState
 from keys.rotation_schedule import (
-    RHYTHMS,
+    CRYPTO_PERIODS,
     CryptoPeriod,
     Evidence,
     Move,
@@ -25,7 +25,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 # As it is from the start, but for data keys, which have tests of their own.
-_OF_OTHERS = {**RHYTHMS, KeyKind.DATA: CryptoPeriod(on=False, every=335 * DAY)}
+_OF_OTHERS = {**CRYPTO_PERIODS, KeyKind.DATA: CryptoPeriod(on=False, every=335 * DAY)}
 
 
 def moved(keyset: Keyset, kid: bytes, now: datetime, *states: KeyState) -> Keyset:
@@ -41,7 +41,7 @@ def succeeded(keyset: Keyset, kind: KeyKind, now: datetime) -> Keyset:
 
 
 def foreseen(keyset: Keyset, now: datetime, **known: object) -> list[tuple[Move, KeyKind]]:
-    outlook = Outlook(**{"rhythms": _OF_OTHERS, **known})  # type: ignore[arg-type]
+    outlook = Outlook(**{"crypto_periods": _OF_OTHERS, **known})  # type: ignore[arg-type]
     return [(step.move, step.kind) for step in due(keyset.records, outlook, now)]
 
 
@@ -59,8 +59,8 @@ def test_a_successor_is_made_72_hours_before_an_epoch_ends(gateway: Keyset, now:
 
     assert foreseen(gateway, early) == []
     assert foreseen(gateway, late) == [(Move.GENERATE, KeyKind.KEM)]
-    off = {**RHYTHMS, KeyKind.KEM: CryptoPeriod(on=False, every=7 * DAY)}
-    assert foreseen(gateway, late, rhythms=off) == []
+    off = {**CRYPTO_PERIODS, KeyKind.KEM: CryptoPeriod(on=False, every=7 * DAY)}
+    assert foreseen(gateway, late, crypto_periods=off) == []
 
 
 def test_a_successor_takes_over_at_the_end_of_the_turn_with_the_evidence(
@@ -93,7 +93,9 @@ def test_without_evidence_a_key_waits_and_its_predecessor_stays(
 
 def test_a_waiting_step_names_who_is_missing(gateway: Keyset, now: datetime) -> None:
     keyset, made = gateway.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
-    outlook = Outlook(rhythms=RHYTHMS, evidence=seen(made.kid, missing=("AUS", "NZL")))
+    outlook = Outlook(
+        crypto_periods=CRYPTO_PERIODS, evidence=seen(made.kid, missing=("AUS", "NZL"))
+    )
 
     sentences = " ".join(step.sentence for step in due(keyset.records, outlook, now + 7 * DAY))
 
@@ -168,23 +170,29 @@ def test_where_data_keys_do_not_rotate_only_a_kem_key_dies_by_the_clock_and_any_
     off = {kind: CryptoPeriod(on=False, every=DAY) for kind in KeyKind}
     later = now + 40 * DAY
 
-    assert foreseen(keyset, later, rhythms=off) == [(Move.DESTROY, KeyKind.KEM)]
+    assert foreseen(keyset, later, crypto_periods=off) == [(Move.DESTROY, KeyKind.KEM)]
     decided = {gone[1]: later, gone[2]: later + DAY}
-    found = foreseen(keyset, later, rhythms=off, decided=decided, unused=gone)
+    found = foreseen(keyset, later, crypto_periods=off, decided=decided, unused=gone)
     assert found == [(Move.DESTROY, KeyKind.KEM), (Move.DESTROY, KeyKind.SIGNING)]
 
 
 def test_from_the_start_a_data_key_is_in_use_for_a_week(gateway: Keyset, now: datetime) -> None:
-    rhythms = {KeyKind.DATA: RHYTHMS[KeyKind.DATA]}
+    crypto_periods = {KeyKind.DATA: CRYPTO_PERIODS[KeyKind.DATA]}
     ready = now + 7 * DAY - 2 * HOUR
     keyset, made = gateway.generate(KeyKind.DATA, ready, reason="t", actor="t")
 
-    assert foreseen(gateway, ready - HOUR, rhythms=rhythms) == []
-    assert foreseen(gateway, ready, rhythms=rhythms) == [(Move.GENERATE, KeyKind.DATA)]
-    assert foreseen(keyset, ready, rhythms=rhythms) == []
-    assert foreseen(keyset, ready + HOUR, rhythms=rhythms) == [(Move.PROMOTE, KeyKind.DATA)]
+    assert foreseen(gateway, ready - HOUR, crypto_periods=crypto_periods) == []
+    assert foreseen(gateway, ready, crypto_periods=crypto_periods) == [
+        (Move.GENERATE, KeyKind.DATA)
+    ]
+    assert foreseen(keyset, ready, crypto_periods=crypto_periods) == []
+    assert foreseen(keyset, ready + HOUR, crypto_periods=crypto_periods) == [
+        (Move.PROMOTE, KeyKind.DATA)
+    ]
     keyset = moved(keyset, made.kid, ready + HOUR, S.ACTIVE)
-    assert foreseen(keyset, ready + HOUR, rhythms=rhythms) == [(Move.DEACTIVATE, KeyKind.DATA)]
+    assert foreseen(keyset, ready + HOUR, crypto_periods=crypto_periods) == [
+        (Move.DEACTIVATE, KeyKind.DATA)
+    ]
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -193,10 +201,10 @@ def test_a_data_key_ends_by_schedule_only_where_nothing_is_sealed_with_it_and_ca
 ) -> None:
     old = gateway.primary(KeyKind.DATA).kid
     keyset = moved(succeeded(gateway, KeyKind.DATA, now), old, now + HOUR, S.DEACTIVATED)
-    rhythms = {KeyKind.DATA: CryptoPeriod(on=on, every=30 * DAY)}
+    crypto_periods = {KeyKind.DATA: CryptoPeriod(on=on, every=30 * DAY)}
 
     def found(at: datetime, **known: object) -> list[tuple[Move, KeyKind]]:
-        return foreseen(keyset, at, rhythms=rhythms, **known)
+        return foreseen(keyset, at, crypto_periods=crypto_periods, **known)
 
     destroyed = [(Move.DESTROY, KeyKind.DATA)]
     assert found(now + 2 * HOUR, unused={old}) == []  # a call of before may still commit
@@ -217,23 +225,26 @@ def test_no_schedule_destroys_a_data_key_that_a_person_stopped(
 ) -> None:
     old = gateway.primary(KeyKind.DATA).kid
     keyset = moved(succeeded(gateway, KeyKind.DATA, now), old, now + HOUR, state)
-    rhythms = {KeyKind.DATA: CryptoPeriod(on=True, every=30 * DAY)}
+    crypto_periods = {KeyKind.DATA: CryptoPeriod(on=True, every=30 * DAY)}
 
-    assert foreseen(keyset, now + 20 * DAY, rhythms=rhythms, unused={old}) == []
+    assert foreseen(keyset, now + 20 * DAY, crypto_periods=crypto_periods, unused={old}) == []
 
 
 def test_where_a_person_stopped_all_no_schedule_begins_anew(gateway: Keyset, now: datetime) -> None:
     keyset = moved(gateway, gateway.kem().kid, now + HOUR, S.SUSPENDED)
 
-    assert foreseen(keyset, now + 30 * DAY, rhythms={KeyKind.KEM: RHYTHMS[KeyKind.KEM]}) == []
+    assert (
+        foreseen(keyset, now + 30 * DAY, crypto_periods={KeyKind.KEM: CRYPTO_PERIODS[KeyKind.KEM]})
+        == []
+    )
 
 
 @given(days=st.integers(0, 4000), every=st.integers(1, 400))
 def test_a_clock_of_any_time_gives_steps_in_order_and_each_once(
     gateway: Keyset, now: datetime, days: int, every: int
 ) -> None:
-    rhythms = {kind: CryptoPeriod(on=True, every=every * DAY) for kind in KeyKind}
-    found = steps(gateway.records, Outlook(rhythms=rhythms), now + days * DAY)
+    crypto_periods = {kind: CryptoPeriod(on=True, every=every * DAY) for kind in KeyKind}
+    found = steps(gateway.records, Outlook(crypto_periods=crypto_periods), now + days * DAY)
 
     assert [step.when for step in found] == sorted(step.when for step in found)
     assert len({(step.move, step.kind, step.kid) for step in found}) == len(found)

@@ -99,9 +99,9 @@ class ConsoleContext:
         return [str(row[0]) for row in self.index.rows(wanted)]
 
 
-def application(hall: ConsoleContext) -> Starlette:
-    """Return the console over a hall; `gate.Gate` checks each request before it."""
-    pages = _Pages(hall)
+def application(console_context: ConsoleContext) -> Starlette:
+    """Return the console over what it shows; `gate.Gate` checks each request before it."""
+    pages = _Pages(console_context)
     routes = [
         Route("/", pages.overview),
         Route("/search", pages.search),
@@ -127,13 +127,13 @@ def application(hall: ConsoleContext) -> Starlette:
 class _Pages:
     """One method a page; each says first what is looked at."""
 
-    def __init__(self, hall: ConsoleContext) -> None:
-        self._hall = hall
+    def __init__(self, console_context: ConsoleContext) -> None:
+        self._context = console_context
 
     async def overview(self, request: Request) -> Response:
         """Show the figures of the last year."""
-        self._hall.record("console: overview")
-        found = self._hall.figures
+        self._context.record("console: overview")
+        found = self._context.figures
         words = Words(self._spoken(request))
         return self._page(
             request,
@@ -151,14 +151,16 @@ class _Pages:
         asked = request.query_params
         wanted = Wanted(
             _text(asked.get("q", "")),
-            _one_of(asked.get("partner", ""), self._hall.partners),
+            _one_of(asked.get("partner", ""), self._context.partners),
             _one_of(asked.get("closing", ""), CLOSINGS),
             _moment(asked.get("since", "")),
             _moment(asked.get("until", ""), end=True),
             _number(asked.get("before", "")),
         )
-        self._hall.record(_looked("search", request, "q", "partner", "closing", *_PERIOD, "before"))
-        found = views.search(self._hall.index, wanted)
+        self._context.record(
+            _looked("search", request, "q", "partner", "closing", *_PERIOD, "before")
+        )
+        found = views.search(self._context.index, wanted)
         return self._page(
             request,
             "search.html",
@@ -166,7 +168,7 @@ class _Pages:
             rows=found[:PAGE],
             older=_older(request, found),
             asked=asked,
-            partners=self._hall.partners,
+            partners=self._context.partners,
             closings=CLOSINGS,
         )
 
@@ -176,9 +178,9 @@ class _Pages:
         kinds = [kind.name for kind in EntryType]
         kind = _one_of(asked.get("kind", ""), kinds)
         before = _number(asked.get("before", ""))
-        self._hall.record(_looked("timeline", request, "kind", "before"))
-        found = views.entries(self._hall.index, kind, before)
-        counted = views.days(self._hall.index)
+        self._context.record(_looked("timeline", request, "kind", "before"))
+        found = views.entries(self._context.index, kind, before)
+        counted = views.days(self._context.index)
         speak = Language(self._spoken(request))
         drawn = charts.columns(
             speak(say("Entries written on each of the last 30 days")),
@@ -205,8 +207,8 @@ class _Pages:
         """Show the history of one exchange."""
         number = _text(request.path_params["number"])
         partner = _text(request.query_params.get("partner", ""))
-        self._hall.record(f"console: exchange {number} {partner}".rstrip())
-        partners = self._hall.index.partners_of(number)
+        self._context.record(f"console: exchange {number} {partner}".rstrip())
+        partners = self._context.index.partners_of(number)
         if not partners or (partner and partner not in partners):
             raise HTTPException(404, say("No entry bears this number."))
         if not partner and len(partners) > 1:
@@ -223,8 +225,8 @@ class _Pages:
     async def entry(self, request: Request) -> Response:
         """Show one entry."""
         number = _place(request)
-        self._hall.record(f"console: entry {number}")
-        told = views.entry(self._hall.index, number)
+        self._context.record(f"console: entry {number}")
+        told = views.entry(self._context.index, number)
         if told is None:
             raise HTTPException(404, say("There is no such entry here."))
         return self._page(
@@ -234,16 +236,16 @@ class _Pages:
             told=told,
             fields=views.fields(told),
             sealed=told.facts is None and any(told.frame.detail_commitment),
-            last=self._hall.index.size - 1,
-            first=self._hall.index.first,
+            last=self._context.index.size - 1,
+            first=self._context.index.first,
         )
 
     async def proof(self, request: Request) -> Response:
         """Prove one entry, and check the proof."""
         number = _place(request)
-        self._hall.record(f"console: proof {number}")
-        receipt = self._hall.prove(number)
-        steps = views.checked(receipt, self._hall.source.log)
+        self._context.record(f"console: proof {number}")
+        receipt = self._context.prove(number)
+        steps = views.checked(receipt, self._context.source.log)
         return self._page(
             request,
             "proof.html",
@@ -256,9 +258,9 @@ class _Pages:
     async def download(self, request: Request) -> Response:
         """Hand out a proof as C2SP tlog-proof@v1."""
         number = _place(request)
-        self._hall.record(f"console: proof {number}, saved")
+        self._context.record(f"console: proof {number}, saved")
         name = f'attachment; filename="{number}.tlog-proof"'
-        octets = self._hall.prove(number).tlog_proof
+        octets = self._context.prove(number).tlog_proof
         return Response(octets, 200, {"content-disposition": name}, "text/plain")
 
     async def report(self, request: Request) -> Response:
@@ -266,9 +268,9 @@ class _Pages:
         asked = request.query_params
         first, last = _moment(asked.get("from", "")), _moment(asked.get("to", ""), end=True)
         language = _one_of(asked.get("lang", ""), LANGUAGES) or self._spoken(request)
-        period = self._hall.period
+        period = self._context.period
         if first is None or last is None:
-            self._hall.record("console: report form")
+            self._context.record("console: report form")
             return self._page(
                 request,
                 "ask_report.html",
@@ -281,9 +283,9 @@ class _Pages:
             raise HTTPException(400, say("The last day is before the first."))
         if last - first > LONGEST * DAY_MS:
             raise HTTPException(400, say("A report covers ten years at most."))
-        self._hall.record(_looked("report", request, "from", "to", "lang"))
-        found = self._hall.count(Period(first, last))
-        return HTMLResponse(render(found, self._hall.verified, self._hall.about, language))
+        self._context.record(_looked("report", request, "from", "to", "lang"))
+        found = self._context.count(Period(first, last))
+        return HTMLResponse(render(found, self._context.verified, self._context.about, language))
 
     async def missing(self, request: Request, fault: Exception) -> Response:
         """Say that there is no such page, or that it was asked for wrongly."""
@@ -302,14 +304,16 @@ class _Pages:
 
     def _spoken(self, request: Request) -> str:
         """Return the language of a page: what its address says, else that in which the console was opened."""
-        return _Address.of(request).code or self._hall.language
+        return _Address.of(request).code or self._context.language
 
     def _speak(self, request: Request, text: Message) -> str:
         return Language(self._spoken(request))(text)
 
     def _history(self, number: str, partner: str) -> ExchangeHistory:
-        told = self._hall.index.of_transaction(number, partner)
-        return build_history(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
+        told = self._context.index.of_transaction(number, partner)
+        return build_history(
+            told, number, partner, self._context.cite, opened=self._context.index.opened
+        )
 
     def _page(
         self,
@@ -334,9 +338,9 @@ class _Pages:
                 speak=speak,
                 _=lambda text, **filled: speak(Message(text, filled)),
                 t=Words(spoken),
-                about=self._hall.about,
+                about=self._context.about,
                 style=Markup(style()),  # noqa: S704 - a file of ours, nobody's input
-                hall=self._hall,
+                console_context=self._context,
                 iso=iso,
                 **values,
             )

@@ -24,7 +24,7 @@ def policy() -> str:
     )
 
 
-def serve(hall: ConsoleContext, port: int, ready: Callable[[str], None]) -> None:
+def serve(console_context: ConsoleContext, port: int, ready: Callable[[str], None]) -> None:
     """Serve until the console has ended; `ready` is called with the one-time link.
 
     port   0 for any that is free
@@ -34,7 +34,11 @@ def serve(hall: ConsoleContext, port: int, ready: Callable[[str], None]) -> None
         listening.bind(("127.0.0.1", port))
         listening.listen(16)
         gate = SessionGate(
-            application(hall), listening.getsockname()[1], policy(), time.monotonic, hall.idle
+            application(console_context),
+            listening.getsockname()[1],
+            policy(),
+            time.monotonic,
+            console_context.idle,
         )
         ready(gate.link)
         config = uvicorn.Config(

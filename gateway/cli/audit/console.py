@@ -84,14 +84,16 @@ def console(
     with session.room(asked, "console: opened") as room:
         from gateway.auditor.console.server import serve
 
-        hall = replace(hall_of(asked, room), idle=idle, language=speaking.language(context).code)
+        console_context = replace(
+            context_of(asked, room), idle=idle, language=speaking.language(context).code
+        )
 
         def ready(link: str) -> None:
             document = {"ok": True, "link": link, "entries": room.index.size}
             speaking.emit(context, document, f"console  {link}  works once → Ctrl-C ends it")
 
-        hall.record("console: opened")
-        serve(hall, port, ready)
+        console_context.record("console: opened")
+        serve(console_context, port, ready)
 
 
 @plain_command(audit_app, "passerelle audit views --bundle 2026.bundle --key auditor/")
@@ -124,7 +126,7 @@ def views(
     speaking.emit(context, {"ok": True, "views": rows}, *lines)
 
 
-def hall_of(asked: Asked, room: AuditSession) -> ConsoleContext:
+def context_of(asked: Asked, room: AuditSession) -> ConsoleContext:
     """Return what the console's pages are made of."""
     from gateway.auditor.console.app import ConsoleContext
     from gateway.cli.audit.period_questions import cited

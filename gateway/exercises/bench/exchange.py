@@ -38,7 +38,7 @@ from gateway.law.toml_reader import MOST
 
 GALLERY = 50  # people, two fingers each
 SECONDS = 10.0  # that count, under load
-WARM_UP = 1.5  # seconds before, under load: caches, TLS, the sequencer's rhythm
+WARM_UP = 1.5  # seconds before, under load: caches, TLS, the pace of the sequencer
 QUIET_SECONDS = 2.0  # that count, with one asker
 QUIET_WARM_UP = 0.5  # seconds
 ASKERS_A_CORE = (

@@ -38,7 +38,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class _Scribe:
+class _EntryMaker:
     """Writes entries as the sequencer would, into memory of its caller; remembers the tree and what it signs."""
 
     sealing: SealingKey
@@ -80,7 +80,7 @@ def write(
     gateway      whose keys sign, and name the auditor's
     progress   is called with how many entries are written
     """
-    scribe = _Scribe(gateway.audit_public, gateway.log(), entries // SHREDDED)
+    maker = _EntryMaker(gateway.audit_public, gateway.log(), entries // SHREDDED)
     life = Life(Random(seed), entries - 2)  # noqa: S311 - invented events, no secret
     party = bundle_of(
         gateway,
@@ -96,16 +96,16 @@ def write(
         for name, content in packaged().items():
             writer.document(f"agreements/{name}", content)
         writer.frontier(Frontier())
-        writer.entries(_entries(life, scribe), progress)
-        writer.checkpoints(scribe.notes)
+        writer.entries(_entries(life, maker), progress)
+        writer.checkpoints(maker.notes)
         writer.cosignatures(())
         writer.tokens(())
         manifest = Manifest(
             party="CAN",
             origin=ORIGIN,
             first=0,
-            size=scribe.tree.size,
-            made=scribe.time.isoformat(timespec="seconds"),
+            size=maker.tree.size,
+            made=maker.time.isoformat(timespec="seconds"),
             reason="invented",
             software="passerelle",
         )
@@ -113,20 +113,20 @@ def write(
     return manifest
 
 
-def _entries(life: Life, scribe: _Scribe) -> Iterator[Held]:
+def _entries(life: Life, maker: _EntryMaker) -> Iterator[Held]:
     signed = 0
     for group in life.groups():
-        yield from map(scribe.entry, group)
-        if scribe.tree.size - signed >= SPARED:
-            scribe.sign()
-            signed = scribe.tree.size
-    if scribe.gone:
-        yield scribe.entry(_retention(scribe))
-    yield scribe.entry(events.service(EntryType.STOP, "1.0", "ab" * 32))
-    scribe.sign()
+        yield from map(maker.entry, group)
+        if maker.tree.size - signed >= SPARED:
+            maker.sign()
+            signed = maker.tree.size
+    if maker.gone:
+        yield maker.entry(_retention(maker))
+    yield maker.entry(events.service(EntryType.STOP, "1.0", "ab" * 32))
+    maker.sign()
 
 
-def _retention(scribe: _Scribe) -> Leaf:
-    gone = scribe.gone
+def _retention(maker: _EntryMaker) -> Leaf:
+    gone = maker.gone
     told = Erased(EXCHANGE_DETAIL, len(gone), gone[0], gone[-1])
-    return events.erasure(told, "IRPR 315.43", BEGINS, scribe.time, {"actor": "caretaker"})
+    return events.erasure(told, "IRPR 315.43", BEGINS, maker.time, {"actor": "caretaker"})

@@ -160,10 +160,10 @@ def try_out(identity: Identity, authorities: bytes, host: str) -> None:
             ("grpc.enable_http_proxy", 0),  # nothing is between us and ourselves
         )
         with grpc.secure_channel(f"{LOOPBACK}:{port}", credentials, options=options) as channel:
-            knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
                 _METHOD, request_serializer=bytes, response_deserializer=bytes
             )
-            answer = knock(question, timeout=TIMEOUT)
+            answer = ask(question, timeout=TIMEOUT)
     except (grpc.RpcError, RuntimeError, OSError):
         raise InternalError("the TLS leaf does not shake hands with our own authorities") from None
     finally:

@@ -44,7 +44,7 @@ LARGE = 20  # things of up to half a megabyte
 
 
 @dataclass(frozen=True, slots=True)
-class Drawer:
+class SealedColumn:
     """A column of sealed things, and what each of them is bound to.
 
     most   how many are held at a time: few, where one may be a photograph or several
@@ -72,34 +72,36 @@ class Drawer:
         return and_(self.column.is_not(None), func.substr(self.column, 1, TAG_BYTES) != tag)
 
 
-DRAWERS = (
-    Drawer(
+SEALED_COLUMNS = (
+    SealedColumn(
         samples,
         "sealed",
         lambda r: subjects.aad(
             r.label, r.subject_id, (r.modality, r.position, r.impression_number), r.format
         ),
     ),
-    Drawer(subject_rows, "record", lambda r: person_records.aad(r.id, r.record_version)),
-    Drawer(
+    SealedColumn(subject_rows, "record", lambda r: person_records.aad(r.id, r.record_version)),
+    SealedColumn(
         transaction_rows,
         "result",
         lambda r: transactions.aad(transactions.RESULT_LABEL, r.partner, r.number),
     ),
-    Drawer(
+    SealedColumn(
         transaction_rows,
         "subject",
         lambda r: transactions.aad(transactions.FINDING_LABEL, r.partner, r.number),
     ),
-    Drawer(review_rows, "sealed_key", lambda r: reviews.aad(r.case_id, b"key")),
-    Drawer(
+    SealedColumn(review_rows, "sealed_key", lambda r: reviews.aad(r.case_id, b"key")),
+    SealedColumn(
         correction_papers, "sealed", lambda r: corrections.aad(r.partner, r.id, r.direction), LARGE
     ),
-    Drawer(
+    SealedColumn(
         filed_notices, "sealed", lambda r: corrections.filed_aad(r.partner, r.number, r.id), LARGE
     ),
-    Drawer(asked, "sealed", lambda r: outbound_queries.aad(r.partner, r.number), LARGE),
-    Drawer(periods, "seed", lambda r: detail_periods.seed_aad(r.id), kept=periods.c.touched == 0),
+    SealedColumn(asked, "sealed", lambda r: outbound_queries.aad(r.partner, r.number), LARGE),
+    SealedColumn(
+        periods, "seed", lambda r: detail_periods.seed_aad(r.id), kept=periods.c.touched == 0
+    ),
 )
 
 
@@ -107,9 +109,9 @@ def otherwise(connection: Connection, tag: bytes) -> int:
     """Return how many things are sealed with any key but that of a tag."""
     return sum(
         connection.execute(
-            select(func.count()).select_from(drawer.table).where(drawer.otherwise(tag))
+            select(func.count()).select_from(sealed.table).where(sealed.otherwise(tag))
         ).scalar_one()
-        for drawer in DRAWERS
+        for sealed in SEALED_COLUMNS
     )
 
 
@@ -119,19 +121,19 @@ def list_unopened(connection: Connection, ring: DataRing, tags: Collection[bytes
     tags   those of the keys it holds. What begins with none of them is opened: it may be from before there were tags
     """
     found = []
-    for drawer in DRAWERS:
-        strange = func.substr(drawer.column, 1, TAG_BYTES).not_in(tags)
+    for sealed in SEALED_COLUMNS:
+        strange = func.substr(sealed.column, 1, TAG_BYTES).not_in(tags)
         # A touched period's marker has no seed.
-        wanted = select(drawer.table).where(strange, drawer.column != detail_periods.BEFORE)
-        rows = connection.execute(wanted.execution_options(yield_per=drawer.most))
-        if any(not _opens(drawer, ring, row) for row in rows):
-            found.append(drawer.table.name)
+        wanted = select(sealed.table).where(strange, sealed.column != detail_periods.BEFORE)
+        rows = connection.execute(wanted.execution_options(yield_per=sealed.most))
+        if any(not _opens(sealed, ring, row) for row in rows):
+            found.append(sealed.table.name)
     return found
 
 
-def _opens(drawer: Drawer, ring: DataRing, row: Row[Any]) -> bool:
+def _opens(sealed: SealedColumn, ring: DataRing, row: Row[Any]) -> bool:
     try:
-        ring.open(getattr(row, drawer.name), drawer.bound(row))
+        ring.open(getattr(row, sealed.name), sealed.bound(row))
     except OpenRefused:
         return False
     return True
@@ -146,7 +148,7 @@ class Pass:
 
     def __init__(self, ring: DataRing, tag: bytes) -> None:
         self._ring, self._tag = ring, tag
-        self._left = list(DRAWERS)
+        self._left = list(SEALED_COLUMNS)
         self._after: tuple[Any, ...] | None = None
         self._broken: InternalError | None = None
 
@@ -157,10 +159,10 @@ class Pass:
         """
         found: list[Effect] = []
         while self._left and len(found) < most:
-            drawer = self._left[0]
-            page = min(most - len(found), drawer.most)
-            rows = self._rows(connection, drawer, page)
-            found += self._build_moves(drawer, rows)
+            sealed = self._left[0]
+            page = min(most - len(found), sealed.most)
+            rows = self._rows(connection, sealed, page)
+            found += self._build_moves(sealed, rows)
             if len(rows) < page:
                 self._left.pop(0)
                 self._after = None
@@ -170,19 +172,19 @@ class Pass:
             raise self._broken
         return tuple(found)
 
-    def _rows(self, connection: Connection, drawer: Drawer, most: int) -> Sequence[Row[Any]]:
-        key = drawer.key.columns
-        wanted = select(drawer.table).where(drawer.otherwise(self._tag), drawer.kept)
+    def _rows(self, connection: Connection, sealed: SealedColumn, most: int) -> Sequence[Row[Any]]:
+        key = sealed.key.columns
+        wanted = select(sealed.table).where(sealed.otherwise(self._tag), sealed.kept)
         wanted = wanted.order_by(*key)
         if self._after is not None:
             wanted = wanted.where(tuple_(*key) > tuple_(*self._after))
         return connection.execute(wanted.limit(most)).all()
 
-    def _build_moves(self, drawer: Drawer, rows: Iterable[Row[Any]]) -> Iterator[Effect]:
+    def _build_moves(self, sealed: SealedColumn, rows: Iterable[Row[Any]]) -> Iterator[Effect]:
         for row in rows:
-            self._after = tuple(getattr(row, column.name) for column in drawer.key.columns)
+            self._after = tuple(getattr(row, column.name) for column in sealed.key.columns)
             try:
-                yield _move(drawer, self._ring, row)
+                yield _move(sealed, self._ring, row)
             except InternalError as fault:
                 self._broken = self._broken or fault
 
@@ -214,19 +216,19 @@ class Turn:
         return effects or None
 
 
-def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:
-    before = getattr(row, drawer.name)
+def _move(sealed: SealedColumn, ring: DataRing, row: Row[Any]) -> Effect:
+    before = getattr(row, sealed.name)
     try:
-        bound = drawer.bound(row)
+        bound = sealed.bound(row)
         plain = ring.open(before, bound)
     except OpenRefused:
         raise InternalError(
-            f"something sealed in the table {drawer.table.name} opens with no key that is kept;"
+            f"something sealed in the table {sealed.table.name} opens with no key that is kept;"
             " restore it from a backup"
         ) from None
-    here = [column == getattr(row, column.name) for column in drawer.key.columns]
+    here = [column == getattr(row, column.name) for column in sealed.key.columns]
     return Effect(
-        update(drawer.table)
-        .where(*here, drawer.column == before)
-        .values({drawer.name: ring.seal(plain, bound)})
+        update(sealed.table)
+        .where(*here, sealed.column == before)
+        .values({sealed.name: ring.seal(plain, bound)})
     )

@@ -22,12 +22,12 @@ from gateway.store.engine import StorageEngine
 from gateway.store.schema import sightings, values
 from gateway.store.times import milliseconds, moment
 from keys.lifecycle import KeyKind
-from keys.rotation_schedule import RHYTHMS, CryptoPeriod
+from keys.rotation_schedule import CRYPTO_PERIODS, CryptoPeriod
 
 _SCHEDULE = "rotation/schedule/"
 _ASKED = "rotation/asked/"
 _NAMED = "rotation/named/"
-_DOOMED = "rotation/doomed/"
+_SCHEDULED_DESTRUCTION = "rotation/doomed/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,19 @@ class ScheduledDestruction:
     approver: str
 
 
-def rhythms(connection: Connection) -> dict[KeyKind, CryptoPeriod]:
+def crypto_periods(connection: Connection) -> dict[KeyKind, CryptoPeriod]:
     """Return how each kind is rotated: as somebody set it, else as it is from the start."""
-    found = dict(RHYTHMS)
+    found = dict(CRYPTO_PERIODS)
     for name, held in _under(connection, _SCHEDULE).items():
         found[KeyKind(name)] = CryptoPeriod(held["on"], timedelta(days=held["days"]))
     return found
 
 
-def set_rhythm(kind: KeyKind, rhythm: CryptoPeriod) -> tuple[Effect, ...]:
+def set_crypto_period(kind: KeyKind, crypto_period: CryptoPeriod) -> tuple[Effect, ...]:
     """Return what changes how a kind is rotated."""
-    return _put(f"{_SCHEDULE}{kind.value}", {"on": rhythm.on, "days": rhythm.every.days})
+    return _put(
+        f"{_SCHEDULE}{kind.value}", {"on": crypto_period.on, "days": crypto_period.every.days}
+    )
 
 
 def asked(connection: Connection) -> frozenset[bytes]:
@@ -83,34 +85,34 @@ def name(kid: bytes, version: int) -> Effect:
     return Effect(insert(values).from_select(["key", "value"], row.where(absent)))
 
 
-def doomed(connection: Connection) -> dict[bytes, ScheduledDestruction]:
+def scheduled_destructions(connection: Connection) -> dict[bytes, ScheduledDestruction]:
     """Return the keys that are to be destroyed."""
     return {
         bytes.fromhex(name): ScheduledDestruction(
             moment(held["due_ms"]), held["reason"], held["actor"], held["approver"]
         )
-        for name, held in _under(connection, _DOOMED).items()
+        for name, held in _under(connection, _SCHEDULED_DESTRUCTION).items()
     }
 
 
-def doom(kid: bytes, doom: ScheduledDestruction) -> tuple[Effect, ...]:
+def schedule_destruction(kid: bytes, planned: ScheduledDestruction) -> tuple[Effect, ...]:
     """Return what decides a destruction; the commit raises UserError where it is decided already."""
     held = {
-        "due_ms": milliseconds(doom.due),
-        "reason": doom.reason,
-        "actor": doom.actor,
-        "approver": doom.approver,
+        "due_ms": milliseconds(planned.due),
+        "reason": planned.reason,
+        "actor": planned.actor,
+        "approver": planned.approver,
     }
-    row = insert(values).values(key=f"{_DOOMED}{kid.hex()}", value=_text(held))
+    row = insert(values).values(key=f"{_SCHEDULED_DESTRUCTION}{kid.hex()}", value=_text(held))
     already = says(
         UserError, "its destruction is decided already; `passerelle keys cancel` ends that"
     )
     return (Effect(row, rows=1, refusal=already),)
 
 
-def spare(kid: bytes, *, demand: bool = True) -> tuple[Effect, ...]:
+def cancel_destruction(kid: bytes, *, demand: bool = True) -> tuple[Effect, ...]:
     """Return what ends a decision to destroy; where it is demanded, the commit raises UserError if there is none."""
-    gone = delete(values).where(values.c.key == f"{_DOOMED}{kid.hex()}")
+    gone = delete(values).where(values.c.key == f"{_SCHEDULED_DESTRUCTION}{kid.hex()}")
     none = says(UserError, "no destruction of that key is decided any more")
     return (Effect(gone, rows=1, refusal=none) if demand else Effect(gone),)
 

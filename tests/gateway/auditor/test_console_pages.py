@@ -37,8 +37,10 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleContext]:
-    """A console's hall over the archive's bundle, with the auditor's key."""
+def console_context(
+    archive: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ConsoleContext]:
+    """A console's context over the archive's bundle, with the auditor's key."""
     bundle = tmp_path_factory.mktemp("console") / "whole.bundle"
     bundle.write_bytes(archive.bundle.read_bytes())
     asked = Asked(
@@ -49,13 +51,13 @@ def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
     )
     with ExitStack() as closing:
         room = closing.enter_context(session.room(asked, "console: opened"))
-        yield console.hall_of(asked, room)
+        yield console.context_of(asked, room)
 
 
 @pytest.fixture
-def seen(hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def seen(console_context: ConsoleContext, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     views: list[str] = []
-    monkeypatch.setattr(hall, "record", views.append)
+    monkeypatch.setattr(console_context, "record", views.append)
     return views
 
 
@@ -65,8 +67,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def visitor(hall: ConsoleContext, seen: list[str], clock: Clock) -> Visitor:
-    return Visitor(SessionGate(application(hall), PORT, policy(), clock))
+def visitor(console_context: ConsoleContext, seen: list[str], clock: Clock) -> Visitor:
+    return Visitor(SessionGate(application(console_context), PORT, policy(), clock))
 
 
 @pytest.fixture
@@ -81,7 +83,9 @@ def test_without_the_link_nothing_is_shown(visitor: Visitor, seen: list[str]) ->
     assert seen == []
 
 
-def test_our_own_question_is_told_as_fully_as_theirs(hall: ConsoleContext, clock: Clock) -> None:
+def test_our_own_question_is_told_as_fully_as_theirs(
+    console_context: ConsoleContext, clock: Clock
+) -> None:
     """Answered, and stopped by our own law: who of ours, which case, what came back, by which paragraph."""
     asked = query(1, 1, outbound=True, outcome_received="MATCH")
     frame = replace(asked[0].frame, agreement_id="au", agreement_version=1)
@@ -94,7 +98,7 @@ def test_our_own_question_is_told_as_fully_as_theirs(hall: ConsoleContext, clock
     )
     why = {**facts, "reason": "PERSECUTION_EXCLUSION", "persecutors": "AUS"}
     with indexed([Leaf(frame, facts), asked[1], Leaf(stopped, why)]) as index:
-        own = replace(hall, index=index, record=lambda _: None)
+        own = replace(console_context, index=index, record=lambda _: None)
         inside = Visitor(SessionGate(application(own), PORT, policy(), clock))
         inside.enter()
         answered, denied = (inside.ask(f"/exchange/20260101-0000000{n}").text for n in (1, 2))
@@ -202,7 +206,7 @@ def test_no_page_may_be_kept_framed_or_run_a_script(inside: Visitor, archive: An
 
 
 def test_each_view_is_recorded_before_it_is_made(
-    inside: Visitor, hall: ConsoleContext, seen: list[str], archive: Any
+    inside: Visitor, console_context: ConsoleContext, seen: list[str], archive: Any
 ) -> None:
     addresses = {
         "/": "console: overview",
@@ -245,12 +249,12 @@ def test_an_address_that_says_nothing_is_answered_in_words(
 
 
 def test_what_cannot_be_recorded_is_not_shown(
-    inside: Visitor, hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch, archive: Any
+    inside: Visitor, console_context: ConsoleContext, monkeypatch: pytest.MonkeyPatch, archive: Any
 ) -> None:
     def refuse(_: str) -> None:
         raise UserError("the gateway is shut")
 
-    monkeypatch.setattr(hall, "record", refuse)
+    monkeypatch.setattr(console_context, "record", refuse)
     answer = inside.ask(f"/exchange/{archive.matched}")
 
     assert answer.status == 503
@@ -260,7 +264,7 @@ def test_what_cannot_be_recorded_is_not_shown(
     def full(_: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(hall, "record", full)
+    monkeypatch.setattr(console_context, "record", full)
     assert inside.ask("/entry/3").status == 503
 
 
@@ -346,9 +350,9 @@ def test_markup_in_a_word_stays_text(inside: Visitor) -> None:
     assert '"><b>x</b>' in unescape(text)
 
 
-def test_an_auditor_lists_what_was_looked_at(hall: ConsoleContext, archive: Any) -> None:
-    hall.record("console: entry 7")
-    bundle = Path(hall.source.archive._file.name)  # type: ignore[attr-defined]
+def test_an_auditor_lists_what_was_looked_at(console_context: ConsoleContext, archive: Any) -> None:
+    console_context.record("console: entry 7")
+    bundle = Path(console_context.source.archive._file.name)  # type: ignore[attr-defined]
     words = ["audit", "views", "--bundle", str(bundle), *archive.as_auditor, "--json"]
 
     result = CliRunner().invoke(passerelle, words, prog_name="passerelle")
@@ -380,7 +384,7 @@ def test_a_view_of_a_live_gateway_is_an_entry_of_its_ledger(archive: Any) -> Non
         passphrase_file=archive.root / "gateway.pass",
     )
     with session.room(asked, "console: opened") as room:
-        console.hall_of(asked, room).record("console: entry 7 é")
+        console.context_of(asked, room).record("console: entry 7 é")
 
     with ledger_reading.read(archive.home) as stored:
         last = [
@@ -439,9 +443,9 @@ def test_a_view_is_recorded_alike_in_both_languages(inside: Visitor, seen: list[
 
 
 def test_a_console_opens_in_the_language_that_was_asked_for(
-    inside: Visitor, hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch
+    inside: Visitor, console_context: ConsoleContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hall, "language", "fr")
+    monkeypatch.setattr(console_context, "language", "fr")
 
     assert "Chronologie" in inside.ask("/timeline").text
     assert "Timeline" in inside.ask("/en/timeline").text

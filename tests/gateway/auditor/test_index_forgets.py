@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.auditor.index import Index
 from gateway.exercises.bench.synthetic_events import BEGINS
-from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
+from gateway.exercises.bench.synthetic_year import ORIGIN, _EntryMaker
 from gateway.ledger.archive import Held
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
@@ -24,9 +24,9 @@ HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH", "subject": "987654
 
 def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
     gateway, auditor = keys()
-    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
+    maker = _EntryMaker(gateway.audit_public, gateway.log(), 0)
     said = [*query(1, 1, case=CANARY, **HIT), *query(2, 2, case="C-kept", **HIT)]
-    before = [scribe.entry(each) for each in said]
+    before = [maker.entry(each) for each in said]
     told = Erased(EXCHANGE_DETAIL, 2, 0, 1)
     frame = Frame(
         type=EntryType.RETENTION,
@@ -35,7 +35,7 @@ def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
         subject_reference=told.reference(),
     )
     shredded = [replace(each, sealed_dek=None) for each in before[:2]]
-    after = [*shredded, *before[2:], scribe.entry(Leaf(frame, {"count": "2"}))]
+    after = [*shredded, *before[2:], maker.entry(Leaf(frame, {"count": "2"}))]
     log, secret = LogIdentity.from_log_key(ORIGIN, gateway.log()), secrets.token_bytes(32)
 
     with Index(tmp_path / "index", secret) as index:
@@ -60,11 +60,11 @@ class Later(Small):
 
 def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) -> None:
     gateway, auditor = keys()
-    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
+    maker = _EntryMaker(gateway.audit_public, gateway.log(), 0)
     verdict = replace(query(1, 3)[1].frame, type=EntryType.VERDICT, entry_class=EntryClass.OTHER)
     decided = Leaf(verdict, {**HIT, "why": CANARY, "verdict": "SAME", "examiner": CANARY})
     said = [*query(1, 1, case=CANARY), decided, *query(2, 4)]
-    before = [scribe.entry(each) for each in said]
+    before = [maker.entry(each) for each in said]
     told = Erased(EXCHANGE_DETAIL, 3, 0, 2)
     frame = replace(
         verdict,
@@ -72,7 +72,7 @@ def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) ->
         time=BEGINS + timedelta(hours=9),
         subject_reference=told.reference(),
     )
-    after = [*before, scribe.entry(Leaf(frame, {"count": "3"}))]
+    after = [*before, maker.entry(Leaf(frame, {"count": "3"}))]
     log, secret = LogIdentity.from_log_key(ORIGIN, gateway.log()), secrets.token_bytes(32)
     known = (
         'SELECT "case", true_outcome, why, verdict, examiner, subject FROM exchanges WHERE idx = 0'
@@ -91,8 +91,8 @@ def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) ->
 def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:
     """Read without encryption, page for page: secure_delete has overwritten what was deleted."""
     gateway, auditor = keys()
-    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
-    before = [scribe.entry(each) for each in query(1, 1, case=CANARY, **HIT)]
+    maker = _EntryMaker(gateway.audit_public, gateway.log(), 0)
+    before = [maker.entry(each) for each in query(1, 1, case=CANARY, **HIT)]
     told = Erased(EXCHANGE_DETAIL, 2, 0, 1)
     frame = Frame(
         type=EntryType.RETENTION,
@@ -101,7 +101,7 @@ def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:
         subject_reference=told.reference(),
     )
     gone = [replace(each, sealed_dek=None) for each in before]
-    after = [*gone, scribe.entry(Leaf(frame, {"count": "2"}))]
+    after = [*gone, maker.entry(Leaf(frame, {"count": "2"}))]
     log = LogIdentity.from_log_key(ORIGIN, gateway.log())
 
     with Index(tmp_path / "index", secrets.token_bytes(32)) as index:

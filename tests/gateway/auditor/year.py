@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from gateway.auditor.index import Index
 from gateway.domain.messages import Direction
 from gateway.exercises.bench.synthetic_events import BEGINS
-from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
+from gateway.exercises.bench.synthetic_year import ORIGIN, _EntryMaker
 from gateway.ledger.archive import Held
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from gateway.ledger.signed_note import LogIdentity
@@ -61,9 +61,9 @@ class Small:
 def indexed(said: Iterable[Leaf], *, opened: bool = True) -> Index:
     """Return a passing index of some entries, in order of time."""
     gateway, auditor = keys()
-    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
+    maker = _EntryMaker(gateway.audit_public, gateway.log(), 0)
     ordered = sorted(said, key=lambda each: each.frame.time)
-    entries = [scribe.entry(each) for each in ordered]
+    entries = [maker.entry(each) for each in ordered]
     source = Small(LogIdentity.from_log_key(ORIGIN, gateway.log()), entries)
     ring: OpeningRing | None = auditor.audit_ring() if opened else None
     index = Index.passing()

@@ -18,7 +18,7 @@ from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.server.application import Gateway
 from gateway.server.restore import restore
 from gateway.store.effects import Effect
-from gateway.store.keys.reencryption import DRAWERS
+from gateway.store.keys.reencryption import SEALED_COLUMNS
 from gateway.store.schema import samples
 from gateway.store.times import utc_now
 from keys.data_encryption import DataKey, tag_of
@@ -26,7 +26,7 @@ from keys.envelope import OpeningKey, SealingKey
 from keys.lifecycle import KeyKind, KeyState
 
 RECOVERY = OpeningKey.from_seed(bytes(range(32)))
-SAMPLE = DRAWERS[0]
+SAMPLE = SEALED_COLUMNS[0]
 
 
 @dataclass

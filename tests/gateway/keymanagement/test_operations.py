@@ -318,7 +318,7 @@ def test_what_two_persons_decided_is_done_when_its_wait_is_over(
     gateway.keys.rotation.round()
 
     assert key_operations.state(kid) is KeyState.DESTROYED
-    assert gateway.keys.rotation.dooms() == {}
+    assert gateway.keys.rotation.scheduled_destructions() == {}
 
 
 def test_no_schedule_promotes_what_two_persons_decided_to_destroy(

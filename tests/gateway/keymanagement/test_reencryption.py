@@ -18,7 +18,7 @@ from gateway.ledger.entry import EntryType, decode
 from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys import reencryption
-from gateway.store.keys.reencryption import DRAWERS, Pass
+from gateway.store.keys.reencryption import SEALED_COLUMNS, Pass
 from gateway.store.ledger import stored_ledger
 from gateway.store.schema import samples
 from gateway.store.times import utc_now
@@ -87,7 +87,7 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
 
 def _blobs(gateway: Any) -> list[tuple[bytes, bytes]]:
     """Return prints as they are sealed now, with what they are bound to."""
-    prints = DRAWERS[0]
+    prints = SEALED_COLUMNS[0]
     with gateway.database.reader() as reader:
         rows = reader.execute(select(samples)).all()
     return [(row.sealed, prints.bound(row)) for row in rows]
@@ -181,17 +181,17 @@ def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
         assert everyone(gateway) == []
 
 
-def test_every_room_that_seals_with_a_data_key_has_its_drawer() -> None:
-    """A new one has to be added to the drawers, or what it sealed would be lost with the key."""
+def test_every_table_that_is_sealed_with_a_data_key_is_sealed_anew() -> None:
+    """A new one has to be added to the sealed columns, or what it sealed would be lost with the key."""
     sealing = {
         path.stem
         for path in (Path(__file__).parents[3] / "gateway" / "store").rglob("*.py")
         if re.search(r"data_key\.seal\(", path.read_text())
     }
-    bound = {drawer.bound.__code__.co_names[0] for drawer in DRAWERS}
+    bound = {sealed.bound.__code__.co_names[0] for sealed in SEALED_COLUMNS}
 
     assert sealing == bound
-    assert {drawer.table.name for drawer in DRAWERS} == {
+    assert {sealed.table.name for sealed in SEALED_COLUMNS} == {
         *("samples", "subjects", "transactions", "reviews", "asked"),
         *("correction_papers", "filed_notices", "detail_periods"),
     }

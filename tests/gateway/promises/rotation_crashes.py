@@ -35,7 +35,7 @@ from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.effects import Effect
 from gateway.store.keys import adopted_versions
-from gateway.store.keys.reencryption import DRAWERS
+from gateway.store.keys.reencryption import SEALED_COLUMNS
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.detail_periods import open_periods, open_stored_key, touch
 from gateway.store.schema import detail_keys
@@ -288,9 +288,9 @@ def _all_open(gateway: Gateway) -> bool:
     ring = gateway.keys.data_key
     try:
         with gateway.database.reader() as reader:
-            for drawer in DRAWERS:
-                for row in reader.execute(select(drawer.table).where(drawer.column.is_not(None))):
-                    ring.open(getattr(row, drawer.name), drawer.bound(row))
+            for sealed in SEALED_COLUMNS:
+                for row in reader.execute(select(sealed.table).where(sealed.column.is_not(None))):
+                    ring.open(getattr(row, sealed.name), sealed.bound(row))
             known = open_periods(reader, ring)
             return all(
                 open_stored_key(row.idx, row.sealed_dek, known)

@@ -25,7 +25,7 @@ from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.operations.declaration import Role
 from gateway.server.application import Gateway
 from gateway.store.effects import Effect
-from gateway.store.keys.reencryption import DRAWERS
+from gateway.store.keys.reencryption import SEALED_COLUMNS
 from gateway.store.ledger.detail_periods import open_periods, open_stored_key, touch
 from gateway.store.schema import detail_keys, samples
 from gateway.store.times import utc_now
@@ -78,14 +78,14 @@ def living(gateway: Gateway) -> Counter[tuple[str, bool]]:
 
 def counted(gateway: Gateway, connection: Connection) -> Counter[tuple[str, bool]]:
     found: Counter[tuple[str, bool]] = Counter()
-    for drawer in DRAWERS:
-        for row in connection.execute(select(drawer.table).where(drawer.column.is_not(None))):
+    for sealed in SEALED_COLUMNS:
+        for row in connection.execute(select(sealed.table).where(sealed.column.is_not(None))):
             try:
-                gateway.keys.data_key.open(getattr(row, drawer.name), drawer.bound(row))
+                gateway.keys.data_key.open(getattr(row, sealed.name), sealed.bound(row))
                 opened = True
             except OpenRefused:
                 opened = False
-            found[f"{drawer.table.name}.{drawer.name}", opened] += 1
+            found[f"{sealed.table.name}.{sealed.name}", opened] += 1
     return found
 
 
@@ -358,7 +358,7 @@ def test_where_data_keys_end_by_schedule_nobody_decides_another_end_or_takes_one
             KeyState.DESTROYED,
             "nothing is sealed with it any more",
         )
-        assert gateway.keys.rotation.dooms() == {}
+        assert gateway.keys.rotation.scheduled_destructions() == {}
 
 
 def test_a_destruction_that_is_taken_back_while_the_schedule_is_off_does_not_take_place(

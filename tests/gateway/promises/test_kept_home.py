@@ -101,7 +101,7 @@ def test_an_old_home_keeps_its_data_keys_until_two_persons_say_otherwise(
 ) -> None:
     """No release turns on what destroys keys; in a home that is made now it is on."""
     with Gateway.open(kept / "can", secret, clock=lambda: made) as gateway:
-        assert not gateway.keys.rotation.outlook().rhythms[KeyKind.DATA].on
+        assert not gateway.keys.rotation.outlook().crypto_periods[KeyKind.DATA].on
         before = gateway.keyset.primary(KeyKind.DATA).kid
     with Gateway.open(kept / "can", secret, clock=lambda: made + timedelta(days=60)) as gateway:
         gateway.keys.rotation.round()
@@ -109,7 +109,7 @@ def test_an_old_home_keeps_its_data_keys_until_two_persons_say_otherwise(
         with pytest.raises(TwoPersons):
             gateway.admin.perform(ONE, "keys.schedule", {"kind": "DATA", "on": True, "reason": "t"})
         gateway.admin.perform(TWO, "keys.schedule", {"kind": "DATA", "on": True, "reason": "t"})
-        assert gateway.keys.rotation.outlook().rhythms[KeyKind.DATA].on
+        assert gateway.keys.rotation.outlook().crypto_periods[KeyKind.DATA].on
 
 
 def test_a_schedule_that_one_person_turned_on_in_an_old_home_destroys_nothing(
@@ -125,7 +125,7 @@ def test_a_schedule_that_one_person_turned_on_in_an_old_home_destroys_nothing(
     ahead = timedelta(0)
 
     with Gateway.open(kept / "can", secret, clock=lambda: made + ahead) as gateway:
-        found = gateway.keys.rotation.outlook().rhythms[KeyKind.DATA]
+        found = gateway.keys.rotation.outlook().crypto_periods[KeyKind.DATA]
         assert (found.on, found.every) == (False, timedelta(days=30))
         before = gateway.keyset.primary(KeyKind.DATA).kid
         ahead = timedelta(days=40)

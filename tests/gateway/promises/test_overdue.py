@@ -146,7 +146,7 @@ def test_a_round_that_fails_is_no_round(pair: Any, people: Any, later: Later) ->
     assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
 
 
-def test_the_caretaker_erases_on_his_rounds(pair: Any, people: Any, later: Later) -> None:
+def test_the_periodic_job_erases_what_is_due(pair: Any, people: Any, later: Later) -> None:
     pair.partner().query(people.samples(1), **people.matter())
     later.ahead = timedelta(hours=24, minutes=1)
 

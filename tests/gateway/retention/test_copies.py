@@ -27,9 +27,9 @@ def key(state: KeyState, made: datetime, changed: datetime | None = None) -> Key
 
 
 def look(
-    *records: KeyRecord, now: datetime, rhythm: CryptoPeriod = WEEKLY, since: datetime = BORN
+    *records: KeyRecord, now: datetime, crypto_period: CryptoPeriod = WEEKLY, since: datetime = BORN
 ) -> CopyErasure:
-    return copy_erasure(records, rhythm, now, since)
+    return copy_erasure(records, crypto_period, now, since)
 
 
 def test_the_oldest_key_that_opens_says_since_when() -> None:
@@ -55,7 +55,7 @@ def test_what_is_erased_now_is_final_when_the_key_in_use_has_ended() -> None:
     assert found.final_by == BORN + WEEK + DATA_WINDOW
     assert (
         look(
-            key(S.ACTIVE, BORN), now=BORN + DAY, rhythm=CryptoPeriod(on=False, every=WEEK)
+            key(S.ACTIVE, BORN), now=BORN + DAY, crypto_period=CryptoPeriod(on=False, every=WEEK)
         ).final_by
         is None
     )
@@ -72,7 +72,7 @@ def test_a_key_past_its_period_and_the_grace_is_late_where_the_schedule_is_on(
 
     assert look(record, now=last).late == 0
     assert look(record, now=beyond).late == 1
-    assert look(record, now=beyond, rhythm=off).late == 0
+    assert look(record, now=beyond, crypto_period=off).late == 0
 
 
 def test_a_gateway_that_stood_still_or_has_a_new_schedule_has_the_grace_from_then() -> None:
@@ -91,7 +91,7 @@ def test_a_key_that_somebody_stopped_is_never_late_and_leaves_the_end_of_copies_
     found = look(new, old, now=BORN + 100 * DAY)
 
     assert (found.late, found.final_by, found.kept) == (0, None, (old.kid,))
-    off = look(new, old, now=BORN + 100 * DAY, rhythm=CryptoPeriod(on=False, every=WEEK))
+    off = look(new, old, now=BORN + 100 * DAY, crypto_period=CryptoPeriod(on=False, every=WEEK))
     assert (off.final_by, off.kept) == (None, ())
 
 

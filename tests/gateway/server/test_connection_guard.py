@@ -32,7 +32,7 @@ class Listening:
         self.port = self._server.getsockname()[1]
         self.ends: list[tuple[socket.socket, socket.socket]] = []
 
-    def knock(self) -> socket.socket:
+    def connect(self) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         accepted, _ = self._server.accept()
         self.ends.append((client, accepted))
@@ -77,7 +77,7 @@ def test_the_oldest_of_too_many_silent_connections_are_cut_and_the_others_live(
     clients = []
     for second in range(6):
         clock.now = float(second)
-        clients.append(listening.knock())
+        clients.append(listening.connect())
         if second < 4:
             assert not watched.look()
     shed = watched.look()
@@ -90,14 +90,14 @@ def test_whoever_was_identified_does_not_count_as_unidentified(
     guard: tuple[Guard, Clock], listening: Listening
 ) -> None:
     watched, clock = guard
-    first = listening.knock()
+    first = listening.connect()
     host, port = first.getsockname()
     watched.look()
     watched.identified(f"ipv4:{host}:{port}", "AUS")
     clients = []
     for second in range(1, 7):
         clock.now = float(second)
-        clients.append(listening.knock())
+        clients.append(listening.connect())
         watched.look()
 
     assert not cut(first)
@@ -113,7 +113,7 @@ def test_an_identified_port_that_an_unidentified_caller_has_next_is_theirs(
     watched.look()
 
     assert watched._marks == {}
-    listening.knock()
+    listening.connect()
     watched.look()
     assert [one.who for one in watched._known.values()] == [""]
 
@@ -122,7 +122,7 @@ def test_a_descriptor_that_is_anothers_by_now_is_not_touched(
     guard: tuple[Guard, Clock], listening: Listening
 ) -> None:
     watched, _ = guard
-    client = listening.knock()
+    client = listening.connect()
     watched.look()
     number = listening.ends[0][1].fileno()
 
@@ -136,7 +136,7 @@ def test_sockets_of_ours_that_no_listener_accepted_are_left_alone(
     watched, _ = guard
     other = Listening()
     try:
-        client = other.knock()
+        client = other.connect()
         one, two = socket.socketpair()
         with one, two:
             watched.look()

@@ -214,7 +214,7 @@ def auditor() -> OpeningKey:
 
 @pytest.fixture(scope="session")
 def store_of(log_key: LogKey, auditor: OpeningKey) -> Callable[[Path], StoreFixture]:
-    """Return the maker of desks, for tests that need more than one; each closes its own."""
+    """Return the maker of stores, for tests that need more than one; each closes its own."""
     data_key = DataKey.from_seed(bytes(32))
     return lambda folder: StoreFixture(
         folder / "store" / "passerelle.db", log_key, auditor, data_key

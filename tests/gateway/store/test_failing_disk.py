@@ -167,20 +167,20 @@ def test_a_write_that_the_kernel_refuses_is_the_last(
 
 
 KILLED = """
-class Doomed(sqlite3.Connection):
+class FailingConnection(sqlite3.Connection):
     left = int(sys.argv[3])
 
     def commit(self):
         if not self.in_transaction:
             return super().commit()
-        Doomed.left -= 1
-        if Doomed.left == 0 and sys.argv[4] == "before":
+        FailingConnection.left -= 1
+        if FailingConnection.left == 0 and sys.argv[4] == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         super().commit()
-        if Doomed.left == 0:
+        if FailingConnection.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-database = store.database(lambda *a, **k: sqlite3.connect(*a, factory=Doomed, **k))
+database = store.database(lambda *a, **k: sqlite3.connect(*a, factory=FailingConnection, **k))
 sequencer = store.sequencer(database)
 for number in range(100):
     told(test_failing_disk.ask(store, sequencer, number))
