@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 ENTRY_POINTS = "passerelle.extractors"
+OURS = "gateway.extraction.extractors."  # where the extractors that come along are
+INSTALL = "pip install --require-hashes -r deploy/images-requirements.lock"
 UNSTATED_QUALITY = 255
 MOST_RECORD = 65_536  # bytes; what a query may carry of one sample (`wire.query_payload`)
 MOST_NAME = 48  # characters of name and version together, as samples state them
@@ -58,13 +60,18 @@ Maker = Callable[[Mapping[str, str]], Extractor]
 
 
 def load(name: str, options: Mapping[str, str]) -> Extractor:
-    """Return the installed extractor of a name; raises LookupError where there is none."""
+    """Return the installed extractor of a name; raises LookupError where there is none, or what ours needs is not installed."""
     from importlib.metadata import entry_points
 
     found = entry_points(group=ENTRY_POINTS, name=name)
     for each in found:
-        make: Any = each.load()
-        made: Extractor = make(options)
+        try:
+            make: Any = each.load()
+            made: Extractor = make(options)
+        except ModuleNotFoundError as fault:
+            if not each.value.startswith(OURS):
+                raise
+            raise LookupError(f"{fault}; it comes with the extra `images`: {INSTALL}") from None
         return made
     known = sorted(each.name for each in entry_points(group=ENTRY_POINTS))
     raise LookupError(

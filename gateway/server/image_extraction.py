@@ -12,7 +12,17 @@ MEBIBYTE = 1 << 20
 
 
 def build_extraction(settings: Extraction) -> ExtractionService:
-    """Return the service of the extractors that are configured; raises UserError, which says what to do.
+    """Return the service of the extractors that are configured; raises UserError, which says what to do."""
+    try:
+        return started(settings)
+    except ExtractorUnavailable as fault:
+        raise UserError(
+            f"{fault}  → without extraction.* in the settings no image is read"
+        ) from None
+
+
+def started(settings: Extraction) -> ExtractionService:
+    """Return the same, whoever names the extractors; raises ExtractorUnavailable.
 
     There is no way to go on without the sandbox: where the kernel refuses it, no image is read.
     """
@@ -33,10 +43,4 @@ def build_extraction(settings: Extraction) -> ExtractionService:
         for modality, name, options in named
         if name is not None
     )
-    try:
-        return ExtractionService(children, processes=settings.processes, waiting=settings.waiting)
-    except ExtractorUnavailable as fault:
-        raise UserError(
-            f"{fault}  → the extra `images` has what `leader` needs; without extraction.* in the"
-            " settings no image is read"
-        ) from None
+    return ExtractionService(children, processes=settings.processes, waiting=settings.waiting)

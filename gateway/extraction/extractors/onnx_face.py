@@ -106,7 +106,9 @@ class OnnxFace:
 def make(options: Mapping[str, str]) -> OnnxFace:
     """Return the extractor of the model that option `card` describes; raises BadCard."""
     if "card" not in options:
-        raise BadCard("no card of a model is named  → extraction.face_card in the settings")
+        raise BadCard(
+            "no card of a model is named  → extraction.face_card in the settings, or --card"
+        )
     return OnnxFace(read_card(Path(options["card"])))
 
 

@@ -165,7 +165,7 @@ def test_without_an_extractor_an_image_is_unsupported_and_enrols_nobody(
 def test_an_extractor_that_cannot_be_had_stops_the_start_and_names_the_remedy() -> None:
     from gateway.config import Extraction
 
-    with pytest.raises(UserError, match=r"no extractor absent is installed here.*extra `images`"):
+    with pytest.raises(UserError, match=r"no extractor absent is installed here.*extraction\.\*"):
         build_extraction(Extraction(finger="absent"))
 
 
