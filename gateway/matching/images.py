@@ -45,6 +45,10 @@ QUALITY_ALGORITHM = "NFIQ2"  # of fingers: the terms of ISO/IEC 29794-4
 UNREADABLE = "UNREADABLE"  # of an extraction: what came back is no record
 
 
+class ResolutionUnsettled(UnreadableSample):
+    """An image of ours whose resolution its file does not say, or says otherwise than whoever names the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingImage:
     """An image of a query, held to its container: the element that holds it, the sample, and what is to be decoded."""
@@ -166,7 +170,7 @@ def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> tuple
     The image itself is kept nowhere. Raises UnreadableSample, with the reason, for an image that cannot be read or gives no record good enough.
     """
     modality, position = image.modality, image.position
-    task = _task(image, service)
+    task = task_of_own(image, service)
     try:
         found = service.extract(modality, task)
         extractor = _extractor(modality, service)
@@ -180,8 +184,11 @@ def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> tuple
     return sample, extractor
 
 
-def _task(image: OwnImage, service: ExtractionService) -> Task:
-    """Return what is to be decoded of an image to enrol, its container read and held to what is said of it."""
+def task_of_own(image: OwnImage, service: ExtractionService) -> Task:
+    """Return what is to be decoded of an image of ours, its container read and held to what is said of it; no pixel is decoded.
+
+    Raises UnreadableSample, with the reason; its kind ResolutionUnsettled where whoever names the file has to say more.
+    """
     modality = image.modality
     form, word = formats.detect(image.octets), modality.name.lower()
     if form is None or form not in service.formats(modality):
@@ -225,10 +232,15 @@ def _opened(image: OwnImage, form: RecordFormat) -> tuple[Image, int, int]:
     if found.position not in (0, position):
         word = modality.name.lower()
         raise UnreadableSample(f"the image says {word} {found.position}, you say {position}")
+    if modality is Modality.FINGER and ppi and not LEAST_PPI <= ppi <= MOST_PPI:
+        # An absurd one would have the extractor scale the picture to any size.
+        raise ResolutionUnsettled(
+            f"you say {ppi} pixels per inch; images of fingers have {LEAST_PPI} to {MOST_PPI}"
+        )
     if modality is Modality.FINGER and not (ppi or found.ppi):
-        raise UnreadableSample("the file does not say its resolution; say it by --ppi")
+        raise ResolutionUnsettled("the file does not say its resolution; say it by --ppi")
     if ppi and found.ppi and abs(ppi - found.ppi) > PPI_TOLERANCE:
-        raise UnreadableSample(f"the file says {found.ppi} pixels per inch, you say {ppi}")
+        raise ResolutionUnsettled(f"the file says {found.ppi} pixels per inch, you say {ppi}")
     return found, position, ppi or found.ppi
 
 

@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.cli.exercises import set_evaluation
-from gateway.cli.exercises.set_evaluation import Kind
+from gateway.cli.exercises import image_options, set_evaluation
+from gateway.cli.exercises.image_options import SHOWN, ImageOptions, Kind
 from gateway.cli.output import Code, note
 from gateway.cli.plain_command import plain_command
 from gateway.cli.subjects import biometric_files as records
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.exercises.evaluation.error_rates import Comparisons
     from gateway.exercises.evaluation.evaluate import Judged, Side
 
-SHOWN = 20  # records that could not be enrolled, printed for eyes; --json has them all
 ERRORS = ("eer", "fnmr_100", "fnmr_1000", "fnmr_zero")
 WHOLE = "folder"  # the command that `passerelle eval DIR` means
 
@@ -50,14 +49,18 @@ Place = Annotated[
     typer.Argument(
         metavar="DIR",
         help="Folder of records named <finger>_<impression>.<suffix>; each subfolder is a set of its own."
-        " Or a CSV: path,finger,impression[,set]. Of faces a NumPy archive: vectors, person, model; of irises: code,"
-        " mask, eye, shape.",
+        " Or a CSV: path,finger,impression[,set]. With --extractor images of the same names. Of faces a NumPy archive:"
+        " vectors, person, model; of irises: code, mask, eye, shape; or images, with --extractor.",
         show_default=False,
     ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, max=256, help="Probes compared side by side. Default: one for each core."),
+    typer.Option(
+        min=1,
+        max=256,
+        help="Probes compared, and images extracted, side by side. Default: one for each core; of images at most eight.",
+    ),
 ]
 Run = tuple[str, "Comparisons"]
 Svg = typer.Option(metavar="FILE.svg", show_default=False)
@@ -68,6 +71,7 @@ Svg = typer.Option(metavar="FILE.svg", show_default=False)
     "passerelle eval prints/",
     "passerelle eval prints/ --scores ours.npz --plot det.svg --run other=other.npz",
     "passerelle eval probes/ --gallery other-extractor/ --json",
+    "passerelle eval images/ --extractor leader --ppi 500",
     "passerelle eval faces.npz --modality face --calibrate faces.json",
     "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg",
     name=WHOLE,
@@ -100,6 +104,7 @@ def folder(
         ),
     ] = None,
     threads: Threads = None,
+    images: ImageOptions,
     modality: Annotated[Kind, typer.Option(help="What the samples are of.")] = Kind.FINGER,
     calibrate: Annotated[
         Path | None,
@@ -113,9 +118,11 @@ def folder(
     """Measure the matcher on samples of known people, in the terms of ISO/IEC 19795-1.
 
     EER as FVC defines it, FNMR at FMR, FNIR at FPIR; 95 % intervals by drawing fingers again. A record that
-    cannot be enrolled counts as an error of every comparison that it is in.
+    cannot be enrolled counts as an error of every comparison that it is in, and so does an image of which no record
+    can be made.
     """
     output.one_blas_thread()
+    images.demand_sense(modality)
     from gateway.exercises.evaluation import evaluate
     from gateway.exercises.evaluation.scores import load_run
 
@@ -123,16 +130,19 @@ def folder(
     if modality is not Kind.FINGER:
         if gallery is not None or threads is not None:
             raise typer.BadParameter("--gallery and --threads are for fingers")
-        name, pairs = set_evaluation.evaluate(context, modality, place, scores, calibrate)
+        name, pairs = set_evaluation.evaluate(
+            context, modality, place, images, scores=scores, calibrate=calibrate
+        )
         if plot is not None:
             _draw(plot, [(name, pairs)], others)
         return
     if calibrate is not None:
         raise typer.BadParameter("fingers are fitted by model fitting", param_hint="--calibrate")
-    probes = evaluate.load(place)
-    enrolled = probes if gallery is None else evaluate.load(gallery)
-    if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
-        raise UserError(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
+    probes, enrolled, extraction = _sides(place, gallery, images, threads)
+    for where, side in ((place, probes), (gallery, enrolled)):
+        if not any(each.minutiae is not None for each in side.records):
+            reason = side.records[0].reason
+            raise UserError(f"{where}: none of the records can be enrolled: {reason}")
     with output.bar("compare", len(probes.records)) as advance:
         side_by_side = threads or os.cpu_count() or 1
         found = evaluate.score_all(
@@ -145,7 +155,7 @@ def folder(
         evaluate.save(scores, probes, enrolled, found)
     if plot is not None:
         _draw_sets(plot, place.resolve().stem, sets, others)
-    _tell(context, probes, enrolled, sets)
+    _tell(context, probes, enrolled, sets, extraction)
 
 
 @plain_command(
@@ -192,10 +202,29 @@ def _explained(document: dict[str, Any], plot: Path | None) -> Iterator[Any]:
     yield f"picture    {plot}" if plot else "picture    → --plot FILE.svg"
 
 
-def _first_reason(side: Side) -> str:
-    from gateway.exercises.evaluation.evaluate import failures
+def _sides(
+    place: Path, gallery: Path | None, images: ImageOptions, threads: int | None
+) -> tuple[Side, Side, dict[str, Any]]:
+    """Return probes and gallery, the same where no other is named, and the document's part on what was extracted."""
+    from gateway.exercises.evaluation import evaluate
 
-    return next((one["reason"] for one in failures(side)), "nothing to compare with")
+    places = [place] if gallery is None else [place, gallery]
+    if images.extractor is None:
+        sides, extraction = [evaluate.load(each) for each in places], {}
+    else:
+        with images.reader(Kind.FINGER, threads) as reader:
+            every = [reader.find(each) for each in places]
+            if not any(every):
+                image_options.images_of(reader, place)
+            made = [
+                () if found is None else image_options.extracted(reader, found) for found in every
+            ]
+            extraction = {"extraction": reader.told([one for some in made for one in some])}
+        sides = [
+            evaluate.load(each) if found is None else evaluate.of_images(some, found.ignored)
+            for each, found, some in zip(places, every, made, strict=True)
+        ]
+    return sides[0], sides[-1], extraction
 
 
 def _draw_sets(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Run]) -> None:
@@ -218,8 +247,17 @@ def _draw(plot: Path, own: Sequence[Run], others: Sequence[Run]) -> None:
     user_files.write(plot, det_plot(curves).encode())
 
 
-def _tell(context: typer.Context, probes: Side, gallery: Side, sets: list[Judged]) -> None:
+def _tell(
+    context: typer.Context,
+    probes: Side,
+    gallery: Side,
+    sets: list[Judged],
+    extraction: dict[str, Any],
+) -> None:
     from gateway.exercises.evaluation import evaluate
+
+    if extraction:
+        image_options.tell(extraction["extraction"])
 
     failed = evaluate.failures(probes)
     if gallery is not probes:
@@ -246,9 +284,11 @@ def _tell(context: typer.Context, probes: Side, gallery: Side, sets: list[Judged
         "repaired": repaired,
         "ignored": list(probes.ignored),
         "sets": [each.figures for each in sets],
+        **extraction,
         **evaluate.summarise(sets),
     }
-    output.emit(context, document, _table(document), _searches(document), code=Code.DONE)
+    shown = [image_options.line(document["extraction"])] if extraction else []
+    output.emit(context, document, *shown, _table(document), _searches(document), code=Code.DONE)
 
 
 def _table(document: dict[str, Any]) -> Table:
@@ -259,7 +299,8 @@ def _table(document: dict[str, Any]) -> Table:
     for heading in ("records", "mated", "others", "EER", "FNMR@1 %", "@0.1 %", "@0"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in document["sets"]:
-        failed = f" (-{one['not_enrolled']})" if one["not_enrolled"] else ""
+        missing = one["not_enrolled"] + one["not_extracted"]
+        failed = f" (-{missing})" if missing else ""
         _add(table, one["set"], f"{one['records']}{failed}", one["all_pairs"])
     if len(document["sets"]) > 1 and document["mean"]:
         _add(table, "mean", "", {"mated": "", "non_mated": "", **document["mean"]})

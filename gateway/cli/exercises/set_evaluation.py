@@ -1,11 +1,10 @@
-"""`passerelle eval FILE --modality face`: errors of samples in one file, and a calibration fitted to half of them."""
+"""`passerelle eval FILE --modality face`: errors of faces or irises, and a calibration fitted to half of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
+from gateway.cli.exercises import image_options
+from gateway.cli.exercises.image_options import SHOWN, ImageOptions, Kind
 from gateway.cli.output import note
 from gateway.errors import UserError
 
@@ -23,32 +24,28 @@ if TYPE_CHECKING:
     from gateway.exercises.evaluation.error_rates import Comparisons
     from gateway.exercises.evaluation.labelled_set import LabelledSet
 
-SHOWN = 20  # refused samples, printed for eyes; --json has them all
 SPLIT = (
     "by {unit}: fitted on every second one in ascending order of their numbers, from the first;"
     " the others were not seen"
 )
 
 
-class Kind(StrEnum):
-    """What is evaluated; of all but fingers the place is one file."""
-
-    FINGER = "finger"
-    FACE = "face"
-    IRIS = "iris"
-
-
 def evaluate(
-    context: typer.Context, kind: Kind, place: Path, scores: Path | None, calibrate: Path | None
+    context: typer.Context,
+    kind: Kind,
+    place: Path,
+    options: ImageOptions,
+    *,
+    scores: Path | None,
+    calibrate: Path | None,
 ) -> tuple[str, Comparisons]:
-    """Tell the figures of a file's samples, and return its name and comparisons.
+    """Tell the figures of the samples of a file, or of a place of images, and return its name and comparisons.
 
     With `calibrate`, half of the people are fitted to and the figures are the other half's.
     """
     from gateway.exercises.evaluation import labelled_set
-    from gateway.exercises.evaluation.set_readers import READERS
 
-    whole = READERS[kind.value](place)
+    whole, extraction = _read(kind, place, options)
     some, used = whole, whole.known
     document: dict[str, Any] = {"ok": True, "modality": kind.value}
     if calibrate is not None:
@@ -65,9 +62,31 @@ def evaluate(
         **figures,
         "failure_to_enrol": len(whole.refused) / total,
         "not_enrolled": [{"row": row, "reason": reason} for row, reason in whole.refused],
+        **extraction,
     }
     output.emit(context, document, *_told(document))
-    return place.stem, pairs
+    return whole.name, pairs
+
+
+def _read(kind: Kind, place: Path, options: ImageOptions) -> tuple[LabelledSet, dict[str, Any]]:
+    """Return the samples of a file or of images, and of images the document's part on their extraction."""
+    from gateway.exercises.evaluation.set_readers import READERS
+
+    known = READERS[kind.value]
+    if options.extractor is None:
+        if place.is_dir():
+            raise UserError(
+                f"{place}: a folder; of a {kind.value} it holds images: name --extractor"
+            )
+        return known.file(place), {}
+    with options.reader(kind) as reader:
+        found = image_options.images_of(reader, place)
+        if len(found.specimens) > known.most:
+            raise UserError(f"{place}: more than {known.most} images; evaluate fewer at a time")
+        made = image_options.extracted(reader, found)
+        extraction = reader.told(made)
+    image_options.tell(extraction)
+    return known.images(place.resolve().stem, made), {"extraction": extraction}
 
 
 def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> Any:  # noqa: ANN401 - of a lower layer
@@ -101,6 +120,8 @@ def _units(modality: str) -> tuple[str, str]:
 
 def _told(document: dict[str, Any]) -> Iterator[Any]:
     units = _units(document["modality"])[1]
+    if "extraction" in document:
+        yield image_options.line(document["extraction"])
     yield f"set      {document['set']}  {document['records']} samples of {document['people']} {units}, model {document['model']}"
     pairs = document["all_pairs"]
     if pairs is None:

@@ -10,17 +10,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gateway import user_files
 from gateway.exercises.evaluation import error_rates
 from gateway.exercises.evaluation.error_rates import Comparisons, Errors
-from gateway.exercises.evaluation.files import Read, Specimen, find, numbered, read
+from gateway.exercises.evaluation.files import Read, Specimen, find, judged, numbered, read
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
 from matcher.finger.template import Floats
+
+if TYPE_CHECKING:
+    from gateway.exercises.evaluation.images import Made
 
 POSITION = 1  # every record is searched as this finger; which one it is does not matter here
 
@@ -62,6 +65,17 @@ def load(place: Path) -> Side:
     """Return the records under a folder or of a manifest."""
     found = find(place)
     return Side(tuple(read(each) for each in found.specimens), found.ignored)
+
+
+def of_images(made: Sequence[Made], ignored: tuple[str, ...]) -> Side:
+    """Return images of fingers as the records that were made of them."""
+    records = [
+        Read(each.specimen, each.form, None, each.reason, extracted=False)
+        if each.record is None
+        else judged(each.specimen, each.form, each.record)
+        for each in made
+    ]
+    return Side(tuple(records), ignored)
 
 
 def score_all(
@@ -132,11 +146,13 @@ def _judge(name: str, probes: Side, gallery: Side, scores: Floats) -> Judged:
     few = error_rates.compared(some, *labels, protocol="fvc", gallery=own)
     found = error_rates.searched(some, *labels, own)
     draws = error_rates.bootstrap(everything) if everything.complete else None
+    unread = sum(not probes.records[row].extracted for row in rows)
     figures = {
         "set": name,
         "records": len(rows),
         "fingers": len({s.finger for s in mine}),
-        "not_enrolled": sum(probes.records[row].minutiae is None for row in rows),
+        "not_enrolled": sum(probes.records[row].minutiae is None for row in rows) - unread,
+        "not_extracted": unread,
         "all_pairs": _pairs(everything, draws),
         "fvc": _pairs(few, None),
         "identification": None if found is None else _identified(found),
@@ -164,11 +180,11 @@ def summarise(sets: Sequence[Judged]) -> dict[str, Any]:
 
 
 def failures(side: Side) -> list[dict[str, str]]:
-    """Return the records that could not be enrolled, and why."""
+    """Return the records that could not be enrolled, and why; of what no record could be made is apart."""
     return [
         {"file": each.specimen.name, "reason": each.reason}
         for each in side.records
-        if each.minutiae is None
+        if each.minutiae is None and each.extracted
     ]
 
 

@@ -1,4 +1,4 @@
-"""A file of face vectors with whose each is → every pair's cosine.
+"""Face vectors with whose each is, of a file or of images → every pair's cosine.
 
 The file is a NumPy archive: `vectors` (n, d) of floating point, `person` (n,) whole numbers, `model` a name.
 """
@@ -6,15 +6,21 @@ The file is a NumPy archive: `vectors` (n, d) of floating point, `person` (n,) w
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gateway.errors import UserError
-from gateway.exercises.evaluation.labelled_set import LabelledSet
+from gateway.exercises.evaluation.files import numbered
+from gateway.exercises.evaluation.labelled_set import Ints, LabelledSet
 from gateway.matching.face_models import known_models
+from matcher.face import record
 from matcher.face.template import FaceVector, Floats, VectorRefused
+
+if TYPE_CHECKING:
+    from gateway.exercises.evaluation.images import Made
 
 MOST_SAMPLES = 10_000  # the matrix of more would not fit in memory
 MOST_BYTES = 1 << 31  # of an array, unpacked
@@ -53,6 +59,45 @@ def read_set(path: Path) -> LabelledSet:
         known=None if known is None else known.calibration,
         needs={"dimension": vectors.shape[1]},
     )
+
+
+def of_images(name: str, made: Sequence[Made]) -> LabelledSet:
+    """Return images of faces as the vectors that were made of them, compared each with each.
+
+    Raises UserError where there is no vector, or they are of several models.
+    """
+    read = [None if each.record is None else record.read(each.record) for each in made]
+    rows = [row for row, each in enumerate(read) if each is not None]
+    vectors = [each for each in read if each is not None]
+    shapes = sorted({(each.model, len(each)) for each in vectors})
+    if len(shapes) != 1:
+        several = ", ".join(f"{model} of {numbers} numbers" for model, numbers in shapes)
+        raise UserError(f"{name}: vectors of one model are compared, not of {several or 'none'}")
+    ((model, dimension),) = shapes
+    known = known_models().get(model)
+    return LabelledSet(
+        name=name,
+        model=model,
+        label=whose(made),
+        score=spread(_cosines(np.stack([each.vector for each in vectors])), rows, len(made)),
+        refused=(),
+        known=known.calibration if known is not None and known.dimension == dimension else None,
+        needs={"dimension": dimension},
+        files=tuple(each.specimen.name for each in made),
+    )
+
+
+def whose(made: Sequence[Made]) -> Ints:
+    """Return whose each image is, by set and name, as numbers in natural order, (n,)."""
+    names = [f"{each.specimen.set}/{each.specimen.finger}" for each in made]
+    return numbered(names)[0]
+
+
+def spread(score: Floats, rows: Sequence[int], size: int) -> Floats:
+    """Return scores between some rows of so many, (size, size) float32; those of the others are nan."""
+    wide: Floats = np.full((size, size), np.nan, dtype=np.float32)
+    wide[np.ix_(rows, rows)] = score
+    return wide
 
 
 def archive(path: Path, names: tuple[str, ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway import user_files
+from gateway.domain.messages import TEMPLATES
 from gateway.errors import UserError
 from gateway.matching import sample_files
 from gateway.matching.engine import UnreadableSample
@@ -50,13 +51,17 @@ class Specimen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """A record as far as it could be read: the minutiae, or why it cannot be enrolled; and what was repaired for it."""
+    """A record as far as it could be read: the minutiae, or why it cannot be enrolled; and what was repaired for it.
+
+    extracted   False: an image of which no record could be made
+    """
 
     specimen: Specimen
     form: str
     minutiae: Minutiae | None = field(repr=False)
     reason: str
     repairs: tuple[str, ...] = ()
+    extracted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +91,39 @@ def find(place: Path) -> Found:
 def read(specimen: Specimen) -> Read:
     """Return a record's minutiae, or the reason why it counts as a failure to enrol."""
     try:
-        if specimen.below is None:
-            octets = user_files.read(specimen.path, MOST_BYTES)
-        else:
-            octets = user_files.read_below(specimen.below, str(specimen.path), MOST_BYTES)
+        octets = octets_of(specimen, MOST_BYTES)
         found = sample_files.opened(octets)
     except (FileRefused, UnreadableSample) as fault:
         return Read(specimen, "UNREADABLE", None, str(fault))
     prints = [each for each in found.samples if each.format in FORMATS]
     if not prints:
-        return Read(specimen, "UNREADABLE", None, f"{found.kind}, not a finger minutiae record")
+        images = [each for each in found.samples if each.format not in TEMPLATES]
+        remedy = "  → --extractor NAME makes records of images" if images else ""
+        what = f"{found.kind}, not a finger minutiae record"
+        return Read(specimen, "UNREADABLE", None, what + remedy)
     transaction = ansi_nist.is_transaction(octets)
     form = "ANSI_NIST_TYPE_9" if transaction else prints[0].format.name
     if len(prints) != 1:
         return Read(specimen, form, None, f"holds {len(prints)} fingers; one impression a record")
     if found.unread:
         return Read(specimen, form, None, str(found.unread[0]))
-    minutiae = record_fmr.read(prints[0].data).views[0].minutiae
+    return judged(specimen, form, prints[0].data, found.notes)
+
+
+def judged(specimen: Specimen, form: str, record: bytes, repairs: tuple[str, ...] = ()) -> Read:
+    """Return the minutiae of a finger's record, which a strict reader reads, or why it is too poor to enrol."""
+    minutiae = record_fmr.read(record).views[0].minutiae
     poor = assess(minutiae)
     if poor is not None:
         return Read(specimen, form, None, poor.lower().replace("_", " "))
-    return Read(specimen, form, minutiae, "", found.notes)
+    return Read(specimen, form, minutiae, "", repairs)
+
+
+def octets_of(specimen: Specimen, most: int) -> bytes:
+    """Return a specimen's file of at most so many bytes; raises FileRefused, which says why not."""
+    if specimen.below is None:
+        return user_files.read(specimen.path, most)
+    return user_files.read_below(specimen.below, str(specimen.path), most)
 
 
 def numbered(names: list[str], more: list[str] | None = None) -> tuple[NDArray[np.intp], ...]:

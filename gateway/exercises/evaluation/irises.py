@@ -1,4 +1,4 @@
-"""A file of iris codes with whose each is → every pair's closeness.
+"""Iris codes with whose each is, of a file or of images → every pair's closeness.
 
 The file is a NumPy archive: `code` and `mask` (n, rows, bytes) uint8, bits packed along the last axis, 1 = usable; `eye`
 (n,) whole numbers; `shape` (rows, bits a row), which tells the coder.
@@ -6,21 +6,26 @@ The file is a NumPy archive: `code` and `mask` (n, rows, bytes) uint8, bits pack
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gateway.errors import UserError
-from gateway.exercises.evaluation.faces import archive
+from gateway.exercises.evaluation.faces import archive, spread, whose
 from gateway.exercises.evaluation.labelled_set import LabelledSet
 from matcher.errors import MalformedRecord
 from matcher.face.template import Floats
+from matcher.iris import record
 from matcher.iris.calibration import calibration_of
 from matcher.iris.code_table import CodeTable, turn
 from matcher.iris.coders import CODERS, Coder
 from matcher.iris.probe import EYES
 from matcher.iris.template import IrisCode, check, from_cells
+
+if TYPE_CHECKING:
+    from gateway.exercises.evaluation.images import Made
 
 MOST_SAMPLES = 5_000  # every pair is compared in full
 
@@ -52,6 +57,31 @@ def read_set(path: Path) -> LabelledSet:
         refused=tuple(refused),
         known=calibration_of(coder),
         together=len(EYES),
+    )
+
+
+def of_images(name: str, made: Sequence[Made]) -> LabelledSet:
+    """Return images of irises as the codes that were made of them, compared each with each in full; eyes are its people.
+
+    Raises UserError where there is no code, or they are by several coders.
+    """
+    read = [None if each.record is None else record.read(each.record).iris for each in made]
+    rows = [row for row, each in enumerate(read) if each is not None]
+    codes = [each for each in read if each is not None]
+    coders = {each.coder.label: each.coder for each in codes}
+    if len(coders) != 1:
+        several = ", ".join(sorted(coders)) or "none"
+        raise UserError(f"{name}: codes of one coder are compared, not of {several}")
+    ((label, coder),) = coders.items()
+    return LabelledSet(
+        name=name,
+        model=label,
+        label=whose(made),
+        score=spread(_closeness(codes, coder), rows, len(made)),
+        refused=(),
+        known=calibration_of(coder),
+        together=len(EYES),
+        files=tuple(each.specimen.name for each in made),
     )
 
 

@@ -42,6 +42,7 @@ class LabelledSet:
     known         the calibration of the model that a gateway here uses, if there is one
     needs         what a calibration's file holds beside a fit, for the modality's own reader
     together      how many samples of one person are added, 1 or 2, if each is of another part of the body
+    files         of images: the file of each sample, (n,); one of which no record was made is nan with all others
     """
 
     name: str
@@ -52,11 +53,14 @@ class LabelledSet:
     known: ScoreCalibration | None
     needs: dict[str, Any] = field(default_factory=dict)
     together: int = 1
+    files: tuple[str, ...] = field(default=(), repr=False)
 
     def of(self, labels: Ints) -> LabelledSet:
         """Return the samples of some people alone."""
         rows = np.flatnonzero(np.isin(self.label, labels))
-        return replace(self, label=self.label[rows], score=self.score[np.ix_(rows, rows)])
+        files = tuple(self.files[row] for row in rows) if self.files else ()
+        score = self.score[np.ix_(rows, rows)]
+        return replace(self, label=self.label[rows], score=score, files=files)
 
     @property
     def number(self) -> Ints:
@@ -122,10 +126,13 @@ def judged(some: LabelledSet, used: ScoreCalibration | None) -> tuple[dict[str, 
 
 
 def save(path: Path, some: LabelledSet) -> None:
-    """Write `names`, <person>_<number>, and `scores`, as for fingers."""
+    """Write `names`, <person>_<number>, and `scores`, as for fingers; of images `files` too."""
     names = [f"{one}_{at}" for one, at in zip(some.label, some.number, strict=True)]
+    arrays: dict[str, Any] = {"names": np.array(names), "scores": some.score}
+    if some.files:
+        arrays["files"] = np.array(some.files)
     with io.BytesIO() as packed:
-        np.savez_compressed(packed, names=np.array(names), scores=some.score)
+        np.savez_compressed(packed, **arrays)
         user_files.write(path, packed.getvalue())
 
 

@@ -54,7 +54,7 @@ def test_errors_are_told_by_eye_and_a_code_that_is_refused_is_counted(
 
     some = read_set(written(tmp_path, arrays, mask=mask))
 
-    assert READERS["iris"] is read_set
+    assert READERS["iris"].file is read_set
     assert some.refused == ((5, "the mask leaves too little of the code"),)
     figures, pairs = labelled_set.judged(some, some.known)
     assert (figures["model"], figures["people"], figures["records"]) == ("masek-1", 24, 71)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from matcher.finger import synthetic
 
 (
     WELL, NOTHING, RAISE, DIE, HANG, GARBAGE, LONG, EAT, SOCKET, OPEN, RUN, SEEN, LARGE, FORK, CODE,
-    TWICE, LINGER, READ, PREFACE, BURN,
-) = range(20)  # fmt: skip
+    TWICE, LINGER, READ, PREFACE, BURN, POOR, OTHER,
+) = range(22)  # fmt: skip
 FORGED = b"the minutiae of nobody"
 
 
@@ -66,8 +67,8 @@ class Trial:
         while order == LINGER:  # for the picture of another
             tried(lambda: os.read(0, 1))
             time.sleep(0.01)
-        if order == LONG:
-            return Extracted(bytes(70_000))
+        if order in (LONG, OTHER, POOR):
+            return Extracted({LONG: bytes(70_000), OTHER: FORGED}.get(order) or two(position))
         if order == EAT:
             np.ones(1 << 33, dtype=np.uint8)
         able = {
@@ -93,6 +94,13 @@ class Trial:
         seed, finger, impression = (*map(int, pixels[0, 1:4]), 0, 0)[:3]  # some are two pixels wide
         seen = synthetic.impression(synthetic.person(seed), position or finger, impression or 2)
         return synthetic.record(seen, position)
+
+
+def two(position: int) -> bytes:
+    """A record of two minutiae, too few to find anybody by."""
+    seen = synthetic.impression(synthetic.person(0), position, 2)
+    rows = {each: getattr(seen, each)[:2] for each in ("xy", "angle", "kind", "quality")}
+    return synthetic.record(replace(seen, **rows), position)
 
 
 def everywhere(octets: bytes) -> None:
