@@ -89,3 +89,5 @@ def test_a_picture_is_asked_with_as_its_headers_state_it(tmp_path: Path) -> None
     assert (sample.width, sample.height, sample.ppi) == (files.WIDTH, files.HEIGHT, 500)
     with pytest.raises(UserError, match="--ppi"):
         biometric_files.query_samples(source)
+    with pytest.raises(UserError, match="images of fingers have 200 to 4000"):
+        biometric_files.query_samples(replace(source, ppi=10))
