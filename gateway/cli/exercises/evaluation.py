@@ -215,7 +215,7 @@ def _sides(
         with images.reader(Kind.FINGER, threads) as reader:
             every = [reader.find(each) for each in places]
             if not any(every):
-                image_options.images_of(reader, place)
+                raise image_options.no_images(place)
             made = [
                 () if found is None else image_options.extracted(reader, found) for found in every
             ]
@@ -258,7 +258,6 @@ def _tell(
 
     if extraction:
         image_options.tell(extraction["extraction"])
-
     failed = evaluate.failures(probes)
     if gallery is not probes:
         failed += evaluate.failures(gallery)

@@ -90,10 +90,15 @@ def images_of(reader: ImageReader, place: Path) -> Found:
     """Return the images of a place; raises UserError where it holds records."""
     found = reader.find(place)
     if found is None:
-        raise UserError(
-            f"{place}: holds records, of which nothing is extracted; leave --extractor out"
-        )
+        raise no_images(place)
     return found
+
+
+def no_images(place: Path) -> UserError:
+    """Return the refusal of a place that holds records."""
+    return UserError(
+        f"{place}: holds records, of which nothing is extracted; leave --extractor out"
+    )
 
 
 def extracted(reader: ImageReader, found: Found) -> tuple[Made, ...]:

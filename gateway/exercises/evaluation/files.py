@@ -98,7 +98,7 @@ def read(specimen: Specimen) -> Read:
     prints = [each for each in found.samples if each.format in FORMATS]
     if not prints:
         images = [each for each in found.samples if each.format not in TEMPLATES]
-        remedy = "  → --extractor NAME makes records of images" if images else ""
+        remedy = "  → passerelle eval DIR --extractor NAME is for images" if images else ""
         what = f"{found.kind}, not a finger minutiae record"
         return Read(specimen, "UNREADABLE", None, what + remedy)
     transaction = ansi_nist.is_transaction(octets)

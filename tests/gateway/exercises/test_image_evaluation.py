@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +13,7 @@ from gateway.errors import UserError
 from gateway.exercises.evaluation import evaluate, faces, irises, labelled_set
 from gateway.exercises.evaluation.files import Specimen
 from gateway.exercises.evaluation.images import ImageReader, Made
-from gateway.extraction.extractor import Extracted
-from gateway.extraction.frames import Task
-from gateway.extraction.service import ExtractionFailed, ExtractionService
+from gateway.extraction.service import ExtractionService
 from matcher.face import record as face_record
 from matcher.face import synthetic as face
 from matcher.finger import synthetic
@@ -25,40 +21,13 @@ from matcher.iris import record as iris_record
 from matcher.iris import synthetic as iris
 from matcher.iris.coders import MASEK, OPEN_IRIS
 from tests.gateway.extraction import image_files as files
-from tests.gateway.extraction.children import SIDE, picture, trial
+from tests.gateway.extraction.children import SIDE, trial
 from tests.gateway.extraction.conftest import paths as installed
 from tests.gateway.extraction.conftest import service as processes
+from tests.gateway.extraction.image_sets import UNSAID, Pictures, fir, portraits, prints
 from tests.gateway.extraction.offered import trial_extractor as orders
-from tests.gateway.matching.extracting import Extracting
 
 paths, service = installed, processes  # the fixtures, of the extractor for tests
-FINGERS, IMPRESSIONS = 3, 3
-UNSAID = 0  # pixels per inch
-
-
-def fir(
-    order: int = orders.WELL,
-    seed: int = 0,
-    impression: int = 2,
-    *,
-    ppi: int = 500,
-    side: int = SIDE,
-) -> bytes:
-    """An image of a finger that states its resolution, but for UNSAID."""
-    drawn = picture(order, seed, 0, impression)
-    if ppi == UNSAID:
-        return files.finger_39794(b"P5\n%d %d\n255\n" % (SIDE, SIDE) + drawn, 0, rate=0)
-    return files.fir_first(drawn, 0, (side, side), rate=(ppi, ppi))
-
-
-def prints(folder: Path, **said: Any) -> Path:
-    """Three fingers of three impressions each, as images."""
-    folder.mkdir()
-    for finger in range(FINGERS):
-        for impression in range(IMPRESSIONS):
-            image = fir(seed=100 * finger, impression=3 + impression, **said)
-            (folder / f"{finger}_{impression}.fir").write_bytes(image)
-    return folder
 
 
 @pytest.fixture
@@ -236,40 +205,6 @@ def test_an_extractor_that_cannot_be_had_any_more_ends_it_and_says_how_far_it_ca
 
     with pytest.raises(UserError, match="1 images were extracted, then"):
         reader.records(found, lambda _: started.close())
-
-
-class Pictures(Extracting):
-    """Makes of each picture the record whose place its width says; beyond them, and of None, it makes nothing."""
-
-    def __init__(self, modality: Modality, records: Sequence[bytes | None]) -> None:
-        super().__init__({modality: None})
-        self.records = records
-
-    def begin(self, modality: Modality, tasks: Sequence[Task]) -> tuple[Future[Extracted], ...]:
-        del modality
-        return tuple(self._made(task.picture.width - SIDE) for task in tasks)
-
-    def _made(self, at: int) -> Future[Extracted]:
-        begun: Future[Extracted] = Future()
-        record = self.records[at] if at < len(self.records) else None
-        if record is None:
-            begun.set_exception(ExtractionFailed("NOTHING_FOUND"))
-        else:
-            begun.set_result(Extracted(record))
-        return begun
-
-
-def portraits(folder: Path, people: int, captures: int) -> tuple[Path, list[bytes]]:
-    """Images of faces, <person>_<capture>, each person in a folder of their own, and the records of a model."""
-    records = []
-    for person in range(people):
-        (folder / f"p{person}").mkdir()
-        for capture in range(captures):
-            seen = face.capture(face.person(person), capture, 1)
-            image = files.jpeg(SIDE + len(records), SIDE)
-            (folder / f"p{person}" / f"p{person}_{capture}.jpg").write_bytes(image)
-            records.append(face_record.write(seen))
-    return folder, records
 
 
 def test_images_of_faces_are_compared_with_all_others_and_a_failure_is_a_miss(
