@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
     arguments = parser.parse_args()
     rng = np.random.default_rng(2002)
-    found = [tables(one) for one in read_sets(arguments.folder, tuple(arguments.extractors))]
+    found = [tables(one) for one in read_sets([arguments.folder], arguments.extractors)]
     say = sys.stdout.write
     for name, which, measure in (
         ("mated", 0, mated_correlation),

@@ -100,7 +100,7 @@ def table(name: str, ratios: np.ndarray, size: int, fpir: float) -> None:
 def real(folder: Path, rng: np.random.Generator) -> np.ndarray:
     """Return the ratios of people made of one set's ten fingers, in an order drawn for each, (p, 10)."""
     people = []
-    for one in read_sets(folder, ("secugen", "fingerjet")):
+    for one in read_sets([folder], ("secugen", "fingerjet")):
         scores, _ = tables(one)
         people += [rng.permutation(column) for column in scores.T]
     return np.array(people, dtype=np.float32)
@@ -142,7 +142,7 @@ def strangers(number: int) -> None:
 def composed_strangers(folder: Path) -> None:
     """Print the same of people composed of one set's pairs of different fingers, whose impressions are the same ones."""
     rng, tails = np.random.default_rng(32), default_certificate().tails
-    sets = [tables(one)[1] for one in read_sets(folder, ("secugen", "fingerjet"))]
+    sets = [tables(one)[1] for one in read_sets([folder], ("secugen", "fingerjet"))]
     rows = [each[np.triu_indices(len(each), 1)].astype(np.float32) for each in sets]
     say(f"composed strangers: {DRAWN:,} of each number, of one set, extractor and condition")
     for shared in (1, 2, 3, 5, 10):
