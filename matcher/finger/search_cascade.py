@@ -38,7 +38,7 @@ from matcher.finger.constants import ABSENT, STRONGEST
 from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
 from matcher.finger.gallery_block import MOST_ROWS, NOWHERE, Rows, fingers_of
 from matcher.finger.probe import UNKNOWN_POSITION, Probe
-from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
+from matcher.finger.score_fusion import DEPENDENCE, Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Bools, Floats, Ints
 
 # --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
@@ -51,6 +51,9 @@ LEAST_FINALISTS = 8  # people
 LEAST_REACH = (
     -0.8
 )  # local log10 ratio of all fingers; of mates who come to 3 or more, 1 in 2,000 has less
+# But who has many fingers reaches less: a finger of somebody else comes to this on average (synthetic people, gallery of 60), and one
+# person in a hundred to this more, times the root of the number of fingers.
+TYPICAL_REACH, ABOVE_TYPICAL = -1.0, 0.68
 LEAST_SUPPORT = 0.03  # of a finger, on average; likewise
 LEAST_CHOSEN = 2  # people
 ASIDE = 2  # of the usual people, one in so many is looked at for a reading of a probe that it does not state
@@ -215,7 +218,9 @@ class Cascade:
             fingers = max(SHORTLIST_FINGERS, batch.people // SHORTLIST_SHARE)
             most = max(LEAST_SHORTLIST, fingers // len(probe.usable))
             value = np.round(fuse(ratios), DECIMALS)
-            chosen.append(self._chosen(value, value >= LEAST_REACH, most, aside=aside))
+            shared = np.count_nonzero(~np.isnan(ratios), axis=1)
+            able = value >= least_reach(shared)
+            chosen.append(self._chosen(ranked(value, shared), able, most, aside=aside))
         if self.shortlist is None:
             values = self._compared(batch, chosen, places, support)
             for number, probe in enumerate(batch.probes):
@@ -321,6 +326,35 @@ def _alike(pairs: Iterable[_Pair]) -> Iterator[Sequence[_Pair]]:
 
 ALIGNED_AT_ONCE = 32  # pairs of fingers; keeps the (b, h, n, l) arrays of the alignment in cache
 LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of other people
+
+
+def least_reach(shared: Ints) -> Floats:
+    """Return which local log10 ratio of all fingers people must reach to go on, by how many fingers they share, (k,)."""
+    fingers = np.maximum(shared, 1)
+    above = TYPICAL_REACH * fingers + ABOVE_TYPICAL * np.sqrt(fingers)
+    return np.minimum(LEAST_REACH, above / (1 + (fingers - 1) * DEPENDENCE))
+
+
+def ranked(values: Floats, shared: Ints) -> Floats:
+    """Return values by which people who share one finger and ten are ranked, (k,): each among those who share as many.
+
+    Ten fingers of somebody else come to much less than one, so that by the values themselves whoever shares one would crowd
+    out a mate whose ten fingers are poor. Of the same share of their like, who has more comes first.
+    """
+    finite = np.isfinite(values)
+    numbers = np.unique(shared[finite])
+    if len(numbers) <= 1:
+        return values
+    above = np.zeros(len(values))
+    for number in numbers:
+        like = np.flatnonzero(finite & (shared == number))
+        rising = np.sort(values[like])
+        above[like] = 1 - np.searchsorted(rising, values[like], side="right") / len(like)
+    order = np.lexsort((-values, above))
+    place = np.full(len(values), -np.inf)
+    place[order] = -np.arange(len(values))
+    place[~finite] = -np.inf
+    return place
 
 
 def best_finite(score: Floats, number: int) -> Ints:

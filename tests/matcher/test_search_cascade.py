@@ -16,7 +16,14 @@ from matcher.finger.explanation import explain
 from matcher.finger.gallery import MOST_FRAMES, Gallery
 from matcher.finger.gallery_block import Block, fingers_of, slots_for
 from matcher.finger.probe import NothingUsable, Probe, prepare
-from matcher.finger.search_cascade import LocalSimilarity, best_finite, supported
+from matcher.finger.search_cascade import (
+    LEAST_REACH,
+    LocalSimilarity,
+    best_finite,
+    least_reach,
+    ranked,
+    supported,
+)
 from matcher.finger.template import Minutiae
 
 POSITIONS = (1, 6)
@@ -274,3 +281,29 @@ def test_records_of_one_extractor_find_those_of_another(shared: Path) -> None:
         best = gallery.search(prepare([(1, record.views[0].minutiae)]), 1)
         found += int(best.subject[0]) == finger and best.score[0] > 2
     assert found >= 9
+
+
+def test_people_are_ranked_among_those_who_share_as_many_fingers() -> None:
+    """Ten poor fingers of a mate come to less than one finger of many others, and are the rarest of their like."""
+    one, ten = np.linspace(-1.2, 0.5, 40), np.linspace(-7.0, -5.0, 40)
+    values = np.concatenate([one, ten, [-2.0, -np.inf]]).astype(np.float32)
+    shared = np.repeat([1, 10, 10, 0], [40, 40, 1, 1])
+
+    order = best_finite(ranked(values, shared), 4)
+
+    assert set(order[:2]) == {39, 80}  # the best of one finger, and of ten
+    assert set(order[2:]) == {38, 79}
+    assert len(best_finite(ranked(values, shared), 100)) == 81
+
+
+def test_who_shares_many_fingers_need_not_reach_what_one_must() -> None:
+    reach = least_reach(np.arange(11))
+
+    assert reach[0] == reach[1] == LEAST_REACH
+    assert (np.diff(reach[1:]) < 0).all()
+
+
+def test_where_everybody_shares_as_many_fingers_the_values_themselves_rank() -> None:
+    values = np.array([0.5, -np.inf, 2.0, 2.0], dtype=np.float32)
+
+    assert ranked(values, np.array([2, 0, 2, 2])) is values

@@ -117,7 +117,7 @@ def gallery() -> Gallery:
 
 
 def test_how_many_fingers_each_candidate_shares_is_said_with_the_score(gallery: Gallery) -> None:
-    found = gallery.search(prepare(prints(3, 2, (2, 7))), len(HELD))
+    found = gallery.search(prepare(prints(3, 2, (2, 7))), shortlist=len(HELD))
 
     number = dict(zip(found.subject.tolist(), found.shared.tolist(), strict=True))
     assert found.subject[0] == 3
