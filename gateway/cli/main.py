@@ -145,6 +145,11 @@ listed.add(
     "agreements", "See what was agreed, check a file, sign it for our gateway.", "admin.agreements"
 )
 listed.add(
+    "calibrations",
+    "See what scores of faces and irises are worth here, check a file, have it adopted by two.",
+    "admin.calibrations",
+)
+listed.add(
     "corrections",
     "Correct what was disclosed, and answer for what was disclosed to us.",
     "casework.corrections",

@@ -76,7 +76,8 @@ class Frame:
     message_id          16 bytes
     transcript, signing_key_id, kem_key_id   32 bytes
     transaction_number  [A-Za-z0-9-]{8,64}
-    agreement_id, policy_id, subject_reference   up to 64 visible ASCII characters, no space
+    agreement_id, policy_id, subject_reference   up to 64 visible ASCII characters, no space; policy_id: of what a
+                        calibration says what its scores are worth, a model or coder by name
     detail_commitment   32 bytes; zeros = no detail
     """
 
@@ -137,7 +138,7 @@ _WORDS = {  # what each pattern says, for whoever reads that a field breaks it
     "partner_id": "2 to 32 of A-Z, 0-9 and hyphen, or nothing, e.g. AUS",
     "transaction_number": "8 to 64 letters, digits and hyphens, or nothing, e.g. 20260301-0123456789abcdef0123",
     "agreement_id": f"{_ANY}, e.g. au",
-    "policy_id": f"{_ANY}, e.g. 315.4",
+    "policy_id": f"{_ANY}, e.g. facenet512",
     "subject_reference": f"{_ANY}, e.g. SUBMIT_QUERY",
 }
 

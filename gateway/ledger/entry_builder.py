@@ -31,6 +31,7 @@ class About(TypedDict, total=False):
     directory_version: int
     agreement_id: str
     agreement_version: int
+    policy_id: str
 
 
 def build(

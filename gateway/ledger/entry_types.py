@@ -60,6 +60,7 @@ class EntryType(IntEnum):
     WITNESS = 35
     CLOCK = 36
     RECONCILIATION = 37
+    CALIBRATION = 38
 
 
 class EntryClass(IntEnum):
@@ -209,6 +210,9 @@ SHAPES: Final[Mapping[EntryType, Shape]] = MappingProxyType(
             f"partner_version | {_BY} evidence missing_partners schedule source endpoints reason"
         ),
         EntryType.AGREEMENT: _shape(f"agreement_digest | {_BY} reason", "(?:SIGNED)?"),
+        EntryType.CALIBRATION: _shape(
+            "modality calibration reason actor | approver", "[0-9a-f]{64}"
+        ),
         EntryType.CUSTODY: _shape(
             f"| operation custody state_after since reason {_BY} action count recipients",
             "(?:RESEALED/[0-9a-f]+)?",

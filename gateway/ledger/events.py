@@ -241,6 +241,21 @@ def agreement_signature(agreement: Agreement, reason: str, by: Facts) -> Leaf:
     return build(EntryType.AGREEMENT, "SIGNED", _under(agreement), **facts)
 
 
+def calibration_adoption(
+    modality: Modality, model: str, reason: str, by: Facts, *, named: str, digest: str
+) -> Leaf:
+    """Return the entry of a calibration that two of our people adopted: it counts from its commit on.
+
+    The frame has the model and the file's digest in full, so that what counts is read from the ledger, sealed or not.
+
+    model    the model of faces or coder of irises whose scores it is of
+    named    version and the digest's beginning, as each decision states it
+    digest   SHA-256 of the file, hexadecimal
+    """
+    facts = {**by, "calibration": named, "reason": reason}
+    return build(EntryType.CALIBRATION, digest, {"policy_id": model}, **facts, modality=modality)
+
+
 def custody_change(custody: str, state: Literal["BEGUN", "DONE"], by: Facts) -> Leaf:
     """Return the entry of all seeds that come under another custody; `by`: also why (keys 3)."""
     said = {"operation": "custody.rewrap", "custody": custody, "state_after": state}

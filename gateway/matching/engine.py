@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.messages import Modality, Problem, RecordFormat, Sample
+from gateway.matching.calibrations import Calibrations
 from matcher.fusion import Tails
 
 Batch = Sequence[tuple[int, Sequence[Sample]]]  # subject number, unsigned 64 bits; their samples
@@ -245,7 +246,7 @@ class Engine(Protocol):
 
 
 class Codec(Protocol):
-    """What is known of a modality without a gallery: its records, and its calibration."""
+    """What is known of a modality without a gallery: its records, and what is promised of its scores."""
 
     @property
     def formats(self) -> tuple[RecordFormat, ...]:
@@ -259,8 +260,13 @@ class Codec(Protocol):
         """
         ...
 
-    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
-        """Return the same; raises UnreadableSample also for a record that is too poor to find somebody by."""
+    def sample_to_enrol(
+        self, record: bytes, position: int, extractor: str, calibrations: Calibrations
+    ) -> Sample:
+        """Return the same; raises UnreadableSample also for a record that nobody could be found by.
+
+        It is too poor, or of a model or coder without a calibration.
+        """
         ...
 
     def open_file(self, octets: bytes) -> OpenedFile:
@@ -271,7 +277,7 @@ class Codec(Protocol):
         """Return what an examiner sees of two samples of one position, as plain values: no score, no likelihood."""
         ...
 
-    def tails(self, shared: int) -> Tails:
+    def tails(self, shared: int, calibrations: Calibrations) -> Tails:
         """Return the tails of non-mated scores of whoever shares so many samples, as `Found.tails` has them."""
         ...
 

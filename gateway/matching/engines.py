@@ -11,6 +11,7 @@ from gateway.errors import EngineUnavailable, FormatUnsupported, InvalidArgument
 from gateway.extraction.service import ExtractionService
 from gateway.matching import images
 from gateway.matching import modality as modalities
+from gateway.matching.calibrations import CalibrationsInForce
 from gateway.matching.engine import (
     Change,
     Deadline,
@@ -45,18 +46,21 @@ class _WithImages(Probe):
 class Engines:
     """One engine for each modality of the table; loaded, changed and searched together.
 
-    images      what makes records of images; a service without extractors reads none
-    quantised   modalities whose galleries hold their numbers in fewer bits, where there is an engine that can
+    images         what makes records of images; a service without extractors reads none
+    quantised      modalities whose galleries hold their numbers in fewer bits, where there is an engine that can
+    calibrations   what scores are worth, as it is when a query is read; None = those that are shipped
     """
 
     def __init__(
         self,
         images: ExtractionService | None = None,
         quantised: frozenset[Modality] = frozenset(),
+        calibrations: CalibrationsInForce | None = None,
     ) -> None:
+        by = calibrations or CalibrationsInForce()
         makers = {modality: each.engine for modality, each in modalities.TABLE.items()}
         makers |= {modality: modalities.QUANTISED[modality] for modality in quantised}
-        made = (make() for make in makers.values())
+        made = (make(by) for make in makers.values())
         self.by_modality: Mapping[Modality, Engine] = {each.modality: each for each in made}
         self.images = images or ExtractionService()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gateway.errors import (
     FormatUnsupported,
     RecordUnparseable,
 )
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce
 from gateway.matching.engine import (
     Deadline,
     Found,
@@ -24,9 +26,9 @@ from gateway.matching.engine import (
     Scored,
     UnreadableSample,
 )
-from gateway.matching.face_models import known_models
 from gateway.matching.gallery_engine import (
     GalleryEngine,
+    UncalibratedRecord,
     demand_own,
     demand_ready,
     read_whole,
@@ -56,51 +58,55 @@ REHEARSED_SEED = 512  # of the person who does not exist, whom rehearsals look f
 
 
 class FaceProbe(Probe):
-    """Faces of one person: their vectors, and what is searched once they are prepared."""
+    """Faces of one person: their vectors, the models as they were when these were read, and what is searched once prepared."""
 
-    __slots__ = ("ready", "vectors")
+    __slots__ = ("models", "ready", "vectors")
 
-    def __init__(self, vectors: Sequence[FaceVector]) -> None:
+    def __init__(self, vectors: Sequence[FaceVector], models: Mapping[str, FaceModel]) -> None:
         self.vectors = list(vectors)
+        self.models = models
         self.ready: probes.Probe | None = None
 
 
 class FaceEngine(GalleryEngine[Gallery]):
     """One gallery of faces in this process.
 
-    models    whose vectors are searched, by name; None = those that are known here (`face_models`)
-    storage   how the gallery keeps its numbers; quantised ones take half the memory
+    calibrations   the models whose vectors are searched; None = those that are shipped
+    storage        how the gallery keeps its numbers; quantised ones take half the memory
     """
 
     modality = Modality.FACE
 
     def __init__(
         self,
+        calibrations: CalibrationsInForce | None = None,
         threads: int = 1,
-        models: Mapping[str, FaceModel] | None = None,
         storage: Storage = Storage.FLOAT32,
     ) -> None:
         super().__init__()
+        self._calibrations = calibrations or CalibrationsInForce()
         self._threads = threads
-        self._models = known_models() if models is None else models
         self._storage = storage
 
     def _empty(self) -> Gallery:
-        return Gallery(self._models, self._storage)
+        return Gallery(self._storage)
 
     def _held(self, samples: Sequence[Sample]) -> Sequence[FaceVector]:
-        return [_read(one.data) for one in samples]
+        models = self._calibrations.current.faces
+        return [_read_known(one.data, models) for one in samples]
 
     def read(self, samples: Mapping[str, Sample]) -> FaceProbe:
         """Read faces; raises also ElementInvalid for a model that has no calibration here."""
-        return FaceProbe([vector for _, vector in read_whole(samples, self._read)])
+        models = self._calibrations.current.faces  # of this query, whatever is adopted meanwhile
+        vectors = read_whole(samples, partial(_read_declared, models))
+        return FaceProbe([vector for _, vector in vectors], models)
 
     def prepare(self, probe: Probe) -> Prepared:
         """Make the vectors one probe; a vector that could be read can be searched, and of none nothing is usable."""
         mine = demand_own(probe, FaceProbe)
         if not mine.vectors:  # an image gave no record; that is its own problem already
             return Prepared(())
-        mine.ready = probes.Probe(tuple(mine.vectors))
+        mine.ready = probes.Probe(tuple(mine.vectors), mine.models)
         return Prepared((FACE,))
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
@@ -120,7 +126,7 @@ class FaceEngine(GalleryEngine[Gallery]):
             )
         except SearchAbandoned:
             raise DeadlineTooShort from None
-        certificates = self._certificates(face.model for face in ready.vectors)
+        certificates = _certificates(ready)
         ranked = zip(found.subject.tolist(), found.score.tolist(), strict=True)
         return Found(
             candidates=tuple(Scored(*each) for each in ranked),
@@ -151,39 +157,19 @@ class FaceEngine(GalleryEngine[Gallery]):
 
         The first ones, which still touch every page of the gallery, are not counted.
         """
-        gallery, models = self._loaded(), self._models.values()
+        gallery, models = self._loaded(), self._calibrations.current.faces
         return timed(
             searches,
-            lambda number: tuple(_invented(model, number) for model in models),
-            lambda each: gallery.search(probes.Probe(each), 1, threads=self._threads),
+            lambda number: probes.Probe(
+                tuple(_invented(model, number) for model in models.values()), models
+            ),
+            lambda each: gallery.search(each, 1, threads=self._threads),
         )
 
-    def _read(self, sample: Sample, element: str) -> FaceVector:
-        if sample.format not in FORMATS:
-            raise FormatUnsupported(element=f"{element}.format")
-        try:
-            vector = face_record.read(sample.data)
-        except MalformedRecord as fault:
-            raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
-        if vector.model != sample.extractor:
-            raise ElementsInconsistent(element=f"{element}.extractor")
-        for name in NOT_OF_A_VECTOR:
-            if getattr(sample, name):
-                raise ElementsInconsistent(element=f"{element}.{name}")
-        model = self._models.get(vector.model)
-        if model is None:  # its cosine would be a number that means nothing
-            raise ElementInvalid(element=f"{element}.extractor", rule=UNKNOWN_MODEL)
-        if len(vector) != model.dimension:
-            raise ElementsInconsistent(element=f"{element}.data")
-        return vector
 
-    def _certificates(self, models: Iterable[str]) -> list[Certificate]:
-        return [self._models[name].calibration.certificate for name in sorted(set(models))]
-
-
-def quantised_engine() -> FaceEngine:
+def quantised_engine(calibrations: CalibrationsInForce) -> FaceEngine:
     """Return an engine whose gallery keeps 16 bits of each number."""
-    return FaceEngine(storage=Storage.INT16)
+    return FaceEngine(calibrations, storage=Storage.INT16)
 
 
 class FaceCodec:
@@ -208,14 +194,12 @@ class FaceCodec:
             data=record,
         )
 
-    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+    def sample_to_enrol(
+        self, record: bytes, position: int, extractor: str, calibrations: Calibrations
+    ) -> Sample:
         """Return the sample of a face to enrol, if its model has a calibration here."""
         sample = self.sample(record, position, extractor)
-        model = known_models().get(sample.extractor)
-        if model is None:
-            raise UnreadableSample(f"no calibration of the model {sample.extractor} is known here")
-        if len(_read(record)) != model.dimension:
-            raise UnreadableSample(f"vectors of {model.name} have {model.dimension} numbers")
+        _read_known(record, calibrations.faces).destroy()
         return sample
 
     def open_file(self, octets: bytes) -> OpenedFile:
@@ -239,10 +223,49 @@ class FaceCodec:
             mine.destroy()
             theirs.destroy()
 
-    def tails(self, shared: int) -> Tails:
-        """Return the tails of every model that is known here; the score of several faces has the union bound in it."""
+    def tails(self, shared: int, calibrations: Calibrations) -> Tails:
+        """Return the tails of every model that has a calibration; the score of several faces has the union bound in it."""
         del shared
-        return tuple(each.calibration.certificate.tails[0] for each in known_models().values())
+        models = calibrations.faces.values()
+        return tuple(each.calibration.certificate.tails[0] for each in models)
+
+
+def _certificates(ready: probes.Probe) -> list[Certificate]:
+    """Return the certificates of a probe's models, by name."""
+    models = sorted({face.model for face in ready.vectors})
+    return [ready.models[name].calibration.certificate for name in models]
+
+
+def _read_declared(models: Mapping[str, FaceModel], sample: Sample, element: str) -> FaceVector:
+    """Return the vector of a sample whose record says what its sender declared of it."""
+    if sample.format not in FORMATS:
+        raise FormatUnsupported(element=f"{element}.format")
+    try:
+        vector = face_record.read(sample.data)
+    except MalformedRecord as fault:
+        raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
+    if vector.model != sample.extractor:
+        raise ElementsInconsistent(element=f"{element}.extractor")
+    for name in NOT_OF_A_VECTOR:
+        if getattr(sample, name):
+            raise ElementsInconsistent(element=f"{element}.{name}")
+    model = models.get(vector.model)
+    if model is None:  # its cosine would be a number that means nothing
+        raise ElementInvalid(element=f"{element}.extractor", rule=UNKNOWN_MODEL)
+    if len(vector) != model.dimension:
+        raise ElementsInconsistent(element=f"{element}.data")
+    return vector
+
+
+def _read_known(record: bytes, models: Mapping[str, FaceModel]) -> FaceVector:
+    """Return the vector of a record whose model has a calibration; raises UnreadableSample."""
+    vector = _read(record)
+    model = models.get(vector.model)
+    if model is None:
+        raise UncalibratedRecord(vector.model)
+    if len(vector) != model.dimension:
+        raise UnreadableSample(f"vectors of {model.name} have {model.dimension} numbers")
+    return vector
 
 
 def _read(record: bytes) -> FaceVector:

@@ -25,6 +25,7 @@ from gateway.errors import (
     FormatUnsupported,
     RecordUnparseable,
 )
+from gateway.matching.calibrations import Calibrations
 from gateway.matching.engine import (
     Deadline,
     Found,
@@ -172,8 +173,11 @@ class FingerCodec:
         known = (UNKNOWN_POSITION, *POSITIONS[Modality.FINGER])
         return _stated(record, position, extractor, known)[0]
 
-    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+    def sample_to_enrol(
+        self, record: bytes, position: int, extractor: str, calibrations: Calibrations
+    ) -> Sample:
         """Return the sample of one finger to enrol, if it is good enough to find somebody by."""
+        del calibrations
         sample, minutiae = _stated(record, position, extractor, POSITIONS[Modality.FINGER])
         problem = probes.assess(minutiae)
         if problem is not None:
@@ -200,8 +204,9 @@ class FingerCodec:
             mine.destroy()
             theirs.destroy()
 
-    def tails(self, shared: int) -> Tails:
+    def tails(self, shared: int, calibrations: Calibrations) -> Tails:
         """Return the tails by which whoever shares so many fingers is judged, all hypotheses together."""
+        del calibrations
         return _tails(shared)
 
 

@@ -13,9 +13,18 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.domain.messages import Modality, Sample
 from gateway.errors import EngineUnavailable
-from gateway.matching.engine import Change, EngineStatus, Probe, Source
+from gateway.matching.engine import Change, EngineStatus, Probe, Source, UnreadableSample
 
 REHEARSED_UNCOUNTED = 3  # searches, which still load models and touch every page of the gallery
+
+
+class UncalibratedRecord(UnreadableSample):
+    """A record is of a model or coder whose scores mean nothing here."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"no calibration of {model} counts here: have one adopted (passerelle calibrations list, adopt)"
+        )
 
 
 class Destroyed(Protocol):
@@ -82,6 +91,10 @@ class GalleryEngine(ABC, Generic[Kept]):
                 for batch in source.batches(self.modality, 0, 1):
                     for subject, samples in batch:
                         gallery.add(subject, self._held(samples))
+            except UncalibratedRecord as fault:
+                raise EngineUnavailable(
+                    f"the stored gallery could not be loaded: {fault}"
+                ) from fault
             except ValueError as fault:
                 raise EngineUnavailable("the stored gallery could not be loaded") from fault
             self._gallery = gallery

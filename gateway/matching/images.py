@@ -31,6 +31,7 @@ from gateway.extraction.child_process import ExtractorUnavailable
 from gateway.extraction.extractor import UNSTATED_QUALITY, Extracted
 from gateway.extraction.frames import Task, task_of
 from gateway.extraction.service import ExtractionFailed, ExtractionService, OutOfTime
+from gateway.matching.calibrations import Calibrations
 from gateway.matching.engine import Codec, Deadline, UnreadableSample
 from gateway.sample_files.containers import formats
 from gateway.sample_files.containers.image import (
@@ -164,7 +165,9 @@ def extract(
     return Records(made, tuple(problems), extractor)
 
 
-def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> tuple[Sample, str]:
+def to_enrol(
+    image: OwnImage, service: ExtractionService, codec: Codec, calibrations: Calibrations
+) -> tuple[Sample, str]:
     """Return the sample that an image of ours becomes when its person is enrolled, and what made it.
 
     The image itself is kept nowhere. Raises UnreadableSample, with the reason, for an image that cannot be read or gives no record good enough.
@@ -175,7 +178,7 @@ def to_enrol(image: OwnImage, service: ExtractionService, codec: Codec) -> tuple
         found = service.extract(modality, task)
         extractor = _extractor(modality, service)
         sample = _record(modality, position, found, extractor, codec)
-        codec.sample_to_enrol(sample.data, position, sample.extractor)
+        codec.sample_to_enrol(sample.data, position, sample.extractor, calibrations)
     except ExtractionFailed as fault:
         why = fault.reason.lower().replace("_", " ")
         raise UnreadableSample(f"no features could be extracted from the image ({why})") from None

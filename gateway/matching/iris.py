@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from gateway.domain.messages import POSITIONS, UNSTATED, Modality, RecordFormat, Sample
 from gateway.errors import (
     DeadlineTooShort,
+    ElementInvalid,
     ElementsInconsistent,
     FormatUnsupported,
     RecordUnparseable,
 )
 from gateway.matching import open_iris_file
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce
 from gateway.matching.engine import (
     Deadline,
     Found,
@@ -25,6 +28,7 @@ from gateway.matching.engine import (
 )
 from gateway.matching.gallery_engine import (
     GalleryEngine,
+    UncalibratedRecord,
     demand_own,
     demand_ready,
     read_whole,
@@ -37,13 +41,14 @@ from matcher.fusion import Tails
 from matcher.iris import probe as probes
 from matcher.iris import record as iris_record
 from matcher.iris import synthetic
-from matcher.iris.calibration import calibration_of, reckoned_by
+from matcher.iris.calibration import reckoned_by
 from matcher.iris.code_table import CodeTable, turn
-from matcher.iris.coders import CODERS, Coder
+from matcher.iris.coders import EYES
 from matcher.iris.gallery import Gallery
 from matcher.iris.probe import Orientation
 from matcher.iris.record import Record
 from matcher.iris.template import IrisCode
+from matcher.score_calibration import ScoreCalibration
 
 FORMATS = (RecordFormat.IRIS_CODE,)
 IMAGE_OF_AN_IRIS = (
@@ -56,44 +61,57 @@ NOT_OF_A_CODE = (
     "ppi",
 )  # what no code has, and nobody states of one
 NEAR_MISS = 1.0  # log10 units below the least threshold: who is that near is named, for another modality to add to
+UNKNOWN_CODER = "UNKNOWN_VALUE"  # the rule that an ElementInvalid names
 OTHERWISE = tuple(each for each in Orientation if each is not Orientation.AS_STATED)
 REHEARSED_FPIR = 0.001
 REHEARSED_SEED = 911  # of the person who does not exist, whom rehearsals look for
 
 
 class IrisProbe(Probe):
-    """Eyes of one person: their codes, and what is searched once they are prepared."""
+    """Eyes of one person: their codes, the calibrations as they were when these were read, and what is searched once prepared."""
 
-    __slots__ = ("codes", "ready")
+    __slots__ = ("calibrations", "codes", "ready")
 
-    def __init__(self, codes: Sequence[tuple[int, IrisCode]]) -> None:
+    def __init__(
+        self,
+        codes: Sequence[tuple[int, IrisCode]],
+        calibrations: Mapping[str, ScoreCalibration],
+    ) -> None:
         self.codes = list(codes)
+        self.calibrations = calibrations
         self.ready: probes.Probe | None = None
 
 
 class IrisEngine(GalleryEngine[Gallery]):
-    """One gallery of irises in this process."""
+    """One gallery of irises in this process.
+
+    calibrations   of the coders whose codes are searched; None = those that are shipped
+    """
 
     modality = Modality.IRIS
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, calibrations: CalibrationsInForce | None = None, threads: int = 1) -> None:
         super().__init__()
+        self._calibrations = calibrations or CalibrationsInForce()
         self._threads = threads
 
     def _empty(self) -> Gallery:
         return Gallery()
 
     def _held(self, samples: Sequence[Sample]) -> Sequence[tuple[int, IrisCode]]:
-        return _codes_of(samples)
+        return _codes_of(samples, self._calibrations.current.irises)
 
     def read(self, samples: Mapping[str, Sample]) -> IrisProbe:
         """Read irises; a picture of one is FormatUnsupported, which says why."""
-        return IrisProbe(read_whole(samples, _read_declared))
+        calibrations = (
+            self._calibrations.current.irises
+        )  # of this query, whatever is adopted meanwhile
+        return IrisProbe(read_whole(samples, partial(_read_declared, calibrations)), calibrations)
 
     def prepare(self, probe: Probe) -> Prepared:
         """Turn the codes by all rotations; a code that could be read can be searched."""
         mine = demand_own(probe, IrisProbe)
-        mine.ready = probes.prepare(mine.codes)
+        mine.ready = probes.prepare(mine.codes, mine.calibrations)
         return Prepared(mine.ready.positions)
 
     def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
@@ -106,7 +124,7 @@ class IrisEngine(GalleryEngine[Gallery]):
         ready, gallery = demand_ready(demand_own(probe, IrisProbe).ready), self._loaded()
         if deadline() <= 0:
             raise DeadlineTooShort
-        certificates = _certificates(iris.coder for _, iris in ready.eyes)
+        certificates = _certificates(ready)
         size, tails = len(gallery), _tails(certificates)
         least = _threshold(point.fpir, tails, size)
         floor = least if point.review_fpir is None else _threshold(point.review_fpir, tails, size)
@@ -125,7 +143,7 @@ class IrisEngine(GalleryEngine[Gallery]):
         return Found(
             candidates=tuple(map(Scored, *columns)),
             calibration="+".join(each.id for each in certificates),
-            reckoned_by=reckoned_by(),
+            reckoned_by=reckoned_by(ready.calibrations),
             size=found.size,
             comparable=found.comparable,
             version=found.version,
@@ -165,8 +183,9 @@ class IrisEngine(GalleryEngine[Gallery]):
             [
                 (eye, synthetic.capture(synthetic.person(REHEARSED_SEED), eye, 0, coder))
                 for coder in coders
-                for eye in probes.EYES
-            ]
+                for eye in EYES
+            ],
+            self._calibrations.current.irises,
         )
         self.prepare(nobody)
         point = OperatingPoint(REHEARSED_FPIR)
@@ -218,9 +237,14 @@ class IrisCodec:
             data=record,
         )
 
-    def sample_to_enrol(self, record: bytes, position: int, extractor: str) -> Sample:
+    def sample_to_enrol(
+        self, record: bytes, position: int, extractor: str, calibrations: Calibrations
+    ) -> Sample:
         """Return the same: a record with too little to find somebody by is not read at all."""
-        return self.sample(record, position, extractor)
+        sample = self.sample(record, position, extractor)
+        if sample.extractor not in calibrations.irises:
+            raise UncalibratedRecord(sample.extractor)
+        return sample
 
     def open_file(self, octets: bytes) -> OpenedFile:
         """Return the one iris of a file: a record of ours, or a template that open-iris wrote, as JSON."""
@@ -241,13 +265,16 @@ class IrisCodec:
             mine.iris.destroy()
             theirs.iris.destroy()
 
-    def tails(self, shared: int) -> Tails:
-        """Return the tails of every coder's calibration that is shipped: of one eye and of both, whoever shares one or two."""
+    def tails(self, shared: int, calibrations: Calibrations) -> Tails:
+        """Return the tails of every coder's calibration: of one eye and of both, whoever shares one or two."""
         del shared
-        return _tails(_certificates(CODERS.values()))
+        labels = sorted(calibrations.irises)
+        return _tails([calibrations.irises[each].certificate for each in labels])
 
 
-def _read_declared(sample: Sample, element: str) -> IrisCode:
+def _read_declared(
+    calibrations: Mapping[str, ScoreCalibration], sample: Sample, element: str
+) -> IrisCode:
     """Return the code of a sample whose record says what its sender declared of it."""
     if sample.format not in FORMATS:
         raise FormatUnsupported(element=f"{element}.format", why=IMAGE_OF_AN_IRIS)
@@ -262,6 +289,8 @@ def _read_declared(sample: Sample, element: str) -> IrisCode:
     for name in NOT_OF_A_CODE:
         if getattr(sample, name):
             raise ElementsInconsistent(element=f"{element}.{name}")
+    if sample.extractor not in calibrations:  # its distance would be a number that means nothing
+        raise ElementInvalid(element=f"{element}.extractor", rule=UNKNOWN_CODER)
     return read.iris
 
 
@@ -286,9 +315,10 @@ def _side_by_side(probe: Record, record: Record) -> dict[str, object]:
     return found
 
 
-def _certificates(coders: Iterable[Coder]) -> list[Certificate]:
-    labels = {coder.label: coder for coder in coders}
-    return [calibration_of(labels[each]).certificate for each in sorted(labels)]
+def _certificates(ready: probes.Probe) -> list[Certificate]:
+    """Return the certificates of a probe's coders, by label."""
+    coders = sorted({iris.coder.label for _, iris in ready.eyes})
+    return [ready.calibrations[label].certificate for label in coders]
 
 
 def _tails(certificates: Sequence[Certificate]) -> Tails:
@@ -307,9 +337,14 @@ def _read(record: bytes) -> Record:
         raise UnreadableSample(str(fault)) from None
 
 
-def _codes_of(samples: Sequence[Sample]) -> list[tuple[int, IrisCode]]:
-    """Return the irises of stored samples; raises ValueError for a record that is not of its eye."""
+def _codes_of(
+    samples: Sequence[Sample], calibrations: Mapping[str, ScoreCalibration]
+) -> list[tuple[int, IrisCode]]:
+    """Return the irises of stored samples; raises ValueError for a record that is not of its eye, or not calibrated."""
     read = [(one.position, _read(one.data)) for one in samples]
+    for _, each in read:
+        if each.iris.coder.label not in calibrations:
+            raise UncalibratedRecord(each.iris.coder.label)
     if any(position != each.eye for position, each in read):
         raise ValueError("a stored record is of another eye than its row says")
     return [(position, each.iris) for position, each in read]

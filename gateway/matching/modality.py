@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce
 from gateway.matching.engine import (
     Codec,
     Engine,
@@ -20,19 +21,27 @@ from matcher import fusion
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """What reads the records of a modality, and what makes an engine that searches them."""
+    """What reads the records of a modality, and what makes an engine that searches them, by the calibrations in force."""
 
     codec: Codec
-    engine: Callable[[], Engine]
+    engine: Callable[[CalibrationsInForce], Engine]
+
+
+def _finger_engine(calibrations: CalibrationsInForce) -> FingerEngine:
+    """Return an engine of fingers, whose calibration is shipped with it."""
+    del calibrations
+    return FingerEngine()
 
 
 TABLE: Mapping[Modality, Implementation] = {
-    Modality.FINGER: Implementation(FingerCodec(), FingerEngine),
+    Modality.FINGER: Implementation(FingerCodec(), _finger_engine),
     Modality.FACE: Implementation(FaceCodec(), FaceEngine),
     Modality.IRIS: Implementation(IrisCodec(), IrisEngine),
 }
 
-QUANTISED: Mapping[Modality, Callable[[], Engine]] = {Modality.FACE: quantised_engine}
+QUANTISED: Mapping[Modality, Callable[[CalibrationsInForce], Engine]] = {
+    Modality.FACE: quantised_engine
+}
 
 
 def codec_of(modality: Modality) -> Codec:
@@ -52,13 +61,15 @@ def list_formats() -> tuple[RecordFormat, ...]:
     return tuple(sorted({form for each in TABLE.values() for form in each.codec.formats}))
 
 
-def least_score(fpir: float, people: int, shared: Mapping[Modality, int]) -> float:
-    """Return the least score that keeps a promised FPIR, by the calibrations of today.
+def least_score(
+    calibrations: Calibrations, fpir: float, people: int, shared: Mapping[Modality, int]
+) -> float:
+    """Return the least score that keeps a promised FPIR by some calibrations.
 
     people   all who are searched
     shared   samples that the person shares with the probe, of each modality that is held of them
     """
-    held = [codec_of(modality).tails(number) for modality, number in shared.items()]
+    held = [codec_of(modality).tails(number, calibrations) for modality, number in shared.items()]
     return fusion.threshold(fpir, held, people).score
 
 

@@ -53,6 +53,7 @@ class AlarmKind(Enum):
     OUTGOING = "passerelle check DIR --partner PARTY"
     PARTNER_FILE = "passerelle party list DIR says why"
     AGREEMENTS = "passerelle check DIR names file and line"
+    CALIBRATIONS = "passerelle calibrations list DIR says why"
     TLS_IDENTITY = "passerelle keys rotate DIR TLS_LEAF"
     TLS_SHOWN = "look what stands before the listener, then start the gateway again"
     KEY_SUSPENDED = "passerelle keys resume DIR KEY, or keys revoke DIR KEY; two persons"
@@ -81,6 +82,7 @@ _LATCHED: Final[Mapping[str, AlarmKind]] = {
     "OUTGOING/": AlarmKind.OUTGOING,
     "PARTNER_FILE/": AlarmKind.PARTNER_FILE,
     "AGREEMENTS": AlarmKind.AGREEMENTS,
+    "CALIBRATIONS": AlarmKind.CALIBRATIONS,
     "TLS_IDENTITY": AlarmKind.TLS_IDENTITY,
     "TLS_SHOWN": AlarmKind.TLS_SHOWN,
 }
@@ -98,6 +100,7 @@ _ENDS_BY_SERVING: Final = frozenset(
         AlarmKind.OUTGOING,
         AlarmKind.PARTNER_FILE,
         AlarmKind.AGREEMENTS,
+        AlarmKind.CALIBRATIONS,
         AlarmKind.TLS_IDENTITY,
         AlarmKind.TLS_SHOWN,
         AlarmKind.OTHER,

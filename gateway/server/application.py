@@ -23,6 +23,7 @@ from gateway import config, telemetry, user_files
 from gateway.admin.administration import Administration
 from gateway.agreements.active import ActiveAgreements
 from gateway.backup import restored as restoring
+from gateway.calibrations.adopted import AdoptedCalibrations
 from gateway.config import Settings
 from gateway.keymanagement import adoption, bundle_renewal
 from gateway.keymanagement.active_keyset import ActiveKeyset
@@ -76,6 +77,7 @@ class Gateway(Core):
     settings: Settings
     keys: KeyServices
     active_agreements: ActiveAgreements
+    calibrations: AdoptedCalibrations
     directory: DirectoryServices
     subjects: SubjectServices
     retention: RetentionServices
@@ -110,7 +112,9 @@ class Gateway(Core):
             restored = _record_restoration(core)
             active.settle()  # a change of custody that a crash interrupted
             agreements = _adopt(core, settings, active)
-            gateway = _build(core, settings, active, agreements)
+            calibrations = AdoptedCalibrations(core.database, core.sequencer, core.clock)
+            calibrations.begin()
+            gateway = _build(core, settings, active, agreements, calibrations)
             closing.callback(gateway.outbound.worker.stop)
             gateway.directory.publication.round()  # what a crash left unpublished
             gateway.admin.approvals.recover()  # what was approved, and not done when the gateway stopped
@@ -238,13 +242,17 @@ def _adopt(core: Core, settings: Settings, active: ActiveKeyset) -> ActiveAgreem
 
 
 def _build(
-    core: Core, settings: Settings, active: ActiveKeyset, active_agreements: ActiveAgreements
+    core: Core,
+    settings: Settings,
+    active: ActiveKeyset,
+    active_agreements: ActiveAgreements,
+    calibrations: AdoptedCalibrations,
 ) -> Gateway:
     """Build the services, those first that others use. Nothing is recorded here."""
     keyset, agreements = active.in_force, active_agreements.in_force
     directory = services.build_directory(core, settings, keyset, agreements)
     keys = services.build_keys(core, active, directory)
-    subjects = services.build_subjects(core, keys.data_key)
+    subjects = services.build_subjects(core, keys.data_key, calibrations.in_force)
     retention = services.build_retention(core, keys, agreements)
     evidence = services.build_evidence(core, directory.partners, settings.evidence)
     casework = services.build_casework(core, keys.data_key, agreements, subjects.people)
@@ -252,7 +260,7 @@ def _build(
         core, settings, keys, directory.partners, agreements, evidence.witnesses, casework.files
     )
     operations = services.list_operations(
-        *(core, keys, active_agreements, directory, subjects),
+        *(core, keys, active_agreements, calibrations, directory, subjects),
         *(retention, evidence, casework, outbound),
     )
     return Gateway(
@@ -267,6 +275,7 @@ def _build(
         settings=settings,
         keys=keys,
         active_agreements=active_agreements,
+        calibrations=calibrations,
         directory=directory,
         subjects=subjects,
         retention=retention,

@@ -32,6 +32,7 @@ from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
 from gateway.server import process
 from gateway.server.application import Gateway
+from gateway.server.calibrations_of_folder import demand_no_package
 from gateway.server.image_extraction import build_extraction
 from gateway.server.listener import connection_limits, file_descriptors, listeners
 from gateway.server.listener.connection_guard import Guard
@@ -77,6 +78,7 @@ class Serving:
         self.engines = Engines(
             build_extraction(gateway.settings.extraction),
             frozenset({Modality.FACE}) if few_bits else frozenset(),
+            gateway.calibrations.in_force,
         )
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
         misread = MisreadNotes()
@@ -125,6 +127,7 @@ class Serving:
         gateway, settings = self._gateway, self._gateway.settings
         self._admin.withdraw()  # what a killed process wrote would be taken for ours
         demand_current(gateway.keyset, gateway.clock())
+        demand_no_package()
         Jobs(self._due_at_start(), self._alarms, gateway.leases).run()
         timing = self._load_gallery()
         self._identity.begin(gateway.keyset)
@@ -246,6 +249,7 @@ class Serving:
             ("listeners", lambda: self._identity.look(self._addresses)),
             ("admin_address", self._admin.round),
             ("agreements", agreements.round),
+            ("calibrations", gateway.calibrations.round),
             ("rotation", gateway.keys.rotation.round),
             ("resealing", gateway.keys.reencryption.round),
             ("expiry", gateway.expiry_alerts.round),

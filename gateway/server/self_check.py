@@ -30,7 +30,13 @@ from gateway.ledger_ops import evidence_deadline, published_check
 from gateway.ledger_ops.witnesses import witnesses_of
 from gateway.monitoring.expiry import ExpiryNotice, Level
 from gateway.monitoring.open_alarms import AlarmKind
-from gateway.server import alarms_of_folder, expiry_of_folder, settings_check, status
+from gateway.server import (
+    alarms_of_folder,
+    calibrations_of_folder,
+    expiry_of_folder,
+    settings_check,
+    status,
+)
 from gateway.server.listener import file_descriptors
 from gateway.server.process_hardening import swap_in_use
 from gateway.store.address import open_store
@@ -138,6 +144,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("own entry", lambda: _own(home, settings))
     run("partners", lambda: _partners(settings, now))
     run("agreements", lambda: _agreements(home, now))
+    run("calibrations", lambda: _calibrations(home))
     run("store", lambda: _store(settings))
     run("disk", lambda: _disk(settings))
     run("gallery", lambda: _gallery(home))
@@ -293,6 +300,14 @@ def _agreements(home: Path, now: datetime) -> str:
     versions = [each for known in found.agreements.values() for each in known]
     names = [each.name for each in versions if in_force(each, now)]
     return ", ".join(names) or "none in force: every query is refused"
+
+
+def _calibrations(home: Path) -> str:
+    calibrations_of_folder.demand_no_package()
+    found = calibrations_of_folder.calibrations(home)
+    if found.faults:
+        raise InternalError("; ".join(found.faults.values()))
+    return ", ".join(each.id for each in found.calibrations.each())
 
 
 def _store(settings: Settings) -> str:

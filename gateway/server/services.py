@@ -19,6 +19,7 @@ from gateway.admin.operation import Handler, OperationRegistry
 from gateway.admin.staff import Staff
 from gateway.agreements.active import ActiveAgreements
 from gateway.backup.operations import BackupOperations
+from gateway.calibrations.adopted import AdoptedCalibrations
 from gateway.casework.answer_use import AnswerUse
 from gateway.casework.correction_settlement import Files
 from gateway.casework.correction_trace import CorrectionTrace
@@ -45,6 +46,7 @@ from gateway.ledger_ops.audit_access import AuditAccess
 from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.ledger_ops.timestamps import Timestamps, authority_of
 from gateway.ledger_ops.witnesses import Witnesses, policy_of
+from gateway.matching.calibrations import CalibrationsInForce
 from gateway.matching.served_galleries import ServedGalleries
 from gateway.monitoring.alarms import LatchedAlarms
 from gateway.monitoring.expiry_alerts import ExpiryAlerts
@@ -194,12 +196,14 @@ def build_keys(core: Core, active: ActiveKeyset, directory: DirectoryServices) -
     return KeyServices(active, data_key, rotation, reencryption, ShownCertificates())
 
 
-def build_subjects(core: Core, data_key: DataRing) -> SubjectServices:
+def build_subjects(
+    core: Core, data_key: DataRing, calibrations: CalibrationsInForce
+) -> SubjectServices:
     """Return what keeps people's records; no gallery is in service yet."""
     database, sequencer, clock = core.database, core.sequencer, core.clock
     galleries = ServedGalleries()
     return SubjectServices(
-        Registry(database, sequencer, data_key, clock),
+        Registry(database, sequencer, data_key, clock, calibrations),
         Gallery(database, data_key),
         StoredPeople(database, data_key),
         SubjectRecords(database, sequencer, data_key, clock, galleries),
@@ -326,6 +330,7 @@ def list_operations(  # noqa: PLR0917 - one line of the table for each
     core: Core,
     keys: KeyServices,
     agreements: ActiveAgreements,
+    calibrations: AdoptedCalibrations,
     directory: DirectoryServices,
     subjects: SubjectServices,
     retention: RetentionServices,
@@ -341,6 +346,7 @@ def list_operations(  # noqa: PLR0917 - one line of the table for each
     )
     return (
         *agreements.handlers(),
+        *calibrations.handlers(),
         *KeyOperations(keys.rotation).handlers(),
         *AuditorKeyOperations(keys.rotation).handlers(),
         *CustodyOperations(core.home, keys.active).handlers(),

@@ -17,6 +17,7 @@ from gateway.domain.person import Datum, FieldCode, Record, Status
 from gateway.extraction.service import ExtractionService
 from gateway.ledger import events
 from gateway.ledger.entry import Leaf
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce
 from gateway.matching.engine import UnreadableSample
 from gateway.matching.images import OwnImage, to_enrol
 from gateway.matching.modality import codec_of
@@ -100,9 +101,11 @@ class Registry:
         sequencer: Sequencer,
         data_key: DataRing,
         clock: Callable[[], datetime],
+        calibrations: CalibrationsInForce,
     ) -> None:
         self._database, self._sequencer = database, sequencer
         self._data_key, self._clock = data_key, clock
+        self._calibrations = calibrations
 
     def enrol(
         self,
@@ -151,7 +154,7 @@ class Registry:
         new, good, fresh = list[Sample](), list[Row](), list[Row]()
         for row in rows:
             try:
-                sample, extractor = _sample(row, images)
+                sample, extractor = _sample(row, images, self._calibrations.current)
             except UnreadableSample as fault:
                 report.bad.append(BadRow(row.label, str(fault)))
                 continue
@@ -233,13 +236,15 @@ class _Pending:
     repairs: tuple[str, ...]
 
 
-def _sample(row: Row, images: ExtractionService | None) -> tuple[Sample, str]:
+def _sample(
+    row: Row, images: ExtractionService | None, calibrations: Calibrations
+) -> tuple[Sample, str]:
     """Return the sample to enrol, and what made it of an image; nothing made a record that was given."""
     codec = codec_of(row.modality)
     if not row.image:
-        return codec.sample_to_enrol(row.data, row.position, row.extractor), ""
+        return codec.sample_to_enrol(row.data, row.position, row.extractor, calibrations), ""
     image = OwnImage(row.data, row.modality, row.position, row.ppi)
-    return to_enrol(image, images or ExtractionService(), codec)
+    return to_enrol(image, images or ExtractionService(), codec, calibrations)
 
 
 def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:

@@ -101,6 +101,8 @@ class _EntryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryType.V
     """Means that our clock was set by a step."""
     ENTRY_TYPE_RECONCILIATION: _EntryType.ValueType  # 37
     """Means that a period was compared with what a partner recorded."""
+    ENTRY_TYPE_CALIBRATION: _EntryType.ValueType  # 38
+    """Means that two of our people adopted a calibration, which decides what scores are worth from then on."""
 
 class EntryType(_EntryType, metaclass=_EntryTypeEnumTypeWrapper):
     """Names what happened."""
@@ -181,6 +183,8 @@ ENTRY_TYPE_CLOCK: EntryType.ValueType  # 36
 """Means that our clock was set by a step."""
 ENTRY_TYPE_RECONCILIATION: EntryType.ValueType  # 37
 """Means that a period was compared with what a partner recorded."""
+ENTRY_TYPE_CALIBRATION: EntryType.ValueType  # 38
+"""Means that two of our people adopted a calibration, which decides what scores are worth from then on."""
 Global___EntryType: _TypeAlias = EntryType  # noqa: Y015
 
 class _Direction:

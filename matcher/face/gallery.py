@@ -1,13 +1,13 @@
 """All enrolled faces as arrays: added to and removed from at any time, searched exactly.
 
 A person has one vector or several, of one model or several; vectors of two models never meet. A person's score is the
-best of the comparisons with the probe's vectors, as a log10 likelihood ratio by the model's calibration, less the union
-bound for so many comparisons. A search works on a snapshot; adding and removing go on beside it.
+best of the comparisons with the probe's vectors, as a log10 likelihood ratio by the calibration that the probe has of the
+model, less the union bound for so many comparisons. A search works on a snapshot; adding and removing go on beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 
@@ -26,8 +26,8 @@ from matcher.face.gallery_block import (
     Storage,
     basis_of,
 )
-from matcher.face.models import FaceModel, UnknownModel, shipped_models
-from matcher.face.probe import Probe
+from matcher.face.models import FaceModel
+from matcher.face.probe import Probe, check_faces
 from matcher.face.search import Best, Meetings, Question, Search
 from matcher.face.template import FaceVector, Floats
 from matcher.subject_table import PeopleThen, SubjectTable
@@ -81,12 +81,7 @@ class Gallery:
     `version` grows by one with each change.
     """
 
-    def __init__(
-        self,
-        models: Mapping[str, FaceModel] | None = None,
-        storage: Storage = Storage.FLOAT32,
-    ) -> None:
-        self._models = shipped_models() if models is None else models
+    def __init__(self, storage: Storage = Storage.FLOAT32) -> None:
         self._storage = storage
         self._lock = RLock()
         self._blocks: list[Block] = []
@@ -121,18 +116,18 @@ class Gallery:
     def add(self, subject: int, faces: Sequence[FaceVector]) -> None:
         """Enrol a person.
 
-        Raises AlreadyEnrolled, NothingUsable for no face, UnknownModel for a model without a calibration here,
-        ValueError for a dimension that is not the model's, for more faces than MOST_VECTORS and for a subject that is
-        not an unsigned 64-bit number.
+        Raises AlreadyEnrolled, NothingUsable for no face, ValueError for a dimension that is not that of the model's
+        other vectors, for more faces than MOST_VECTORS and for a subject that is not an unsigned 64-bit number. Which
+        models have a calibration is no matter of a gallery: who enrols looks.
         """
         if not 0 <= subject < 1 << 64:
             raise ValueError("a subject is an unsigned 64-bit number")
-        self._check(probe := Probe(tuple(faces)))
         with self._lock:
+            self._check(faces)
             if subject in self._people:
                 raise AlreadyEnrolled("remove the subject before enrolling it again")
             self._version += 1
-            self._settle(subject, probe.vectors)
+            self._settle(subject, faces)
             self._renew()
 
     def replace(self, subject: int, faces: Sequence[FaceVector]) -> None:
@@ -140,9 +135,9 @@ class Gallery:
 
         Raises as `add` does, with the old faces still in place.
         """
-        if faces:
-            self._check(Probe(tuple(faces)))
         with self._lock:
+            if faces:
+                self._check(faces)
             if subject in self._people:
                 self.remove(subject)
             if faces:
@@ -175,7 +170,7 @@ class Gallery:
 
         The answer is that of comparing everybody, and bit for bit the same for a probe alone or in a batch and for
         any number of threads. `expired` is asked between blocks; once it says yes, SearchAbandoned is raised. Raises
-        UnknownModel, and ValueError for a dimension that is not the model's.
+        ValueError for a dimension that is not that of the model's vectors here.
         """
         (found,) = self.search_many([probe], limit, threads=threads, expired=expired)
         return found
@@ -188,11 +183,15 @@ class Gallery:
         threads: int = 1,
         expired: Callable[[], bool] = lambda: False,
     ) -> list[Candidates]:
-        """Return what `search` returns for each probe; they share one pass over the gallery."""
-        for probe in probes:
-            self._check(probe)
-        models = sorted({face.model for probe in probes for face in probe.vectors})
+        """Return what `search` returns for each probe; they share one pass over the gallery.
+
+        Raises ValueError also for probes that have two calibrations of one model.
+        """
+        known = _known(probes)
+        models = sorted(known)
         with self._lock:
+            for probe in probes:
+                self._check(probe.vectors)
             people = self._people.now()
             by_model = {model: self._by_model.get(model, _ModelRows()) for model in models}
             rows = {
@@ -206,7 +205,7 @@ class Gallery:
         meetings = Meetings(asked, tuple(own.held for own in by_model.values()))
         best = Best(len(probes), max(1, limit))
         for model in models:
-            question = self._question(probes, model, meetings)
+            question = _question(probes, known[model], meetings)
             Search(question, bases[model], max(1, threads), expired).run(rows[model], best)
         return [
             self._candidates(
@@ -223,10 +222,10 @@ class Gallery:
 
         Nothing is said of whoever is not here or has no vector of the probe's models. Raises as `search` does.
         """
-        self._check(probe)
         models = sorted({face.model for face in probe.vectors})
         found = {}
         with self._lock:
+            self._check(probe.vectors)
             for subject in dict.fromkeys(subjects):
                 if subject in self._people:
                     score = self._score(probe, models, self._people.places(subject))
@@ -248,26 +247,21 @@ class Gallery:
                     cosines.append((model, block.exact(rows, vectors, columns)))
         compared = sum(len(each) for _, each in cosines)
         ratios = [
-            float(self._models[model].calibration.ratios(each, compared).max())
+            float(probe.models[model].calibration.ratios(each, compared).max())
             for model, each in cosines
         ]
         return float(np.float32(max(ratios))) if ratios else None
 
-    def _check(self, probe: Probe) -> None:
-        for face in probe.vectors:
-            if face.model not in self._models:
-                raise UnknownModel("no calibration of the vector's model is known here")
-            if len(face) != self._models[face.model].dimension:
+    def _check(self, faces: Sequence[FaceVector]) -> None:
+        """Raise ValueError for faces that cannot lie beside, or be compared with, those that are here."""
+        check_faces(faces)
+        held = self._by_model.items()
+        dimension = {
+            name: self._blocks[own.blocks[0]].dimension for name, own in held if own.blocks
+        }
+        for face in faces:
+            if len(face) != dimension.setdefault(face.model, len(face)):
                 raise ValueError("the vector's dimension is not its model's")
-
-    def _question(self, probes: Sequence[Probe], model: str, meetings: Meetings) -> Question:
-        faces = [(number, face) for number, probe in enumerate(probes) for face in probe.of(model)]
-        return Question(
-            np.stack([face.vector for _, face in faces]),
-            np.array([number for number, _ in faces], dtype=np.intp),
-            self._models[model].calibration,
-            meetings,
-        )
 
     def _candidates(
         self,
@@ -320,7 +314,7 @@ class Gallery:
 
         Nothing is given up before all have moved: where memory ends, the gallery is as it was.
         """
-        fresh = Gallery(self._models, self._storage)
+        fresh = Gallery(self._storage)
         model_of = {n: model for model, own in self._by_model.items() for n in own.blocks}
         for model, own in self._by_model.items():
             fresh._by_model[model] = kept = _ModelRows()
@@ -336,6 +330,29 @@ class Gallery:
             fresh._people.add(subject, self._people.enrolment(subject), places)
         self._people, self._blocks, self._by_model = fresh._people, fresh._blocks, fresh._by_model
         self._wiped = 0
+
+
+def _known(probes: Sequence[Probe]) -> dict[str, FaceModel]:
+    """Return the models of some probes, by name; raises ValueError where two probes have different calibrations of one."""
+    known: dict[str, FaceModel] = {}
+    for probe in probes:
+        for face in probe.vectors:
+            model = probe.models[face.model]
+            if known.setdefault(face.model, model) is not model:
+                raise ValueError(
+                    "probes that are searched together have one calibration of a model"
+                )
+    return known
+
+
+def _question(probes: Sequence[Probe], model: FaceModel, meetings: Meetings) -> Question:
+    faces = [(number, face) for number, probe in enumerate(probes) for face in probe.of(model.name)]
+    return Question(
+        np.stack([face.vector for _, face in faces]),
+        np.array([number for number, _ in faces], dtype=np.intp),
+        model.calibration,
+        meetings,
+    )
 
 
 def _sample(blocks: Sequence[Block], rows: int) -> Floats:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 PHASES: Final = 2  # real, imaginary
+EYES: Final = (1, 2)  # right, left (ANSI/NIST-ITL 1-2011, field 17.003)
 WORD: Final = 64  # bits
 
 

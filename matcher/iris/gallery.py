@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.errors import AlreadyEnrolled, UnknownSubject
-from matcher.iris.calibration import calibration_of
 from matcher.iris.code_table import CodeTable, Doubles, Turned
-from matcher.iris.coders import Coder
-from matcher.iris.probe import EYES, Probe, check_eyes
+from matcher.iris.coders import EYES, Coder
+from matcher.iris.probe import Probe, check_eyes
 from matcher.iris.template import IrisCode
-from matcher.score_calibration import ScoreCalibration
 
 MOST_CODES = 8  # of one person: each is compared with each of the probe, and costs the union bound
 
@@ -64,13 +62,9 @@ class _Person:
 
 
 class Gallery:
-    """People and their irises; thread-safe. `version` grows by one with each change.
+    """People and their irises; thread-safe. `version` grows by one with each change."""
 
-    calibration   what a coder's closeness is worth; None: the ones that are shipped
-    """
-
-    def __init__(self, calibration: Callable[[Coder], ScoreCalibration] = calibration_of) -> None:
-        self._calibration = calibration
+    def __init__(self) -> None:
         self._lock = RLock()
         self._tables: dict[Key, CodeTable] = {}
         self._people: dict[int, _Person] = {}
@@ -209,7 +203,7 @@ class Gallery:
         for eye, turned in probe.turned:
             table = tables.get((turned.coder.label, eye))
             if table is not None:
-                least = float(self._calibration(turned.coder).least(one_eye))
+                least = float(probe.calibrations[turned.coder.label].least(one_eye))
                 rows = table.near(turned, least, threads=threads, expired=expired)
                 found.append(table.subject[rows])
         return np.unique(np.concatenate(found))
@@ -228,7 +222,7 @@ class Gallery:
                 self._closest(turned, eye, people, tables, threads=threads, expired=expired)
                 for turned in mine
             ]
-            evidence[:, eye - 1] = self._ratio(mine, raw)
+            evidence[:, eye - 1] = _ratio(probe, mine, raw)
         with self._lock:  # a row that was wiped or used again meanwhile says nothing
             still = [
                 person is not None and self._people.get(int(each)) is person
@@ -263,16 +257,19 @@ class Gallery:
             np.add.at(number, at, found.closeness > -np.inf)
         return closeness, number
 
-    def _ratio(self, probes: Sequence[Turned], found: Sequence[tuple[Doubles, Doubles]]) -> Doubles:
-        """Return the log10 likelihood ratio of one eye: of the best of its comparisons; nan = none."""
-        compared = np.sum([number for _, number in found], axis=0)
-        best = np.full(len(compared), -np.inf)
-        for turned, (closeness, _) in zip(probes, found, strict=True):
-            seen = closeness > -np.inf
-            calibration = self._calibration(turned.coder)
-            ratio = calibration.ratios(np.where(seen, closeness, 0.0), np.maximum(compared, 1))
-            best = np.maximum(best, np.where(seen, ratio, -np.inf))
-        return np.where(best > -np.inf, best, np.nan)
+
+def _ratio(
+    probe: Probe, mine: Sequence[Turned], found: Sequence[tuple[Doubles, Doubles]]
+) -> Doubles:
+    """Return the log10 likelihood ratio of one eye: of the best of its comparisons; nan = none."""
+    compared = np.sum([number for _, number in found], axis=0)
+    best = np.full(len(compared), -np.inf)
+    for turned, (closeness, _) in zip(mine, found, strict=True):
+        seen = closeness > -np.inf
+        calibration = probe.calibrations[turned.coder.label]
+        ratio = calibration.ratios(np.where(seen, closeness, 0.0), np.maximum(compared, 1))
+        best = np.maximum(best, np.where(seen, ratio, -np.inf))
+    return np.where(best > -np.inf, best, np.nan)
 
 
 def _shared(evidence: Doubles) -> Ints:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from matcher.iris.calibration import shipped_calibrations
 from matcher.iris.code_table import Turned, turn
+from matcher.iris.coders import EYES
 from matcher.iris.template import IrisCode, mirrored
-
-EYES = (1, 2)  # right, left (ANSI/NIST-ITL 1-2011, field 17.003)
+from matcher.score_calibration import ScoreCalibration
 
 
 class Orientation(Enum):
@@ -37,10 +38,14 @@ class Orientation(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """Eyes and their codes under all rotations, in the order that they were given."""
+    """Eyes and their codes under all rotations, in the order that they were given, and what closeness is worth.
+
+    calibrations   of each coder of its codes, by label; it is searched by them from beginning to end
+    """
 
     eyes: tuple[tuple[int, IrisCode], ...] = field(repr=False)
     turned: tuple[tuple[int, Turned], ...] = field(repr=False)
+    calibrations: Mapping[str, ScoreCalibration] = field(repr=False)
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -53,10 +58,21 @@ class Probe:
             each.destroy()
 
 
-def prepare(eyes: Sequence[tuple[int, IrisCode]]) -> Probe:
-    """Return a probe of codes, each with its eye; raises ValueError for an eye that is neither 1 nor 2."""
+def prepare(
+    eyes: Sequence[tuple[int, IrisCode]],
+    calibrations: Mapping[str, ScoreCalibration] | None = None,
+) -> Probe:
+    """Return a probe of codes, each with its eye.
+
+    calibrations   by the coder's label; None = the ones that are shipped
+
+    Raises ValueError for an eye that is neither 1 nor 2 and for a coder without a calibration.
+    """
     check_eyes(eye for eye, _ in eyes)
-    return Probe(tuple(eyes), tuple((eye, turn(iris)) for eye, iris in eyes))
+    known = shipped_calibrations() if calibrations is None else calibrations
+    if not {iris.coder.label for _, iris in eyes} <= known.keys():
+        raise ValueError("no calibration of the code's coder is known here")
+    return Probe(tuple(eyes), tuple((eye, turn(iris)) for eye, iris in eyes), known)
 
 
 def oriented(probe: Probe, orientation: Orientation) -> Probe:
@@ -68,7 +84,7 @@ def oriented(probe: Probe, orientation: Orientation) -> Probe:
         )
         for eye, iris in probe.eyes
     ]
-    made = prepare(eyes)
+    made = prepare(eyes, probe.calibrations)
     if orientation.mirrored:  # codes of ours, which nobody else overwrites
         for _, iris in eyes:
             iris.destroy()

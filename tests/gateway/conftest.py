@@ -432,6 +432,20 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Leaf]:
     return found
 
 
+@pytest.fixture
+def committed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the entries that are committed from now on, with the facts that are then sealed."""
+    found: list[Any] = []
+    commit = Sequencer.commit
+
+    def watched(sequencer: Sequencer, leaves: Any, *rest: Any, **named: Any) -> Any:
+        found.extend(leaves)
+        return commit(sequencer, leaves, *rest, **named)
+
+    monkeypatch.setattr(Sequencer, "commit", watched)
+    return found
+
+
 @pytest.fixture(scope="session")
 def people() -> People:
     return People()

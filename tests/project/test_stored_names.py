@@ -41,7 +41,7 @@ _writers = {
 }
 _Node = TypeVar("_Node", bound=ast.AST)
 _operation = re.compile(
-    r"(?:agreements|asked|audit|backup|corrections|custody|decision|directory|hold|keys|ledger|proposals|registry"
+    r"(?:agreements|asked|audit|backup|calibrations|corrections|custody|decision|directory|hold|keys|ledger|proposals|registry"
     r"|retention|review|staff|use|witness)\.[a-z_]+"
 )
 _elsewhere = ("gateway.cli.", "gateway.exercises.", "gateway.v1.", "gateway.store.migrations.")

@@ -1,8 +1,8 @@
 """Question 16: who changed configuration just before an exchange.
 
-Keys, directory, agreements, staff, proposals, custody, restores, starts and stops, settings that were other at a start
-than at the one before, holds, and what officials decided. Of people what was changed of the one whom the exchange is about,
-by names of fields, never values; where nobody was found or the details are sealed, of everybody. Not what was only read.
+Keys, directory, agreements, calibrations, staff, proposals, custody, restores, starts and stops, settings that were other at
+a start than at the one before, holds, and what officials decided. Of people what was changed of the one whom the exchange is
+about, by names of fields, never values; where nobody was found or the details are sealed, of everybody. Not what was only read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = ("time", "what", "of", "who", "second", "change", "leaf")
 CHANGING: Final = (
     *(EntryType.KEY, EntryType.DIRECTORY, EntryType.AGREEMENT, EntryType.STAFF, EntryType.PROPOSAL),
     *(EntryType.CUSTODY, EntryType.RESTORE, EntryType.BACKUP, EntryType.START, EntryType.STOP),
-    *(EntryType.CLOCK, EntryType.HOLD),
+    *(EntryType.CLOCK, EntryType.HOLD, EntryType.CALIBRATION),
 )
 OF_PEOPLE: Final = (
     *(EntryType.ENROLLED, EntryType.UPDATED, EntryType.REMOVED, EntryType.DECISION),
@@ -27,7 +27,7 @@ OF_PEOPLE: Final = (
 _SHOWN: Final = (
     *("person", "action", "state_before", "state_after", "roles", "reason", "evidence"),
     *("partner_version", "agreement_digest", "settings_digest", "software", "step_ms"),
-    *("fields_before", "fields", "fields_changed", "decision", "ground"),
+    *("calibration", "fields_before", "fields", "fields_changed", "decision", "ground"),
 )
 
 
@@ -79,6 +79,8 @@ def _row(each: OpenedEntry) -> tuple[object, ...]:
     of = frame.partner_id or frame.subject_reference or frame.agreement_id or None
     if frame.agreement_id:
         of = f"{frame.agreement_id}@{frame.agreement_version} {frame.subject_reference}".strip()
+    elif frame.policy_id:  # of a calibration, whose reference is a digest
+        of = frame.policy_id
     when = frame.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     if facts is None:
         sealed = SEALED if any(frame.detail_commitment) else None

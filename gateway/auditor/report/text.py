@@ -33,6 +33,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "KEY": ("key", "clé"),
     "DIRECTORY": ("directory", "annuaire"),
     "AGREEMENT": ("agreement", "accord"),
+    "CALIBRATION": ("calibration", "étalonnage"),
     "ALARM": ("alarm", "alerte"),
     "CLOCK": ("clock set", "horloge réglée"),
     "RESTORE": ("restored", "restauration"),

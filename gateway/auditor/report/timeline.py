@@ -15,6 +15,7 @@ KINDS: Final = {
     EntryType.KEY: "keys",
     EntryType.DIRECTORY: "directory",
     EntryType.AGREEMENT: "agreements",
+    EntryType.CALIBRATION: "service",
     EntryType.ALARM: "alarms",
     EntryType.CLOCK: "alarms",
     EntryType.RESTORE: "service",
@@ -51,6 +52,8 @@ def _event(each: OpenedEntry) -> Event:
     words = [frame.type.name, facts.get("key_kind", ""), facts.get("state_after", "")]
     if frame.agreement_id:
         words.append(f"{frame.agreement_id}@{frame.agreement_version}")
+    elif frame.policy_id:
+        words.append(frame.policy_id)
     elif frame.type is not EntryType.KEY and frame.subject_reference:
         words.append(frame.subject_reference)
     time_ms = round(frame.time.timestamp() * 1000)

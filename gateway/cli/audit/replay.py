@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,7 +84,7 @@ def replay(
         entries = _one(perform, number, reason) if number else _all(perform, since, reason)
         told = take(entries, opening)
     proposed = None if agreement is None else _proposed(agreement, home)
-    done, skipped = _again(told, proposed, _known(home))
+    done, skipped = _again(told, proposed, home)
     if not done and number:
         raise UserError("this transaction holds no answered query whose details can be opened")
     changed = [each for each in done if each.changed]
@@ -144,11 +144,14 @@ def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
 
 
 def _again(
-    told: list[OpenedEntry], proposed: Agreement | None, known: Mapping[str, Agreement]
+    told: list[OpenedEntry], proposed: Agreement | None, home: Path
 ) -> tuple[list[Replayed], int]:
     from gateway.ledger.policy_replay import again, answered
     from gateway.matching.modality import least_score
+    from gateway.server import calibrations_of_folder
 
+    known = _known(home)
+    threshold = partial(least_score, calibrations_of_folder.calibrations(home).calibrations)
     done, skipped = [], 0
     for past in answered(told):
         agreement = proposed or known.get(past.agreement)
@@ -156,7 +159,7 @@ def _again(
             skipped += 1
             continue
         try:
-            done.append(again(past, agreement, least_score))
+            done.append(again(past, agreement, threshold))
         except ValueError:
             skipped += 1
     return done, skipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.exercises.evaluation.error_rates import Comparisons
     from gateway.exercises.evaluation.labelled_set import LabelledSet
 
+LONGEST_NAME = 50  # characters of a set's name in a calibration's version
 SPLIT = (
     "by {unit}: fitted on every second one in ascending order of their numbers, from the first;"
     " the others were not seen"
@@ -98,7 +100,7 @@ def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> An
     try:
         fitted = labelled_set.fitted(
             seen,
-            version=f"{place.stem}-{now:%Y%m%d}",
+            version=f"{_name(place)}-{now:%Y%m%d}",
             data=f"{place.name}: {len(seen.label)} samples of {number} {units}, model {seen.model}",
             split=SPLIT.format(unit=unit),
             date=f"{now:%Y-%m-%d}",
@@ -111,6 +113,11 @@ def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> An
     from hashlib import sha256
 
     return load_calibration(fitted, sha256(octets).hexdigest())
+
+
+def _name(place: Path) -> str:
+    """Return a set's name as a calibration's version states it, which the ledger then repeats."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", place.stem)[:LONGEST_NAME]
 
 
 def _units(modality: str) -> tuple[str, str]:

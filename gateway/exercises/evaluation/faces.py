@@ -15,8 +15,8 @@ import numpy as np
 from gateway.errors import UserError
 from gateway.exercises.evaluation.files import numbered
 from gateway.exercises.evaluation.labelled_set import Ints, LabelledSet
-from gateway.matching.face_models import known_models
 from matcher.face import record
+from matcher.face.models import shipped_models
 from matcher.face.template import FaceVector, Floats, VectorRefused
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def read_set(path: Path) -> LabelledSet:
         raise UserError(
             f"{path}: none of the vectors can be used: {refused[0][1] if refused else 'it has none'}"
         )
-    known = known_models().get(model)
+    known = shipped_models().get(model)
     return LabelledSet(
         name=path.stem,
         model=model,
@@ -74,7 +74,7 @@ def of_images(name: str, made: Sequence[Made]) -> LabelledSet:
         several = ", ".join(f"{model} of {numbers} numbers" for model, numbers in shapes)
         raise UserError(f"{name}: vectors of one model are compared, not of {several or 'none'}")
     ((model, dimension),) = shapes
-    known = known_models().get(model)
+    known = shipped_models().get(model)
     return LabelledSet(
         name=name,
         model=model,

@@ -20,8 +20,7 @@ from matcher.face.template import Floats
 from matcher.iris import record
 from matcher.iris.calibration import calibration_of
 from matcher.iris.code_table import CodeTable, turn
-from matcher.iris.coders import CODERS, Coder
-from matcher.iris.probe import EYES
+from matcher.iris.coders import CODERS, EYES, Coder
 from matcher.iris.template import IrisCode, check, from_cells
 
 if TYPE_CHECKING:

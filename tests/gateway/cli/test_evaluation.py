@@ -184,10 +184,18 @@ def test_a_file_of_faces_is_measured_by_the_shipped_calibration(
 def test_a_calibration_is_fitted_to_half_of_the_people_and_never_overwritten(
     run: Any, faces: Path, tmp_path: Path
 ) -> None:
-    written = tmp_path / "new.json"
-    said = run("eval", faces, "--modality", "face", "--calibrate", written, "--json")
+    """What is written can be adopted, however the set's file is called."""
+    written, named = tmp_path / "new.json", tmp_path / "captures of spring, α.npz"
+    named.write_bytes(faces.read_bytes())
+    said = run("eval", named, "--modality", "face", "--calibrate", written, "--json")
 
     assert said.code == 0
+    checked = run("calibrations", "check", written, "--json")
+    assert (checked.code, checked.document["calibration"]) == (
+        0,
+        said.document["calibration"]["id"],
+    )
+    assert checked.document["calibration"].startswith("captures-of-spring--")
     assert said.document["people"] == 30
     fitted = json.loads(written.read_text())
     assert (fitted["model"], fitted["dimension"], fitted["people"]) == ("facenet512", 512, 30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,11 @@ from gateway.errors import UserError
 from gateway.exercises.evaluation import labelled_set
 from gateway.exercises.evaluation.irises import read_set
 from gateway.exercises.evaluation.set_readers import READERS
+from gateway.matching import calibrations
 from matcher.iris import synthetic
 from matcher.iris.calibration import calibration_of
 from matcher.iris.coders import MASEK
 from matcher.iris.template import to_cells
-from matcher.score_calibration import load_calibration
 
 EYES, CAPTURES = 24, 3
 
@@ -77,7 +76,7 @@ def test_a_calibration_of_half_of_the_eyes_has_a_tail_for_two(
 
     fitted = labelled_set.fitted(seen, **words)
 
-    made = load_calibration(json.loads(json.dumps(fitted)), sha256(b"").hexdigest())
+    made = calibrations.read(json.dumps(fitted).encode()).scores  # as a gateway that adopts it
     one, two = made.certificate.tails
     assert (made.model, len(np.unique(seen.label))) == ("masek-1", 40)
     assert two.score(1e-6) < 2 * one.score(1e-6)

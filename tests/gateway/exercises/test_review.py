@@ -17,6 +17,7 @@ from gateway.exercises.demo.people import Person
 from gateway.exercises.demo.queries import AskedQuery
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
+from gateway.matching.calibrations import shipped
 from gateway.matching.engine import OperatingPoint
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.modality import least_score
@@ -56,7 +57,9 @@ def test_no_score_reaches_the_machine_of_that_agreement() -> None:
 
     (best,) = found.candidates
     assert best.shared == len(people.POSITIONS)
-    assert best.score < least_score(float(review.BEYOND), 1, {Modality.FINGER: best.shared})
+    assert best.score < least_score(
+        shipped(), float(review.BEYOND), 1, {Modality.FINGER: best.shared}
+    )
 
 
 class Reviewed:

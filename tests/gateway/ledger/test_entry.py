@@ -205,7 +205,7 @@ def test_a_leaf_with_a_value_outside_its_rule_is_refused(name: str, value: objec
         ("partner_id", "aus", "not 2 to 32 of A-Z, 0-9 and hyphen, or nothing, e.g. AUS"),
         ("transaction_number", "x y", "not 8 to 64 letters, digits and hyphens, or nothing, e.g. "),
         ("agreement_id", "a b", "not at most 64 printable characters of ASCII without a space"),
-        ("policy_id", "x" * 65, "without a space, e.g. 315.4"),
+        ("policy_id", "x" * 65, "without a space, e.g. facenet512"),
         ("subject_reference", "é", "without a space, e.g. SUBMIT_QUERY"),
         ("message_id", b"x", "not 0 or 16 bytes long"),
         ("agreement_version", 2**32, "not from 0 to 4294967295"),

@@ -450,6 +450,9 @@ ENTRIES: dict[str, Leaf] = {
     "bundle_withdrawal": events.bundle_withdrawal("AUS", 7),
     "agreement_adoption": events.agreement_adoption(AGREEMENT),
     "agreement_signature": events.agreement_signature(AGREEMENT, "agreed", BY),
+    "calibration_adoption": events.calibration_adoption(
+        Modality.FACE, "facenet512", "fitted in spring", BY, named="own-1", digest="ab" * 32
+    ),
     "custody_change": events.custody_change("pkcs11:token", "BEGUN", {**BY, "reason": "a token"}),
     "keyset_recovery": events.keyset_recovery("file", "2026-03-01"),
     "reencryption": events.reencryption("00112233", 64),

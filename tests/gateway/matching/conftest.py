@@ -14,7 +14,6 @@ from gateway.domain.messages import Modality
 from gateway.matching import modality
 from gateway.matching.modality import Implementation
 from gateway.server.application import Gateway
-from gateway.store.ledger.sequencer import Sequencer
 from gateway.subjects.enrolment import Row
 from tests.gateway.matching.fake_faces import (
     ANN,
@@ -34,20 +33,6 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {**modality.TABLE, Modality.FACE: Implementation(FaceCodec(), FaceEngine)}
     monkeypatch.setattr(modality, "TABLE", MappingProxyType(table))
     permit_faces(monkeypatch)
-
-
-@pytest.fixture
-def committed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Return the entries that are committed from now on, with the facts that are then sealed."""
-    found: list[Any] = []
-    commit = Sequencer.commit
-
-    def watched(sequencer: Sequencer, leaves: Any, *rest: Any, **named: Any) -> Any:
-        found.extend(leaves)
-        return commit(sequencer, leaves, *rest, **named)
-
-    monkeypatch.setattr(Sequencer, "commit", watched)
-    return found
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from gateway.domain.messages import Modality, Problem, ProblemCode, RecordFormat
 from gateway.errors import EngineUnavailable, RecordUnparseable
 from gateway.law import regulation
 from gateway.ledger.entry import EntryType
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce
 from gateway.matching.engine import (
     Batch,
     Change,
@@ -57,7 +58,11 @@ class FaceCodec:
             modality=Modality.FACE, position=0, format=form, extractor=extractor, data=record
         )
 
-    sample_to_enrol = sample
+    def sample_to_enrol(
+        self, record: bytes, position: int, extractor: str, calibrations: Calibrations
+    ) -> Sample:
+        del calibrations
+        return self.sample(record, position, extractor)
 
     def open_file(self, octets: bytes) -> OpenedFile:
         return OpenedFile(((0, octets),))
@@ -65,8 +70,8 @@ class FaceCodec:
     def compare(self, probe: Sample, record: Sample) -> Mapping[str, object]:
         return {"same": probe.data == record.data}
 
-    def tails(self, shared: int) -> Tails:
-        del shared
+    def tails(self, shared: int, calibrations: Calibrations) -> Tails:
+        del shared, calibrations
         return (TAIL,)
 
 
@@ -80,7 +85,8 @@ class FaceEngine:
 
     modality = Modality.FACE
 
-    def __init__(self) -> None:
+    def __init__(self, calibrations: CalibrationsInForce) -> None:
+        del calibrations
         self.people: dict[int, np.ndarray] | None = None
         self.version = 0
         self.destroyed: list[np.ndarray] = []

@@ -20,6 +20,7 @@ from gateway.errors import (
     InvalidArgument,
     RecordUnparseable,
 )
+from gateway.matching.calibrations import Calibration, CalibrationsInForce, shipped
 from gateway.matching.engine import (
     Batch,
     Change,
@@ -105,7 +106,7 @@ def test_a_loaded_engine_finds_who_is_enrolled_above_the_threshold(engine: FaceE
     assert second.score < limit.score < best.score
     assert (best.shared, found.calibration) == (1, CERTIFICATE.id)
     assert (found.size, found.version) == (PEOPLE, engine.status().version)
-    assert found.tails == {1: FaceCodec().tails(1)} == {1: CERTIFICATE.tails}
+    assert found.tails == {1: FaceCodec().tails(1, shipped())} == {1: CERTIFICATE.tails}
 
 
 def test_the_scores_of_named_people_are_those_of_the_search(engine: FaceEngine) -> None:
@@ -226,12 +227,12 @@ def test_a_file_is_enrolled_only_as_what_it_is() -> None:
     codec, data = FaceCodec(), synthetic.record(1, 1)
 
     assert codec.open_file(data).records == ((0, data),)
-    assert codec.sample_to_enrol(data, 0, synthetic.MODEL) == sample(1)
+    assert codec.sample_to_enrol(data, 0, synthetic.MODEL, shipped()) == sample(1)
     for bad, reason in (
         (lambda: codec.sample(data, 1, synthetic.MODEL), "no position"),
         (lambda: codec.sample(data, 0, "faces-1"), "say --extractor facenet512"),
-        (lambda: codec.sample_to_enrol(OTHER, 0, "unknown-7"), "no calibration"),
-        (lambda: codec.sample_to_enrol(SHORT, 0, synthetic.MODEL), "512 numbers"),
+        (lambda: codec.sample_to_enrol(OTHER, 0, "unknown-7", shipped()), "no calibration"),
+        (lambda: codec.sample_to_enrol(SHORT, 0, synthetic.MODEL, shipped()), "512 numbers"),
         (lambda: codec.open_file(data[:-1]), "length"),
     ):
         with pytest.raises(UnreadableSample, match=reason):
@@ -254,7 +255,7 @@ def test_another_engines_probe_is_not_read_nor_one_that_was_not_prepared(
     with pytest.raises(TypeError, match="goes back"):
         engine.prepare(FingerProbe([]))
     with pytest.raises(TypeError, match="prepared"):
-        engine.scores(FaceProbe([]), [103])
+        engine.scores(FaceProbe([], {}), [103])
 
 
 def test_an_operator_may_have_faces_held_in_fewer_bits() -> None:
@@ -268,7 +269,8 @@ def test_an_operator_may_have_faces_held_in_fewer_bits() -> None:
 
 def test_vectors_of_a_model_that_nobody_here_has_can_be_compared_with_nobody() -> None:
     model = model_of("model-2", 32)
-    engine = FaceEngine(models={**shipped_models(), model.name: model})
+    also = Calibration(Modality.FACE, model.calibration, model.dimension)
+    engine = FaceEngine(CalibrationsInForce(shipped().replaced([also])))
     engine.load(Stored([(100 + seed, [sample(seed)]) for seed in range(3)]))
     vector = unit(np.random.default_rng(5), 1, 32)[0]
     strange = FaceCodec().sample(record.write(FaceVector(model.name, vector)), 0, model.name)

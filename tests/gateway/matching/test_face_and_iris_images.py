@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.messages import Modality, Outcome, ProblemCode, Sample
 from gateway.ledger.exchange_facts import extraction_facts
 from gateway.matching import images
+from gateway.matching.calibrations import shipped
 from gateway.matching.engine import Batch, OperatingPoint, Prepared
 from gateway.matching.engines import Engines
 from gateway.matching.face import FaceCodec
@@ -108,7 +109,7 @@ def test_an_image_is_enrolled_as_the_record_and_it_is_told_what_made_it(
     own = OwnImage(image.data, image.modality, image.position)
 
     sample, extractor = images.to_enrol(
-        own, Extracting({image.modality: record}), codec_of(image.modality)
+        own, Extracting({image.modality: record}), codec_of(image.modality), shipped()
     )
 
     assert (sample.data, sample.extractor, extractor) == (record, names, "onnx-trial.1")

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.messages import MOST_IMPRESSIONS, Modality, ProblemCode, Sample
 from gateway.errors import DeadlineTooShort, EngineUnavailable
+from gateway.matching.calibrations import shipped
 from gateway.matching.engine import (
     Batch,
     Change,
@@ -116,11 +117,12 @@ def test_the_tails_are_those_of_each_number_of_fingers_that_may_be_shared(
 ) -> None:
     found = search(engine, 3)
 
-    assert found.tails == {number: FingerCodec().tails(number) for number in (1, 2)}
+    assert found.tails == {number: FingerCodec().tails(number, shipped()) for number in (1, 2)}
     for number, tails in found.tails.items():
         limit = assignment.threshold(POINT.fpir, PEOPLE, number)
         assert fusion.threshold(POINT.fpir, [tails], PEOPLE).score == limit.score
-        assert least_score(POINT.fpir, PEOPLE, {Modality.FINGER: number}) == limit.score
+        shared = {Modality.FINGER: number}
+        assert least_score(shipped(), POINT.fpir, PEOPLE, shared) == limit.score
         assert found.calibration == limit.calibration_id
 
 

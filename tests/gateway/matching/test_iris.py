@@ -19,6 +19,7 @@ from gateway.errors import (
     RecordUnparseable,
 )
 from gateway.matching import sample_files
+from gateway.matching.calibrations import shipped
 from gateway.matching.engine import (
     Batch,
     Change,
@@ -244,7 +245,7 @@ def test_a_probe_of_another_engine_is_nothing_to_read(engine: IrisEngine) -> Non
     with pytest.raises(TypeError, match="engine"):
         engine.prepare(other)
     with pytest.raises(TypeError, match="prepared"):
-        engine.search(IrisProbe([]), POINT, 1, lambda: 1.0)
+        engine.search(IrisProbe([], {}), POINT, 1, lambda: 1.0)
 
 
 def test_the_codec_reads_records_and_says_what_is_wrong() -> None:
@@ -253,7 +254,7 @@ def test_the_codec_reads_records_and_says_what_is_wrong() -> None:
 
     assert codec.formats == (RecordFormat.IRIS_CODE,)
     assert codec.open_file(data).records == ((2, data),)
-    assert codec.sample_to_enrol(data, 2, MASEK.label).position == 2
+    assert codec.sample_to_enrol(data, 2, MASEK.label, shipped()).position == 2
     for position, extractor, said in (
         (1, MASEK.label, "eye 2"),
         (0, MASEK.label, "right"),
@@ -263,8 +264,10 @@ def test_the_codec_reads_records_and_says_what_is_wrong() -> None:
             codec.sample(data, position, extractor)
     with pytest.raises(UnreadableSample, match="not the record"):
         codec.open_file(b"IIR\x00020\0" + bytes(40))
-    shipped = [calibration_of(each).certificate.tails for each in (MASEK, OPEN_IRIS)]
-    assert codec.tails(1) == codec.tails(2) == tuple(tail for each in shipped for tail in each)
+    tails = tuple(
+        each for coder in (MASEK, OPEN_IRIS) for each in calibration_of(coder).certificate.tails
+    )
+    assert codec.tails(1, shipped()) == codec.tails(2, shipped()) == tails
 
 
 def test_an_examiner_sees_no_score_but_whether_codes_can_be_compared() -> None:
@@ -307,7 +310,7 @@ def test_what_open_iris_writes_is_imported() -> None:
     wanted = capture(5, 2, coder=OPEN_IRIS)
     assert read_back.iris.code.tolist() == wanted.code.tolist()
     assert read_back.iris.mask.tolist() == wanted.mask.tolist()
-    assert IrisCodec().sample_to_enrol(data, 2, OPEN_IRIS.label).position == 2
+    assert IrisCodec().sample_to_enrol(data, 2, OPEN_IRIS.label, shipped()).position == 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.admin.operation import Officer
 from gateway.client import Refused
 from gateway.domain.messages import Modality, Outcome, RecordFormat, Sample
 from gateway.law import regulation
@@ -20,14 +21,17 @@ from gateway.matching.finger import FingerCodec
 from gateway.matching.iris import IrisCodec
 from gateway.monitoring import misread_alerts
 from gateway.monitoring.misread_alerts import MisreadAlerts, MisreadNotes
+from gateway.operations.declaration import Role
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store import alarms as store
 from gateway.subjects.enrolment import Row
 from matcher.finger import synthetic as fingers
 from matcher.iris import record, synthetic
+from matcher.iris.calibration import calibration_of
 from matcher.iris.coders import MASEK, OPEN_IRIS
 from tests.gateway.matching.fake_faces import facts
+from tests.gateway.own_calibrations import iris_file
 
 AGREED = ("au", 2)
 REVIEW = '[review]\nfloor_fpir = 0.01\npersons = 1\nparagraph = "IRPR 315.39"\n\n'
@@ -141,6 +145,31 @@ def test_a_picture_of_an_iris_is_unsupported_and_the_query_names_it(
         pair.partner().query([right, picture], **people.matter(agreement=AGREED))
     assert refused.value.reason == "FORMAT_UNSUPPORTED"
     assert "samples[1]" in refused.value.metadata["element"]
+
+
+def test_the_next_query_rests_on_what_two_operators_adopted_and_says_so(
+    by_iris: tuple[Path, Path], serve: Any, people: Any, committed: Any
+) -> None:
+    """The same person, the same pictures: by a calibration that promises less of a score, it is a match no longer."""
+    strict = [
+        {"samples": eyes, "level": 0.0, "share": [0.5] * 3, "rate": [0.2] * 3} for eyes in (1, 2)
+    ]
+    two = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
+    with serve(*by_iris) as pair:
+        partner = pair.partner()
+
+        def ask() -> tuple[Outcome, str]:
+            committed.clear()
+            answer = partner.query(probe(50), **people.matter(agreement=AGREED))
+            return answer.outcome, facts(committed, EntryType.RESPONSE)["calibration"]
+
+        before = ask()
+        order = {"text": iris_file(tails=strict), "reason": "errors of our cameras"}
+        adopted = pair.gateway.admin.perform(two, "calibrations.adopt", order)
+        after = ask()
+
+    assert before == (Outcome.MATCH, calibration_of(MASEK).certificate.id)
+    assert after == (Outcome.NO_MATCH, adopted["calibration"])
 
 
 def test_a_probe_by_a_coder_that_nobody_here_has_is_never_a_no_match(

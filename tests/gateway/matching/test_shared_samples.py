@@ -14,6 +14,7 @@ from gateway.domain.person import Saying
 from gateway.law.query_policy import Found
 from gateway.law.review_policy import saying
 from gateway.ledger.entry import EntryType
+from gateway.matching.calibrations import shipped
 from gateway.matching.engine import Change, Identified, OperatingPoint, Scored
 from gateway.matching.engines import Engines
 from gateway.matching.finger import FingerCodec
@@ -76,7 +77,7 @@ def test_a_probe_of_ten_fingers_makes_nobody_harder_to_find_who_has_one_and_whoe
         assert each.floor == fusion.threshold(1e-2, held, 3).score
     least = {each.subject: each.threshold for each in found.candidates}
     assert least[1] <= least[3] <= least[2]
-    assert least[2] == fusion.threshold(1e-4, [FingerCodec().tails(1)], 3).score
+    assert least[2] == fusion.threshold(1e-4, [FingerCodec().tails(1, shipped())], 3).score
     assert found.candidates[0].subject == 1
 
 
@@ -92,7 +93,7 @@ def test_fingers_that_are_too_poor_are_not_shared(engines: Engines) -> None:
     assert list(found.by_modality[FINGER].tails) == list(range(1, 8))
     best = found.candidates[0]
     assert (best.subject, best.scores[FINGER].shared) == (1, 7)
-    assert best.threshold == least_score(1e-4, 3, {FINGER: 7})
+    assert best.threshold == least_score(shipped(), 1e-4, 3, {FINGER: 7})
 
 
 def _few(seed: int, position: int) -> Any:
@@ -105,7 +106,7 @@ def _few(seed: int, position: int) -> Any:
 def test_a_score_at_the_threshold_of_what_is_shared_is_a_match_and_the_next_below_it_is_none(
     engines: Engines, monkeypatch: pytest.MonkeyPatch, shared: int
 ) -> None:
-    least = least_score(1e-4, 100_000, {FINGER: shared})
+    least = least_score(shipped(), 1e-4, 100_000, {FINGER: shared})
     below = math.nextafter(least, -math.inf)
 
     at, under = claimed(
@@ -123,7 +124,7 @@ def test_a_score_at_the_threshold_of_what_is_shared_is_a_match_and_the_next_belo
 def test_who_is_farthest_above_their_own_threshold_is_first(
     engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, ten = (least_score(1e-4, 100_000, {FINGER: shared}) for shared in (1, 10))
+    one, ten = (least_score(shipped(), 1e-4, 100_000, {FINGER: shared}) for shared in (1, 10))
 
     found = claimed(engines, monkeypatch, Scored(2, one - 0.1, 1), Scored(1, ten + 0.1, 10))
 
@@ -138,7 +139,7 @@ def test_with_a_face_the_number_of_shared_fingers_counts_as_well(engines: Engine
 
     face_tails = found.by_modality[FACE].tails[1]
     for each in found.candidates:
-        held = [FingerCodec().tails(each.scores[FINGER].shared)]
+        held = [FingerCodec().tails(each.scores[FINGER].shared, shipped())]
         if FACE in each.scores:
             held.append(face_tails)
         assert each.threshold == fusion.threshold(1e-4, held, found.size).score
@@ -182,6 +183,6 @@ def test_the_ledger_says_how_many_samples_are_shared_and_the_threshold_is_theirs
     assert (one["shared_samples"], two["shared_samples"]) == ("1", "2")
     for told in (one, two):
         held = {FINGER: int(told["shared_samples"])}
-        least = least_score(float(told["fpir"]), int(told["gallery_size"]), held)
+        least = least_score(shipped(), float(told["fpir"]), int(told["gallery_size"]), held)
         assert float(told["threshold"]) == least
     assert float(two["threshold"]) < float(one["threshold"])

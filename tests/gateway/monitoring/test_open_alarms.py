@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from gateway import telemetry
 from gateway.admin.operation import Officer
 from gateway.agreements import active
+from gateway.calibrations import adopted
 from gateway.law.retention_policy import RetentionClass
 from gateway.ledger import events
 from gateway.ledger.entry import EntryType
@@ -57,6 +58,7 @@ LATCHED = {
     f"{failures.PREFIX}AUS": AlarmKind.OUTGOING,
     f"{partner_files.PREFIX}AUS.json": AlarmKind.PARTNER_FILE,
     active.ALARM: AlarmKind.AGREEMENTS,
+    adopted.ALARM: AlarmKind.CALIBRATIONS,
     tls_identity.TRIED: AlarmKind.TLS_IDENTITY,
     tls_identity.SHOWN: AlarmKind.TLS_SHOWN,
 }

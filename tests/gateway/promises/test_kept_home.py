@@ -24,6 +24,7 @@ from gateway.domain.messages import Modality, Receipt
 from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.ledger.proof import Expected, verify_receipt
+from gateway.matching.calibrations import shipped
 from gateway.server import application, self_check
 from gateway.server.application import Gateway
 from gateway.server.restore import restore
@@ -33,6 +34,7 @@ from gateway.store.people import subjects
 from gateway.trust.partners import own_bundle
 from keys.envelope import OpeningKey
 from keys.keyset import KeyKind, KeyState
+from tests.gateway.own_calibrations import iris_file
 
 KEPT = Path(__file__).parent / "kept" / "home-7e7a644.tar.xz"
 RECOVERY = OpeningKey.from_seed(bytes(range(32)))
@@ -132,6 +134,19 @@ def test_a_schedule_that_one_person_turned_on_in_an_old_home_destroys_nothing(
         for job in (gateway.keys.rotation, gateway.keys.reencryption, gateway.keys.rotation):
             job.round()
         assert gateway.keyset.primary(KeyKind.DATA).kid == before
+
+
+def test_an_old_home_counts_the_shipped_calibrations_until_two_persons_say_otherwise(
+    kept: Path, made: datetime, secret: Any
+) -> None:
+    with Gateway.open(kept / "can", secret, clock=lambda: made) as gateway:
+        assert gateway.calibrations.in_force.current.each()[0].id == shipped().each()[0].id
+        gateway.admin.perform(TWO, "calibrations.adopt", {"text": iris_file(), "reason": "t"})
+    with Gateway.open(kept / "can", secret, clock=lambda: made + timedelta(days=1)) as gateway:
+        one = gateway.calibrations.in_force.current.of("masek-1")
+        assert one is not None
+        assert one.id.startswith("masek-1-own-")
+    assert self_check.verify_ledger(kept / "can").ok
 
 
 def test_samples_of_then_keep_their_seal_and_are_of_fingers(

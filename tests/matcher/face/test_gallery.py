@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Thread
 
 import numpy as np
@@ -15,9 +16,10 @@ from matcher.face.gallery_block import MOST_ROWS, Storage, basis_of
 from matcher.face.models import UnknownModel
 from matcher.face.probe import MOST_VECTORS, NothingUsable, Probe
 from matcher.face.template import FaceVector
-from tests.matcher.face.vectors import DIMENSION, MODELS, face, unit
+from tests.matcher.face.vectors import DIMENSION, MODELS, face, model, unit
 
 CALIBRATION = MODELS["model-1"].calibration
+probe_of = partial(Probe, models=MODELS)
 
 
 def everybody(vectors: np.ndarray, probe: np.ndarray, compared: int = 1) -> np.ndarray:
@@ -27,7 +29,7 @@ def everybody(vectors: np.ndarray, probe: np.ndarray, compared: int = 1) -> np.n
 
 
 def filled(vectors: np.ndarray, storage: Storage = Storage.FLOAT32) -> Gallery:
-    gallery = Gallery(MODELS, storage)
+    gallery = Gallery(storage)
     for subject, vector in enumerate(vectors):
         gallery.add(subject, [face(vector)])
     return gallery
@@ -37,7 +39,7 @@ def filled(vectors: np.ndarray, storage: Storage = Storage.FLOAT32) -> Gallery:
 def crowd(request: pytest.FixtureRequest) -> tuple[np.ndarray, Gallery]:
     vectors = unit(np.random.default_rng(11), MOST_ROWS + 900, rank=request.param)
     gallery = filled(vectors)
-    looked = gallery.search_many([Probe((face(vectors[0]),))])
+    looked = gallery.search_many([probe_of((face(vectors[0]),))])
     assert looked
     return vectors, gallery
 
@@ -61,7 +63,7 @@ def test_a_search_finds_what_comparing_everybody_finds(crowd: tuple[np.ndarray, 
     for probe in (face(each).vector for each in asked):
         scores = everybody(vectors, probe)
         wanted = np.lexsort((np.arange(len(scores)), -scores))[:10]
-        found = gallery.search(Probe((face(probe),)))
+        found = gallery.search(probe_of((face(probe),)))
         assert found.subject.tolist() == wanted.tolist()
         assert (found.score == scores[wanted].astype(np.float32)).all()
 
@@ -70,7 +72,7 @@ def test_a_score_is_the_same_in_any_company_order_batch_and_number_of_threads(
     crowd: tuple[np.ndarray, Gallery],
 ) -> None:
     vectors, gallery = crowd
-    probes = [Probe((face(each),)) for each in unit(np.random.default_rng(3), 9)]
+    probes = [probe_of((face(each),)) for each in unit(np.random.default_rng(3), 9)]
     alone = [gallery.search(each) for each in probes]
     small = filled(vectors[:300])
 
@@ -100,18 +102,18 @@ def test_no_bound_leaves_out_who_belongs_to_the_best(seed: int, rank: int, limit
     probe = face(unit(rng, 1, rank=rank)[0]).vector
     scores = everybody(vectors, probe)
 
-    found = filled(vectors).search(Probe((face(probe),)), limit)
+    found = filled(vectors).search(probe_of((face(probe),)), limit)
 
     assert found.subject.tolist() == np.lexsort((np.arange(1100), -scores))[:limit].tolist()
 
 
 def test_equals_come_in_the_order_of_their_numbers_however_they_were_enrolled() -> None:
     one = unit(np.random.default_rng(4), 1)[0]
-    gallery = Gallery(MODELS)
+    gallery = Gallery()
     for subject in np.random.default_rng(5).permutation(2500).tolist():
         gallery.add(subject, [face(one)])
 
-    assert gallery.search(Probe((face(one),)), 7).subject.tolist() == list(range(7))
+    assert gallery.search(probe_of((face(one),)), 7).subject.tolist() == list(range(7))
 
 
 def test_quantised_storage_has_the_same_ten_best_in_half_the_memory() -> None:
@@ -119,7 +121,7 @@ def test_quantised_storage_has_the_same_ten_best_in_half_the_memory() -> None:
     whole, half = filled(vectors), filled(vectors, Storage.INT16)
 
     same = 0
-    for probe in (Probe((face(each),)) for each in unit(np.random.default_rng(7), 40, rank=20)):
+    for probe in (probe_of((face(each),)) for each in unit(np.random.default_rng(7), 40, rank=20)):
         one, other = whole.search(probe), half.search(probe)
         same += one.subject.tolist() == other.subject.tolist()
         assert np.abs(one.score - other.score).max() < 1e-3
@@ -132,10 +134,10 @@ def test_several_faces_of_a_person_are_one_candidate_whose_best_counts_less_the_
     None
 ):
     vectors = unit(np.random.default_rng(8), 6)
-    gallery = Gallery(MODELS)
+    gallery = Gallery()
     gallery.add(1, [face(vectors[0]), face(vectors[1])])
     gallery.add(2, [face(vectors[2])])
-    probe = Probe((face(vectors[1]), face(vectors[3])))
+    probe = probe_of((face(vectors[1]), face(vectors[3])))
 
     found = gallery.search(probe)
 
@@ -148,29 +150,42 @@ def test_several_faces_of_a_person_are_one_candidate_whose_best_counts_less_the_
 
 def test_vectors_of_two_models_never_meet() -> None:
     rng = np.random.default_rng(9)
-    gallery = Gallery(MODELS)
+    gallery = Gallery()
     gallery.add(1, [face(unit(rng, 1)[0])])
     other = unit(rng, 1, 32)[0]
     gallery.add(2, [face(other, "model-2")])
-    both = Probe((face(unit(rng, 1)[0]), face(other, "model-2")))
+    both = probe_of((face(unit(rng, 1)[0]), face(other, "model-2")))
 
-    assert gallery.search(Probe((face(other, "model-2"),))).subject.tolist() == [2]
+    assert gallery.search(probe_of((face(other, "model-2"),))).subject.tolist() == [2]
     assert gallery.search(both).subject.tolist() == [2, 1]
-    assert gallery.scores(Probe((face(other, "model-2"),)), [1, 2, 3]).keys() == {2}
+    assert gallery.scores(probe_of((face(other, "model-2"),)), [1, 2, 3]).keys() == {2}
 
 
 @pytest.mark.parametrize("name", ["model-3", "model-1.1"])
 def test_a_model_without_a_calibration_is_refused(name: str) -> None:
-    gallery, vector = Gallery(MODELS), unit(np.random.default_rng(1), 1)[0]
+    vector = unit(np.random.default_rng(1), 1)[0]
 
     with pytest.raises(UnknownModel):
-        gallery.add(1, [face(vector, name)])
-    with pytest.raises(UnknownModel):
-        gallery.search(Probe((face(vector, name),)))
+        probe_of((face(vector, name),))
+
+
+def test_a_probe_is_searched_by_the_calibrations_that_it_came_with() -> None:
+    """The gallery holds vectors alone: a calibration that is replaced is another question to the same people."""
+    vectors = unit(np.random.default_rng(1), 20)
+    gallery, other = filled(vectors), model("model-1", line=[[0.15, -1.5], [0.7, 2.0], [1.0, 3.0]])
+    by = {"model-1": other}
+    old, new = (Probe((face(vectors[3]),), models) for models in (MODELS, by))
+
+    (before,) = gallery.search(old, 1).score.tolist()
+    assert gallery.search(old, 1).subject.tolist() == gallery.search(new, 1).subject.tolist() == [3]
+    assert gallery.search(new, 1).score.tolist() == [pytest.approx(before / 2)]
+    assert gallery.scores(new, [3])[3] == gallery.search(new, 1).score[0]
+    with pytest.raises(ValueError, match="one calibration"):
+        gallery.search_many([old, new])
 
 
 def test_a_dimension_that_is_not_the_models_is_refused_and_the_old_faces_stay() -> None:
-    gallery, rng = Gallery(MODELS), np.random.default_rng(1)
+    gallery, rng = Gallery(), np.random.default_rng(1)
     gallery.add(1, [face(unit(rng, 1)[0])])
 
     for bad in ([face(unit(rng, 1, 65)[0])], [face(unit(rng, 1)[0])] * (MOST_VECTORS + 1)):
@@ -186,17 +201,17 @@ def test_numbers_that_are_none_never_reach_a_gallery() -> None:
         with pytest.raises(ValueError):
             FaceVector("model-1", bad)
     with pytest.raises(NothingUsable):
-        Gallery(MODELS).add(1, [])
+        Gallery().add(1, [])
 
 
 def test_who_is_removed_is_overwritten_and_never_found() -> None:
     vectors = unit(np.random.default_rng(10), 1500, rank=12)
     gallery = filled(vectors)
-    gallery.search(Probe((face(vectors[7]),)))
+    gallery.search(probe_of((face(vectors[7]),)))
     gallery.remove(7)
 
-    assert 7 not in gallery.search(Probe((face(vectors[7]),)), 1500).subject
-    assert gallery.scores(Probe((face(vectors[7]),)), [7]) == {}
+    assert 7 not in gallery.search(probe_of((face(vectors[7]),)), 1500).subject
+    assert gallery.scores(probe_of((face(vectors[7]),)), [7]) == {}
     (block,) = gallery._blocks
     assert not block._numbers[7].any()
     assert not block._leading[:, 7].any()
@@ -208,13 +223,13 @@ def test_who_is_removed_is_overwritten_and_never_found() -> None:
 
 def test_a_gallery_is_the_same_after_it_gave_the_room_of_removed_people_back() -> None:
     vectors = unit(np.random.default_rng(12), 3000, rank=12)
-    gallery, kept = filled(vectors), Gallery(MODELS)
+    gallery, kept = filled(vectors), Gallery()
     for subject in range(2900, 3000):
         kept.add(subject, [face(vectors[subject])])
     full = gallery.nbytes
     for subject in range(2900):
         gallery.remove(subject)
-    probe = Probe((face(vectors[2950]),))
+    probe = probe_of((face(vectors[2950]),))
 
     assert gallery.nbytes < full / 2
     assert len(gallery) == gallery.faces == 100
@@ -226,7 +241,7 @@ def test_a_gallery_is_the_same_after_it_gave_the_room_of_removed_people_back() -
 def test_a_search_beside_changes_answers_of_people_that_are_here() -> None:
     vectors = unit(np.random.default_rng(13), 1200, rank=12)
     gallery = filled(vectors)
-    probe, wrong = Probe((face(vectors[3]),)), []
+    probe, wrong = probe_of((face(vectors[3]),)), []
 
     def change() -> None:
         for subject in range(600, 1200):
@@ -246,26 +261,28 @@ def test_a_search_beside_changes_answers_of_people_that_are_here() -> None:
 def test_a_search_that_runs_out_of_time_answers_nothing() -> None:
     gallery = filled(unit(np.random.default_rng(14), 50))
     with pytest.raises(SearchAbandoned):
-        gallery.search(Probe((face(unit(np.random.default_rng(15), 1)[0]),)), expired=lambda: True)
+        gallery.search(
+            probe_of((face(unit(np.random.default_rng(15), 1)[0]),)), expired=lambda: True
+        )
 
 
 def test_an_empty_gallery_has_nobody() -> None:
-    probe = Probe((face(unit(np.random.default_rng(15), 1)[0]),))
+    probe = probe_of((face(unit(np.random.default_rng(15), 1)[0]),))
 
-    assert len(Gallery(MODELS).search(probe)) == 0
+    assert len(Gallery().search(probe)) == 0
     probe.destroy()
     assert not probe.vectors[0].vector.any()
 
 
 def test_a_search_says_how_many_people_could_be_compared_by_the_models_of_its_probe() -> None:
     rng = np.random.default_rng(31)
-    gallery = Gallery(MODELS)
+    gallery = Gallery()
     for subject, vector in enumerate(unit(rng, 4)):
         gallery.add(subject, [face(vector), face(vector)])
     other = FaceVector("model-2", unit(rng, 1, 32)[0])
 
     def counted(*vectors: FaceVector) -> tuple[int, int]:
-        found = gallery.search(Probe(vectors))
+        found = gallery.search(probe_of(vectors))
         return found.comparable, found.size
 
     own = face(unit(rng, 1)[0])

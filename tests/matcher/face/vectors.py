@@ -13,23 +13,29 @@ from matcher.score_calibration import load_calibration
 DIMENSION = 64
 
 
-def fitted(model: str = "model-1", dimension: int = DIMENSION) -> dict[str, Any]:
+LINE = [[0.15, -1.5], [0.7, 4.0], [1.0, 6.0]]
+
+
+def fitted(model: str = "model-1", dimension: int = DIMENSION, **others: Any) -> dict[str, Any]:
     """Return what a calibration's file holds; its line is plain: 0 at a cosine of 0.3, 4 at 0.7."""
     return {
         **dict.fromkeys(("data", "split", "date", "code"), "invented"),
         "version": f"{model}-test",
         "model": model,
         "dimension": dimension,
-        "line": [[0.15, -1.5], [0.7, 4.0], [1.0, 6.0]],
+        "line": LINE,
         "trials": 100_000,
+        "mated": 500,
+        "people": 100,
         "tails": [
             {"samples": 1, "level": 0.0, "share": [0.01, 0.01, 0.01], "rate": [2.3, 2.4, 2.5]}
         ],
+        **others,
     }
 
 
-def model(name: str = "model-1", dimension: int = DIMENSION) -> FaceModel:
-    file = fitted(name, dimension)
+def model(name: str = "model-1", dimension: int = DIMENSION, **others: Any) -> FaceModel:
+    file = fitted(name, dimension, **others)
     del file["dimension"]
     return FaceModel(dimension, load_calibration(file, "cd" * 32))
 
