@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.client import Refused, Unreachable, request_builder
+from gateway.client import Refused, Unreachable
 from gateway.domain.messages import Modality, Outcome, ProblemCode, RecordFormat
 from gateway.errors import UserError
 from gateway.extraction.service import ExtractionService
@@ -20,7 +20,7 @@ from gateway.server.image_extraction import build_extraction
 from gateway.store.casework import reviews
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.subjects.enrolment import Row
-from gateway.wire import query_payload
+from gateway.wire import query_payload, sample_rules
 from matcher.finger import synthetic
 from tests.gateway.extraction import image_files as files
 from tests.gateway.extraction.children import PATIENT, SIDE, image, picture, task
@@ -61,7 +61,7 @@ def test_an_image_gets_its_answer_and_is_kept_nowhere(
     asked = image(seed=1, data=photographed(1))
     # Our library refuses such a record itself; another's may not.
     with monkeypatch.context() as unseen:
-        unseen.setattr(request_builder.sample_text, "text_in", lambda *_: ())
+        unseen.setattr(sample_rules.sample_text, "text_in", lambda *_: ())
         with pytest.raises(Refused) as refused:
             partner.query([image(data=photographed(1)[:-1])], **people.matter())
     assert refused.value.reason == "RECORD_UNPARSEABLE"
