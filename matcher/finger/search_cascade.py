@@ -56,6 +56,9 @@ LEAST_REACH = (
 TYPICAL_REACH, ABOVE_TYPICAL = -1.0, 0.68
 LEAST_SUPPORT = 0.03  # of a finger, on average; likewise
 LEAST_CHOSEN = 2  # people
+FIRST_OF_EACH = (
+    4  # people who share as many fingers: few who share three are not judged by many who share ten
+)
 ASIDE = 2  # of the usual people, one in so many is looked at for a reading of a probe that it does not state
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
 DECIMALS = (
@@ -220,7 +223,10 @@ class Cascade:
             value = np.round(fuse(ratios), DECIMALS)
             shared = np.count_nonzero(~np.isnan(ratios), axis=1)
             able = value >= least_reach(shared)
-            chosen.append(self._chosen(ranked(value, shared), able, most, aside=aside))
+            best = self._chosen(ranked(value, shared), able, most, aside=aside)
+            if self.shortlist is None:
+                best = np.union1d(best, first_of_each(value, shared, able))
+            chosen.append(best)
         if self.shortlist is None:
             values = self._compared(batch, chosen, places, support)
             for number, probe in enumerate(batch.probes):
@@ -355,6 +361,14 @@ def ranked(values: Floats, shared: Ints) -> Floats:
     place[order] = -np.arange(len(values))
     place[~finite] = -np.inf
     return place
+
+
+def first_of_each(values: Floats, shared: Ints, able: Bools) -> Ints:
+    """Return the places of the few best of those who share as many fingers, of each number of fingers, who are able."""
+    numbers = np.unique(shared[able])
+    likes = (np.flatnonzero(able & (shared == number)) for number in numbers)
+    first = [like[best_finite(values[like], FIRST_OF_EACH)] for like in likes]
+    return np.concatenate([np.zeros(0, dtype=np.intp), *first])
 
 
 def best_finite(score: Floats, number: int) -> Ints:

@@ -296,6 +296,22 @@ def test_people_are_ranked_among_those_who_share_as_many_fingers() -> None:
     assert len(best_finite(ranked(values, shared), 100)) == 81
 
 
+def test_two_enrolments_of_one_person_are_both_found_among_people_who_share_more() -> None:
+    """Two who share three fingers are few beside many who share ten: they are not each other's rivals."""
+    gallery, ten = Gallery(), tuple(range(1, 11))
+    for seed in range(40):
+        made = synthetic.person(seed)
+        gallery.add(seed, [(at, synthetic.impression(made, at, 1)) for at in ten])
+    mate = synthetic.person(900)
+    for subject, number in ((900, 1), (901, 3)):
+        gallery.add(subject, [(at, synthetic.impression(mate, at, number)) for at in (1, 2, 3)])
+
+    found = gallery.search(probe(900, 2, ten), 5)
+
+    assert set(found.subject[:2].tolist()) == {900, 901}
+    assert found.score[:2].min() > 6
+
+
 def test_who_shares_many_fingers_need_not_reach_what_one_must() -> None:
     reach = least_reach(np.arange(11))
 
