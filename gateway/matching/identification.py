@@ -1,8 +1,8 @@
 """Who is it, by one modality or by several: each searched in full, and their scores added.
 
 (1) each engine searches its whole gallery
-(2) whoever is among the best of one modality gets the exact score of every other one; how much is compared does not
-    depend on whether the modalities name the same people
+(2) whoever is among the best of one modality gets the exact score of every other one; each modality looks at as many people
+    as all of them name together, whether or not they name the same
 (3) a person's score is the sum; a modality of which nothing is held of the person adds 0
 (4) it is held against the threshold of whoever shares as many samples of each modality with the probe (`matcher.fusion`): a
     face in the query makes nobody harder to find of whom no face is held, nor do ten fingers whoever has one; who shares
@@ -69,7 +69,7 @@ def _scores(
 ) -> Mapping[int, Scored]:
     """Return what one modality says of everybody whom any modality named.
 
-    The others may name nobody, or whom it named too: it looks again at its own best then, and at as many people always.
+    The others may name nobody, or whom it named too: it looks again at its own best then, as far as it has so many.
     """
     own = {each.subject: each for each in found[modality].candidates}
     if not most:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -250,6 +251,10 @@ class QuerySender:
             self._pause(query)  # moved on meanwhile
         except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
             self._context.setbacks.failed(query.partner, _name(query), fault)
+            with suppress(
+                Exception
+            ):  # counted already; what fails each time must not keep its envelope
+                self._aged(self._now_at(query))
         else:
             self._context.setbacks.settled(query.partner, _name(query))
             return silent

@@ -164,6 +164,11 @@ class Fields:
         """Take at most `most` different numbers of a closed list."""
         return tuple(self._known(name, kind, value) for value in self.numbers(name, most))
 
+    def known_choices(self, name: str, kind: type[E], most: int) -> tuple[E, ...]:
+        """Take those of at most `most` different numbers that this release knows: of a list to which later ones add."""
+        known = {int(each): each for each in kind}
+        return tuple(known[value] for value in self.numbers(name, most) if value in known)
+
     def numbers(self, name: str, most: int) -> tuple[int, ...]:
         """Take at most `most` different numbers."""
         values = tuple(int(value) for value in self._value(name))

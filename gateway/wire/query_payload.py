@@ -376,16 +376,16 @@ def state_bytes(state: QueryState) -> bytes:
 
 
 def read_capabilities(octets: bytes) -> Capabilities:
-    """Return the capabilities that `octets` spell."""
+    """Return the capabilities that `octets` spell; what only a later release knows is left out, the rest is true all the same."""
     message = decode(exchange_pb2.Capabilities, octets, limit=MAX_ANSWER, element="payload")
     fields = Fields(message)
     return Capabilities(
         envelope_formats=fields.numbers("envelope_formats", MAX_LIST),
         suites=fields.numbers("suites", MAX_LIST),
         size_classes=fields.numbers("size_classes", MAX_LIST),
-        modalities=fields.choices("modalities", Modality, MAX_LIST),
-        record_formats=fields.choices("record_formats", RecordFormat, MAX_LIST),
-        purposes=fields.choices("purposes", Purpose, MAX_LIST),
+        modalities=fields.known_choices("modalities", Modality, MAX_LIST),
+        record_formats=fields.known_choices("record_formats", RecordFormat, MAX_LIST),
+        purposes=fields.known_choices("purposes", Purpose, MAX_LIST),
         directory_version=fields.number("directory_version", 1, MAX_VERSION),
     )
 

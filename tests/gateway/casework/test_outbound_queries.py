@@ -479,6 +479,24 @@ def test_what_we_asked_with_is_kept_no_longer_than_it_can_be_sent(
     assert {can.outbound_query("AUS", each).state for each in numbers} == {OutboundState.EXPIRED}
 
 
+def test_what_fails_each_time_keeps_no_envelope(
+    sides: Any, ask: Any, clock: Any, patience: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    can, aus = sides
+    aus.close()
+    patience(1.0)
+    number = ask(1)["number"]
+
+    def fails(*_: object) -> bool:
+        raise RuntimeError("as nobody foresaw")
+
+    monkeypatch.setattr(query_sender.QuerySender, "_carried", fails)
+    clock.pass_(minutes=11)
+    can.walk()
+
+    assert len(can.outbound_query("AUS", number).sealed) < 1000
+
+
 def test_a_question_that_nobody_took_expires_and_is_no_answer(
     sides: Any, ask: Any, clock: Any, patience: Any
 ) -> None:

@@ -476,6 +476,23 @@ def test_a_flipped_byte_of_a_query_is_refused_or_changes_what_it_says(
     assert query_payload.query_bytes(read) == canonical_form.without_defaults(kind, bytes(octets))
 
 
+def test_what_a_later_release_reads_besides_is_left_out_and_the_rest_is_told() -> None:
+    told = exchange_pb2.Capabilities(
+        envelope_formats=[1],
+        suites=[1],
+        size_classes=[4096],
+        modalities=[1, 99],  # type: ignore[list-item]
+        record_formats=[11, 4000],  # type: ignore[list-item]
+        purposes=[1],
+        directory_version=1,
+    )
+
+    found = query_payload.read_capabilities(told.SerializeToString())
+
+    assert found.modalities == (Modality.FINGER,)
+    assert found.record_formats == (RecordFormat.WSQ,)
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
     readers: list[Callable[[bytes], object]] = [
