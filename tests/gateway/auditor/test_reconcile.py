@@ -194,16 +194,17 @@ def test_a_gateway_and_a_party_that_recorded_nothing(
 ) -> None:
     """The asker of this archive keeps no ledger of its own: every question of it is missing there."""
     now = datetime.now(UTC)
-    day = f"{now:%Y-%m-%d}"
+    # What lies near an end of the period is in doubt, and it may be midnight.
+    since, until = (f"{now + timedelta(days=days):%Y-%m-%d}" for days in (-1, 1))
     live = (
         *(archive.home, "--with", "AUS", "--reason", "a test"),
         *("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass"),
     )
-    words = ("ledger", "reconcile", *live, "--since", day, "--until", day)
+    words = ("ledger", "reconcile", *live, "--since", since, "--until", until)
 
     assert refused(*words, "-o", tmp_path / "none", why="the period is not over")
     assert not (tmp_path / "none").exists()
-    monkeypatch.setattr(reconcile, "_now", lambda: now + timedelta(days=1))
+    monkeypatch.setattr(reconcile, "_now", lambda: now + timedelta(days=2))
     code, told = run(*words, "-o", tmp_path / "can.statement")
     assert (code, told["questions"] >= 2) == (0, True), told
     mine = Statement.parse((tmp_path / "can.statement").read_bytes())

@@ -28,6 +28,7 @@ NAMES = (
     "listeners",
     "admin_address",
     "agreements",
+    "calibrations",
     "rotation",
     "resealing",
     "expiry",
