@@ -158,6 +158,8 @@ class FaceEngine(GalleryEngine[Gallery]):
         The first ones, which still touch every page of the gallery, are not counted.
         """
         gallery, models = self._loaded(), self._calibrations.current.faces
+        if not models:  # no calibration counts, as of texts that are not the adopted ones: nobody is searched by a face
+            return (0.0,) * searches
         return timed(
             searches,
             lambda number: probes.Probe(

@@ -214,3 +214,12 @@ def test_a_query_ends_by_the_calibration_it_began_with_and_the_next_is_by_the_ne
 
 def test_the_text_of_each_that_is_shipped_can_be_had() -> None:
     assert json.loads(text_of("open-iris-v0.1"))["model"] == "open-iris-v0.1"
+
+
+def test_a_gateway_without_any_calibration_of_faces_can_still_start() -> None:
+    """All that counted may be altered or lost; then no face is searched, and everything else goes on."""
+    none = CalibrationsInForce(shipped().replaced((), ["facenet512"]))
+    engine = FaceEngine(none)
+    engine.load(Stored([]))
+
+    assert engine.rehearse(2) == (0.0, 0.0)
