@@ -35,6 +35,14 @@ _NAMES: Final = frozenset(
 # Of a version: each decision states it in the ledger, in a list.
 _VERSION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIMENSION: Final = "dimension"  # of vectors, which codes of irises do not have
+# Raw scores: cosines, and 0.5 less a normalised distance of codes. Zero is what unrelated samples come to.
+_GREATEST: Final = {Modality.FACE: 1.0, Modality.IRIS: 0.5}
+_UNRELATED: Final = 0.0
+# What can be meant at all, in log10 units; those that are shipped lie within 5, and their rates within 2.3 and 10.4.
+# A flatter tail would have a fused search reckon on a grid without end.
+_MOST_RATIO: Final = 20.0
+_LEAST_RATE, _MOST_RATE = 0.2, 50.0
+_MOST_COUNT: Final = 10**15  # of what was compared
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +87,10 @@ class Calibration:
 
     def raw(self, score: float) -> float | None:
         """Return the cosine, or the closeness of codes, that one comparison needs for a score; None = none reaches it."""
-        return None if score > self.scores.ratio[-1] else float(self.scores.least(score))
+        if score > self.scores.ratio[-1]:
+            return None
+        needed = float(self.scores.least(score))
+        return None if needed > _GREATEST[self.modality] else needed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,6 +184,8 @@ def _demand_form(fitted: Any) -> None:  # noqa: ANN401 - what a stranger's JSON 
         count = fitted.get(name)
         if type(count) is not int or count < fewest:
             raise ValueError(f"{name} is a whole number of at least {fewest}: too few were seen")
+        if count > _MOST_COUNT:
+            raise ValueError(f"{name} is at most {_MOST_COUNT:.0e}")
     line, tails = fitted.get("line"), fitted.get("tails")
     if not isinstance(line, list) or not all(_numbers(each, 2) for each in line):
         raise ValueError("its line is a list of pairs of numbers: raw score and log10 ratio")
@@ -211,6 +224,25 @@ def _demand_meant(found: Calibration) -> None:
             )
     if any(tail.share[-1] > 1 for tail in certificate.tails):
         raise ValueError("a tail's share is a part of all: at most 1")
+    _demand_bounded(found)
     words = (certificate.data, certificate.split)
     if not all(word.isprintable() for word in words):
         raise ValueError("its data and split are printable text")
+
+
+def _demand_bounded(found: Calibration) -> None:
+    """Raise ValueError for numbers that no fit gives: a search could not be reckoned by them, or everybody were a hit."""
+    scores, tails = found.scores, found.scores.certificate.tails
+    levels = [*scores.ratio, *(tail.level for tail in tails)]
+    if max(map(abs, levels)) > _MOST_RATIO:
+        raise ValueError(
+            f"log10 ratios and levels of tails lie within -{_MOST_RATIO:g} and {_MOST_RATIO:g}"
+        )
+    rates = [each for tail in tails for each in tail.rate]
+    if min(rates) < _LEAST_RATE or max(rates) > _MOST_RATE:
+        raise ValueError(f"a tail's rate lies within {_LEAST_RATE:g} and {_MOST_RATE:g}")
+    # Whatever is promised, a hit has at least this score.
+    if scores.least(calibration.LEAST_MATCH) <= _UNRELATED:
+        raise ValueError(
+            "by its line a raw score of 0 would be a hit, which unrelated samples come to: it lies below the log10 ratio 0"
+        )

@@ -93,7 +93,7 @@ def _read(kind: Kind, place: Path, options: ImageOptions) -> tuple[LabelledSet, 
 
 def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> Any:  # noqa: ANN401 - of a lower layer
     from gateway.exercises.evaluation import labelled_set
-    from matcher.score_calibration import load_calibration
+    from gateway.matching import calibrations
 
     now = datetime.now(UTC)
     number, (unit, units) = len(set(seen.label.tolist())), _units(kind.value)
@@ -109,10 +109,12 @@ def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> An
     except ValueError as fault:
         raise UserError(f"{place}: {fault}") from None
     octets = (json.dumps(fitted, indent=1) + "\n").encode()
+    try:
+        found = calibrations.read(octets)  # what no gateway would take is not written
+    except UserError as fault:
+        raise UserError(f"{place}: {fault}") from None
     user_files.create(written, octets)
-    from hashlib import sha256
-
-    return load_calibration(fitted, sha256(octets).hexdigest())
+    return found.scores
 
 
 def _name(place: Path) -> str:

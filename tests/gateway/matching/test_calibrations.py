@@ -64,6 +64,30 @@ def test_the_cosine_that_a_hit_needs_is_one_that_there_is() -> None:
     assert many is None
 
 
+def test_a_hit_that_needs_more_than_a_cosine_of_one_is_said_to_be_out_of_reach() -> None:
+    """The shipped line goes on beyond it, where no two vectors are."""
+    one = shipped().of("facenet512")
+    assert one is not None
+    raw, ratio = one.scores.raw[-1], one.scores.ratio[-1]
+
+    assert raw > 1
+    assert one.raw(ratio) is None
+    assert one.raw(float(one.scores.ratios(1.0)) - 0.01) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [0.2, 50])
+def test_by_the_flattest_and_the_steepest_tail_that_is_taken_several_modalities_have_a_threshold(
+    rate: float,
+) -> None:
+    tail = {"samples": 1, "level": -20.0, "share": [1e-300, 0.5, 1], "rate": [rate] * 3}
+    one = read(changed(FACE, tails=[tail]))
+    iris = shipped().of("masek-1")
+    assert iris is not None
+
+    held = [each.scores.certificate.tails for each in (one, iris)]
+    assert 0 <= fusion.threshold(0.001, held, 10**8).score < 200
+
+
 def test_a_file_of_a_face_model_or_an_iris_coder_is_read() -> None:
     assert (read(FACE).modality, read(FACE).model, read(FACE).dimension) == (
         Modality.FACE,
@@ -107,6 +131,14 @@ def test_a_file_of_a_face_model_or_an_iris_coder_is_read() -> None:
         (changed(FACE, tails=two_tails(FACE)), "one tail"),
         (FACE.replace("[0.01, 0.01, 0.01]", "[0.01, 0.01, 1.5]"), "at most 1"),
         (FACE.replace("[2.3, 2.4, 2.5]", "[2.5, 2.4, 2.3]"), "order"),
+        (FACE.replace("[2.3, 2.4, 2.5]", "[0.1, 2.4, 2.5]"), "rate lies within 0.2 and 50"),
+        (FACE.replace("[2.3, 2.4, 2.5]", "[2.3, 2.4, 51]"), "rate lies within 0.2 and 50"),
+        (FACE.replace('"level": 0.0', '"level": -21'), "levels of tails lie within -20 and 20"),
+        (changed(FACE, line=[[0.15, -21], [1.0, 6.0]]), "ratios .* lie within -20 and 20"),
+        (changed(FACE, line=[[0.15, -1.5], [1.0, 20.5]]), "ratios .* lie within -20 and 20"),
+        (changed(FACE, line=[[-1.0, 5.0], [1.0, 12.0]]), "unrelated samples come to"),
+        (changed(FACE, line=[[-0.9, -0.1], [1.0, 6.0]]), "unrelated samples come to"),
+        (changed(FACE, trials=10**16), "trials is at most 1e.15"),
         (FACE.replace("[2.3, 2.4, 2.5]", "[2.3, 2.4]"), "three numbers"),
         (changed(FACE, tails=[3]), "tails are objects"),
         (changed(FACE, tails=[]), "a tail for each"),
