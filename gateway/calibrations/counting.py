@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -51,6 +52,20 @@ def counting(reader: Reader) -> Counting:
         {model: kept[adoptions[model].digest] for model in found},
         faults,
     )
+
+
+def known(reader: Reader) -> Mapping[str, Calibration]:
+    """Return by id every calibration that can have decided here: those that are shipped, and each whose text is kept.
+
+    An id has a part of its text's digest in it, so a text that was altered is another calibration, which no decision
+    names.
+    """
+    found = {each.id: each for each in calibrations.shipped().each()}
+    for text in adopted_calibrations.texts(reader).values():
+        with suppress(UserError):  # a later release may take less than the one that adopted it
+            one = calibrations.read(text)
+            found[one.id] = one
+    return found
 
 
 def _read(adoption: Adoption, text: bytes | None) -> Calibration:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -29,6 +29,7 @@ from gateway.domain.messages import (
 )
 from gateway.domain.person import NOBODY, FieldCode, Ground, Scope, Status, SubjectKind
 from gateway.errors import Refusal
+from gateway.language import Message, say
 from gateway.law.agreement import Agreement
 from gateway.law.legal_status import read_persecution_fact
 from gateway.law.query_policy import (
@@ -40,14 +41,17 @@ from gateway.law.query_policy import (
     may_answer,
     settle,
 )
-from gateway.ledger.entry import EntryType
+from gateway.ledger.entry import EntryClass, EntryType
 from gateway.ledger.exchange_history import OpenedEntry, age_of
 
 Searched: TypeAlias = Mapping[Modality, tuple[int, int]]
 """People in the gallery and samples that the best candidate shares with the probe, by modality; 0 = none is held."""
 
 Threshold: TypeAlias = Callable[[float, int, Mapping[Modality, int]], float]
-"""FPIR, people searched, and samples that the person shares, of each modality that is held → the least score of a match."""
+"""FPIR, people searched, and samples that the person shares, of each modality that is held → the least score of a match.
+
+Raises Undecidable where it cannot be reckoned as it was then.
+"""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
 ROUNDING = 0.001  # log10; two numbers of three decimals that differ by less may be in either order
@@ -56,6 +60,14 @@ UNSAID = 1
 _ROUNDED = re.compile(
     r"-?\d+\.\d{3}"
 )  # how earlier releases recorded scores, thresholds and floors
+
+
+class Undecidable(ValueError):
+    """A past query cannot be decided again; `why` says it to an auditor."""
+
+    def __init__(self, why: Message) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,17 @@ class Past:
     def shown(self) -> str:
         """The outcome that the asker was shown."""
         return self.told.get("disclosed_outcome", "")
+
+    def calibrations(self) -> Mapping[Modality, Sequence[str]]:
+        """Return the ids of the calibrations that each searched modality rested on: of its models or coders.
+
+        Raises Undecidable where the entry does not name them.
+        """
+        named = self.told.get("calibration", "")
+        modalities, each = _modalities(self), named.split(",")
+        if not named or len(each) != len(modalities):
+            raise Undecidable(say("the entry does not name its calibrations"))
+        return dict(zip(modalities, (one.split("+") for one in each), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +136,24 @@ def answered(entries: Iterable[OpenedEntry]) -> Iterator[Past]:
                 )
 
 
+def count_unopened(entries: Iterable[OpenedEntry]) -> int:
+    """Return how many answers cannot be looked at, because their details are sealed, or those of what they answer."""
+    asked = {}
+    count = 0
+    for each in entries:
+        key = each.frame.partner_id, each.frame.message_id
+        if each.frame.type is EntryType.REQUEST:
+            asked[key] = each
+        elif each.frame.entry_class is EntryClass.ANSWERED and (request := asked.pop(key, None)):
+            count += not (request.facts and each.facts)
+    return count
+
+
 def again(past: Past, agreement: Agreement, threshold: Threshold) -> Replayed:
     """Decide a past query under `agreement`, as if it had been in force then.
 
-    Raises ValueError where the entries do not say enough, which those of an older release may not.
+    Raises Undecidable where the entries do not say enough, which those of an older release may not, or where
+    `threshold` cannot reckon as it was then.
     """
     then = replace(agreement, in_force=past.time, until=None, superseded=None)
     try:
@@ -194,7 +231,7 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
         people, held = int(told["gallery_size"]), _held(_searched(past))
         level = _Level(told["threshold"], past, reached=frozenset({Outcome.MATCH.name}))
     except (KeyError, ValueError):
-        raise ValueError("the entry does not say score, gallery and fingers") from None
+        raise Undecidable(say("the entry does not say score, gallery and samples")) from None
     if permit.fpir == agreed or (level.rounded and f"{permit.fpir:g}" == told["fpir"]):
         least = level.beside(score)
     else:  # what was recorded is the threshold of another share
@@ -214,11 +251,7 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
 def _searched(past: Past) -> Searched:
     told = past.told
     several = "searched_modalities" in told
-    modalities = (
-        _modalities(past)
-        if several
-        else [_modality(past.asked.get("modality") or Modality.FINGER.name)]
-    )
+    modalities = _modalities(past)
     sizes = told["modality_sizes" if several else "gallery_size"].split(",")
     shared = told.get("shared_samples")
     if shared is not None:
@@ -247,14 +280,17 @@ def _alone(
 
 
 def _modalities(past: Past) -> list[Modality]:
-    return [_modality(name) for name in past.told["searched_modalities"].split(",")]
+    """Return what was searched: of several that were asked, those of which something was usable."""
+    alone = past.asked.get("modality") or Modality.FINGER.name
+    named = past.told.get("searched_modalities", alone)
+    return [_modality(name) for name in named.split(",")]
 
 
 def _modality(name: str) -> Modality:
     try:
         return Modality[name]
     except KeyError:
-        raise ValueError("the entry names a modality that we do not know") from None
+        raise Undecidable(say("the entry names a modality that we do not know")) from None
 
 
 def _conflict(
@@ -262,7 +298,7 @@ def _conflict(
 ) -> frozenset[Modality]:
     """Return the modalities that contradict each other: as recorded, or under another share anew.
 
-    Raises ValueError where it was about somebody else than the scores that were recorded.
+    Raises Undecidable where it was about somebody else than the scores that were recorded.
     """
     told = past.told
     recorded = frozenset(_modality(name) for name in told.get("conflict", "").split(",") if name)
@@ -276,8 +312,8 @@ def _conflict(
     )
     anew = decisive([replace(found, evidence=evidence)], found)[1].conflict
     if recorded and not anew:
-        raise ValueError(
-            "what contradicted itself under the recorded share cannot be decided under another"
+        raise Undecidable(
+            say("what contradicted itself under the recorded share cannot be decided under another")
         )
     return anew
 
@@ -299,7 +335,9 @@ class _Level:
 
 def _anew(past: Past, score: float, level: float) -> float:
     if _ROUNDED.fullmatch(past.told["scores"]) and abs(score - level) < ROUNDING:
-        raise ValueError("the recorded score has three decimals: too near to the other threshold")
+        raise Undecidable(
+            say("the recorded score has three decimals: too near to the other threshold")
+        )
     return level
 
 
@@ -345,7 +383,7 @@ def _decided(past: Past) -> tuple[Decided, ...]:
             for scope, *fields in [what.split("+")]
         )
     except (KeyError, ValueError):
-        raise ValueError("the entry names a decision that we do not know") from None
+        raise Undecidable(say("the entry names a decision that we do not know")) from None
 
 
 def _field(name: str) -> FieldCode:
@@ -356,11 +394,11 @@ def _recorded_kind(name: str) -> SubjectKind:
     try:
         return SubjectKind[name]
     except KeyError:
-        raise ValueError("the entry names a status that we do not know") from None
+        raise Undecidable(say("the entry names a status that we do not know")) from None
 
 
 def _member(past: Past, name: str, kind: type[Purpose]) -> Purpose:
     try:
         return kind[past.asked[name]]
     except KeyError:
-        raise ValueError(f"the entry does not say its {name}") from None
+        raise Undecidable(say("the entry does not say its {name}", name=name)) from None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
-from gateway.matching.calibrations import Calibrations, CalibrationsInForce
+from gateway.matching.calibrations import Calibration, Calibrations, CalibrationsInForce
 from gateway.matching.engine import (
     Codec,
     Engine,
@@ -17,6 +17,7 @@ from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.finger_pairs import best_pairs
 from gateway.matching.iris import IrisCodec, IrisEngine
 from matcher import fusion
+from matcher.finger.assignment import search_certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,27 @@ def least_score(
     """
     held = [codec_of(modality).tails(number, calibrations) for modality, number in shared.items()]
     return fusion.threshold(fpir, held, people).score
+
+
+def named(ids: Mapping[Modality, Sequence[str]], known: Mapping[str, Calibration]) -> Calibrations:
+    """Return the calibrations that a decision names, and no other: a threshold rests on the models of its query alone.
+
+    ids     of each modality, as decisions state them
+    known   those that are to be had, by id; that of fingers is shipped with their search, and no other is to be had
+
+    Raises LookupError with the id of one that is not.
+    """
+    found = []
+    for modality, each in ids.items():
+        if modality is Modality.FINGER:
+            if other := [one for one in each if one != search_certificate().id]:
+                raise LookupError(other[0])
+            continue
+        for one in each:
+            if one not in known or known[one].modality is not modality:
+                raise LookupError(one)
+            found.append(known[one])
+    return Calibrations({}, {}).replaced(found)
 
 
 def pairs_to_examine(

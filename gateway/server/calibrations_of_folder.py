@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
 from gateway import config
-from gateway.calibrations.counting import Counting, counting
+from gateway.calibrations import counting
+from gateway.calibrations.counting import Counting
 from gateway.errors import UserError
+from gateway.matching.calibrations import Calibration
 from gateway.store.address import open_store
 
 # Earlier releases read calibrations of faces from installed packages: one person with pip decided thresholds.
@@ -19,7 +22,13 @@ PACKAGES: Final = "passerelle.face_models"
 def calibrations(home: Path) -> Counting:
     """Return what a gateway counts of the calibrations in its store."""
     with closing(open_store(config.load(home).store.path)) as database, database.reader() as reader:
-        return counting(reader)
+        return counting.counting(reader)
+
+
+def known(home: Path) -> Mapping[str, Calibration]:
+    """Return by id every calibration that can have decided there, whether it counts or was replaced."""
+    with closing(open_store(config.load(home).store.path)) as database, database.reader() as reader:
+        return counting.known(reader)
 
 
 def demand_no_package() -> None:

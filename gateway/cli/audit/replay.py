@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,13 +20,15 @@ from gateway.cli.output import Code, Home, PassphraseFile
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
-from gateway.language import say
+from gateway.language import Message, say
 from gateway.operations import audit
 
 if TYPE_CHECKING:
+    from gateway.domain.messages import Modality
     from gateway.law.agreement import Agreement
     from gateway.ledger.exchange_history import OpenedEntry
-    from gateway.ledger.policy_replay import Replayed
+    from gateway.ledger.policy_replay import Past, Replayed
+    from gateway.matching.calibrations import Calibration
 
 app = typer.Typer()
 
@@ -84,7 +88,7 @@ def replay(
         entries = _one(perform, number, reason) if number else _all(perform, since, reason)
         told = take(entries, opening)
     proposed = None if agreement is None else _proposed(agreement, home)
-    done, skipped = _again(told, proposed, home)
+    done, skipped = decided_again(told, proposed, home)
     if not done and number:
         raise UserError("this transaction holds no answered query whose details can be opened")
     changed = [each for each in done if each.changed]
@@ -92,7 +96,8 @@ def replay(
         "ok": not changed,
         "queries": len(done),
         "changed": [_row(each) for each in changed],
-        "not_replayable": skipped,
+        "not_replayable": skipped.total(),
+        "not_replayable_because": {str(why): count for why, count in skipped.items()},
         "agreement": proposed.name if proposed else "as it was",
     }
     speech = output.language(context)
@@ -110,12 +115,10 @@ def replay(
         changed=len(changed),
     )
     lines.append(speech(counted))
-    if skipped:
-        counted = say(
-            "{count} could not be decided again: other partner, or details not opened",
-            count=skipped,
-        )
-        lines.append(speech(counted))
+    lines += [
+        speech(say("{count} could not be decided again: {why}", count=count, why=why))
+        for why, count in skipped.most_common()
+    ]
     output.emit(context, document, *lines, code=Code.NO if changed else Code.DONE)
 
 
@@ -143,26 +146,53 @@ def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
         asked["after"] = entries[-1]["index"]
 
 
-def _again(
+def decided_again(
     told: list[OpenedEntry], proposed: Agreement | None, home: Path
-) -> tuple[list[Replayed], int]:
-    from gateway.ledger.policy_replay import again, answered
-    from gateway.matching.modality import least_score
+) -> tuple[list[Replayed], Counter[Message]]:
+    """Return the queries that could be decided again, and how many could not, by the reason."""
+    from gateway.ledger.policy_replay import Undecidable, again, answered, count_unopened
     from gateway.server import calibrations_of_folder
 
-    known = _known(home)
-    threshold = partial(least_score, calibrations_of_folder.calibrations(home).calibrations)
-    done, skipped = [], 0
+    agreements, calibrations = _known(home), calibrations_of_folder.known(home)
+    done: list[Replayed] = []
+    skipped: Counter[Message] = Counter()
+    if unopened := count_unopened(told):
+        skipped[say("details that this key does not open, or that are gone")] = unopened
     for past in answered(told):
-        agreement = proposed or known.get(past.agreement)
-        if agreement is None or agreement.partner != past.partner:
-            skipped += 1
-            continue
-        try:
-            done.append(again(past, agreement, threshold))
-        except ValueError:
-            skipped += 1
+        agreement = proposed or agreements.get(past.agreement)
+        if agreement is None:
+            skipped[say("the version of its agreement is not in this folder")] += 1
+        elif agreement.partner != past.partner:
+            skipped[say("the agreement is with another partner")] += 1
+        else:
+            try:
+                done.append(again(past, agreement, partial(_threshold, past, calibrations)))
+            except Undecidable as fault:
+                skipped[fault.why] += 1
+            except ValueError:  # one entry that cannot be read hides no other
+                skipped[say("the entry is not as we write entries")] += 1
     return done, skipped
+
+
+def _threshold(
+    past: Past,
+    known: Mapping[str, Calibration],
+    fpir: float,
+    people: int,
+    shared: Mapping[Modality, int],
+) -> float:
+    """Return the least score of a match by the calibrations that the entry names: what counts today decided nothing then."""
+    from gateway.ledger.policy_replay import Undecidable
+    from gateway.matching.modality import least_score, named
+
+    ids = past.calibrations()
+    try:
+        then = named({each: ids[each] for each in shared}, known)
+    except LookupError as missing:
+        raise Undecidable(
+            say("its calibration {id} is not to be had here", id=missing.args[0])
+        ) from None
+    return least_score(then, fpir, people, shared)
 
 
 def _known(home: Path) -> dict[str, Agreement]:
