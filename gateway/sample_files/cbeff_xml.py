@@ -73,7 +73,7 @@ _FORMATS: Final[Mapping[str, Modality | None]] = MappingProxyType(
 _ORGANISATIONS = frozenset({"mosip", "257", "iso"})
 _FINGERS = ("thumb", "index", "middle", "ring", "little")
 SEVERAL: Final = -1  # position of a block of several fingers
-_base64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
+_base64 = re.compile(r"[A-Za-z0-9+/]*+={0,2}|[A-Za-z0-9_-]*+={0,2}")
 _start = re.compile(rb"<(?:[\w.-]{1,40}:)?BIR[\s/>]")
 _SEEN: Final = 4096  # bytes of a file that may come before its root element
 

@@ -79,12 +79,13 @@ def stripped(form: RecordFormat, data: bytes) -> tuple[bytes, tuple[str, ...]]:
         written = tuple(str(each) for each in found)
     if form is RecordFormat.ISO_19794_4_2011 and image.describes:  # extended data, and nothing else
         written = (DESCRIBES, *written)
-    if not written and not image.describes:
+    # Text beside the picture of a finger of 39794-4 stays where nothing is cut: whoever asks again is told of it.
+    if not written and (not image.describes or form is RecordFormat.ISO_39794_4):
         return data, ()
     if image.describes and image.modality is Modality.FACE:
         return picture, (DESCRIBES, *written, "the record around the picture")
     if form not in _LENGTHS:
-        return der.replaced(data, image.start, picture), written
+        return _replaced(data, image.start, picture), written
     record = bytearray(data[: image.start] + picture)
     lengths = _LENGTHS[form]
     for at in lengths.places:
@@ -93,6 +94,13 @@ def stripped(form: RecordFormat, data: bytes) -> tuple[bytes, tuple[str, ...]]:
     if lengths.before:
         _length.pack_into(record, image.start - _length.size, len(picture))
     return bytes(record), written
+
+
+def _replaced(data: bytes, start: int, picture: bytes) -> bytes:
+    try:
+        return der.replaced(data, start, picture)
+    except UnreadableImage as fault:
+        raise MalformedFile(str(fault), 0) from None
 
 
 def _picture_form(image: Image) -> RecordFormat:

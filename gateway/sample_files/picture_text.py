@@ -59,10 +59,11 @@ _nistcom: Final = re.compile(
     rb"|JPEG_QUALITY|JPEG_PREDICT) -?[0-9]{1,6}(?:\.[0-9]{1,8})?|HV_FACTORS [0-9,: ]{1,40}+"
     rb"|COLORSPACE (?:GRAY|RGB|YCbCr)|COMPRESSION (?:NONE|RAW|WSQ|JPEGB|JPEGL|JPEG2K)))*+\n?+\0?+"
 )
-# What encoders write of themselves into the comment of a JPEG 2000 picture.
+# What encoders write of themselves into the comment of a JPEG 2000 picture. Blanks end it and stand within it: no repeat gives
+# back what it took, or a comment of blanks is read once for each of them.
 _encoder: Final = re.compile(
     rb"(?:(?:Created by OpenJPEG version |Kakadu-v?|Creator: JasPer Version )[0-9.]{1,12}"
-    rb"|Kdu-Layer-Info: log_2\{Delta-D\((?:squared-error|MSE)\)/Delta-L\(bytes\)\}, L\(bytes\)[-+0-9.e,\n ]{0,2000}|)[ \n\0]*"
+    rb"|Kdu-Layer-Info: log_2\{Delta-D\((?:squared-error|MSE)\)/Delta-L\(bytes\)\}, L\(bytes\)[-+0-9.e,\n ]{0,2000}+|)[ \n\0]*+"
 )
 # In coded data FF 00 is a byte and FF FF fills; of JPEG, restart markers lie between.
 _coded: Final = MappingProxyType(

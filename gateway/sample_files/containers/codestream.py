@@ -35,7 +35,7 @@ _nistcom_ppi = re.compile(rb"(?:^|\n)PPI (-?[0-9]{1,5})(?:\n|$)")
 # Within coded data FF 00 is a byte, FF FF fills, and in JPEG restart markers lie between.
 _wsq_marker = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _jpeg_marker = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-_pgm = re.compile(rb"P5[ \t\r\n]+([0-9]{1,5})[ \t\r\n]+([0-9]{1,5})[ \t\r\n]+255[ \t\r\n]")
+_pgm = re.compile(rb"P5[ \t\r\n]++([0-9]{1,5}+)[ \t\r\n]++([0-9]{1,5}+)[ \t\r\n]++255[ \t\r\n]")
 
 
 def detect(data: bytes) -> Compression | None:

@@ -102,6 +102,15 @@ def test_what_a_finger_block_says_beside_its_picture_stays_and_is_still_named() 
     assert text_in(F.ISO_39794_4, octets) == (DESCRIBES,)
 
 
+def test_what_is_said_beside_a_grey_map_is_named_and_the_record_is_left_as_it_is() -> None:
+    """A grey map begins with its own header, so that no element of the record begins where its pixels do."""
+    grey = b"P5\n%d %d\n255\n" % SIZE + RAW
+    data = files.finger_39794(grey, 0, more=files.tlv(0x8F, b"ROE"))
+
+    assert stripped(F.ISO_39794_4, data) == (data, ())
+    assert text_in(F.ISO_39794_4, data) == (DESCRIBES,)
+
+
 @pytest.mark.parametrize("form", [F.FACE_VECTOR, F.IRIS_CODE, F.WSQ, F.JPEG, F.PNG, F.JPEG_2000])
 def test_bytes_that_are_not_of_the_format_that_is_said_never_leave(form: RecordFormat) -> None:
     with pytest.raises(MalformedFile):

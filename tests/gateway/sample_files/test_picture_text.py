@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.messages import RecordFormat
-from gateway.sample_files import ansi_nist, ansi_nist_text, starts
+from gateway.sample_files import ansi_nist, ansi_nist_text, picture_text, starts
 from gateway.sample_files.errors import MalformedFile
 from gateway.sample_files.picture_text import FINDERS, names, stripped, written
 from gateway.sample_files.sample_text import text_in
@@ -248,6 +248,17 @@ def test_a_comment_of_words_that_could_be_read_in_many_ways_is_looked_at_once() 
 
     assert names(wsq(segment(0xA8, words))) == ("a comment (WSQ, COM)",)
     assert names(wsq(segment(0xA8, NIST + b"\n\0"))) == ()
+
+
+def test_a_comment_of_an_encoder_gives_back_nothing_that_it_took() -> None:
+    """Blanks may stand in its numbers and behind them: one way to read each, or a long comment is read over and over."""
+    assert "{0,2000}+" in picture_text._encoder.pattern.decode()
+    table = b"Kdu-Layer-Info: log_2{Delta-D(MSE)/Delta-L(bytes)}, L(bytes)\n-192.0, 3.4e+03\n"
+
+    assert names(j2k(segment(0x64, b"\0\1" + table + b" " * 3_000 + b"\0"))) == ()
+    assert names(j2k(segment(0x64, b"\0\1" + table + b" " * 3_000 + b"ROE"))) == (
+        "a comment (JPEG 2000, COM)",
+    )
 
 
 def test_bytes_that_are_no_picture_have_no_names() -> None:
