@@ -8,7 +8,8 @@
     (4) claimed    the proposal is APPROVED in one commit, so it can be used once
     (5) done       the operation itself, with both names; then EXECUTED, or FAILED and why
 
-A gateway that stops between (4) and (5) finds the proposal APPROVED when it opens: it is FAILED then, never repeated.
+A gateway that stops between (4) and (5) finds the proposal APPROVED when it opens: it is FAILED then, never repeated. It
+may have been done before the stop; whoever looks at the proposal is told so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from gateway.admin.operation import (
@@ -59,7 +61,8 @@ from keys.approval import (
 from keys.errors import SignatureRefused
 from keys.signatures import VerifyingKey
 
-STOPPED = "STOPPED"  # note of what was approved and not done before the gateway stopped
+STOPPED = "STOPPED"  # note of what was approved, and of which nothing says that it was done before the gateway stopped
+_UNKNOWN = "the gateway stopped while this was done, so it may have been done: see the ledger before it is proposed anew"
 _EVERYBODY = frozenset(Role)
 
 
@@ -85,6 +88,8 @@ class Approvals:
         self._own = own
         self._clock = clock
         self._random = random
+        # One at a time of each operation: what an approval is judged beside still stands when it is done.
+        self._doing: dict[str, Lock] = {}
 
     def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here; whose role allows an operation may propose and approve it."""
@@ -99,7 +104,7 @@ class Approvals:
         )
 
     def recover(self) -> None:
-        """Say of what was approved and not done when the gateway stopped that it FAILED."""
+        """Say of what was approved, and not said to be done when the gateway stopped, that it FAILED; it may have been done."""
         with self._database.reader() as reader:
             found = [
                 k for k in proposals.every(reader, open_only=False) if k.state is State.APPROVED
@@ -186,7 +191,7 @@ class Approvals:
         proposal = Proposal.parse(kept.text)
         values = json.loads(proposal.values)
         plan: list[str] = []
-        stands = ""
+        stands = _UNKNOWN if _is_stopped(kept) else ""
         if kept.state is State.OPEN:
             try:
                 handler = self._operations.handler(officer, kept.action)
@@ -218,14 +223,17 @@ class Approvals:
         claimed = self._moved(kept, State.APPROVED, officer.person, request.signature)
         proposer = self._staff.standing(kept.proposer)
         try:
-            with _refusing():  # again: somebody may have changed it while the claim was recorded
-                handler = self._operations.handler(Officer(officer.person, _EVERYBODY), kept.action)
-                approval.demand_current(proposal, self._circumstances(handler))
-            answer = self._operations.perform(
-                Officer(kept.proposer, proposer, second=officer.person),
-                kept.action,
-                json.loads(proposal.values),
-            )
+            # Of two approvals at once the second is asked again when the first is done, and finds what that changed.
+            with self._doing.setdefault(kept.action, Lock()):
+                with _refusing():
+                    everybody = Officer(officer.person, _EVERYBODY)
+                    handler = self._operations.handler(everybody, kept.action)
+                    approval.demand_current(proposal, self._circumstances(handler))
+                answer = self._operations.perform(
+                    Officer(kept.proposer, proposer, second=officer.person),
+                    kept.action,
+                    json.loads(proposal.values),
+                )
         except BaseException as fault:
             # Where the ledger itself failed, this fails too; the next opening says FAILED then.
             why = getattr(fault.__cause__, "reason", "") or type(fault).__name__
@@ -340,6 +348,8 @@ class Approvals:
             again = (
                 "" if kept.state is State.EXECUTED else "; propose it anew where it is still wanted"
             )
+            if _is_stopped(kept):
+                again = f"; {_UNKNOWN}"
             raise UserError(f"this proposal is {kept.state.value}, and is used once{again}")
         return kept
 
@@ -398,6 +408,11 @@ def _refusing() -> Iterator[None]:
 def _leaf(kept: Kept, verb: str, by: str, reason: str) -> Leaf:
     reference = f"{verb}/{kept.id}"
     return events.proposal(reference, kept.action, kept.proposer, approver=by, reason=reason)
+
+
+def _is_stopped(kept: Kept) -> bool:
+    """Return whether nobody knows if what was approved was done."""
+    return kept.state is State.FAILED and kept.note == STOPPED
 
 
 def _told(kept: Kept) -> dict[str, object]:

@@ -7,7 +7,8 @@ so that what was decided by a replaced one is found by its name (`passerelle aud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
 from typing import Any, Final
@@ -70,6 +71,14 @@ class AdoptedCalibrations:
         with self._database.reader() as reader:
             return counting(reader)
 
+    @staticmethod
+    @contextmanager
+    def _logged() -> Iterator[None]:
+        try:
+            yield
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the adoption is done
+            _log.error("calibration_alarm_failed", kind=type(fault).__name__)
+
     def _raise_or_clear(self, found: Counting) -> None:
         for fault in found.faults.values():
             _log.error("calibration_refused", reason=fault)
@@ -94,7 +103,9 @@ class AdoptedCalibrations:
             )
             self._sequencer.commit((leaf,), adopted_calibrations.keep_text(new.digest, text))
             self.in_force.current = self.in_force.current.replaced([new])
-            self._raise_or_clear(self._counting())
+            # It counts already: an alarm that fails is the next round's, and makes no failure of what was done.
+            with self._logged():
+                self._raise_or_clear(self._counting())
         _log.info("calibration_adopted", version=new.id)
         return {
             "modality": new.modality.name,

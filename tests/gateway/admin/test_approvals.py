@@ -373,8 +373,10 @@ def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated
     with Gateway.open(homes[0], secret) as again:
         assert state(again, one, identifier) == "FAILED"
         assert len(again.admin.perform(one.officer, "hold.list", {})["holds"]) == 1
-        with pytest.raises(UserError, match="is used once"):
+        with pytest.raises(UserError, match=r"is used once.*may have been done: see the ledger"):
             two.approve(again, identifier)
+        shown = again.admin.perform(two.officer, "proposals.show", {"id": identifier})
+        assert "may have been done: see the ledger" in shown["objection"]
 
 
 class Halting:

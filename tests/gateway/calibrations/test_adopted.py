@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from gateway.admin.operation import NotAllowed, Officer, TwoPersons
 from gateway.backup import archive
 from gateway.domain.messages import Modality
-from gateway.errors import UserError
+from gateway.errors import AuditUnavailable, UserError
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.matching.calibrations import shipped
 from gateway.matching.engines import Engines
@@ -124,6 +126,58 @@ def test_what_was_proposed_beside_another_calibration_is_not_approved(gateway: G
     with pytest.raises(UserError):
         two.approve(gateway, identifier)
     assert counts(gateway, "masek-1") != read(IRIS).id
+
+
+def test_of_two_approvals_at_once_the_second_is_refused(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plan compared the file with what counted before the first."""
+    one, two = (enter(gateway, name, Role.OPERATOR) for name in ("P-1", "P-2"))
+    proposed = [
+        one.propose(gateway, "calibrations.adopt", order(text)) for text in (IRIS, easier(IRIS))
+    ]
+    commit, reached, refused = gateway.calibrations._adopt, Event(), []
+
+    def second() -> None:
+        with pytest.raises(UserError) as caught:
+            two.approve(gateway, proposed[1])
+        refused.append(caught.value)
+
+    other = Thread(target=second)
+
+    def slow(officer: Officer, request: Any) -> Any:
+        if other.ident is None:  # the first waits while the second comes as far as it can
+            other.start()
+            reached.wait(0.3)
+        reached.set()
+        return commit(officer, request)
+
+    handler = gateway.admin.operations.handlers["calibrations.adopt"]
+    monkeypatch.setitem(
+        gateway.admin.operations._handlers, "calibrations.adopt", replace(handler, do=slow)
+    )
+    two.approve(gateway, proposed[0])
+    other.join()
+
+    assert len(refused) == 1
+    assert counts(gateway, "masek-1") == read(IRIS).id
+    assert len(frames(gateway, EntryType.CALIBRATION)) == 1
+
+
+def test_an_alarm_that_fails_does_not_make_a_failure_of_an_adoption_that_counts(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (enter(gateway, name, Role.OPERATOR) for name in ("P-1", "P-2"))
+    identifier = one.propose(gateway, "calibrations.adopt", order(IRIS))
+
+    def failing(*_: object) -> None:
+        raise AuditUnavailable
+
+    monkeypatch.setattr(gateway.calibrations, "_raise_or_clear", failing)
+    done = two.approve(gateway, identifier)
+
+    assert done["state"] == "EXECUTED"
+    assert counts(gateway, "masek-1") == read(IRIS).id
 
 
 REFUSED = {
