@@ -165,9 +165,12 @@ class Fields:
         return tuple(self._known(name, kind, value) for value in self.numbers(name, most))
 
     def known_choices(self, name: str, kind: type[E], most: int) -> tuple[E, ...]:
-        """Take those of at most `most` different numbers that this release knows: of a list to which later ones add."""
+        """Take those of at most `most` different numbers, none 0, that this release knows: of a list to which later ones add."""
         known = {int(each): each for each in kind}
-        return tuple(known[value] for value in self.numbers(name, most) if value in known)
+        values = self.numbers(name, most)
+        if 0 in values:  # what no release says
+            raise self.wrong(name, UNKNOWN_VALUE)
+        return tuple(known[value] for value in values if value in known)
 
     def numbers(self, name: str, most: int) -> tuple[int, ...]:
         """Take at most `most` different numbers."""

@@ -137,7 +137,9 @@ def folder(
             _draw(plot, [(name, pairs)], others)
         return
     if calibrate is not None:
-        raise typer.BadParameter("fingers need no calibration of yours; leave it out", param_hint="--calibrate")
+        raise typer.BadParameter(
+            "fingers need no calibration of yours; leave it out", param_hint="--calibrate"
+        )
     probes, enrolled, extraction = _sides(place, gallery, images, threads)
     for where, side in ((place, probes), (gallery, enrolled)):
         if not any(each.minutiae is not None for each in side.records):

@@ -224,7 +224,7 @@ def test_capabilities_read_as_they_were_written() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("modalities", [1, 4]),
+        ("modalities", [0, 1]),
         ("purposes", [0]),
         ("record_formats", [1, 1]),
         ("size_classes", list(range(33))),
