@@ -50,7 +50,7 @@ def wsq(
     return (
         b"\xff\xa0"
         + segment(0xFFA8, comment)
-        + segment(0xFFA4, bytes(20))
+        + segment(0xFFA4, bytes([3, 2]) + bytes(6 * 3))
         + segment(0xFFA2, frame)
         + segment(0xFFA3, b"\0")
         + b"coded\xff\0data"
@@ -59,12 +59,12 @@ def wsq(
 
 
 def jpeg(width: int = WIDTH, height: int = HEIGHT, *, channels: int = 1, ppi: int = 0) -> bytes:
-    frame = struct.pack(">BHHB", 8, height, width, channels) + bytes(3 * channels)
+    frame = struct.pack(">BHHB", 8, height, width, channels) + bytes([1, 0x11, 0]) * channels
     return (
         b"\xff\xd8"
         + segment(0xFFE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", 1 if ppi else 0, ppi, ppi, 0, 0))
         + segment(0xFFC0, frame)
-        + segment(0xFFDA, bytes(6))
+        + segment(0xFFDA, bytes([channels, *[1, 0] * channels, 0, 63, 0]))
         + b"coded\xff\0data\xff\xd0more"
         + b"\xff\xd9"
     )

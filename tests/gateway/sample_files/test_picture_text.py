@@ -20,6 +20,11 @@ from tests.gateway.sample_files.test_icc_profile import profile, text
 
 IHDR = bytes(8) + b"\0\1" + bytes(4)  # of one channel
 GREY = b"\1\0\0" + struct.pack(">I", 17)
+FRAME = b"\x08\0\x10\0\x10\1\1\x11\0"  # SOF of 16 x 16, grey
+SCAN = b"\1\1\0\0\x3f\0"
+CODES = b"\0" + b"\0\2" + bytes(14) + b"\4\5"  # DHT: two codes of two bits
+PNG_HEADER = struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)
+J2K_SIZE = bytes(34) + b"\0\1" + b"\7\1\1"
 JFIF = b"JFIF\0\1\2\1" + bytes(6)
 ADOBE = b"Adobe" + bytes(7)
 NAMED = profile({b"desc": text(b"ROE's display")})
@@ -33,16 +38,8 @@ def segment(marker: int, content: bytes) -> bytes:
 def jpeg(*more: bytes, behind: bytes = b"") -> bytes:
     """Return the segments of a picture whose coded data hold a stuffed byte and a restart marker."""
     head = b"\xff\xd8" + segment(0xE0, JFIF) + b"".join(more) + segment(0xDB, bytes(65))
-    scan = segment(0xDA, bytes(10)) + b"\x12\xff\x00\x34\xff\xd0\x56"
-    return (
-        head
-        + segment(0xC0, bytes(9))
-        + scan
-        + segment(0xC4, bytes(20))
-        + scan
-        + b"\xff\xd9"
-        + behind
-    )
+    scan = segment(0xDA, SCAN) + b"\x12\xff\x00\x34\xff\xd0\x56"
+    return head + segment(0xC0, FRAME) + scan + segment(0xC4, CODES) + scan + b"\xff\xd9" + behind
 
 
 def icc(octets: bytes, part: int = 1, parts: int = 1) -> bytes:
@@ -77,7 +74,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(*more: bytes, behind: bytes = b"") -> bytes:
-    parts = [chunk(b"IHDR", bytes(13)), *more, chunk(b"IDAT", bytes(9)), chunk(b"IEND", b"")]
+    parts = [chunk(b"IHDR", PNG_HEADER), *more, chunk(b"IDAT", bytes(9)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + behind
 
 
@@ -88,7 +85,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 def j2k(*more: bytes, tiles: bytes = b"") -> bytes:
     return (
         b"\xff\x4f"
-        + segment(0x51, bytes(36))
+        + segment(0x51, J2K_SIZE)
         + b"".join(more)
         + segment(0x52, bytes(10))
         + tile_part()
@@ -100,7 +97,7 @@ def j2k(*more: bytes, tiles: bytes = b"") -> bytes:
 
 def tile_part(*more: bytes, last: bool = False) -> bytes:
     """Return a part of a tile; the last one leaves its size open."""
-    rest = segment(0x58, bytes(3)) + b"".join(more) + b"\xff\x93coded\xff\x12"
+    rest = b"".join(more) + b"\xff\x93coded\xff\x12"
     return struct.pack(">HHHIBB", 0xFF90, 10, 0, 0 if last else 12 + len(rest), 0, 1) + rest
 
 
@@ -155,6 +152,17 @@ WRITTEN = [
     (RecordFormat.PNG, png(chunk(b"gAMA", b"\0\0\1\1ROE")), png(), "gAMA"),
     (RecordFormat.PNG, png(chunk(b"PLTE", b"ROE")), png(), "PLTE"),
     (RecordFormat.PNG, png(behind=b"ROE"), png(), "behind"),
+    (RecordFormat.PNG, png(chunk(b"gAMA", b"ROE ")), png(), "gAMA"),
+    (RecordFormat.PNG, png(chunk(b"cHRM", b"ROE " * 8)), png(), "cHRM"),
+    (RecordFormat.PNG, png(chunk(b"bKGD", b"RO")), png(), "bKGD"),
+    (RecordFormat.PNG, png(chunk(b"bKGD", b"\0\1"), chunk(b"bKGD", b"\0\1")), png(chunk(b"bKGD", b"\0\1")), "bKGD"),
+    (RecordFormat.PNG, png(chunk(b"tRNS", b"ROE born in 1970")), png(), "tRNS"),
+    (RecordFormat.PNG, png(chunk(b"tIME", b"ROEROE ")), png(), "tIME"),
+    *((RecordFormat.JPEG, jpeg(segment(marker, b"ROE")), jpeg(), "none of the picture's") for marker in (0xC8, 0xDC, 0xDE, 0xDF)),
+    (RecordFormat.JPEG, jpeg(segment(0xE0, b"JFIF\0ROE is 28")), jpeg(), "APP0"),
+    (RecordFormat.WSQ, wsq(segment(0xA7, b"ROE")), wsq(), "none of the picture's"),
+    *((RecordFormat.JPEG_2000, j2k(segment(marker, b"ROE")), j2k(segment(0x64, b"\0\1 ")), f"{marker:X}") for marker in (0x54, 0x56, 0x59, 0x5A, 0x63)),
+    (RecordFormat.JPEG_2000, parted(segment(0x58, b"ROE")), parted(segment(0x64, b"\0\1 ")), "58"),
     (RecordFormat.JPEG_2000, jp2(box(b"xml ", b"<ROE/>")), jp2(), "xml"),
     (RecordFormat.JPEG_2000, jp2(box(b"uuid", b"ROE")), jp2(), "uuid"),
     (RecordFormat.JPEG_2000, jp2(codestream=j2k(segment(0x64, b"\0\1ROE"))), jp2(codestream=j2k(segment(0x64, b"\0\1   "))), "COM"),
@@ -300,3 +308,46 @@ def test_pixels_that_begin_as_a_picture_does_are_pixels() -> None:
 def test_a_jpeg_2000_picture_whose_parts_do_not_join_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedFile):
         written(RecordFormat.JPEG_2000, data)
+
+
+@pytest.mark.parametrize(
+    ("form", "data"),
+    [
+        *((RecordFormat.JPEG, jpeg(segment(marker, b"ROE born in 1970" * 5))) for marker in (0xC3, 0xC4, 0xCC, 0xDB, 0xDD)),
+        (RecordFormat.JPEG, jpeg(segment(0xC0, FRAME))),
+        (RecordFormat.JPEG, jpeg(segment(0xDB, b"\0" + b"ROE " * 16))),  # a table that stands twice
+        (RecordFormat.JPEG, jpeg(segment(0xDD, b"RO"), segment(0xDD, b"E "))),
+        (RecordFormat.JPEG, jpeg(segment(0xC4, CODES), segment(0xC4, CODES))),
+        (RecordFormat.JPEG, jpeg(segment(0xC4, b"\x10\6" + bytes(15) + b"LETTER"))),  # a value has one code
+        *((RecordFormat.WSQ, wsq(segment(marker, b"ROE born in 1970"))) for marker in (0xA2, 0xA4, 0xA5, 0xA6)),
+        (RecordFormat.WSQ, wsq(segment(0xA2, bytes(15)))),
+        *((RecordFormat.JPEG_2000, j2k(segment(marker, b"ROE born in 1970"))) for marker in (0x50, 0x51, 0x52, 0x53, 0x5C, 0x5D, 0x5E, 0x5F, 0x60)),
+        *((RecordFormat.JPEG_2000, parted(segment(marker, b"ROE born in 1970"))) for marker in (0x52, 0x5C, 0x61)),
+        *((RecordFormat.JPEG_2000, jp2(header=box(kind, b"ROE"))) for kind in (b"pclr", b"cmap")),
+        (RecordFormat.JPEG_2000, jp2(resolution=box(b"resc", b"ROE is 28 "))),
+        (RecordFormat.JPEG_2000, jp2(box(b"res ", b""), box(b"res ", b""))),
+        (RecordFormat.JPEG_2000, jp2(colours=box(b"colr", b"\1\0\0ROE "))),
+        (RecordFormat.PNG, png(chunk(b"IHDR", PNG_HEADER))),
+        (RecordFormat.PNG, png().replace(PNG_HEADER, b"ROE born 1970")),
+    ],
+)  # fmt: skip
+def test_words_where_a_header_has_its_numbers_are_refused(form: RecordFormat, data: bytes) -> None:
+    with pytest.raises(MalformedFile):
+        written(form, data)
+
+
+@pytest.mark.parametrize(
+    ("form", "data"),
+    [
+        (RecordFormat.JPEG, jpeg(segment(0xDD, b"\0\4"), segment(0xDB, b"\1" + bytes(64)))),
+        (RecordFormat.JPEG, jpeg(segment(0xC4, b"\x10\2" + bytes(15) + b"\xf0\x21"))),
+        (RecordFormat.WSQ, wsq(segment(0xA4, b"\3\2" + bytes(18)), segment(0xA5, bytes(387)))),
+        (RecordFormat.WSQ, wsq(segment(0xA6, b"\1\2" + bytes(15) + b"\1\2"))),
+        (RecordFormat.JPEG_2000, j2k(segment(0x5C, b"\x40" + bytes(16)), segment(0x5D, b"\0\x40" + bytes(4)))),
+        (RecordFormat.JPEG_2000, j2k(segment(0x5F, bytes(14)), segment(0x5E, bytes(3)))),
+        (RecordFormat.PNG, png(chunk(b"tRNS", b"\0\1"), chunk(b"cHRM", bytes(32)), chunk(b"sBIT", b"\x08"))),
+        (RecordFormat.PNG, png(chunk(b"tIME", b"\x07\xea\x0c\1\2\3\4"), chunk(b"gAMA", struct.pack(">I", 45_455)))),
+    ],
+)  # fmt: skip
+def test_tables_of_a_header_are_no_text(form: RecordFormat, data: bytes) -> None:
+    assert written(form, data) == ()
