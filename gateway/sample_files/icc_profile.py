@@ -86,6 +86,8 @@ def _are_plain_tags(profile: bytes) -> bool:
     table = [
         _entry.unpack_from(profile, HEADER + 4 + number * _entry.size) for number in range(count)
     ]
+    if len({name for name, _, _ in table}) < count:  # a name that stands again has room for words
+        return False
     return not any(_unread(profile, table)) and all(
         _is_plain_tag(name, profile[at : at + size]) for name, at, size in table
     )
@@ -104,7 +106,9 @@ def _is_plain_tag(name: bytes, content: bytes) -> bool:
     kind = content[:4]
     if kind not in _TAGS.get(name, ()) or any(content[4:8]):
         return False
-    return len(content) == _LENGTHS[kind] if kind in _LENGTHS else _KINDS[kind](content)
+    if kind == b"XYZ ":  # of a luminance in candela, of all else relative to white
+        return _are_fixed(content[8:], 3, _MOST_CANDELA if name == b"lumi" else _MOST_FIXED)
+    return _KINDS[kind](content)
 
 
 def _is_text(content: bytes) -> bool:
@@ -153,7 +157,44 @@ def _is_curve(content: bytes) -> bool:
 def _is_formula(content: bytes) -> bool:
     """Return whether a curve is one of the formulas of 10.16, and nothing follows its parameters."""
     (which,) = struct.unpack_from(">H", content, 8)
-    return which < len(_PARAMETERS) and len(content) == 12 + 4 * _PARAMETERS[which]
+    return which < len(_PARAMETERS) and _are_fixed(content[12:], _PARAMETERS[which])
+
+
+def _are_fixed(content: bytes, count: int, most: int = 4) -> bool:
+    """Return whether content is so many numbers of 16 bits and a fraction of 16, none of which is beyond `most`."""
+    return len(content) == 4 * count and all(
+        abs(each) <= most << 16 for (each,) in struct.iter_unpack(">i", content)
+    )
+
+
+def _is_matrix(content: bytes) -> bool:
+    return _are_fixed(content[8:], 9)
+
+
+def _are_phosphors(content: bytes) -> bool:
+    """Return whether content is three channels, a number of known phosphors, and their places in the plane of colours."""
+    channels, known = struct.unpack_from(">HH", content, 8)
+    return channels == 3 and known <= _MOST_PHOSPHORS and _are_fixed(content[12:], 6, 1)
+
+
+def _is_viewing(content: bytes) -> bool:
+    """Return whether content is the light and what is around, in candela, and a number of a known light."""
+    return _are_fixed(content[8:32], 6, _MOST_CANDELA) and _is_number(content[32:], _MOST_LIGHTS)
+
+
+def _is_measurement(content: bytes) -> bool:
+    """Return whether content is observer, backing, geometry, flare from 0 to 1, and light."""
+    return (
+        _is_number(content[8:12], 2)
+        and _are_fixed(content[12:24], 3)
+        and _is_number(content[24:28], 2)
+        and _is_number(content[28:32], 1 << 16)
+        and _is_number(content[32:], _MOST_LIGHTS)
+    )
+
+
+def _is_number(content: bytes, most: int) -> bool:
+    return len(content) == 4 and int.from_bytes(content, "big") <= most
 
 
 def _is_technology(content: bytes) -> bool:
@@ -170,11 +211,14 @@ _KINDS: Final[Mapping[bytes, Callable[[bytes], bool]]] = MappingProxyType(
         b"curv": _is_curve,
         b"para": _is_formula,
         b"sig ": _is_technology,
+        b"sf32": _is_matrix,
+        b"chrm": _are_phosphors,
+        b"view": _is_viewing,
+        b"meas": _is_measurement,
     }
 )
-_LENGTHS: Final = MappingProxyType(
-    {b"XYZ ": 20, b"sf32": 44, b"chrm": 36, b"view": 36, b"meas": 36}
-)
+_MOST_FIXED, _MOST_CANDELA = 4, 1_000  # of relative colours; per square metre
+_MOST_PHOSPHORS, _MOST_LIGHTS = 4, 8  # enumerations of 10.2 and 10.14
 _TEXTS: Final = (b"text", b"desc", b"mluc")
 _CURVES: Final = (b"curv", b"para")
 _TAGS: Final[Mapping[bytes, tuple[bytes, ...]]] = MappingProxyType(

@@ -36,7 +36,10 @@ BLOCK_FIELDS = frozenset({0, 1})
 FINGER_FIELDS = frozenset(range(15))
 FACE_FIELDS = frozenset({*range(8), 9})
 FLAT_FIELDS, INFORMATION_FIELDS = frozenset(range(3)), frozenset(range(11))
-MOST_NUMBERS = 4_096  # elements beside the image; 256 landmarks with their coordinates have fewer
+MOST_NUMBERS = (
+    1_024  # elements beside the image; a hundred landmarks with their coordinates have fewer
+)
+MOST_BYTES = 4  # of a number, a code or a truth; a sign and 16 bits need three
 
 
 def read_finger(data: bytes) -> Image:
@@ -109,7 +112,7 @@ def _beyond(fields: Mapping[int, Element], known: frozenset[int]) -> bool:
 
 
 def _texts(elements: Sequence[Element]) -> bool:
-    """Return whether there is anything in elements but numbers, of which each has at most eight bytes."""
+    """Return whether there is anything in elements but numbers, of which each has at most `MOST_BYTES`."""
     waiting, seen = list(elements), 0
     while waiting:
         each, seen = waiting.pop(), seen + 1
@@ -117,7 +120,7 @@ def _texts(elements: Sequence[Element]) -> bool:
             return True
         if each.identifier & der.CONSTRUCTED:
             waiting += each.elements()
-        elif each.end - each.start > der.MOST_INTEGER:
+        elif each.end - each.start > MOST_BYTES:
             return True
     return False
 

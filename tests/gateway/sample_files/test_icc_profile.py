@@ -17,6 +17,10 @@ CURVE = b"curv" + bytes(4) + struct.pack(">I4H", 4, 0, 100, 900, 65_535)
 D50 = struct.pack(">3I", 63_190, 65_536, 54_061)
 
 
+VIEW = b"view" + bytes(4) + struct.pack(">6iI", *[1_300_000] * 6, 1)
+MEASURED = b"meas" + bytes(4) + struct.pack(">I3iIII", 1, 0, 0, 0, 0, 655, 2)
+
+
 def text(words: bytes) -> bytes:
     return b"text" + bytes(4) + words + b"\0"
 
@@ -77,6 +81,10 @@ def changed(at: int, octets: bytes) -> bytes:
         {b"desc": localised("Display P3"), b"cprt": localised("Copyright Apple Inc., 2022")},
         {b"desc": description(b"Adobe RGB (1998)", unicode="Adobe RGB (1998)")},
         {b"gTRC": b"para" + bytes(4) + struct.pack(">HHi", 0, 0, 144_179)},
+        {b"lumi": b"XYZ " + bytes(4) + struct.pack(">3i", 4_983_133, 5_242_880, 5_709_652)},
+        {b"chad": b"sf32" + bytes(4) + struct.pack(">9i", 68_674, *[-1_000] * 7, 49_286)},
+        {b"chrm": b"chrm" + bytes(4) + struct.pack(">HH6I", 3, 1, *[43_000] * 6)},
+        {b"view": VIEW, b"meas": MEASURED},
     ],
 )
 def test_a_well_known_profile_passes(tags: Mapping[bytes, bytes]) -> None:
@@ -110,6 +118,15 @@ def test_a_profile_may_state_its_own_digest_and_no_other() -> None:
         {b"rTRC": b"para" + bytes(4) + struct.pack(">HHi", 0, 0, 1) + b"ROE"},
         {b"tech": b"sig \0\0\0\0ROE "},
         {b"desc": b"desc\0\0\0\0\xff\xff\xff\xffROE"},
+        {b"wtpt": b"XYZ " + bytes(4) + b"ROE born1970"},
+        {b"lumi": b"XYZ " + bytes(4) + b"ROE born1970"},
+        {b"chad": b"sf32" + bytes(4) + b"ROE born1970" * 3},
+        {b"chrm": b"chrm" + bytes(4) + b"\0\3\0\1" + b"ROE born1970" * 2},
+        {b"view": b"view" + bytes(4) + b"ROE born1970" * 2 + bytes(4)},
+        {b"view": VIEW[:-4] + b"ROE "},
+        {b"meas": MEASURED[:8] + b"ROE " + MEASURED[12:]},
+        {b"meas": MEASURED[:-4] + b"ROE "},
+        {b"gTRC": b"para" + bytes(4) + struct.pack(">HH", 0, 0) + b"ROE "},
     ],
 )
 def test_a_profile_with_words_of_its_own_does_not_pass(tags: Mapping[bytes, bytes]) -> None:
@@ -136,6 +153,13 @@ def test_a_profile_with_words_of_its_own_does_not_pass(tags: Mapping[bytes, byte
 )
 def test_a_profile_with_bytes_that_are_none_of_its_tags_does_not_pass(octets: bytes) -> None:
     assert not is_well_known(octets)
+
+
+def test_a_tag_that_stands_twice_does_not_pass() -> None:
+    named = profile({**TAGS, b"bXYZ": XYZ})
+
+    assert is_well_known(named)
+    assert not is_well_known(named.replace(b"bXYZ", b"rXYZ"))
 
 
 @given(st.binary(min_size=1, max_size=12), st.integers(0, len(PLAIN)), st.integers(0, 12))

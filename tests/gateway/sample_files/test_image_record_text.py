@@ -102,6 +102,53 @@ def test_what_a_finger_block_says_beside_its_picture_stays_and_is_still_named() 
     assert text_in(F.ISO_39794_4, octets) == (DESCRIBES,)
 
 
+def pointed(points: bytes) -> bytes:
+    """Return a record of a face with these feature points."""
+    data = files.fac_first(JPEG, 0, SIZE)
+    more, count = len(points) - 8, len(points) // 8
+    head = struct.pack(">IHIH", len(data) + more, 1, len(data) - 14 + more, count)
+    return data[:8] + head + data[20:34] + points + data[42:]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        b"ROE born in 1970",
+        struct.pack(">BBHHH", 1, 33, 10, 10, 0) * 2,
+        struct.pack(">BBHHH", 1, 33, 10, 10, 7),
+        struct.pack(">BBHHH", 1, 33, files.WIDTH + 1, 10, 0),
+    ],
+)
+def test_points_of_a_face_that_are_none_are_text(points: bytes) -> None:
+    octets, removed = stripped(F.ISO_19794_5_2005, pointed(points))
+
+    assert text_in(F.ISO_19794_5_2005, pointed(points)) == (DESCRIBES,)
+    assert (octets, removed[0]) == (JPEG, DESCRIBES)
+
+
+def test_points_of_a_face_are_no_text_and_are_not_without_end() -> None:
+    points = [struct.pack(">BBHHH", 1, code, code, code, 0) for code in range(129)]
+
+    assert text_in(F.ISO_19794_5_2005, pointed(b"".join(points[:128]))) == ()
+    with pytest.raises(MalformedFile):
+        text_in(F.ISO_19794_5_2005, pointed(b"".join(points)))
+
+
+def test_a_number_of_a_finger_block_is_short_and_there_are_not_many() -> None:
+    numbers = [
+        files.tlv(0x80, b"\x07\xea"),
+        files.tlv(0x81, b"\0\xff\xff"),
+        files.tlv(0x80, b"ROE born"),
+    ]
+    many = files.tlv(0xA9, *[files.tlv(0xA0, numbers[0] * 200)] * 6)
+
+    assert (
+        text_in(F.ISO_39794_4, files.finger_39794(WSQ, 1, more=files.tlv(0xA9, *numbers[:2]))) == ()
+    )
+    for more in (files.tlv(0xA9, numbers[2]), many):
+        assert text_in(F.ISO_39794_4, files.finger_39794(WSQ, 1, more=more)) == (DESCRIBES,)
+
+
 def test_what_is_said_beside_a_grey_map_is_named_and_the_record_is_left_as_it_is() -> None:
     """A grey map begins with its own header, so that no element of the record begins where its pixels do."""
     grey = b"P5\n%d %d\n255\n" % SIZE + RAW
