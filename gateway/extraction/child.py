@@ -57,7 +57,9 @@ def run(said: Mapping[str, Any]) -> NoReturn:
         bounds = _Bounds(os.getpid(), int(said["memory"]), int(said["seconds"]))
         _prove(loaded, bounds)
     except Exception as fault:  # noqa: BLE001 - whatever a package raises while it is loaded, before any stranger's byte
-        _tell({"fault": f"{type(fault).__name__}: {fault}"[:500]})
+        ours = isinstance(fault, extractor.NotInstalled)
+        said_of = str(fault) if ours else f"{type(fault).__name__}: {fault}"
+        _tell({"fault": said_of[:500]})
         sys.exit(1)
     _tell(
         {"name": loaded.name, "version": loaded.version, "compressions": [int(one) for one in able]}

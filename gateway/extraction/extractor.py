@@ -56,11 +56,15 @@ class Extractor(Protocol):
         ...
 
 
+class NotInstalled(LookupError):
+    """No extractor of that name is here, or what it needs is not; the text says what to do."""
+
+
 Maker = Callable[[Mapping[str, str]], Extractor]
 
 
 def load(name: str, options: Mapping[str, str]) -> Extractor:
-    """Return the installed extractor of a name; raises LookupError where there is none, or what ours needs is not installed."""
+    """Return the installed extractor of a name; raises NotInstalled where there is none, or what ours needs is absent."""
     from importlib.metadata import entry_points
 
     found = entry_points(group=ENTRY_POINTS, name=name)
@@ -71,9 +75,9 @@ def load(name: str, options: Mapping[str, str]) -> Extractor:
         except ModuleNotFoundError as fault:
             if not each.value.startswith(OURS):
                 raise
-            raise LookupError(f"{fault}; it comes with the extra `images`: {INSTALL}") from None
+            raise NotInstalled(f"{fault}; it comes with the extra `images`: {INSTALL}") from None
         return made
     known = sorted(each.name for each in entry_points(group=ENTRY_POINTS))
-    raise LookupError(
+    raise NotInstalled(
         f"no extractor {name} is installed here; there are: {', '.join(known) or 'none'}"
     )

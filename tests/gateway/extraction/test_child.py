@@ -330,7 +330,8 @@ def test_an_extractor_that_is_not_installed_is_named_with_those_that_are(
     paths: tuple[str, ...],
 ) -> None:
     with pytest.raises(
-        ExtractorUnavailable, match=r"no extractor absent is installed here; there are: .*trial"
+        ExtractorUnavailable,
+        match=r"did not start: no extractor absent is installed here; there are: .*trial",
     ):
         ExtractionService((replace(trial(paths), extractor="absent"),))
 
