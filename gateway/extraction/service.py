@@ -107,9 +107,8 @@ class _Pool:
             self._closing.set()
         for child in tuple(self._children.values()):
             child.end()
-        for each in self._threads:
-            if each.is_alive():
-                self._jobs.put(None)
+        for _ in self._threads:  # a mark for each, for one that ended already may have taken another's
+            self._jobs.put(None)
         for each in self._threads:
             if each.is_alive():
                 each.join()

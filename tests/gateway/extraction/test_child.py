@@ -254,6 +254,34 @@ def test_a_service_that_is_closed_while_a_process_loads_does_not_wait_for_it(
     assert started.left() == 0
 
 
+class _FirstEnds:
+    """A queue whose first end mark is taken, and its thread over, before the next step."""
+
+    def __init__(self, pool: Any) -> None:
+        self._jobs, self._threads = pool._jobs, pool._threads
+
+    def put(self, job: object) -> None:
+        self._jobs.put(job)
+        wait_until(lambda: not all(each.is_alive() for each in self._threads))
+
+
+def test_a_service_ends_whichever_of_its_threads_takes_an_end_mark(paths: tuple[str, ...]) -> None:
+    """The second thread may take the mark of the first and be over: the first needs one all the same."""
+    two = ExtractionService((trial(paths),), processes=2)
+    pool: Any = two._pools[Modality.FINGER]
+    wait_until(lambda: len(two.processes()) == 2)
+    real, pool._jobs = pool._jobs, _FirstEnds(pool)
+    pool._threads.reverse()  # whoever waited longest takes the first mark: it is looked at last
+    closing = threading.Thread(target=two.close, daemon=True)
+    closing.start()
+    closing.join(PATIENT)
+    ended = not closing.is_alive()
+    for _ in pool._threads:
+        real.put(None)
+
+    assert ended
+
+
 def test_an_extractor_that_was_replaced_meanwhile_makes_no_record_under_the_name_of_the_first(
     paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
