@@ -107,7 +107,8 @@ class _Pool:
             self._closing.set()
         for child in tuple(self._children.values()):
             child.end()
-        for _ in self._threads:  # a mark for each, for one that ended already may have taken another's
+        # A mark for each thread, for one that ended already may have taken another's.
+        for _ in self._threads:
             self._jobs.put(None)
         for each in self._threads:
             if each.is_alive():
