@@ -156,7 +156,7 @@ class Serving:
             "health": (near(settings.health.listen), ports["health"]),
             "admin": (near(settings.admin.listen), ports["admin"]),
         }
-        self._identity.look(self._addresses)
+        self._look_at_listeners()
         return Addresses(**ports)
 
     def _load_gallery(self) -> ResponseTiming:
@@ -246,7 +246,7 @@ class Serving:
             ("publishing", gateway.directory.publication.round),
             ("tiles", self._tile_worker.look),
             ("readiness", self._show_readiness),
-            ("listeners", lambda: self._identity.look(self._addresses)),
+            ("listeners", self._look_at_listeners),
             ("admin_address", self._admin.round),
             ("agreements", agreements.round),
             ("calibrations", gateway.calibrations.round),
@@ -268,6 +268,9 @@ class Serving:
         lost = abandonment.sweep(gateway.database, gateway.sequencer, gateway.clock(), running)
         if lost:
             _log.warning("abandoned", count=lost)
+
+    def _look_at_listeners(self) -> bool:
+        return self._identity.look(self._addresses, self._takes_calls.is_open)
 
     def _show_readiness(self) -> None:
         """Tell the orchestrator whether we still serve."""

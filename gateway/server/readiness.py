@@ -52,9 +52,13 @@ class Readiness:
         """Take none from now on."""
         self._open.clear()
 
+    def is_open(self) -> bool:
+        """Return whether the gateway is between its start and its stop."""
+        return self._open.is_set()
+
     def demand(self) -> None:
         """Raise Draining or AuditUnavailable where none is taken."""
-        if not self._open.is_set():
+        if not self.is_open():
             raise Draining
         if not self._sequencer.healthy:
             raise AuditUnavailable

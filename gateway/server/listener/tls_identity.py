@@ -92,11 +92,18 @@ class TlsIdentity:
         try_out(identity, keyset.tls_ca_pem, keyset.hosts[0])
         self._current, self._leaf = identity, leaf
 
-    def look(self, listeners: Mapping[str, tuple[str, int]]) -> bool:
-        """Look from outside which leaf each listener shows, by name; return whether all show ours."""
+    def look(
+        self, listeners: Mapping[str, tuple[str, int]], serving: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """Look from outside which leaf each listener shows, by name; return whether all show ours.
+
+        serving   whether the listeners are to answer, asked after the look: a silent one of a gateway that stops is no alarm
+        """
         with self._lock:  # not while another one is handed out
             expected = serial_of(self().chain_pem)
             seen = self._seen(listeners)
+        if not serving():
+            return False
         shown = {
             (name, serial_of(leaf)): certificates.validity(leaf)[1].timestamp()
             for name, leaf in seen.items()

@@ -305,6 +305,18 @@ def test_a_listener_that_shows_another_leaf_is_an_alarm_until_it_shows_ours(pair
     assert alarms(pair) == ["RAISE/TLS_SHOWN", "CLEAR/TLS_SHOWN"]
 
 
+def test_listeners_that_are_silent_because_the_gateway_stops_are_no_alarm(pair: Any) -> None:
+    """A round may be at its look while the stop begins."""
+    nobody = {"exchange": ("127.0.0.1", pair.addresses.metrics)}
+    pair.serving._takes_calls.close()
+
+    assert not pair.serving._identity.look(nobody, pair.serving._takes_calls.is_open)
+    pair.serving._addresses = nobody
+    pair.serving.run_jobs()
+
+    assert alarms(pair) == []
+
+
 def test_a_gateway_whose_leaf_does_not_shake_hands_does_not_serve(pair: Any) -> None:
     keyset = pair.gateway.keyset
     record = replace(
