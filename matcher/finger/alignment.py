@@ -620,6 +620,9 @@ def _folded(sums: Floats) -> Complexes:
     return _complex(sums[..., 0, 0] - sums[..., 1, 1], sums[..., 0, 1] + sums[..., 1, 0])
 
 
+STRIPS = 2  # maxima looked at for each value that is wanted
+
+
 def greatest(values: Floats, number: int) -> Ints:
     """Return the places of the `number` greatest values of each row, (r, k) → (r, number), in rising order.
 
@@ -627,12 +630,37 @@ def greatest(values: Floats, number: int) -> Ints:
     default `numpy.argsort` keep or order equals as its own instructions happen to. So whatever picks a few of many by
     value picks them here, or sorts with kind="stable". number is 1 to k; no value is nan.
     """
-    rest = values.shape[1] - number
-    least = np.partition(values, rest, axis=1)[:, rest, None]
-    taken = values >= least
-    for row in np.flatnonzero(np.count_nonzero(taken, axis=1) > number):
-        equal = np.flatnonzero(values[row] == least[row])
-        surplus = int(np.count_nonzero(taken[row])) - number
-        taken[row, equal[len(equal) - surplus :]] = False
-    places: Ints = np.nonzero(taken)[1].reshape(len(values), number)
+    bound = _at_most_least(values, number)
+    at = np.flatnonzero(values >= bound)
+    row, value = at // values.shape[1], values.reshape(-1)[at]
+    count = np.bincount(row, minlength=len(values))
+    some = np.full((len(values), count.max(initial=number)), -np.inf, dtype=values.dtype)
+    some[np.arange(some.shape[1]) < count[:, None]] = value
+    least = _least_of_greatest(some, number)
+    taken = value >= least[row]
+    surplus = np.bincount(row[taken], minlength=len(values)) - number
+    for each in np.flatnonzero(surplus):
+        equal = np.flatnonzero((row == each) & (value == least[each]))
+        taken[equal[len(equal) - surplus[each] :]] = False
+    places: Ints = (at[taken] % values.shape[1]).reshape(len(values), number)
     return places
+
+
+def _at_most_least(values: Floats, number: int) -> Floats:
+    """Return of each row a value that at least `number` values of it reach, (r, k) → (r, 1).
+
+    Of strips' maxima, which are many times fewer; a look at every value in turn would cost several times as much.
+    """
+    strips = values.shape[1] // (STRIPS * number)
+    if strips <= 1:
+        return _least_of_greatest(values, number)[:, None]
+    wide = values.shape[1] // strips
+    heads = values[:, : strips * wide].reshape(len(values), strips, wide).max(axis=1)
+    return _least_of_greatest(heads, number)[:, None]
+
+
+def _least_of_greatest(values: Floats, number: int) -> Floats:
+    """Return the least of the `number` greatest values of each row, (r, k) → (r,)."""
+    rest = values.shape[1] - number
+    least: Floats = np.partition(values, rest, axis=1)[:, rest]
+    return least

@@ -32,13 +32,15 @@ print(found.subject.tolist(), reckoned_by(), sep="|")
 """
 
 
+@pytest.mark.parametrize("few", [False, True])
 @pytest.mark.parametrize("seed", range(20))
-def test_the_greatest_are_those_of_a_full_stable_sort(seed: int) -> None:
+def test_the_greatest_are_those_of_a_full_stable_sort(seed: int, few: bool) -> None:
     chance = np.random.default_rng(seed)
     width = int(chance.integers(1, 700))
     values = chance.integers(-3, 4, (5, width)).astype(np.float32)  # seven values: many equals
     values[chance.random(values.shape) < 0.1] = -np.inf
-    number = int(chance.integers(1, width + 1))
+    values[0] = -2 if few else -np.inf
+    number = int(chance.integers(1, min(width, 16 if few else width) + 1))
 
     found = greatest(values, number)
 
