@@ -27,6 +27,13 @@ _AS_ASKER: Final[Mapping[str, str]] = {
     "QUOTA_EXCEEDED": "What we may ask this partner is used up: of the day or of the year, for the purpose or in all.",
     "PRIOR_TRANSACTION_UNKNOWN": "No query that we received from this partner by that number stands for samples.",
 }
+# What a reason means of one element, where it means something else of others.
+_OF_ELEMENT: Final[Mapping[tuple[str, str], str]] = {
+    (
+        "MODALITY_NOT_PERMITTED",
+        "prior_transaction_number",
+    ): "The agreement does not let this number stand for samples: at most that of a query received from the partner does.",
+}
 _EXPIRED: Final[Mapping[str, str]] = {
     "NEVER_TAKEN": "The partner never took it: it was not reached while the message was valid.",
     "UNANSWERED": "The partner gave no answer in thirty days.",
@@ -90,7 +97,8 @@ def _explained(
     reason = stored.reason
     rule = ground_of(reason, Direction.OUTBOUND, *query.agreement)
     means = errors.meaning_to_the_asker if query.state is OutboundState.REFUSED else errors.meaning
-    known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or means(reason)
+    here = _OF_ELEMENT.get((reason, stored.element)) or _AS_ASKER.get(reason)
+    known = _EXPIRED.get(reason) or here or means(reason)
     auditor = f"An auditor can: passerelle audit explain, with {query.number}."
     return {
         "ended_by": _BY.get(query.state, NOBODY),

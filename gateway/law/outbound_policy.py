@@ -23,9 +23,6 @@ from gateway.law.agreement import Agreement
 from gateway.law.legal_status import persecuted, row_of, unanswered
 from gateway.law.quota_policy import Quotas, Usage, demand_left
 
-# A number may replace prints only where it is that of a query received in respect of the person (IRPR 315.38).
-_ISSUED = "The number is of a query of ours, and not of one received: ask with samples."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
@@ -86,8 +83,9 @@ def may_ask(ask: Ask, agreement: Agreement, usage: Usage, now: datetime) -> AskP
         raise ModalityNotPermitted(element="modalities")
     if not ask.modalities and not agreement.prior_transaction:
         raise ModalityNotPermitted(element="prior_transaction_number")
+    # A number stands for samples only where it is that of a query received in respect of the person (IRPR 315.38).
     if ask.issued and not agreement.same_direction:
-        raise ModalityNotPermitted(_ISSUED, element="prior_transaction_number")
+        raise ModalityNotPermitted(element="prior_transaction_number")
     demand_left(asking.quotas, usage, ask.purpose, now)
     carried = agreement.modality_rules(ask.modalities)
     keys = [

@@ -21,6 +21,21 @@ def build_extraction(settings: Extraction) -> ExtractionService:
         ) from None
 
 
+def try_extractors(settings: Extraction) -> str:
+    """Start one child process of each extractor, as a start would, and end it; raises UserError, which says what to do."""
+    service = build_extraction(settings.model_copy(update={"processes": 1}))
+    try:
+        offers = {each: service.offer(each) for each in Modality}
+    finally:
+        service.close()
+    told = [
+        f"{each.name.lower()} by {offer.extractor}"
+        for each, offer in offers.items()
+        if offer is not None
+    ]
+    return ", ".join(told) or "no extractor is set: partners send records, and no image is read"
+
+
 def started(settings: Extraction) -> ExtractionService:
     """Return the same, whoever names the extractors; raises ExtractorUnavailable.
 

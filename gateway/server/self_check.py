@@ -34,6 +34,7 @@ from gateway.server import (
     alarms_of_folder,
     calibrations_of_folder,
     expiry_of_folder,
+    image_extraction,
     settings_check,
     status,
 )
@@ -150,6 +151,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings, up=up))
     run("files", lambda: settings_check.try_files(settings))
+    run("images", lambda: image_extraction.try_extractors(settings.extraction))
     run("time stamps", lambda: settings_check.try_authority(settings))
     run("descriptors", lambda: file_descriptors.summary(settings))
     run("health", lambda: _health(settings))

@@ -245,7 +245,11 @@ def test_a_number_of_our_own_is_not_asked_back(sides: Any, ask: Any) -> None:
 
     told = can.act("ask", **{**LAWFUL, "prior": number})
 
-    assert told["reason"] == "MODALITY_NOT_PERMITTED"
+    assert (told["reason"], told["element"]) == (
+        "MODALITY_NOT_PERMITTED",
+        "prior_transaction_number",
+    )
+    assert "that of a query received from the partner" in told["meaning"]
     assert told["remedy"].startswith("Ask with samples of what the agreement names")
     assert classes(can, EntryType.ASKED)[-1] is EntryClass.DENIED
     assert len(aus.frames(EntryType.REQUEST)) == before

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.domain.messages import Modality, Outcome, ProblemCode, RecordFormat
 from gateway.errors import UserError
 from gateway.extraction.service import ExtractionService
 from gateway.ledger.entry import EntryType
+from gateway.server import self_check
 from gateway.server.image_extraction import build_extraction
 from gateway.store.casework import reviews
 from gateway.store.ledger.sequencer import Sequencer
@@ -49,6 +51,26 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
 
     monkeypatch.setattr(Sequencer, "commit", watched)
     return found
+
+
+def test_check_names_the_extractors_and_what_is_missing_of_one(
+    images_pair: Any, secret: Any
+) -> None:
+    def said(home: Path) -> self_check.Check:
+        (found,) = (
+            each
+            for each in self_check.check(home, secret, datetime.now(UTC))
+            if each.name == "images"
+        )
+        return found
+
+    home = images_pair.home
+    assert (said(home).ok, said(home).detail) == (True, "finger by trial-1")
+
+    settings = home / "passerelle.toml"
+    settings.write_text(settings.read_text().replace('finger = "trial"', 'finger = "trail"'))
+    assert not said(home).ok
+    assert "no extractor trail is installed here; there are: " in said(home).detail
 
 
 def test_an_image_gets_its_answer_and_is_kept_nowhere(
