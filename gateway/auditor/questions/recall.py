@@ -11,6 +11,7 @@ from gateway.auditor.index import Index
 from gateway.auditor.result_table import Period, Read, Table, iso_sql
 from gateway.errors import UserError
 from gateway.language import say
+from gateway.ledger.entry import EntryType
 
 COLUMNS = (
     "time",
@@ -27,7 +28,10 @@ COLUMNS = (
 
 
 def recall(index: Index, period: Period, named: str) -> Table:
-    """Return every answer of one calibration; raises UserError that lists what there is where none has that name."""
+    """Return every answer of one calibration; none of one that was adopted and decided nothing.
+
+    Raises UserError that lists what there is where none has that name.
+    """
     there = [
         str(row[0])
         for row in index.rows(
@@ -45,8 +49,10 @@ def recall(index: Index, period: Period, named: str) -> Table:
         f" AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL AND {said}",
         values,
     )[0][0]
-    if not meant and not sealed:
-        raise UserError(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
+    adopted = _adopted(index)
+    if not meant and not sealed and not any(_is(each, named) for each in adopted):
+        known = ", ".join(dict.fromkeys([*there, *adopted])) or "none"
+        raise UserError(f"no answer was given by {named}; there are: {known}")
     marks = ", ".join("?" * len(meant))
     where, values = f"calibration IN ({marks}) AND {said}", [*meant, *values]
     counted = "SELECT count(*), total(true_outcome = 'MATCH') FROM exchanges"
@@ -62,6 +68,12 @@ def recall(index: Index, period: Period, named: str) -> Table:
         else ()
     )
     return Table(COLUMNS, rows, {"answers": count, "matches": int(matches)}, findings)
+
+
+def _adopted(index: Index) -> list[str]:
+    """Return the calibrations that were adopted, as answers would state them; not of entries that are sealed."""
+    entries = index.entries_where("type = ?", (int(EntryType.CALIBRATION),))
+    return [each.facts["calibration"] for each in entries if each.facts]
 
 
 def _is(calibrations: str, named: str) -> bool:

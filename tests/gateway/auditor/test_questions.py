@@ -17,10 +17,11 @@ from gateway.auditor.questions.refusals import refusals
 from gateway.auditor.questions.subject import subject
 from gateway.auditor.report.figures import figures
 from gateway.auditor.result_table import DAY_MS, Period
-from gateway.domain.messages import Direction, Purpose
+from gateway.domain.messages import Direction, Modality, Purpose
 from gateway.errors import UserError
 from gateway.exercises.bench.synthetic_events import BEGINS
 from gateway.law.quota_policy import Quota, Quotas
+from gateway.ledger import events
 from gateway.ledger.entry import EntryClass, EntryType, Frame, Leaf
 from tests.gateway.auditor.year import indexed, query
 
@@ -415,6 +416,24 @@ def test_every_calibration_that_an_answer_rests_on_recalls_it(named: str) -> Non
         assert len(recall(index, Period(), named).rows) == 1
         with pytest.raises(UserError, match="no answer was given by faces-c"):
             recall(index, Period(), "faces-c")
+
+
+def test_a_calibration_that_was_adopted_and_decided_nothing_recalls_no_answer() -> None:
+    adopted = events.calibration_adoption(
+        Modality.FACE,
+        "facenet512",
+        "fitted in spring",
+        {"actor": "olga", "approver": "otto"},
+        named="faces-own-1+abababab",
+        digest="ab" * 32,
+    )
+    when = replace(adopted, frame=replace(adopted.frame, time=BEGINS + timedelta(hours=1)))
+    with indexed([when, *query(1, 2, calibration="minutiae@1", **HIT)]) as index:
+        told = recall(index, Period(), "faces-own-1")
+        with pytest.raises(UserError, match=r"there are: minutiae@1, faces-own-1\+abababab"):
+            recall(index, Period(), "faces-own-2")
+
+    assert (len(told.rows), told.totals) == (0, {"answers": 0, "matches": 0})
 
 
 def test_a_number_of_two_partners_needs_the_partners_name() -> None:
