@@ -110,6 +110,13 @@ def creating(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def demand_new(*paths: Path | None) -> None:
+    """Raise UserError where one of the files that a command is to write is there already, before the work is done."""
+    for path in paths:
+        if path is not None and os.path.lexists(path):
+            raise UserError(f"{path} is there already; name a new file")
+
+
 def create(path: Path, octets: bytes) -> None:
     """Write a new file. Raises UserError where something is there already, OSError where it cannot be."""
     with creating(path) as file:

@@ -161,7 +161,7 @@ def _sign_and_adopt(context: typer.Context, home: Path, role: str, ceremony: Cer
         )
         output = ceremony.output
         if output is not None:
-            user_files.write(output, content)
+            user_files.create(output, content)
             console.emit(
                 context,
                 {"ok": True, "role": role, "file": str(output), "adopted": False},

@@ -62,13 +62,14 @@ def trace(
     ] = None,
 ) -> None:
     """Show the graph of a mistake, and draw it where a file is named."""
+    user_files.demand_new(svg, dot)
     found = call.perform_all("disclosed")
     root = corrections_graph.of_trace(found)
     if not root.below:
         raise No("nothing of this was disclosed or received")
     for path, drawn in ((svg, corrections_graph.svg), (dot, corrections_graph.dot)):
         if path is not None:
-            user_files.write(path, drawn(root).encode())
+            user_files.create(path, drawn(root).encode())
     call.emit(found, *corrections_graph.tree(root))
 
 

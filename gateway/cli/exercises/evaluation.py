@@ -114,6 +114,14 @@ def folder(
             show_default=False,
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Judge by this calibration, one that was adopted, say, instead of the shipped one; not of fingers.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure the matcher on samples of known people, in the terms of ISO/IEC 19795-1.
 
@@ -123,6 +131,8 @@ def folder(
     """
     output.one_blas_thread()
     images.demand_sense(modality)
+    user_files.demand_new(scores, plot, calibrate)
+    _demand_one(modality, calibrate, calibration)
     from gateway.exercises.evaluation import evaluate
     from gateway.exercises.evaluation.scores import load_run
 
@@ -131,15 +141,17 @@ def folder(
         if gallery is not None or threads is not None:
             raise typer.BadParameter("--gallery and --threads are for fingers")
         name, pairs = set_evaluation.evaluate(
-            context, modality, place, images, scores=scores, calibrate=calibrate
+            context,
+            modality,
+            place,
+            images,
+            scores=scores,
+            calibrate=calibrate,
+            calibration=calibration,
         )
         if plot is not None:
             _draw(plot, [(name, pairs)], others)
         return
-    if calibrate is not None:
-        raise typer.BadParameter(
-            "fingers need no calibration of yours; leave it out", param_hint="--calibrate"
-        )
     probes, enrolled, extraction = _sides(place, gallery, images, threads)
     for where, side in ((place, probes), (gallery, enrolled)):
         if not any(each.minutiae is not None for each in side.records):
@@ -158,6 +170,17 @@ def folder(
     if plot is not None:
         _draw_sets(plot, place.resolve().stem, sets, others)
     _tell(context, probes, enrolled, sets, extraction)
+
+
+def _demand_one(modality: Kind, calibrate: Path | None, calibration: Path | None) -> None:
+    """Raise BadParameter for a calibration of fingers, or for two."""
+    if calibrate is not None and calibration is not None:
+        raise typer.BadParameter("fit one or judge by one: not --calibrate and --calibration")
+    for option, given in (("--calibrate", calibrate), ("--calibration", calibration)):
+        if given is not None and modality is Kind.FINGER:
+            raise typer.BadParameter(
+                "fingers need no calibration of yours; leave it out", param_hint=option
+            )
 
 
 @plain_command(
@@ -184,7 +207,7 @@ def explain(
         return
     found = explained(first.minutiae, second.minutiae, (probe.name, gallery.name))
     if plot is not None:
-        user_files.write(plot, found.picture.encode())
+        user_files.create(plot, found.picture.encode())
     output.emit(context, found.document, *_explained(found.document, plot))
 
 
@@ -246,7 +269,7 @@ def _draw(plot: Path, own: Sequence[Run], others: Sequence[Run]) -> None:
     if not whole:
         raise UserError("nothing to draw: no set has mated and non-mated pairs")
     curves = [curve(name, pairs) for name, pairs in [*whole, *others]]
-    user_files.write(plot, det_plot(curves).encode())
+    user_files.create(plot, det_plot(curves).encode())
 
 
 def _tell(

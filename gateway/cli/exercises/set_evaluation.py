@@ -40,16 +40,20 @@ def evaluate(
     *,
     scores: Path | None,
     calibrate: Path | None,
+    calibration: Path | None,
 ) -> tuple[str, Comparisons]:
     """Tell the figures of the samples of a file, or of a place of images, and return its name and comparisons.
 
-    With `calibrate`, half of the people are fitted to and the figures are the other half's.
+    With `calibrate`, half of the people are fitted to and the figures are the other half's; `calibration` takes the place
+    of the shipped one.
     """
     from gateway.exercises.evaluation import labelled_set
 
     whole, extraction = _read(kind, place, options)
     some, used = whole, whole.known
     document: dict[str, Any] = {"ok": True, "modality": kind.value}
+    if calibration is not None:
+        used = _named(calibration, whole)
     if calibrate is not None:
         seen, some = labelled_set.halves(whole)
         used = _calibrated(seen, kind, place, calibrate)
@@ -89,6 +93,16 @@ def _read(kind: Kind, place: Path, options: ImageOptions) -> tuple[LabelledSet, 
         extraction = reader.told(made)
     image_options.tell(extraction)
     return known.images(place.resolve().stem, made), {"extraction": extraction}
+
+
+def _named(file: Path, some: LabelledSet) -> Any:  # noqa: ANN401 - of a lower layer
+    """Return the scores of the calibration in a file; raises UserError where it is of another model or coder."""
+    from gateway.matching import calibrations
+
+    found = calibrations.read(user_files.named(file, calibrations.MOST_BYTES))
+    if found.model != some.model:
+        raise UserError(f"{file}: it is of {found.model}, the samples are of {some.model}")
+    return found.scores
 
 
 def _calibrated(seen: LabelledSet, kind: Kind, place: Path, written: Path) -> Any:  # noqa: ANN401 - of a lower layer

@@ -47,7 +47,7 @@ def export(
     octets = bundle.to_bytes()
     printed = fingerprint(octets)
     if output is not None:
-        user_files.write(output, octets)
+        user_files.create(output, octets)
     elif not console.manner(context).as_json:
         sys.stdout.write(octets.decode("ascii"))
         sys.stdout.flush()

@@ -82,9 +82,10 @@ def prove(
     with ExitStack() as closing:
         source = _source(access, f"prove {number}", closing)
         receipt = source.prove(number)
-    user_files.write(out, receipt.tlog_proof)
+    user_files.demand_new(out, leaf)
+    user_files.create(out, receipt.tlog_proof)
     if leaf is not None:
-        user_files.write(leaf, receipt.leaf)
+        user_files.create(leaf, receipt.leaf)
     document = {"ok": True, "index": number, "file": str(out), "bytes": len(receipt.tlog_proof)}
     output.emit(context, document, f"proof  {out}  entry {number}")
 

@@ -176,7 +176,7 @@ def destruction(
             "a receipt is D- and 32 hexadecimal digits, as the answer to the query says"
         )
     octets = self_check.destruction(home, receipt)
-    user_files.write(out, octets)
+    user_files.create(out, octets)
     output.emit(
         context,
         {"ok": True, "receipt": receipt, "file": str(out), "bytes": len(octets)},

@@ -212,7 +212,7 @@ def save(path: Path, probes: Side, gallery: Side, scores: Floats) -> None:
         arrays["gallery_names"] = np.array(gallery.names())
     with io.BytesIO() as packed:
         np.savez_compressed(packed, **arrays)
-        user_files.write(path, packed.getvalue())
+        user_files.create(path, packed.getvalue())
 
 
 def specimens_of(names: Sequence[str]) -> tuple[Specimen, ...]:

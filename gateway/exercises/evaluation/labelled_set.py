@@ -133,7 +133,7 @@ def save(path: Path, some: LabelledSet) -> None:
         arrays["files"] = np.array(some.files)
     with io.BytesIO() as packed:
         np.savez_compressed(packed, **arrays)
-        user_files.write(path, packed.getvalue())
+        user_files.create(path, packed.getvalue())
 
 
 def _searches(some: LabelledSet) -> list[dict[str, Any]]:

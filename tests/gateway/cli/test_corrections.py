@@ -182,8 +182,6 @@ def test_where_a_person_was_disclosed_is_drawn_for_its_owner_alone(
 ) -> None:
     monkeypatch.setattr(Call, "perform_all", lambda *_, **__: TRACE)
     drawn = tmp_path / "trace"
-    drawn.write_text("before", encoding="utf-8")
-    drawn.chmod(0o644)
 
     said = run("corrections", "trace", tmp_path, "--subject", "F-1", option, drawn)
 

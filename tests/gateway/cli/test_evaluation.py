@@ -176,9 +176,15 @@ def test_a_file_of_faces_is_measured_by_the_shipped_calibration(
     assert document["all_pairs"]["mated"] == 60
     with np.load(scores) as arrays:
         assert arrays["scores"].shape == (120, 120)
-    again = run("eval", faces, "--modality", "face", "--plot", plot, "--run", f"before={scores}")
-    assert plot.read_text().count("<polyline") == 2
+    both = tmp_path / "both.svg"
+    again = run("eval", faces, "--modality", "face", "--plot", both, "--run", f"before={scores}")
+    assert both.read_text().count("<polyline") == 2
     assert "EER" in again.out
+    for option, there in (("--scores", scores), ("--plot", plot)):
+        before = there.read_bytes()
+        over = run("eval", faces, "--modality", "face", option, there)
+        assert (over.code, "is there already; name a new file" in over.err) == (2, True)
+        assert there.read_bytes() == before
 
 
 def test_a_calibration_is_fitted_to_half_of_the_people_and_never_overwritten(
@@ -202,6 +208,16 @@ def test_a_calibration_is_fitted_to_half_of_the_people_and_never_overwritten(
     assert said.document["calibration"]["split"] == fitted["split"]
     assert run("eval", faces, "--modality", "face", "--calibrate", written).code == 2
 
+    judged = run("eval", faces, "--modality", "face", "--calibration", written, "--json")
+    assert judged.document["calibration"]["id"] == said.document["calibration"]["id"]
+    assert judged.document["people"] == 60
+    fitted["model"] = "facenet-of-another"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(fitted))
+    refused = run("eval", faces, "--modality", "face", "--calibration", other)
+    assert refused.code == 2
+    assert "it is of facenet-of-another, the samples are of facenet512" in refused.err
+
 
 @pytest.mark.parametrize(
     "words",
@@ -210,6 +226,8 @@ def test_a_calibration_is_fitted_to_half_of_the_people_and_never_overwritten(
         ("--modality", "face", "--threads", "2"),
         ("--modality", "ear"),
         ("--calibrate", "new.json"),
+        ("--calibration", "new.json"),
+        ("--modality", "face", "--calibrate", "a.json", "--calibration", "b.json"),
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(
