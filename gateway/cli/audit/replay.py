@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -90,7 +90,7 @@ def replay(
     proposed = None if agreement is None else _proposed(agreement, home)
     done, skipped = decided_again(told, proposed, home)
     if not done and number:
-        raise UserError("this transaction holds no answered query whose details can be opened")
+        raise UserError(_why_none(told, number))
     changed = [each for each in done if each.changed]
     document = {
         "ok": not changed,
@@ -120,6 +120,15 @@ def replay(
         for why, count in skipped.most_common()
     ]
     output.emit(context, document, *lines, code=Code.NO if changed else Code.DONE)
+
+
+def _why_none(told: Sequence[OpenedEntry], number: str) -> str:
+    """Return why nothing of a transaction can be decided again."""
+    from gateway.ledger.entry import EntryType
+
+    if any(each.frame.type is EntryType.ASKED for each in told):
+        return f"{number} is a query of ours: the partner decided it, not this gateway  → passerelle audit explain"
+    return "this transaction holds no answered query whose details can be opened"
 
 
 def _one(perform: Perform, number: str, reason: str) -> list[object]:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from tests.gateway.auditor.year import query
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,17 @@ def test_replay_under_the_same_law_changes_nothing(gateway: Any, people: Any) ->
 
     assert (code, told["changed"]) == (0, [])
     assert told["queries"] >= 1
+
+
+def test_a_query_of_ours_is_not_decided_again_and_it_is_said_who_decided_it(gateway: Any) -> None:
+    ours = query(7, 1, outbound=True)
+    gateway.gateway.sequencer.commit(ours)
+    number = ours[0].frame.transaction_number
+
+    code, told = replay(gateway, number)
+
+    assert code == 2
+    assert "is a query of ours: the partner decided it" in told["error"]["message"]
 
 
 def test_replay_under_a_proposed_law_names_what_would_change(
