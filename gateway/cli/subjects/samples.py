@@ -209,7 +209,21 @@ def _opened(file: Path, octets: bytes) -> SampleFile:
     try:
         return sample_files.opened(octets)
     except UnreadableSample as fault:
-        raise UserError(f"{file}: {fault}") from None
+        remedy = f"  → passerelle samples strip {file} -o NEW" if _strips(file, octets) else ""
+        raise UserError(f"{file}: {fault}{remedy}") from None
+
+
+def _strips(file: Path, octets: bytes) -> bool:
+    """Return whether a file that cannot be read can be once `strip` has cut what it cuts."""
+    from gateway.matching import sample_files
+    from gateway.matching.engine import UnreadableSample
+
+    try:
+        stripped, removed = _stripped(file, octets)
+        sample_files.opened(stripped)
+    except (MalformedFile, UserError, UnreadableSample):
+        return False
+    return bool(removed)
 
 
 def _marks(sample: FoundSample) -> Marks | None:

@@ -209,6 +209,21 @@ def test_an_iris_code_is_drawn_bit_by_bit(run: Any, tmp_path: Path) -> None:
     assert drawn == [int(code.sum()), int((mask == 0).sum())]
 
 
+def test_a_file_that_reads_once_it_is_stripped_names_the_command(run: Any, tmp_path: Path) -> None:
+    picture = image_files.png(ppi=500)
+    file, out = tmp_path / "finger.png", tmp_path / "cut.png"
+    file.write_bytes(picture + b"taken at the desk")
+
+    shown = run("samples", "show", file)
+    assert (shown.code, shown.out) == (2, "")
+    assert f"passerelle samples strip {file} -o NEW" in " ".join(shown.err.split())
+    assert run("samples", "strip", file, "-o", out).code == 0
+    assert out.read_bytes() == picture
+
+    file.write_bytes(picture[:-8])  # nothing to be cut mends this
+    assert "strip" not in run("samples", "show", file).err
+
+
 def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:
     size = (image_files.WIDTH, image_files.HEIGHT)
     (tmp_path / "face.fac").write_bytes(image_files.fac_first(COMMENTED, 0, size, sex=2))
