@@ -22,8 +22,8 @@ class Administration:
         """Do one operation for an officer; what the roles do not allow is recorded before it is refused."""
         try:
             return self.operations.perform(officer, name, values)
-        except NotAllowed:
-            self.staff.denied(officer, name)
+        except NotAllowed as fault:
+            self.staff.denied(officer, name, fault.why)
             raise
 
     def attend(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:

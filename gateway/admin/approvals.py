@@ -150,7 +150,7 @@ class Approvals:
         with _refusing():
             proposal = Proposal.parse(text)
             if proposal.proposer != officer.person:
-                raise NotAllowed("a proposal is its proposer's own; draft it yourself")
+                raise NotAllowed("a proposal is its proposer's own; draft it yourself", "ANOTHERS")
             values = json.loads(proposal.values)
             handler = self._operations.handler(officer, proposal.action)
             self._feasible(handler, officer, values)
@@ -258,7 +258,7 @@ class Approvals:
     def _withdraw(self, officer: Officer, request: Withdraw) -> Answer:
         kept = self._open(request.id)
         if officer.person != kept.proposer:
-            raise NotAllowed("only who proposed it withdraws it; others reject it")
+            raise NotAllowed("only who proposed it withdraws it; others reject it", "ANOTHERS")
         self._moved(kept, State.WITHDRAWN, officer.person)
         return {"id": kept.id, "state": State.WITHDRAWN.value}
 
@@ -397,10 +397,11 @@ def _refusing() -> Iterator[None]:
         yield
     except SignatureRefused as refused:
         raise NotAllowed(
-            "the signature is of no key in force of that person; use the credential that belongs to the officer certificate"
+            "the signature is of no key in force of that person; use the credential that belongs to the officer certificate",
+            "SIGNATURE",
         ) from refused
     except ApprovalRefused as refused:
-        raise NotAllowed(str(refused)) from refused
+        raise NotAllowed(str(refused), refused.reason) from refused
     except MalformedProposal as refused:
         raise UserError(str(refused)) from refused
 

@@ -42,7 +42,15 @@ class Officer:
 
 
 class NotAllowed(UserError):
-    """The officer has not the role that the operation asks for."""
+    """This officer may not do that.
+
+    why   as the ledger says it: ROLE_REQUIRED, SAME_PERSON where two persons are needed, ANOTHERS for what is another
+          person's, or the reason of an approval that does not count
+    """
+
+    def __init__(self, message: str, why: str = "ROLE_REQUIRED") -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class TwoPersons(UserError):

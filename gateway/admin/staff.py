@@ -119,10 +119,10 @@ class Staff:
         roles = sorted(role.value for role in officer.roles)
         self._sequencer.commit((events.order(operation, roles, officer.facts),))
 
-    def denied(self, officer: Officer, operation: str) -> None:
-        """Record that somebody tried what his roles do not allow; once a minute says it all."""
+    def denied(self, officer: Officer, operation: str, why: str) -> None:
+        """Record that somebody tried what they may not do, and why they may not; once a minute says it all."""
         if self._denied.due(officer.person, self._clock()):
-            self._sequencer.commit((events.role_alarm(officer.person, operation),))
+            self._sequencer.commit((events.denial_alarm(officer.person, operation, why),))
 
     def _add(self, officer: Officer, request: Add) -> Answer:
         now, keyset = self._clock(), self._keyset.current
@@ -368,7 +368,9 @@ def _check_other(officer: Officer, request: Add | End | Suspend | Resume) -> Non
     if request.person == CUSTODY.person:
         raise UserError("person: that name is kept for whoever holds the keys' passphrase")
     if request.person == officer.person:
-        raise NotAllowed("nobody adds to or ends their own access; ask another operator")
+        raise NotAllowed(
+            "nobody adds to or ends their own access; ask another operator", "SAME_PERSON"
+        )
 
 
 def _plain(of: Member, now: datetime) -> dict[str, object]:

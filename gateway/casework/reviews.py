@@ -259,7 +259,10 @@ class Reviews:
 def _demand_second(officer: Officer, case: Case) -> None:
     """Two persons means two: compared by person, never by key."""
     if case.first_examiner == officer.person:
-        raise NotAllowed("you gave the first verdict of this case; another person gives the second")
+        raise NotAllowed(
+            "you gave the first verdict of this case; another person gives the second",
+            "SAME_PERSON",
+        )
 
 
 def _demand_hand(officer: Officer, case: Case, now: datetime) -> None:

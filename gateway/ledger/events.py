@@ -479,9 +479,9 @@ def review_alarm(case: str, due: datetime) -> Leaf:
     return _alarm(case, "REVIEW_OVERDUE", due=to_seconds(due))
 
 
-def role_alarm(actor: str, operation: str) -> Leaf:
-    """Return the alarm of an officer who asked for what their roles do not allow."""
-    return _alarm("", "ROLE_REQUIRED", actor=actor, operation=operation)
+def denial_alarm(actor: str, operation: str, why: str) -> Leaf:
+    """Return the alarm of an officer who asked for what they may not do; `why` as `NotAllowed` has it."""
+    return _alarm("", why, actor=actor, operation=operation)
 
 
 def ledger_loss(made: str, size: int, root: str, witnessed: int, reason: str) -> Leaf:

@@ -116,6 +116,7 @@ def approve(
 def introduce(one: Party, other: Party) -> str:
     """Give the bundle of `one` to `other`, and return the fingerprint that was read out and compared."""
     bundle = one.home.parent / f"{one.id}.json"
+    bundle.unlink(missing_ok=True)  # of an earlier version
     read_out = str(subprocess_cli.run("party", "export", one.home, "-o", bundle)["fingerprint"])
     heard = subprocess_cli.run("party", "import", other.home, bundle, "--fingerprint", read_out)
     return str(heard["fingerprint"])

@@ -211,7 +211,7 @@ class AdminListener:
         officer = self._access.officer(interceptor.caller().certificate)
         with _as_refusal():
             if officer.custodial and act not in CUSTODIAL:
-                self._administration.staff.denied(officer, act)
+                self._administration.staff.denied(officer, act, "ROLE_REQUIRED")
                 raise NotAllowed(f"{act} is for an officer: give --as FOLDER")
             handler = self._administration.operations.handlers.get(act)
             if self._silent and handler is not None and handler.request.declaration.sends:

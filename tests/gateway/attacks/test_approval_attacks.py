@@ -78,9 +78,10 @@ def two_operators(homes: Any, secret: Any) -> Iterator[TwoOperators]:
 
 
 def test_nobody_approves_his_own_proposal(two_operators: TwoOperators) -> None:
-    with pytest.raises(NotAllowed, match="nobody approves their own proposal"):
+    with pytest.raises(NotAllowed, match="nobody approves their own proposal") as refused:
         two_operators.yes("P-1", two_operators.keys["P-1"])
     assert two_operators.held
+    assert refused.value.why == "SAME_PERSON"  # what the ALARM says of it
 
 
 def test_two_keys_of_one_person_are_one_person(two_operators: TwoOperators) -> None:

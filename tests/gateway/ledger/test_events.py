@@ -504,7 +504,7 @@ ENTRIES: dict[str, Leaf] = {
     "alarm_end": events.alarm_end("WATCHDOG", "AUS"),
     "staff_alarm": events.staff_alarm(KID, {**BY, "person": "carol", "operation": "SUSPEND"}),
     "review_alarm": events.review_alarm(CASE, NOW),
-    "role_alarm": events.role_alarm("alice", "keys.list"),
+    "denial_alarm": events.denial_alarm("alice", "keys.list", "ROLE_REQUIRED"),
     "ledger_loss": events.ledger_loss("2026-03-01", 42, "ab" * 32, 50, "a witness saw more"),
     "quota_alarm": events.quota_alarm(
         AGREEMENT, Counter(Purpose.NONE, yearly=False, used=90, limit=100, resets=NOW)

@@ -95,7 +95,7 @@ def overdue(recorder: Any) -> None:
 
 def denied(recorder: Any) -> None:
     officer: Any = SimpleNamespace(person="alice")
-    staff.Staff(NOTHING, recorder, NOTHING, clock).denied(officer, "keys.list")
+    staff.Staff(NOTHING, recorder, NOTHING, clock).denied(officer, "keys.list", "ROLE_REQUIRED")
 
 
 def suspended(recorder: Any) -> None:
