@@ -89,14 +89,13 @@ class Redress:
         opened = self._in_can("corrections", "open", "--subject", who, *kind)["opened"]
         ends = time.monotonic() + PATIENCE
         while True:
-            trace = self._in_can(
-                "corrections", "trace", "--subject", who, "--svg", folder / "trace.svg"
-            )
+            trace = self._in_can("corrections", "trace", "--subject", who)
             notices = [each for one in trace["disclosed"] for each in one["corrections"]]
             done = [each for each in notices if each["acknowledged"]]
             if len(done) == len(notices) or time.monotonic() > ends:
                 break
             time.sleep(PAUSE)
+        self._in_can("corrections", "trace", "--subject", who, "--svg", folder / "trace.svg")
         held = self._in_aus("outbound", "show", number)
         right = [each["value"] for one in held["corrected"] for each in one["right"]]
         promise = Promise(
