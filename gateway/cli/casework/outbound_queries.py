@@ -91,6 +91,7 @@ def query(
         )  # it came before no law: something was said wrongly
     going = [each for each in answers if each.get("state") not in {None, *_UNANSWERED}]
     lines = [line for each in answers for line in _standing(each)]
+    lines += [f"next     passerelle outbound show {call.home} {each['number']}" for each in going]
     call.emit({"asked": answers}, *lines, code=Code.DONE if going else Code.NO)
 
 
@@ -193,6 +194,9 @@ def show(
         for notice in found["corrected"]:
             lines.append(f"corrected: {notice['kind']} {', '.join(notice['fields'])}")
             lines += [_line(each) for each in notice["right"]]
+    if found.get("outcome") == "MATCH" and not found["fields"]:
+        asks = f"passerelle outbound details {call.home} {found['number']}"
+        lines.append(f"next     {asks} --field FIELD --case {found['case']} --unit UNIT")
     if found.get("next_page_token"):
         lines.append(f"more     --page {found['next_page_token']}, or --all")
     call.emit(found, *lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,22 @@ def test_several_partners_are_asked_with_the_same_samples(
     assert said.code == 0
     assert [each["partner"] for each in performed] == ["AUS", "NZL"]
     assert performed[0]["samples"] == performed[1]["samples"]
+
+
+def test_what_comes_next_is_named_after_a_question_and_after_a_match(
+    run: Any, tmp_path: Path, named: Any, performed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = run("outbound", "query", tmp_path, *named, *OURS)
+    number = re.search(r"next     passerelle outbound show \S+ (\S+)", asked.out)
+    assert number is not None
+
+    answer = {"state": "SHOWN", "number": number[1], "case": "C-17", "withheld": ""}
+    answer |= {"problems": [], "fields": [], "corrected": []}
+    for outcome, told in (("MATCH", True), ("NO_MATCH", False)):
+        found = {**answer, "outcome": outcome}
+        monkeypatch.setattr(Call, "perform", lambda *_, found=found, **__: found)
+        shown = run("outbound", "show", tmp_path, number[1])
+        assert (f"passerelle outbound details {tmp_path} {number[1]}" in shown.out) is told
 
 
 def test_a_file_with_text_about_a_person_is_not_even_given_to_our_gateway(
