@@ -152,7 +152,8 @@ class Request:
         """
         unknown = sorted(values.keys() - cls.arguments().keys())
         if unknown:
-            raise UserError(f"{', '.join(unknown)}: no such argument")
+            named = ", ".join(unknown).encode("ascii", "backslashreplace").decode("ascii")
+            raise UserError(f"{named}: no such argument")
         taken: dict[str, Any] = {}
         for each in _fields(cls):
             said: Argument = each.metadata[_FORM]

@@ -24,15 +24,20 @@ LONGEST_TOKEN: Final = 400  # characters; what it holds is shorter still
 
 E = TypeVar("E", bound=Enum)
 
+# JSON may hold half of a surrogate pair, for which UTF-8 has no bytes.
+_half = re.compile(r"[\ud800-\udfff]")
+
 
 def text(pattern: str, wanted: str) -> Form[str]:
     """Return the form of a string that matches `pattern` as a whole."""
     whole = re.compile(pattern)
 
     def take(value: object) -> str:
-        if isinstance(value, str) and whole.fullmatch(value):
-            return value
-        raise ValueError
+        if not isinstance(value, str) or not whole.fullmatch(value):
+            raise ValueError
+        if _half.search(value):
+            raise ValueError(f"has half of a character, which is no text: write {wanted}")
+        return value
 
     return Form(
         take=take, wrong=f"write {wanted}", missing=f"is missing; it is {wanted}", blank=True
@@ -61,14 +66,20 @@ FLAG: Final = Form(take=_flag, wrong="true or false", typed=bool)
 
 
 def named(kind: type[E]) -> Form[E]:
-    """Return the form of a name of a closed list."""
+    """Return the form of a name of a closed list; what says that nothing is said is none."""
+    known = sayable(kind)
 
     def take(value: object) -> E:
-        if isinstance(value, str) and value in kind.__members__:
-            return kind[value]
+        if isinstance(value, str) and value in known:
+            return known[value]
         raise ValueError
 
-    return Form(take=take, wrong=f"one of {', '.join(kind.__members__)}")
+    return Form(take=take, wrong=f"one of {', '.join(known)}")
+
+
+def sayable(kind: type[E]) -> dict[str, E]:
+    """Return the members of a closed list that a person can mean, by name: zero of a number is what says nothing."""
+    return {name: each for name, each in kind.__members__.items() if each.value != 0}
 
 
 def valued(kind: type[E]) -> Form[E]:
@@ -85,15 +96,16 @@ def valued(kind: type[E]) -> Form[E]:
 
 def several(kind: type[E]) -> Form[tuple[E, ...]]:
     """Return the form of different names of a closed list, which come in the list's order; none is a list too."""
+    known = sayable(kind)
 
     def take(value: object) -> tuple[E, ...]:
         if not isinstance(value, list) or not all(
-            isinstance(each, str) and each in kind.__members__ for each in value
+            isinstance(each, str) and each in known for each in value
         ):
             raise ValueError
-        return tuple(each for each in kind if each.name in value)
+        return tuple(each for name, each in known.items() if name in value)
 
-    return Form(take=take, wrong=f"of {', '.join(kind.__members__)}", typed=list)
+    return Form(take=take, wrong=f"of {', '.join(known)}", typed=list)
 
 
 def words(known: Collection[str]) -> Form[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Sources
 from gateway.domain.messages import POSITIONS, UNSTATED, Missing, Modality, Presence, Sample
 from gateway.errors import UserError
+from gateway.operations.forms import sayable
 
 _E = TypeVar("_E", bound=IntEnum)
 
@@ -114,7 +115,7 @@ def missing_of(stated: list[str] | None) -> tuple[Missing, ...]:
 
 def choice(kind: type[_E], name: str, option: str) -> _E:
     """Return the member of a closed list that a word names."""
-    known = {member.name: member for member in kind if member.value}
+    known = sayable(kind)
     if name.upper() not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}", param_hint=option)
     return known[name.upper()]

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.person import Ground
+from gateway.domain.messages import Purpose
+from gateway.domain.person import Ground, SubjectKind
 from gateway.errors import UserError
+from gateway.exercises.operations_reference import every_operation
+from gateway.operations.calibrations import Adopt
 from gateway.operations.declaration import Form, Request, Role, argument, operation
 from gateway.operations.forms import (
     FLAG,
@@ -23,6 +26,12 @@ from gateway.operations.forms import (
 )
 from gateway.operations.retention import Release
 
+TEXTS = [
+    (each, name)
+    for each in every_operation()
+    for name, said in each.arguments().items()
+    if said.form.typed is str
+]
 HOLD = Release.arguments()["hold"].form
 
 
@@ -73,3 +82,36 @@ def test_a_wrong_value_is_named_and_not_repeated(form: Form[Any], value: object)
 @pytest.mark.parametrize("values", [{}, {"a": "", "b": None, "c": [], "d": False, "e": 3}])
 def test_what_may_be_absent_may_be(values: dict[str, object]) -> None:
     assert Say.read(values) == Say(a="", b=None, c=(), d=False, e=3)
+
+
+@pytest.mark.parametrize(("operation", "name"), TEXTS, ids=[f"{o.__name__}.{n}" for o, n in TEXTS])
+def test_half_of_a_character_is_no_text(operation: type[Request], name: str) -> None:
+    """JSON can say it and UTF-8 cannot: nobody who encodes a text later has to expect it."""
+    with pytest.raises(UserError, match=f"^{name}: "):
+        operation.arguments()[name].form.read(name, "a\ud800")
+
+
+def test_the_text_of_a_file_is_told_what_is_wrong_with_it() -> None:
+    form = Adopt.arguments()["text"].form
+
+    assert form.read("text", "é😀") == "é😀"
+    with pytest.raises(UserError, match="half of a character"):
+        form.read("text", "é\udc80")
+
+
+def test_an_argument_of_a_name_that_is_no_text_is_refused_by_a_sentence_that_can_be_sent() -> None:
+    with pytest.raises(UserError, match="no such argument") as caught:
+        Say.read({"\ud800": "x"})
+
+    assert str(caught.value).isascii()
+
+
+@pytest.mark.parametrize("kind", [Purpose, SubjectKind])
+def test_what_says_nothing_is_neither_taken_nor_offered(kind: Any) -> None:
+    nothing, *others = kind
+
+    for form, value in ((named(kind), nothing.name), (several(kind), [nothing.name])):
+        with pytest.raises(UserError) as caught:
+            form.read("x", value)
+        assert nothing.name not in str(caught.value).replace("[", " ").replace(",", "").split()
+        assert all(each.name in str(caught.value) for each in others)
