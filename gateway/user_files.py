@@ -99,6 +99,10 @@ class FileMissing(FileRefused):
     """There is no such file."""
 
 
+def _there_already(path: Path) -> str:
+    return f"{path} is there already: name a new file, or move it away"
+
+
 @contextmanager
 def creating(path: Path) -> Iterator[BinaryIO]:
     """Lend a new file to write into; it is there whole and flushed, or not at all. Raises UserError, OSError."""
@@ -106,7 +110,7 @@ def creating(path: Path) -> Iterator[BinaryIO]:
         try:
             file = stack.enter_context(atomic_file.create_new(path))
         except FileExistsError:
-            raise UserError(f"{path} is there already; name a new file") from None
+            raise UserError(_there_already(path)) from None
         yield file
 
 
@@ -114,7 +118,7 @@ def demand_new(*paths: Path | None) -> None:
     """Raise UserError where one of the files that a command is to write is there already, before the work is done."""
     for path in paths:
         if path is not None and os.path.lexists(path):
-            raise UserError(f"{path} is there already; name a new file")
+            raise UserError(_there_already(path))
 
 
 def create(path: Path, octets: bytes) -> None:

@@ -150,6 +150,7 @@ def root_key(
 def _sign_and_adopt(context: typer.Context, home: Path, role: str, ceremony: Ceremony) -> None:
     from gateway.client.directory_client import LARGEST
 
+    user_files.demand_new(ceremony.output)
     passphrase = passphrase_of(home, ceremony.passphrase_file)
     with admin_session.open_session(home, officer=ceremony.officer, passphrase=passphrase) as do:
         if ceremony.signed is not None:

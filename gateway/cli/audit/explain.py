@@ -98,9 +98,9 @@ def renew(
     """
     from gateway.keymanagement.auditor_key import public_file
     from gateway.trust.bundle import fingerprint
-    from keys import atomic_file
     from keys.keyset import KeyKind, KeyState
 
+    user_files.demand_new(out)  # before a key is made whose public half has nowhere to go
     keyset, now = session.opened(folder, key_passphrase_file), datetime.now(UTC)
     before = keyset.primary(KeyKind.AUDIT)
     keyset, made = keyset.generate(KeyKind.AUDIT, now, reason="renewed", actor="auditor")
@@ -110,7 +110,7 @@ def renew(
         folder / "keyset.json"
     )  # first: a public half without its private one would be a trap
     octets = public_file(keyset.record(made.kid).public)
-    atomic_file.replace(out, octets)
+    user_files.create(out, octets)
     printed = fingerprint(octets)
     output.emit(
         context,

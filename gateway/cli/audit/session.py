@@ -212,8 +212,8 @@ def opened(folder: Path, passphrase_file: Path | None) -> Keyset:
 
 def demand_new(file: Path | None) -> None:
     """Refuse to write over a file, which may be somebody's evidence; raises UserError."""
-    if file is not None and str(file) != "-" and file.exists():
-        raise UserError(f"{file} is there already: name a new file, or move it away")
+    if str(file) != "-":
+        user_files.demand_new(file)
 
 
 def write_csv(file: Path | None, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

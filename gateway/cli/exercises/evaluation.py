@@ -199,6 +199,7 @@ def explain(
     output.one_blas_thread()
     from gateway.exercises.evaluation.explain import explained, one
 
+    user_files.demand_new(plot)
     first, second = one(probe), one(gallery)
     for each in (first, second):
         if each.minutiae is None:

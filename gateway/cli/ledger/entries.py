@@ -79,10 +79,10 @@ def prove(
     """Write the proof that an entry stands in the ledger, as C2SP tlog-proof@v1, for any tool that reads that."""
     access, index = access.sorted_out(index)
     number = _number(index)
+    user_files.demand_new(out, leaf)
     with ExitStack() as closing:
         source = _source(access, f"prove {number}", closing)
         receipt = source.prove(number)
-    user_files.demand_new(out, leaf)
     user_files.create(out, receipt.tlog_proof)
     if leaf is not None:
         user_files.create(leaf, receipt.leaf)

@@ -175,6 +175,7 @@ def destruction(
         raise UserError(
             "a receipt is D- and 32 hexadecimal digits, as the answer to the query says"
         )
+    user_files.demand_new(out)
     octets = self_check.destruction(home, receipt)
     user_files.create(out, octets)
     output.emit(

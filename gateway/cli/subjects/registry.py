@@ -18,7 +18,6 @@ from gateway.cli.output import Code
 from gateway.cli.subjects import registry_file
 from gateway.cli.subjects.biometric_files import Bad
 from gateway.cli.subjects.registry_file import Line
-from gateway.errors import UserError
 from gateway.operations import registry
 
 SHOWN = 20  # bad rows printed for eyes; --json has them all
@@ -191,8 +190,7 @@ def groups(
     ],
 ) -> None:
     """Write the groups, page after page."""
-    if out.exists():
-        raise UserError(f"{out} is there already; name a new file")
+    user_files.demand_new(out)
     lines, after, last = [], 0, False
     with call.session() as do:
         while not last:

@@ -263,3 +263,39 @@ def test_a_bundle_of_which_nothing_can_be_read_is_refused_and_waited_for_by_nobo
 
     assert said.code == 2
     assert "no regular file" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("party", "export", "HOME"), "-o"),
+        (("eval", "PRINTS"), "--scores"),
+        (("eval", "PRINTS"), "--plot"),
+        (("eval", "explain", "PRINTS/1_1.iso", "PRINTS/1_2.iso"), "--plot"),
+        (("eval", "FACES", "--modality", "face"), "--scores"),
+        (("eval", "FACES", "--modality", "face"), "--calibrate"),
+        (("registry", "groups", "HOME", "--reason", "audit"), "-o"),
+        (("audit", "renew", "HOME/auditor"), "-o"),
+        (("ledger", "destruction", "HOME", f"D-{'0' * 32}"), "-o"),
+        (("ledger", "prove", "0", "--bundle", "NONE"), "-o"),
+        (("ledger", "prove", "0", "--bundle", "NONE", "-o", "NONE"), "--leaf"),
+        (("directory", "root", "HOME"), "-o"),
+        (("corrections", "trace", "HOME", "--subject", "F-1"), "--svg"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_writes_over_a_file(
+    run: Any, homes: Any, tmp_path: Path, words: tuple[str, ...], option: str
+) -> None:
+    """It may be somebody's evidence, or hours of work; and it is said before the work of now."""
+    file = tmp_path / "kept"
+    file.write_text("mine")
+    places = {"HOME": homes["AUS"], "PRINTS": tmp_path, "FACES": tmp_path, "NONE": tmp_path / "no"}
+    for name, place in places.items():
+        words = tuple(word.replace(name, str(place)) for word in words)
+
+    said = run(*words, option, file)
+
+    assert said.code == 2
+    assert f"{file} is there already: name a new file, or move it away" in said.err
+    assert file.read_text() == "mine"
