@@ -1,4 +1,4 @@
-"""What the gateway says of itself: JSON lines on stderr, metrics for Prometheus, a stopwatch for each call.
+"""What the gateway says of itself: JSON lines on stderr, sentences where a command opened it, metrics for Prometheus, a stopwatch for each call.
 
 Logs hold only the fields of an allow-list, each a short plain value; anything else is dropped, and the
 drop is counted, so that a new log line cannot leak what nobody thought of. Metrics never combine a
@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -50,6 +51,8 @@ BUCKETS = (0.00005, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 ACCESS = "access"  # the logger of calls, whose level is set apart
 LEVELS = {"info": 20, "warning": 30, "error": 40}
 _least = {"": LEVELS["info"], ACCESS: LEVELS["info"]}  # by logger, "" for all others
+
+_to_a_person = [False]  # whether a command speaks, and no gateway that serves
 
 _event = re.compile(r"[a-z][a-z0-9 _.-]{0,63}")
 
@@ -319,7 +322,7 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             _named(name),
-            structlog.processors.JSONRenderer(sort_keys=True),
+            _rendered,
         ],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         context_class=dict,
@@ -330,6 +333,36 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
 def set_levels(level: str, access: str) -> None:
     """Write from now on what is at least as loud: "info", "warning" or "error"; of calls, and of everything else."""
     _least.update({"": LEVELS[level], ACCESS: LEVELS[access]})
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Write what is said meanwhile as a person reads it: for commands that open a gateway; the serving one writes JSON."""
+    before, _to_a_person[0] = _to_a_person[0], True
+    try:
+        yield
+    finally:
+        _to_a_person[0] = before
+
+
+_json = structlog.processors.JSONRenderer(sort_keys=True)
+
+
+def _rendered(log: Any, method: str, line: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's
+    return _sentence(line) if _to_a_person[0] else str(_json(log, method, line))
+
+
+def _sentence(line: Mapping[str, Any]) -> str:
+    """Return `passerelle: error: agreements refused: au.toml line 3: not TOML (…)`; the fields that the reason holds are said once."""
+    reason = str(line.get("reason") or "")
+    others = ", ".join(
+        f"{name} {value}"
+        for name, value in sorted(line.items())
+        if name not in {"event", "level", "logger", "reason", "time"} and str(value) not in reason
+    )
+    said = [f"passerelle: {line['level']}", str(line["event"]).replace("_", " "), reason]
+    text = ": ".join(each for each in said if each) + (f" ({others})" if others else "")
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _loud_enough(

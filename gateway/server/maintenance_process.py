@@ -32,7 +32,11 @@ def main(home: Path) -> int:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C ends the parent, and its end ends us in order
-    passphrase = maintenance_pipe.take(sys.stdin.buffer)
+    with telemetry.sentences():  # the command's terminal is where it says them
+        return _opened(home, maintenance_pipe.take(sys.stdin.buffer))
+
+
+def _opened(home: Path, passphrase: bytes) -> int:
     try:
         gateway = Gateway.open(home, lambda: passphrase)
     except (PasserelleError, KeysError, OSError) as fault:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 
 from gateway import telemetry
-from gateway.telemetry import FIELDS, REGISTRY, Stages, logger
+from gateway.telemetry import FIELDS, REGISTRY, Stages, logger, sentences
 
 EVERY_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -41,6 +41,22 @@ def test_a_log_line_is_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> Non
         "error_id": "ab12",
         "operation": "SubmitQuery",
     }
+
+
+def test_a_command_says_the_same_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that a log may not hold; what the reason holds already is said once; no control of a terminal."""
+    log = logger("agreements")
+    with sentences():
+        log.error("agreements_refused", file="au.toml", reason="au.toml line 3: not\x1b[1m TOML")
+        log.error("job_failed", operation="tiles", kind="OSError", count=2, name="Jane Doe")
+    said = capsys.readouterr().err.splitlines()
+    log.error("job_failed")
+
+    assert said == [
+        "passerelle: error: agreements refused: au.toml line 3: not [1m TOML",
+        "passerelle: error: job failed (count 2, kind OSError, operation tiles)",
+    ]
+    assert line(capsys)["event"] == "job_failed"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def restore(
 
     Ask each partner for the checkpoint it kept: without one, entries since the backup can be lost unseen.
     """
+    from gateway import telemetry
     from gateway.server.process_hardening import forbid_core
     from gateway.server.restore import restore as bring_back
     from keys import recovery as recoveries
@@ -110,15 +111,16 @@ def restore(
     asked = output.passphrase_from(
         recovery_passphrase_file, "the recovery key", option="--recovery-passphrase-file"
     )
-    done = bring_back(
-        file,
-        folder,
-        recoveries.open_key(recovery, asked()),
-        output.passphrase_from(passphrase_file, "the gateway's keys, as at the backup"),
-        checkpoints=checkpoint or (),
-        accept_loss=accept_loss,
-        without_keys=without_detail_keys,
-    )
+    with telemetry.sentences():
+        done = bring_back(
+            file,
+            folder,
+            recoveries.open_key(recovery, asked()),
+            output.passphrase_from(passphrase_file, "the gateway's keys, as at the backup"),
+            checkpoints=checkpoint or (),
+            accept_loss=accept_loss,
+            without_keys=without_detail_keys,
+        )
     document = {
         "ok": True,
         "home": str(folder),

@@ -61,7 +61,7 @@ def recover(
     """
     import functools
 
-    from gateway import config
+    from gateway import config, telemetry
     from gateway.keymanagement import custody as room
     from gateway.server.application import Gateway
     from gateway.store.address import open_store
@@ -70,7 +70,7 @@ def recover(
     settings = config.load(home)
     with closing(open_store(settings.store.path)) as database:
         when = room.recover(settings, database, passphrase)
-    with Gateway.open(home, passphrase) as gateway:
+    with telemetry.sentences(), Gateway.open(home, passphrase) as gateway:
         room.recovered(gateway.keys.active, when)
     output.emit(
         context,

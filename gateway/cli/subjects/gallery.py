@@ -124,6 +124,7 @@ def enrol(
     named = biometric_files.with_ppi(_named(paths or [], position, manifest, extractor), ppi)
     if not named.good and not named.bad:
         raise UserError("no record in what was named; name files, or folders that hold some")
+    from gateway import telemetry
     from gateway.server.application import Gateway
     from gateway.server.image_extraction import build_extraction
     from gateway.subjects import record_row
@@ -138,6 +139,7 @@ def enrol(
         )  # a slip of the hand is told once, not once a file
     bad, repaired = list(named.bad), list[Repaired]()
     with (
+        telemetry.sentences(),
         Gateway.open(home, passphrase_of(home, passphrase_file)) as gateway,
         closing(build_extraction(gateway.settings.extraction)) as images,
         output.bar("enrol", len(named.good)) as advance,

@@ -108,6 +108,19 @@ def test_what_keeps_a_gateway_closed_is_told_in_its_own_words(home: Path, tmp_pa
     assert refused.value.kind == "WrongPassphrase"
 
 
+@pytest.mark.usefixtures("maintenance_process")
+def test_what_an_opened_gateway_complains_of_is_a_sentence_at_the_terminal(
+    home: Path, secret: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (home / "agreements" / "au.toml").write_text("x = ")
+
+    perform(home, "keys.list", {}, officer=tmp_path / "p1", passphrase=secret)
+
+    told = capfd.readouterr().err.splitlines()
+    assert "passerelle: error: agreements refused: au.toml line 1: not TOML" in told
+    assert all(each.startswith("passerelle: error: ") for each in told)
+
+
 def test_the_process_ends_when_its_command_is_killed(home: Path, secret: Any) -> None:
     """A killed command leaves an end of stdin; what is under way is finished, and the lock given back."""
     child = subprocess.Popen(
