@@ -49,11 +49,11 @@ FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four ot
 LEAST_FINALISTS = 8  # people
 # Of a stage's people those go on who reach this, and in any case so many as are best.
 LEAST_REACH = (
-    -0.8
-)  # local log10 ratio of all fingers; of mates who come to 3 or more, 1 in 2,000 has less
+    -1.1
+)  # local log10 ratio of all fingers; of 1,030 mates whom alignment accepts none has less
 # But who has many fingers reaches less: a finger of somebody else comes to this on average (synthetic people, gallery of 60), and one
 # person in a hundred to this more, times the root of the number of fingers.
-TYPICAL_REACH, ABOVE_TYPICAL = -1.0, 0.68
+TYPICAL_REACH, ABOVE_TYPICAL = -1.09, 0.75
 LEAST_SUPPORT = 0.03  # of a finger, on average; likewise
 LEAST_CHOSEN = 2  # people
 FIRST_OF_EACH = (
