@@ -131,7 +131,7 @@ class Approvals:
             party=self._party,
             action=request.action,
             values=approval.canonical(request.values).decode("ascii"),
-            state=approval.state_digest(handler.state()),
+            state=approval.state_digest(handler.bind(officer, request.values).state),
             version=self._own.version,
             nonce=self._random(approval.NONCE_BYTES).hex(),
             created=now,
@@ -154,7 +154,7 @@ class Approvals:
             values = json.loads(proposal.values)
             handler = self._operations.handler(officer, proposal.action)
             self._feasible(handler, officer, values)
-            approval.demand_current(proposal, self._circumstances(handler))
+            approval.demand_current(proposal, self._circumstances(handler, officer, values))
             self._demand_new(handler, values, proposal.id)
             self._demand_signed(officer.person, handler, text, signature, signatures.PROPOSAL)
         kept = Kept(
@@ -197,7 +197,7 @@ class Approvals:
                 handler = self._operations.handler(officer, kept.action)
                 plan = [*handler.bind(officer, values).plan]
                 _demand_feasible(plan)
-                approval.demand_current(proposal, self._circumstances(handler))
+                approval.demand_current(proposal, self._circumstances(handler, officer, values))
             except (ApprovalRefused, UserError) as refused:
                 stands = str(refused)
         return {
@@ -220,6 +220,7 @@ class Approvals:
             self._refuse(kept, officer, refused)
             raise
         proposal = Proposal.parse(kept.text)
+        values = json.loads(proposal.values)
         claimed = self._moved(kept, State.APPROVED, officer.person, request.signature)
         proposer = self._staff.standing(kept.proposer)
         try:
@@ -228,11 +229,12 @@ class Approvals:
                 with _refusing():
                     everybody = Officer(officer.person, _EVERYBODY)
                     handler = self._operations.handler(everybody, kept.action)
-                    approval.demand_current(proposal, self._circumstances(handler))
+                    found = self._circumstances(handler, everybody, values)
+                    approval.demand_current(proposal, found)
                 answer = self._operations.perform(
                     Officer(kept.proposer, proposer, second=officer.person),
                     kept.action,
-                    json.loads(proposal.values),
+                    values,
                 )
         except BaseException as fault:
             # Where the ledger itself failed, this fails too; the next opening says FAILED then.
@@ -265,19 +267,22 @@ class Approvals:
     def _judged(self, officer: Officer, kept: Kept, signature: bytes, verdict: Verdict) -> None:
         """Ask everything anew. Raises what refuses it."""
         proposal = Proposal.parse(kept.text)
-        handler = self._operations.handler(Officer(officer.person, _EVERYBODY), kept.action)
-        found = self._circumstances(handler)
+        everybody = Officer(officer.person, _EVERYBODY)
+        handler = self._operations.handler(everybody, kept.action)
+        found = self._circumstances(handler, everybody, json.loads(proposal.values))
         approval.demand_two(proposal, officer.person, found)
         approval.demand_current(proposal, found)
         self._demand_signed(kept.proposer, handler, kept.text, kept.signature, signatures.PROPOSAL)
         text = approval.approval_text(kept.text, officer.person, verdict)
         self._demand_signed(officer.person, handler, text, signature, signatures.APPROVAL)
 
-    def _circumstances(self, handler: Handler[Any]) -> Circumstances:
+    def _circumstances(
+        self, handler: Handler[Any], officer: Officer, values: Mapping[str, object]
+    ) -> Circumstances:
         return Circumstances(
             now=self._clock(),
             party=self._party,
-            state=approval.state_digest(handler.state()),
+            state=approval.state_digest(handler.bind(officer, values).state),
             version=self._own.version,
             people=self._staff.people(handler.roles),
         )
@@ -304,18 +309,20 @@ class Approvals:
 
         but   the id of the proposal itself, whose words are filed once for another reason
         """
-        found = self._circumstances(handler)
+        people = self._staff.people(handler.roles)
+        everybody = Officer("", _EVERYBODY)
         with self._database.reader() as reader:
             waiting = proposals.every(reader, open_only=True)
         for kept in waiting:
-            if kept.id == but or kept.action != handler.name or kept.proposer not in found.people:
+            if kept.id == but or kept.action != handler.name or kept.proposer not in people:
                 continue
             try:
                 other = Proposal.parse(kept.text)
-                approval.demand_current(other, found)
-            except ApprovalRefused:
+                theirs = json.loads(other.values)
+                approval.demand_current(other, self._circumstances(handler, everybody, theirs))
+            except (ApprovalRefused, UserError):
                 continue  # nobody can approve it any more
-            if _apart_from_reason(json.loads(other.values)) == _apart_from_reason(values):
+            if _apart_from_reason(theirs) == _apart_from_reason(values):
                 raise UserError(
                     f"{kept.id} proposes the same, until {kept.expires:%Y-%m-%d %H:%M} UTC: have another person approve"
                     " or reject it (`passerelle proposals show`), or its proposer withdraw it"

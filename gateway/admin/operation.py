@@ -57,9 +57,15 @@ class TwoPersons(UserError):
     """One person alone may not do this; another has to approve it."""
 
 
-def nothing() -> object:
+def nothing(request: object) -> object:
     """Return the state that a proposal is bound to where there is none."""
+    del request
     return None
+
+
+def of_all(state: Callable[[], object]) -> Callable[[object], object]:
+    """Return the state that every proposal of an operation is bound to, whatever it asks for."""
+    return lambda _request: state()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,8 @@ class Handler(Generic[R]):
     do      what was asked, for an officer whose role, and whose second person where it takes two, are there
     check   raises UserError where this officer may not ask for that, or it makes no sense: before it is proposed, too
     two     whether this request takes two persons, where the declaration says in words when it does
-    state   plain values, as JSON has them, of what an approval must find as its proposal did
+    state   plain values, as JSON has them, of what an approval must find as its proposal did: what its plan compares with,
+            and nothing that a request does not concern
     plan    what would be done, in sentences, for whoever approves it; read-only. It raises UserError, or begins a
             sentence with "Refused: ", where doing it would be refused
     about   whom or what a request names, in words, also once it was done, and the entries that say of whom that was
@@ -81,7 +88,7 @@ class Handler(Generic[R]):
     do: Callable[[Officer, R], Answer]
     check: Callable[[Officer, R], None] | None = None
     two: Callable[[R], bool] | None = None
-    state: Callable[[], object] = nothing
+    state: Callable[[R], object] = nothing
     plan: Callable[[R], tuple[str, ...]] | None = None
     about: Callable[[Officer, R], About] | None = None
     stops: Callable[[R], bool] | None = None
@@ -143,6 +150,11 @@ class Bound(Generic[R]):
     def plan(self) -> tuple[str, ...]:
         """What it would do, in sentences."""
         return () if self.handler.plan is None else self.handler.plan(self.request)
+
+    @property
+    def state(self) -> object:
+        """What an approval of it must find as its proposal did."""
+        return self.handler.state(self.request)
 
     def check(self) -> None:
         """Raise UserError where this officer may not ask for that, or it makes no sense."""

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from gateway.admin.operation import Answer, Handler, NotAllowed, Officer
+from gateway.admin.operation import Answer, Handler, NotAllowed, Officer, of_all
 from gateway.admin.pages import Page
 from gateway.errors import StaffUnknown, UserError
 from gateway.ledger import events
@@ -73,7 +73,7 @@ class Staff:
                 do=self._add,
                 check=_check_request,
                 two=self._adds_two,
-                state=self._state,
+                state=of_all(self._state),
                 plan=self._plan_add,
             ),
             Handler(
@@ -81,7 +81,7 @@ class Staff:
                 do=self._end,
                 check=_check_other,
                 two=self._operates,
-                state=self._state,
+                state=of_all(self._state),
                 plan=self._plan_end,
             ),
             Handler(request=Suspend, do=self._suspend, check=_check_other),
@@ -89,7 +89,7 @@ class Staff:
                 request=Resume,
                 do=self._resume,
                 check=_check_other,
-                state=self._state,
+                state=of_all(self._state),
                 plan=self._plan_resume,
             ),
             Handler(request=Collect, do=self._collect),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import telemetry, user_files
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.agreements import signatures
 from gateway.agreements.signatures import SUFFIX, AgreementFolder, Vetted
 from gateway.errors import UserError
@@ -97,7 +97,13 @@ class ActiveAgreements:
     def handlers(self) -> tuple[Handler[Any], ...]:
         """Return what may be done here."""
         return (
-            Handler(request=Sign, do=self._sign, state=self._state, plan=self._plan, about=_about),
+            Handler(
+                request=Sign,
+                do=self._sign,
+                state=of_all(self._state),
+                plan=self._plan,
+                about=_about,
+            ),
         )
 
     def round(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.errors import UserError
 from gateway.ledger import events
 from gateway.operations import backup
@@ -41,7 +41,7 @@ class BackupOperations:
                 request=backup.Recipient,
                 do=self._recipient,
                 check=_check_public,
-                state=lambda: self._held().hex(),
+                state=of_all(lambda: self._held().hex()),
                 plan=lambda _: (_SEALED_FOR,),
                 about=lambda _, request: (id_of_new_key(request.public), ()),
             ),

@@ -88,9 +88,10 @@ class AdoptedCalibrations:
         else:
             self._alarms.clear_once(ALARM, events.alarm_end(ALARM))
 
-    def _state(self) -> object:
-        """Return what counts: an approval counts beside the same calibrations as its proposal."""
-        return [each.digest for each in self.in_force.current.each()]
+    def _state(self, request: Adopt) -> object:
+        """Return what counts for the model of the file: the plan compares with that alone, whatever else was adopted since."""
+        old = self.in_force.current.of(calibrations.read(request.text.encode()).model)
+        return None if old is None else old.digest
 
     def _adopt(self, officer: Officer, request: Adopt) -> Answer:
         text = request.text.encode()

@@ -10,7 +10,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.errors import UserError
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.keymanagement.views import standing
@@ -61,7 +61,7 @@ class AuditorKeyOperations:
             Handler(
                 request=Adopt,
                 do=self._adopt,
-                state=lambda: standing(self._rotation),
+                state=of_all(lambda: standing(self._rotation)),
                 plan=self._plan,
                 about=lambda _, request: (id_of_new_key(request.public), ()),
             ),

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any
 
 from gateway import user_files
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.admin.pages import Page
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement.active_keyset import ActiveKeyset
@@ -92,7 +92,10 @@ class CompromiseOperations:
             Handler(request=compromise.Compromised, do=self._compromised),
             Handler(request=compromise.Affected, do=self._affected),
             Handler(
-                request=compromise.Believe, do=self._believe, state=self._refused, plan=self._plan
+                request=compromise.Believe,
+                do=self._believe,
+                state=of_all(self._refused),
+                plan=self._plan,
             ),
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import user_files
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.keymanagement import adoption, custody_setting
@@ -40,7 +40,9 @@ class CustodyOperations:
         """Return what may be done here."""
         return (
             Handler(request=Show, do=self._show),
-            Handler(request=Rewrap, do=self._rewrap, state=self._state, plan=self._sentences),
+            Handler(
+                request=Rewrap, do=self._rewrap, state=of_all(self._state), plan=self._sentences
+            ),
         )
 
     def _show(self, officer: Officer, request: Show) -> Answer:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.errors import UserError
 from gateway.keymanagement import dry_run, transitions, views
 from gateway.keymanagement.active_keyset import Decide
@@ -71,7 +71,7 @@ class KeyOperations:
         return Handler(
             request=request,
             do=do,
-            state=self._state,
+            state=of_all(self._state),
             plan=partial(plan, self._rotation),
             **rules,
         )

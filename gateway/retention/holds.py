@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.admin.operation import Answer, Handler, Officer
+from gateway.admin.operation import Answer, Handler, Officer, of_all
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.hold import HoldKind
@@ -43,7 +43,7 @@ class HoldOperations:
             Handler(
                 request=Release,
                 do=self._release,
-                state=self._state,
+                state=of_all(self._state),
                 plan=self._plan,
                 about=self._about,
             ),

@@ -117,15 +117,36 @@ def test_the_entry_says_who_and_why(gateway: Gateway, committed: Any) -> None:
     }
 
 
-def test_what_was_proposed_beside_another_calibration_is_not_approved(gateway: Gateway) -> None:
+def test_what_was_proposed_beside_another_of_its_model_is_not_approved(gateway: Gateway) -> None:
     """The plan compared it with what counted then."""
     one, two = (enter(gateway, name, Role.OPERATOR) for name in ("P-1", "P-2"))
     identifier = one.propose(gateway, "calibrations.adopt", order(IRIS))
-    adopt(gateway, FACE)
+    adopt(gateway, easier(IRIS))
 
     with pytest.raises(UserError):
         two.approve(gateway, identifier)
     assert counts(gateway, "masek-1") != read(IRIS).id
+
+
+@pytest.mark.parametrize(("waiting", "model"), [(IRIS, "masek-1"), (FACE, "model-1")])
+def test_another_models_adoption_leaves_a_proposal_as_it_was(
+    gateway: Gateway, waiting: str, model: str
+) -> None:
+    """Its plan says what changes for its own model: nothing of that changed, and what is done is what was approved."""
+    one, two = (enter(gateway, name, Role.OPERATOR) for name in ("P-1", "P-2"))
+    identifier = one.propose(gateway, "calibrations.adopt", order(waiting))
+    before = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
+    adopt(gateway, {IRIS: FACE, FACE: IRIS}[waiting])
+
+    after = gateway.admin.perform(two.officer, "proposals.show", {"id": identifier})
+    assert (after["plan"], after["objection"]) == (before["plan"], "")
+    with pytest.raises(UserError, match="proposes the same"):
+        one.propose(gateway, "calibrations.adopt", order(waiting))
+    two.approve(gateway, identifier)
+
+    assert counts(gateway, model) == read(waiting).id
+    assert len(frames(gateway, EntryType.CALIBRATION)) == 2
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 def test_of_two_approvals_at_once_the_second_is_refused(
