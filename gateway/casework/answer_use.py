@@ -20,6 +20,7 @@ from gateway.law.retention_policy import RetentionClass
 from gateway.ledger import events, exchange_events
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import Leaf
+from gateway.ledger.exchange_history import ANSWER
 from gateway.operations import outbound
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.retention import holds
@@ -78,7 +79,7 @@ class AnswerUse:
             self._files.sequencer.commit(_shown(query, officer, "state"), ())
             return {**query_state(query), **denials(self._files, (query,))[0]}
         contents = self._contents(query, start, page.size)
-        entries = _shown(query, officer, "answer")
+        entries = _shown(query, officer, ANSWER)
         try:
             moved = outbound_queries.moved(query, OutboundAct.SHOW)
             self._files.sequencer.commit(entries, (moved,))

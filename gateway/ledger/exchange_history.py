@@ -22,6 +22,7 @@ from gateway.law.citations import ground_of
 from gateway.ledger import disclosure_basis
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 
+ANSWER = "answer"  # what a reading is of that shows a partner's answer to an officer of ours
 SEALED = say("sealed: give the auditor's key to read it")
 Cite = Callable[[str], str]  # rule id → the paragraph it rests on; empty where none is known
 
@@ -450,7 +451,11 @@ def _afterwards(
         if each.facts is None or each.facts.get("transaction_reference", number) == number
     ]
     for each in sorted((*of_type(own, *_AFTER), *followed), key=lambda one: one.index):
-        what = Message(each.frame.type.name.lower().replace("_", " "), context="entry")
+        shown = (
+            each.frame.type is EntryType.AUDIT_READ and _fact(each, "source", quiet=True) == ANSWER
+        )
+        named = "answer shown" if shown else each.frame.type.name.lower().replace("_", " ")
+        what = Message(named, context="entry")
         operation = _fact(each, "operation", quiet=True)
         when = each.frame.time.isoformat(timespec="seconds")
         words = " ".join(filter(None, (when, operation, each.frame.transaction_number)))
@@ -462,7 +467,7 @@ def _afterwards(
                 ("authorities", say("under")),
                 ("case", say("case")),
                 ("person", say("responsible person")),
-                ("actor", say("by")),
+                ("actor", say("shown to") if shown else say("by")),
                 ("used_in", say("used in")),
                 ("outcome_received", say("outcome told to us")),
                 ("disclosed_outcome", say("outcome shown")),

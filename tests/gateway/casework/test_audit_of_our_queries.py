@@ -72,7 +72,8 @@ def test_our_own_question_is_told_in_full_and_is_in_the_pack_of_the_person(
         "D-"
     )
     after = said(history, Question.AFTERWARDS)
-    assert {"use", "audit read", "asked", "answer received"} <= after.keys()
+    assert {"use", "answer shown", "asked", "answer received"} <= after.keys()
+    assert after["shown to"] == "P-7"
     assert (after["used in"], after["fields"]) == ("R-1", "DATE_OF_BIRTH")
 
     with can.gateway.database.reader() as reader:
