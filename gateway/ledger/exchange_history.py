@@ -454,8 +454,8 @@ def _afterwards(
         shown = (
             each.frame.type is EntryType.AUDIT_READ and _fact(each, "source", quiet=True) == ANSWER
         )
-        named = "answer shown" if shown else each.frame.type.name.lower().replace("_", " ")
-        what = Message(named, context="entry")
+        kind = Message(each.frame.type.name.lower().replace("_", " "), context="entry")
+        what = say("answer shown") if shown else kind
         operation = _fact(each, "operation", quiet=True)
         when = each.frame.time.isoformat(timespec="seconds")
         words = " ".join(filter(None, (when, operation, each.frame.transaction_number)))
