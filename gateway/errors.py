@@ -15,7 +15,8 @@ PasserelleError
 │   │   ├── PurposeNotPermitted        PURPOSE_NOT_PERMITTED
 │   │   ├── ModalityNotPermitted       MODALITY_NOT_PERMITTED
 │   │   ├── FieldNotPermitted          FIELD_NOT_PERMITTED
-│   │   └── RoleRequired               ROLE_REQUIRED
+│   │   ├── RoleRequired               ROLE_REQUIRED
+│   │   └── OfficerRefused             OFFICER_REFUSED
 │   ├── InvalidArgument            INVALID_ARGUMENT
 │   │   ├── DeadlineRequired           DEADLINE_REQUIRED
 │   │   ├── HeaderInvalid              HEADER_INVALID
@@ -170,6 +171,12 @@ class RoleRequired(PermissionDenied):
     """The act is for another role than those of the officer."""
 
     reason = "ROLE_REQUIRED"
+
+
+class OfficerRefused(PermissionDenied):
+    """Whatever their roles: the act is for another person than this officer, or their approval of it does not count."""
+
+    reason = "OFFICER_REFUSED"
 
 
 class SecondPersonRequired(PermissionDenied):

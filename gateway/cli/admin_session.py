@@ -223,7 +223,7 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
     reason, told = getattr(refused, "reason", ""), str(refused).partition(": ")[2]
     if reason == "STAFF_UNKNOWN":
         return No(_UNKNOWN)
-    if reason == "ROLE_REQUIRED":
+    if reason in {"ROLE_REQUIRED", "OFFICER_REFUSED"}:
         return No(told)
     if reason == "TWO_PERSONS":
         return TwoNeeded(told)

@@ -31,6 +31,7 @@ from gateway.errors import (
     InvalidArgument,
     ModalityNotPermitted,
     NotFound,
+    OfficerRefused,
     OperationNotAuthorised,
     OutsideTimeWindow,
     PermissionDenied,
@@ -69,6 +70,7 @@ _DOORS: Final[Mapping[type[Refusal], int]] = MappingProxyType(
 _UNSEALED: Final[Mapping[type[Refusal], int]] = MappingProxyType(
     {
         **_DOORS,
+        OfficerRefused: 3,
         RoleRequired: 3,
         OperationNotAuthorised: 3,
         HeaderInvalid: 4,

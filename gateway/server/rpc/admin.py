@@ -27,6 +27,7 @@ from gateway.config import Settings
 from gateway.errors import (
     ActRefused,
     ElementInvalid,
+    OfficerRefused,
     RoleRequired,
     SecondPersonRequired,
     UserError,
@@ -227,13 +228,18 @@ class AdminListener:
             (self._home / ADMIN_ADDRESS).unlink()
 
 
+# Why an officer may not do what another role may.
+_OF_ROLES = frozenset({RoleRequired.reason, "APPROVER_ROLE"})
+
+
 @contextmanager
 def _as_refusal() -> Iterator[None]:
     """Say a remedy as the refusal that crosses the wire with its words."""
     try:
         yield
     except NotAllowed as fault:
-        raise RoleRequired(str(fault)) from None
+        kind = RoleRequired if fault.why in _OF_ROLES else OfficerRefused
+        raise kind(str(fault)) from None
     except TwoPersons as fault:
         raise SecondPersonRequired(str(fault)) from None
     except UserError as fault:

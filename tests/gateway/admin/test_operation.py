@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from gateway.admin.operation import Answer, Handler, NotAllowed, Officer, OperationRegistry
+from gateway.admin.operation import (
+    Answer,
+    Handler,
+    NotAllowed,
+    Officer,
+    OperationRegistry,
+    TwoPersons,
+)
 from gateway.domain.person import Ground
-from gateway.errors import UserError
+from gateway.errors import Refusal, UserError
 from gateway.operations.declaration import Request, Role, argument, operation
 from gateway.operations.forms import PSEUDONYM, named
+from gateway.server.rpc import admin
 
 EVERYBODY = Officer("P-1", frozenset(Role), second="P-2")
 REGISTRAR = Officer("P-1", frozenset({Role.REGISTRAR}))
@@ -87,3 +95,23 @@ def test_a_closed_list_is_named(gateway: Any) -> None:
     ):
         with pytest.raises(UserError, match=said):
             gateway.admin.perform(EVERYBODY, name, {"kind": "KEY", "reason": "weekly"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (NotAllowed("for an auditor"), "ROLE_REQUIRED"),
+        (NotAllowed("needs a role", "APPROVER_ROLE"), "ROLE_REQUIRED"),
+        (NotAllowed("nobody approves their own", "SAME_PERSON"), "OFFICER_REFUSED"),
+        (NotAllowed("its proposer withdraws it", "ANOTHERS"), "OFFICER_REFUSED"),
+        (NotAllowed("of no key in force", "SIGNATURE"), "OFFICER_REFUSED"),
+        (TwoPersons("propose it"), "TWO_PERSONS"),
+        (UserError("no such proposal"), "ACT_REFUSED"),
+    ],
+)
+def test_a_listener_says_why_in_a_reason_that_is_true(fault: UserError, reason: str) -> None:
+    """Another role would change nothing where the officer is the proposer."""
+    with pytest.raises(Refusal) as refused, admin._as_refusal():
+        raise fault
+
+    assert (refused.value.reason, str(refused.value)) == (reason, str(fault))

@@ -201,6 +201,7 @@ def test_a_stale_key_is_never_retried_and_names_the_remedy(serve: Any) -> None:
 OWN = {
     "STAFF_UNKNOWN",
     "ROLE_REQUIRED",
+    "OFFICER_REFUSED",
     "TWO_PERSONS",
     "ACT_REFUSED",
 }  # of our own people's listener

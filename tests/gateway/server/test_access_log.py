@@ -117,6 +117,7 @@ def test_every_refusal_of_a_call_in_no_envelope_has_a_step(kind: type[Refusal]) 
         (errors.DeadlineTooShort, 1),
         (errors.StaffUnknown, 2),
         (errors.RoleRequired, 3),
+        (errors.OfficerRefused, 3),
         (errors.HeaderInvalid, 4),
         (errors.ElementInvalid, 11),
         (errors.DirectoryFileUnknown, 12),
