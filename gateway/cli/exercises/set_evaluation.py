@@ -99,7 +99,11 @@ def _named(file: Path, some: LabelledSet) -> Any:  # noqa: ANN401 - of a lower l
     """Return the scores of the calibration in a file; raises UserError where it is of another model or coder."""
     from gateway.matching import calibrations
 
-    found = calibrations.read(user_files.named(file, calibrations.MOST_BYTES))
+    octets = user_files.named(file, calibrations.MOST_BYTES)
+    try:
+        found = calibrations.read(octets)
+    except UserError as fault:
+        raise UserError(f"{file}: {fault}") from None
     if found.model != some.model:
         raise UserError(f"{file}: it is of {found.model}, the samples are of {some.model}")
     return found.scores

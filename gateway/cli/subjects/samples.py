@@ -32,6 +32,8 @@ PIXELS = (
     "pixels  decoded by an extractor alone, in a process of its own  → [extraction] in the settings"
 )
 
+_STRIP = "  → passerelle samples strip {} -o NEW"
+
 app = typer.Typer()
 
 File = Annotated[
@@ -70,7 +72,8 @@ def show(
     unless --values asks for it: terminals and logs remember. Needs no gateway. Exit code 2: no file of samples, and what
     it is instead.
     """
-    found = _opened(file, user_files.named(file, MAX_FILE))
+    octets = user_files.named(file, MAX_FILE)
+    found = _opened(file, octets)
     marks = [_marks(each) for each in found.samples]
     document: dict[str, object] = {
         "ok": True,
@@ -94,6 +97,8 @@ def show(
         f"sample  {_told(each, mark)}" for each, mark in zip(found.samples, marks, strict=True)
     ]
     lines += [f"text    {each}: no sample, and never sent in a query" for each in found.text]
+    if found.text and _strips(file, octets):
+        lines[-1] += _STRIP.format(file)
     lines += [f"value   {number}  {value}" for number, value in said.items()]
     if found.case:
         lines.append(
@@ -209,21 +214,21 @@ def _opened(file: Path, octets: bytes) -> SampleFile:
     try:
         return sample_files.opened(octets)
     except UnreadableSample as fault:
-        remedy = f"  → passerelle samples strip {file} -o NEW" if _strips(file, octets) else ""
+        remedy = _STRIP.format(file) if _strips(file, octets) else ""
         raise UserError(f"{file}: {fault}{remedy}") from None
 
 
 def _strips(file: Path, octets: bytes) -> bool:
-    """Return whether a file that cannot be read can be once `strip` has cut what it cuts."""
+    """Return whether `strip` writes a file of this one: it can be read, and holds no text about a person any more."""
     from gateway.matching import sample_files
     from gateway.matching.engine import UnreadableSample
 
     try:
         stripped, removed = _stripped(file, octets)
-        sample_files.opened(stripped)
+        left = sample_files.opened(stripped)
     except (MalformedFile, UserError, UnreadableSample):
         return False
-    return bool(removed)
+    return bool(removed) and not left.text and not left.unread
 
 
 def _marks(sample: FoundSample) -> Marks | None:

@@ -183,7 +183,7 @@ def test_a_file_of_faces_is_measured_by_the_shipped_calibration(
     for option, there in (("--scores", scores), ("--plot", plot)):
         before = there.read_bytes()
         over = run("eval", faces, "--modality", "face", option, there)
-        assert (over.code, "is there already; name a new file" in over.err) == (2, True)
+        assert (over.code, "is there already: name a new file" in over.err) == (2, True)
         assert there.read_bytes() == before
 
 
@@ -217,6 +217,8 @@ def test_a_calibration_is_fitted_to_half_of_the_people_and_never_overwritten(
     refused = run("eval", faces, "--modality", "face", "--calibration", other)
     assert refused.code == 2
     assert "it is of facenet-of-another, the samples are of facenet512" in refused.err
+    other.write_text("{}")
+    assert f"{other}: " in run("eval", faces, "--modality", "face", "--calibration", other).err
 
 
 @pytest.mark.parametrize(

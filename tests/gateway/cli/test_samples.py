@@ -58,6 +58,14 @@ def test_a_file_is_told_in_words_and_in_json(run: Any, file: Path) -> None:
     assert document["notes"] == ["record Type-15 with IDC 5: a palm print, left out"]
 
 
+def test_text_that_strip_takes_out_is_told_with_the_command(run: Any, file: Path) -> None:
+    out = file.with_name("alone.an2")
+
+    assert f"passerelle samples strip {file} -o NEW" in run("samples", "show", file).out
+    assert run("samples", "strip", file, "-o", out).code == 0
+    assert "samples strip" not in run("samples", "show", out).out
+
+
 def test_what_a_file_says_of_a_person_is_shown_to_whoever_asks_for_it_alone(
     run: Any, file: Path
 ) -> None:
