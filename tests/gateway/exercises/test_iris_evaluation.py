@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli.main import app
 from gateway.errors import UserError
 from gateway.exercises.evaluation import labelled_set
 from gateway.exercises.evaluation.irises import read_set
@@ -18,6 +20,8 @@ from matcher.iris import synthetic
 from matcher.iris.calibration import calibration_of
 from matcher.iris.coders import MASEK
 from matcher.iris.template import to_cells
+from tests.gateway import own_calibrations
+from tests.gateway.own_calibrations import iris_file
 
 EYES, CAPTURES = 24, 3
 
@@ -107,3 +111,21 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(UserError, match="not a NumPy archive"):
         read_set(path)
+
+
+def test_codes_are_judged_by_the_calibration_of_a_file(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    """As it would be adopted; the shipped one is not asked."""
+    own, place = tmp_path / "own.json", written(tmp_path, arrays)
+    own.write_text(iris_file())
+    words = ["eval", str(place), "--modality", "iris", "--json"]
+
+    shipped, judged = (
+        json.loads(CliRunner().invoke(app, [*words, *more], prog_name="passerelle").stdout)
+        for more in ([], ["--calibration", str(own)])
+    )
+
+    assert judged["calibration"]["id"] == own_calibrations.read(iris_file()).id
+    assert judged["calibration"]["cllr"] != shipped["calibration"]["cllr"]
+    assert judged["all_pairs"] == shipped["all_pairs"]
