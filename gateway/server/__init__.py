@@ -18,6 +18,3 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # gRPC's core writes failed handshakes of unidentified callers to stderr, beside our log and in its own form.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-# Searches run side by side, one thread each; BLAS threads of its own would fight them for the cores.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
