@@ -35,7 +35,8 @@ def list_(call: Call) -> None:
             *(row["expires"][:16], row["decider"]),
         )
     waiting = any(row["state"] == "OPEN" for row in rows)
-    call.emit(found, table, code=Code.NO if waiting else Code.DONE)
+    shown = table if rows else "nothing is proposed"
+    call.emit(found, shown, code=Code.NO if waiting else Code.DONE)
 
 
 @command(app, proposals.Show)

@@ -58,4 +58,4 @@ def list_(call: Call) -> None:
             row["by"],
             f"lifted {row['lifted'][:16]}" if row["lifted"] else "",
         )
-    call.emit(found, table)
+    call.emit(found, table if found["decisions"] else "nothing is refused")

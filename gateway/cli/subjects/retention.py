@@ -118,7 +118,7 @@ def list_(call: Call) -> None:
         ended = f"released {row['released'][:16]}" if row["released"] else ""
         on = f"{row['kind']} {row['reference']}".strip()
         table.add_row(row["hold"], on, row["since"][:16], row["by"], row["reason"], ended)
-    call.emit(found, table)
+    call.emit(found, table if found["holds"] else "nothing is held")
 
 
 def _copies(found: Any, home: object) -> list[str]:  # noqa: ANN401 - plain values of an act

@@ -104,7 +104,7 @@ def test_a_hold_is_placed_listed_and_released(
     assert run(*approve).code == 0
     again = run(*words)
     assert (again.code, "no such hold stands" in again.err) == (2, True)
-    assert identifier not in run("retention", "hold", "list", home, *passphrase).out
+    assert run("retention", "hold", "list", home, *passphrase).out == "nothing is held\n"
     assert run("ledger", "verify", home).code == 0
 
 
@@ -180,6 +180,7 @@ def test_a_decision_is_made_listed_and_lifted(home: Path, run: Any, passphrase: 
     lifted = run("decisions", "lift", home, identifier, "--reason", "reviewed", *passphrase)
     assert lifted.code == 0, lifted.err
     assert run("decisions", "list", home, *passphrase, "--json").document["decisions"] == []
+    assert run("decisions", "list", home, *passphrase).out == "nothing is refused\n"
     assert run("ledger", "verify", home).code == 0
 
 
