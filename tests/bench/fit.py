@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -21,13 +21,15 @@ import numpy as np
 
 from gateway.exercises.evaluation import model_fitting
 from gateway.exercises.evaluation.error_rates import Errors, verification
-from matcher.finger import record_fmr, score_fusion
+from matcher import calibration
+from matcher.finger import assignment, record_fmr, score_fusion
 from matcher.finger.descriptors import Model, load_model
 from matcher.finger.score_fusion import Likelihood
 
 VERSION = "fvc2002-4"
 PACKAGE = Path(score_fusion.__file__).parent
 SEED = 2002
+FPIR, PEOPLE = 1e-4, 100_000  # of the thresholds that are printed
 
 
 def read_sets(folders: Iterable[Path], extractors: Iterable[str]) -> list[model_fitting.RecordSet]:
@@ -106,6 +108,16 @@ def non_mated(
     return parts
 
 
+def say_thresholds(name: str, certificate: Mapping[str, object]) -> None:
+    """Print what one, two, four and ten shared fingers must reach by a certificate."""
+    words = {"data": "", "split": "", "version": VERSION}
+    held = calibration.load_certificate({**words, **certificate}, "")
+    fpir = FPIR * assignment.STATED_SHARE
+    least = [calibration.threshold(fpir, PEOPLE, shared, held).score for shared in (1, 2, 4, 10)]
+    told = "  ".join(f"{each:.2f}" for each in least)
+    sys.stdout.write(f"thresholds by {held.trials:,} pairs, {name}: {told}\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
@@ -133,6 +145,11 @@ def main() -> None:
     sys.stdout.write(
         json.dumps({"level": fitted["level"], "slope": fitted["slope"], **certificate}, indent=1)
     )
+    # Pairs across two sets are of other conditions, or known to the weights: left-out pairs alone say what those hide.
+    left_out = model_fitting.fit_certificate(parts[: len(raw)], np.random.default_rng(SEED))
+    sys.stdout.write("\n")
+    say_thresholds("as written", certificate)
+    say_thresholds("of left-out sets alone", left_out)
     if arguments.write:
         (PACKAGE / "descriptor.npz").write_bytes(packed)
         for name, content in (("likelihood", fitted), ("certificate", certificate)):
