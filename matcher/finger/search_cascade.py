@@ -50,7 +50,7 @@ LEAST_FINALISTS = 8  # people
 # Of a stage's people those go on who reach this, and in any case so many as are best.
 LEAST_REACH = (
     -1.1
-)  # local log10 ratio of all fingers; of 1,030 mates whom alignment accepts none has less
+)  # local log10 ratio of all fingers; of 994 mates whom alignment accepts none has less
 # But who has many fingers reaches less: a finger of somebody else comes to this on average (synthetic people, gallery of 60), and one
 # person in a hundred to this more, times the root of the number of fingers.
 TYPICAL_REACH, ABOVE_TYPICAL = -1.09, 0.75
