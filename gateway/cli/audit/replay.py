@@ -124,10 +124,13 @@ def replay(
 
 def _why_none(told: Sequence[OpenedEntry], number: str) -> str:
     """Return why nothing of a transaction can be decided again."""
-    from gateway.ledger.entry import EntryType
+    from gateway.ledger.entry import EntryClass, EntryType
 
-    if any(each.frame.type is EntryType.ASKED for each in told):
-        return f"{number} is a query of ours: the partner decided it, not this gateway  → passerelle audit explain"
+    ours = [each.frame for each in told if each.frame.type is EntryType.ASKED]
+    if any(each.entry_class is EntryClass.DENIED for each in ours):
+        return f"{number} is a query of ours: it was stopped here, and reached no partner  → passerelle audit explain"
+    if ours:
+        return f"{number} is a query of ours: what was decided of it is the partner's  → passerelle audit explain"
     return "this transaction holds no answered query whose details can be opened"
 
 

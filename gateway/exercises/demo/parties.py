@@ -144,11 +144,20 @@ def adopt(party: Party, name: str, text: str) -> str:
     return str(approve(party, SECOND, done)["answer"]["digest"])
 
 
+_returned: set[int] = set()
+
+
 def free_port() -> int:
-    """Return the first of three free ports on loopback that follow each other."""
+    """Return the first of three free ports on loopback that follow each other; never one that was returned before.
+
+    Nobody listens there yet: of two that another process chose as well, the second would not start. So all choose from
+    the same windows, which do not overlap.
+    """
     for _ in range(TRIES):
-        first = PORTS.start + secrets.randbelow(len(PORTS) - LISTENERS)
-        if all(_is_free(first + number) for number in range(LISTENERS)):
+        first = PORTS.start + LISTENERS * secrets.randbelow(len(PORTS) // LISTENERS)
+        free = first not in _returned and all(_is_free(first + at) for at in range(LISTENERS))
+        if free:
+            _returned.add(first)
             return first
     raise UserError("no free ports on 127.0.0.1; stop what listens there, then try again")
 

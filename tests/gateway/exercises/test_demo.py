@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.exercises.demo import organisation
+from gateway.exercises.demo.parties import LISTENERS, PORTS, free_port
 from gateway.exercises.scratch_folder import MARK
 
 PROMISED = {  # fields that are added to and never taken away
@@ -126,6 +127,14 @@ def test_records_that_are_not_there_are_an_error_and_not_an_invention(
     assert done.returncode == 2
     assert records in last_line(done.stdout)["error"]["message"]
     assert {path.name for path in tmp_path.glob(".demo/*")} <= {MARK}
+
+
+def test_no_two_parties_are_given_one_port() -> None:
+    """They are chosen long before anybody listens there."""
+    ports = [first + at for first in (free_port() for _ in range(200)) for at in range(LISTENERS)]
+
+    assert len(set(ports)) == len(ports)
+    assert set(ports) <= set(PORTS)
 
 
 @pytest.mark.slow

@@ -12,7 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.errors import PurposeNotPermitted
+from gateway.ledger import exchange_events
 from tests.gateway.auditor.year import query
+from tests.gateway.ledger.test_events import ASKING
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,18 @@ def test_a_query_of_ours_is_not_decided_again_and_it_is_said_who_decided_it(gate
     code, told = replay(gateway, number)
 
     assert code == 2
-    assert "is a query of ours: the partner decided it" in told["error"]["message"]
+    assert "is a query of ours: what was decided of it is the partner's" in told["error"]["message"]
+
+
+def test_a_query_that_our_own_law_stopped_was_decided_by_no_partner(gateway: Any) -> None:
+    stopped = exchange_events.question_stopped(ASKING, "20260301-0002", PurposeNotPermitted())
+    gateway.gateway.sequencer.commit((stopped,))
+
+    code, told = replay(gateway, "20260301-0002")
+
+    assert code == 2
+    assert "stopped here, and reached no partner" in told["error"]["message"]
+    assert "audit explain" in told["error"]["message"]
 
 
 def test_replay_under_a_proposed_law_names_what_would_change(
