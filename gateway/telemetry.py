@@ -358,7 +358,8 @@ def _sentence(line: Mapping[str, Any]) -> str:
     others = ", ".join(
         f"{name} {value}"
         for name, value in sorted(line.items())
-        if name not in {"event", "level", "logger", "reason", "time"} and str(value) not in reason
+        if name not in {"event", "level", "logger", "reason", "time"}
+        and not (name == "file" and str(value) in reason)
     )
     said = [f"passerelle: {line['level']}", str(line["event"]).replace("_", " "), reason]
     text = ": ".join(each for each in said if each) + (f" ({others})" if others else "")

@@ -150,7 +150,9 @@ class Approvals:
         with _refusing():
             proposal = Proposal.parse(text)
             if proposal.proposer != officer.person:
-                raise NotAllowed("a proposal is its proposer's own; draft it yourself", "ANOTHERS")
+                raise NotAllowed(
+                    "a proposal is its proposer's own; draft it yourself", "NOT_PROPOSER"
+                )
             values = json.loads(proposal.values)
             handler = self._operations.handler(officer, proposal.action)
             self._feasible(handler, officer, values)
@@ -260,7 +262,7 @@ class Approvals:
     def _withdraw(self, officer: Officer, request: Withdraw) -> Answer:
         kept = self._open(request.id)
         if officer.person != kept.proposer:
-            raise NotAllowed("only who proposed it withdraws it; others reject it", "ANOTHERS")
+            raise NotAllowed("only who proposed it withdraws it; others reject it", "NOT_PROPOSER")
         self._moved(kept, State.WITHDRAWN, officer.person)
         return {"id": kept.id, "state": State.WITHDRAWN.value}
 
@@ -371,7 +373,8 @@ class Approvals:
 
     def _refuse(self, kept: Kept, officer: Officer, refused: UserError) -> None:
         """Record an approval that did not count; the proposal stays as it is."""
-        reason = getattr(refused.__cause__, "reason", "") or "SIGNATURE"
+        # What no rule of approvals refused has values that do not fit any more.
+        reason = getattr(refused, "why", "") or "MALFORMED"
         leaf = _leaf(kept, "REFUSED", officer.person, reason)
         self._sequencer.commit((leaf,), ())
 

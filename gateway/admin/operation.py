@@ -44,8 +44,8 @@ class Officer:
 class NotAllowed(UserError):
     """This officer may not do that.
 
-    why   as the ledger says it: ROLE_REQUIRED, SAME_PERSON where two persons are needed, ANOTHERS for what is another
-          person's, or the reason of an approval that does not count
+    why   as the ledger says it: ROLE_REQUIRED, SAME_PERSON where two persons are needed, NOT_PROPOSER for what only who
+          proposed it may do, or the reason of an approval that does not count
     """
 
     def __init__(self, message: str, why: str = "ROLE_REQUIRED") -> None:

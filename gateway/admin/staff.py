@@ -44,7 +44,9 @@ CUSTODY = Officer(
     "custody", frozenset({Role.OPERATOR}), custodial=True
 )  # whoever holds the keys' passphrase
 ENOUGH = 2  # operators who can do all of it by themselves
-DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that operations were denied
+DENIALS = timedelta(
+    minutes=1
+)  # one ALARM a person and reason in this time says that operations were denied
 
 _WEIGHTY = (Role.OPERATOR.value, Role.EXAMINER.value)  # nobody becomes one by one person's word
 
@@ -120,8 +122,8 @@ class Staff:
         self._sequencer.commit((events.order(operation, roles, officer.facts),))
 
     def denied(self, officer: Officer, operation: str, why: str) -> None:
-        """Record that somebody tried what they may not do, and why they may not; once a minute says it all."""
-        if self._denied.due(officer.person, self._clock()):
+        """Record that somebody tried what they may not do, and why they may not; once a minute of each reason."""
+        if self._denied.due(f"{officer.person}/{why}", self._clock()):
             self._sequencer.commit((events.denial_alarm(officer.person, operation, why),))
 
     def _add(self, officer: Officer, request: Add) -> Answer:

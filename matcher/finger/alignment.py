@@ -639,9 +639,11 @@ def greatest(values: Floats, number: int) -> Ints:
     least = _least_of_greatest(some, number)
     taken = value >= least[row]
     surplus = np.bincount(row[taken], minlength=len(values)) - number
-    for each in np.flatnonzero(surplus):
-        equal = np.flatnonzero((row == each) & (value == least[each]))
-        taken[equal[len(equal) - surplus[each] :]] = False
+    if surplus.any():  # of those equal to the least, the last of a row go
+        equal = value == least[row]
+        among = np.bincount(row[equal], minlength=len(values))
+        before = np.cumsum(equal) - 1 - (np.cumsum(among) - among)[row]
+        taken &= ~equal | (before < (among - surplus)[row])
     places: Ints = (at[taken] % values.shape[1]).reshape(len(values), number)
     return places
 

@@ -49,12 +49,14 @@ def test_a_command_says_the_same_in_a_sentence(capsys: pytest.CaptureFixture[str
     with sentences():
         log.error("agreements_refused", file="au.toml", reason="au.toml line 3: not\x1b[1m TOML")
         log.error("job_failed", operation="tiles", kind="OSError", count=2, name="Jane Doe")
+        log.error("job_failed", reason="line 2", count=2)
     said = capsys.readouterr().err.splitlines()
     log.error("job_failed")
 
     assert said == [
         "passerelle: error: agreements refused: au.toml line 3: not [1m TOML",
         "passerelle: error: job failed (count 2, kind OSError, operation tiles)",
+        "passerelle: error: job failed: line 2 (count 2)",
     ]
     assert line(capsys)["event"] == "job_failed"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway import user_files
 from gateway.cli import admin_session, output
 from gateway.cli.operation_command import Call, command
 from gateway.cli.plain_command import plain_command
@@ -207,12 +208,9 @@ def grant_first(
 
 def _written(granted: dict[str, object], out: Path) -> dict[str, object]:
     from gateway.client import officer_credential
-    from keys import atomic_file
 
     chain, authority = str(granted.pop("certificate")), str(granted.pop("authority"))
-    atomic_file.replace(
-        out, officer_credential.certificate_file(chain.encode(), authority.encode())
-    )
+    user_files.create(out, officer_credential.certificate_file(chain.encode(), authority.encode()))
     return {**granted, "certificate": str(out)}
 
 
@@ -243,10 +241,7 @@ def _certificate(request: Path, out: Path | None) -> Path:
 
 def _demand_free(out: Path) -> None:
     """Raise UserError where a certificate could not be written, before anybody is granted access by it."""
-    if out.exists():
-        raise UserError(
-            f"{out} exists; move it away, or name another file with -o where the command has it"
-        )
+    user_files.demand_new(out)
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UserError(
             f"{out} cannot be written there: make its folder, or name another file with -o where the command has it"

@@ -71,8 +71,8 @@ def new(
     passphrase = output.passphrase_from(passphrase_file, "the witness's key", new=True)()
     folder.mkdir(mode=0o700, parents=True)
     custody = FileCustody.create(folder / "kek.json", passphrase)
-    _write(folder / KEY, custody.wrap(seed, AAD))
-    _write(folder / NAME, f"{name}\n".encode())
+    user_files.create(folder / KEY, custody.wrap(seed, AAD))
+    user_files.create(folder / NAME, f"{name}\n".encode())
     word = name.split("/", maxsplit=1)[0].split(".", maxsplit=1)[0]
     output.emit(
         context,
@@ -319,9 +319,3 @@ def _sentence(context: typer.Context, judged: Judged, said: str) -> None:
     code = Code.DONE if judged.verdict is Verdict.CONSISTENT else Code.NO
     line = f"{judged.older.origin}  {judged.verdict.value.upper()}  {judged.why}"
     output.emit(context, document, line, code=code)
-
-
-def _write(path: Path, octets: bytes) -> None:
-    from keys import atomic_file
-
-    atomic_file.replace(path, octets)

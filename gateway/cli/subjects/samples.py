@@ -73,7 +73,7 @@ def show(
     it is instead.
     """
     octets = user_files.named(file, MAX_FILE)
-    found = _opened(file, octets)
+    found = _read(file, octets)
     marks = [_marks(each) for each in found.samples]
     document: dict[str, object] = {
         "ok": True,
@@ -214,8 +214,16 @@ def _opened(file: Path, octets: bytes) -> SampleFile:
     try:
         return sample_files.opened(octets)
     except UnreadableSample as fault:
+        raise UserError(f"{file}: {fault}") from None
+
+
+def _read(file: Path, octets: bytes) -> SampleFile:
+    """Return what a file holds; raises UserError, which names `strip` where that mends it."""
+    try:
+        return _opened(file, octets)
+    except UserError as fault:
         remedy = _STRIP.format(file) if _strips(file, octets) else ""
-        raise UserError(f"{file}: {fault}{remedy}") from None
+        raise UserError(f"{fault}{remedy}") from None
 
 
 def _strips(file: Path, octets: bytes) -> bool:

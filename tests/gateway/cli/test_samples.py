@@ -232,6 +232,17 @@ def test_a_file_that_reads_once_it_is_stripped_names_the_command(run: Any, tmp_p
     assert "strip" not in run("samples", "show", file).err
 
 
+@pytest.mark.parametrize("text", ["{}", '{"x": 1}', '{"iris_codes": []}', "{"])
+def test_json_that_is_no_sample_is_told_in_one_line(run: Any, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "sample.json"
+    file.write_text(text)
+
+    for said in (run("samples", "show", file), run("samples", "strip", file, "-o", tmp_path / "n")):
+        assert (said.code, said.out) == (2, "")
+        assert said.err.startswith(f"passerelle: {file}: ")
+        assert "fault of ours" not in said.err
+
+
 def test_a_face_record_that_describes_is_stripped_to_its_picture(run: Any, tmp_path: Path) -> None:
     size = (image_files.WIDTH, image_files.HEIGHT)
     (tmp_path / "face.fac").write_bytes(image_files.fac_first(COMMENTED, 0, size, sex=2))

@@ -262,7 +262,7 @@ def test_a_certificate_is_not_written_over_another(
     said = run("staff", "add", homes["CAN"], *words)
 
     assert said.code == 2
-    assert "name another file" in said.err
+    assert "name a new file" in said.err
     assert (own / "certificate.json").read_bytes() == before
 
 

@@ -40,13 +40,19 @@ def service(paths: tuple[str, ...]) -> Iterator[ExtractionService]:
 
 
 @pytest.fixture
-def images_pair(
-    homes: Any, paths: tuple[str, ...], serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
-    """A serving gateway whose settings name the extractor for tests."""
+def images_home(homes: Any, paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home directory whose settings name the extractor for tests."""
     for each in (str(OFFERED), paths[0]):
         monkeypatch.syspath_prepend(each)
-    settings = homes[0] / "passerelle.toml"
+    home: Path = homes[0]
+    settings = home / "passerelle.toml"
     settings.write_text(settings.read_text() + SETTINGS)
+    return home
+
+
+@pytest.fixture
+def images_pair(images_home: Path, homes: Any, serve: Any) -> Iterator[Any]:
+    """A serving gateway whose settings name the extractor for tests."""
+    del images_home
     with serve(*homes) as serving:
         yield serving

@@ -54,23 +54,20 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
 
 
 def test_check_names_the_extractors_and_what_is_missing_of_one(
-    images_pair: Any, secret: Any
+    images_home: Path, homes: Any, serve: Any, secret: Any
 ) -> None:
-    def said(home: Path) -> self_check.Check:
-        (found,) = (
-            each
-            for each in self_check.check(home, secret, datetime.now(UTC))
-            if each.name == "images"
-        )
-        return found
+    def said() -> self_check.Check:
+        found = self_check.check(images_home, secret, datetime.now(UTC))
+        return next(each for each in found if each.name == "images")
 
-    home = images_pair.home
-    assert (said(home).ok, said(home).detail) == (True, "finger by trial-1")
+    assert (said().ok, said().detail) == (True, "finger by trial-1")
+    with serve(*homes):  # a second model would take memory beside it
+        assert said().detail == "started with the gateway that serves"
 
-    settings = home / "passerelle.toml"
+    settings = images_home / "passerelle.toml"
     settings.write_text(settings.read_text().replace('finger = "trial"', 'finger = "trail"'))
-    assert not said(home).ok
-    assert "no extractor trail is installed here; there are: " in said(home).detail
+    assert not said().ok
+    assert "no extractor trail is installed here; there are: " in said().detail
 
 
 def test_an_image_gets_its_answer_and_is_kept_nowhere(

@@ -243,6 +243,18 @@ def test_what_repeats_is_said_once_in_a_while_and_at_once_where_the_clock_was_se
     assert once.due("a", NOW - hour)
 
 
+def test_what_an_officer_may_not_do_is_recorded_once_a_minute_of_each_reason() -> None:
+    """A harmless attempt hides no forged one."""
+    recorder, officer = Recorder(leaves=[]), SimpleNamespace(person="alice")
+    people = staff.Staff(NOTHING, recorder, NOTHING, clock)  # type: ignore[arg-type]
+
+    for why in ("ROLE_REQUIRED", "ROLE_REQUIRED", "SIGNATURE", "SAME_PERSON", "SIGNATURE"):
+        people.denied(officer, "proposals.approve", why)  # type: ignore[arg-type]
+
+    said = [leaf.detail["reason"] for leaf in recorder.leaves if leaf.detail]
+    assert said == ["ROLE_REQUIRED", "SIGNATURE", "SAME_PERSON"]
+
+
 def test_what_the_ledger_did_not_take_is_said_again() -> None:
     once = OnceInAWhile(timedelta(days=1))
     once.due("a", NOW)
