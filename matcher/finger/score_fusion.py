@@ -34,7 +34,7 @@ TURNED_ANYHOW = (
 MOST_RATIO = 12.0  # log10; our data cannot tell a million million from more
 # Share of a finger's evidence that another finger of the same two people repeats; ten fingers count as 4.3. Of people
 # composed of FVC2002's fingers (`tests/bench/dependence.py`), sensor, extractor and condition make scores of two fingers
-# correlate by 0.03 (0.00 to 0.08 at 95 %) where they are no mates, and by 0.17 (0.07 to 0.27) where they are. Nobody there has
+# correlate by 0.03 (0.00 to 0.07 at 95 %) where they are no mates, and by 0.17 (0.07 to 0.27) where they are. Nobody there has
 # two fingers: what one person's skin adds is not known, and stands within this number for those who are no mates.
 DEPENDENCE = 0.15
 
