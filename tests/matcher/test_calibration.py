@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,11 +80,11 @@ def test_the_rarity_of_a_threshold_is_that_of_its_promise(fpir: float, shared: i
 
 @pytest.mark.parametrize("shared", [1, 2, 10])
 def test_what_speaks_against_a_person_is_no_match_however_weak_the_promise(shared: int) -> None:
-    (tail,) = (each for each in default_certificate().tails if each.samples == shared)
-    least = max(0.0, tail.level)  # below it nothing is known of the tail
-    assert threshold(0.4, 1, shared).score == pytest.approx(least)
-    assert least >= calibration.LEAST_MATCH == 0.0
-    assert threshold(0.4, 1, shared).interval[1] <= 1.0
+    tails = [replace(each, level=min(each.level, -0.1)) for each in default_certificate().tails]
+    held = replace(default_certificate(), tails=tuple(tails))
+    assert threshold(0.4, 1, shared, held).score == calibration.LEAST_MATCH == 0.0
+    assert threshold(0.4, 1, shared, held).interval[1] <= 1.0
+    assert threshold(0.4, 1, shared).score >= calibration.LEAST_MATCH
 
 
 def test_a_score_of_many_shared_samples_is_rarer_than_the_same_of_few_and_nothing_is_the_least() -> (
@@ -146,7 +147,7 @@ def test_what_is_no_rate_no_size_and_no_finger_is_refused(
 def test_the_certificate_says_on_what_it_rests() -> None:
     held = default_certificate()
 
-    assert held.trials > 30_000
+    assert held.trials == 11 * 2_880 + 2_808  # of twelve sets; one record of one set is missing
     assert held.certain == pytest.approx(3 / held.trials)
     assert "FVC2002" in held.data
     assert held.split
