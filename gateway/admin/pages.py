@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.errors import UserError
-from gateway.operations.forms import LONGEST_TOKEN, Paged
+from gateway.operations.forms import HALF, LONGEST_TOKEN, Paged
 from keys import strict_json
 
 LARGEST = 1 << 63  # beyond every whole number of SQLite
-_HALF = re.compile("[\ud800-\udfff]")  # a surrogate: JSON can write one alone, UTF-8 cannot
 WRONG = "page_token: not one that this list gave; ask for the first page, without it"
 
 T = TypeVar("T")
@@ -72,7 +70,7 @@ def _storable(value: object) -> bool:
     """Whether a row could hold a value: the database takes no longer number and no half of a character."""
     if isinstance(value, int):
         return -LARGEST <= value < LARGEST
-    return not isinstance(value, str) or value.isascii() or not _HALF.search(value)
+    return not isinstance(value, str) or value.isascii() or not HALF.search(value)
 
 
 def token(*values: int | str) -> str:

@@ -24,8 +24,8 @@ LONGEST_TOKEN: Final = 400  # characters; what it holds is shorter still
 
 E = TypeVar("E", bound=Enum)
 
-# JSON may hold half of a surrogate pair, for which UTF-8 has no bytes.
-_half = re.compile(r"[\ud800-\udfff]")
+# Half of a surrogate pair: JSON can write one alone, UTF-8 cannot.
+HALF: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def text(pattern: str, wanted: str) -> Form[str]:
@@ -35,7 +35,7 @@ def text(pattern: str, wanted: str) -> Form[str]:
     def take(value: object) -> str:
         if not isinstance(value, str) or not whole.fullmatch(value):
             raise ValueError
-        if _half.search(value):
+        if HALF.search(value):
             raise ValueError(f"has half of a character, which is no text: write {wanted}")
         return value
 

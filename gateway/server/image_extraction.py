@@ -21,8 +21,16 @@ def build_extraction(settings: Extraction) -> ExtractionService:
         ) from None
 
 
-def try_extractors(settings: Extraction) -> str:
-    """Start one child process of each extractor, as a start would, and end it; raises UserError, which says what to do."""
+def try_extractors(settings: Extraction, *, up: bool) -> str:
+    """Start one child process of each extractor, as a start would, and end it; raises UserError, which says what to do.
+
+    up   whether a gateway serves by these settings: beside it a second model would take memory that nobody counted on
+    """
+    named = [each for each in (settings.finger, settings.face, settings.iris) if each is not None]
+    if not named:
+        return "no extractor is set: partners send records, and no image is read"
+    if up:
+        return f"{', '.join(named)}: started with the gateway that serves"
     service = build_extraction(settings.model_copy(update={"processes": 1}))
     try:
         offers = {each: service.offer(each) for each in Modality}
@@ -33,7 +41,7 @@ def try_extractors(settings: Extraction) -> str:
         for each, offer in offers.items()
         if offer is not None
     ]
-    return ", ".join(told) or "no extractor is set: partners send records, and no image is read"
+    return ", ".join(told)
 
 
 def started(settings: Extraction) -> ExtractionService:

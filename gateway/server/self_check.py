@@ -151,9 +151,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings, up=up))
     run("files", lambda: settings_check.try_files(settings))
-    # Beside a gateway that serves, a second model would take memory that nobody counted on.
-    started = "started with the gateway that serves"
-    run("images", lambda: started if up else image_extraction.try_extractors(settings.extraction))
+    run("images", lambda: image_extraction.try_extractors(settings.extraction, up=up))
     run("time stamps", lambda: settings_check.try_authority(settings))
     run("descriptors", lambda: file_descriptors.summary(settings))
     run("health", lambda: _health(settings))

@@ -62,7 +62,7 @@ def test_check_names_the_extractors_and_what_is_missing_of_one(
 
     assert (said().ok, said().detail) == (True, "finger by trial-1")
     with serve(*homes):  # a second model would take memory beside it
-        assert said().detail == "started with the gateway that serves"
+        assert said().detail == "trial: started with the gateway that serves"
 
     settings = images_home / "passerelle.toml"
     settings.write_text(settings.read_text().replace('finger = "trial"', 'finger = "trail"'))

@@ -25,7 +25,10 @@ def checks(home: Any, secret: Any) -> dict[str, self_check.Check]:
 
 
 def test_a_folder_as_made_passes_every_check(homes: Any, secret: Any) -> None:
-    assert all(one.ok for one in checks(homes[0], secret).values())
+    found = checks(homes[0], secret)
+
+    assert all(one.ok for one in found.values())
+    assert found["images"].detail.startswith("no extractor is set")
 
 
 def test_a_wrong_passphrase_is_a_check_that_fails(homes: Any) -> None:
