@@ -103,6 +103,13 @@ def _there_already(path: Path) -> str:
     return f"{path} is there already: name a new file, or move it away"
 
 
+def _demand_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UserError(
+            f"{path} cannot be written: there is no folder {path.parent}; make it, or name another file"
+        )
+
+
 @contextmanager
 def creating(path: Path) -> Iterator[BinaryIO]:
     """Lend a new file to write into; it is there whole and flushed, or not at all. Raises UserError, OSError."""
@@ -115,10 +122,11 @@ def creating(path: Path) -> Iterator[BinaryIO]:
 
 
 def demand_new(*paths: Path | None) -> None:
-    """Raise UserError where one of the files that a command is to write is there already, before the work is done."""
-    for path in paths:
-        if path is not None and os.path.lexists(path):
+    """Raise UserError where a file that a command is to write is there already or has no folder, before the work is done."""
+    for path in filter(None, paths):
+        if os.path.lexists(path):
             raise UserError(_there_already(path))
+        _demand_folder(path)
 
 
 def create(path: Path, octets: bytes) -> None:
@@ -134,8 +142,7 @@ def write(path: Path, octets: bytes) -> None:
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise UserError(f"{path} is a link or no file; name a file")
-    if not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: there is no folder {path.parent}")
+    _demand_folder(path)
     try:
         atomic_file.replace(path, octets)
     except OSError as fault:

@@ -43,6 +43,7 @@ def export(
     from gateway.trust.bundle import fingerprint
     from gateway.trust.partners import own_bundle
 
+    user_files.demand_new(output)
     bundle = own_bundle(home)
     octets = bundle.to_bytes()
     printed = fingerprint(octets)

@@ -299,3 +299,9 @@ def test_no_command_writes_over_a_file(
     assert said.code == 2
     assert f"{file} is there already: name a new file, or move it away" in said.err
     assert file.read_text() == "mine"
+
+    nowhere = tmp_path / "gone" / "file"
+    said = run(*words, option, nowhere)
+
+    assert said.code == 2
+    assert f"{nowhere} cannot be written: there is no folder {nowhere.parent}" in said.err
