@@ -25,12 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from gateway.child import pipes, sandbox
+from gateway.child.pipes import SOURCE, TARGET, Garbled
 from gateway.domain.messages import POSITIONS, Compression, Modality
-from gateway.extraction import extractor, frames, sandbox
+from gateway.extraction import extractor, frames
 from gateway.extraction.extractor import Extracted, Extractor
 from gateway.extraction.frames import Status
 
-SOURCE, TARGET = 0, 1  # the pipes of the gateway
 TRIAL = (320, 320)  # pixels of the picture that the extractor is tried on
 WELL = 0
 POLLED = 0.001  # seconds
@@ -67,7 +68,7 @@ def run(said: Mapping[str, Any]) -> NoReturn:
     while _waiting():
         try:
             _one(loaded, bounds)
-        except (frames.Garbled, TimeoutError, OSError):
+        except (Garbled, TimeoutError, OSError):
             os._exit(1)  # at once: the fork, if there still is one, ends with this process
     sys.exit(0)
 
@@ -85,14 +86,14 @@ def _one(loaded: Extractor, bounds: _Bounds) -> None:
     try:
         answer = frames.Passed(source, frames.ANSWER, until)
         frames.demand_end(source, until)
-    except frames.Garbled:
+    except Garbled:
         if (
             _end(child, until) == -signal.SIGXCPU
         ):  # it used up its time: as silent as one that hangs
             time.sleep(max(0.0, until - time.monotonic()))
         raise
     if _end(child, until) != WELL:
-        raise frames.Garbled("the process of a picture failed")
+        raise Garbled("the process of a picture failed")
     answer.send(TARGET)
     answer.close()
     os.close(source)
@@ -164,7 +165,7 @@ def _picture(loaded: Extractor, request: frames.Passed, target: int, bounds: _Bo
     try:
         _shut_in(bounds, target)
         answer = frames.answer_bytes(*_answer(loaded, frames.request_task(request)))
-        frames.send(target, answer)
+        pipes.send(target, answer)
         code = WELL
     finally:
         os._exit(code)
@@ -198,4 +199,4 @@ def _answer(loaded: Extractor, task: frames.Task) -> tuple[Status, Extracted | N
 
 
 def _tell(what: Mapping[str, object]) -> None:
-    frames.send(TARGET, frames.setup_bytes(json.dumps(what).encode()))
+    pipes.send(TARGET, pipes.setup_bytes(json.dumps(what).encode()))

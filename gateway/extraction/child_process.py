@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from gateway.child import pipes
+from gateway.child.pipes import Garbled
+from gateway.child.process import PythonProcess
 from gateway.domain.messages import Compression, Modality
 from gateway.extraction import frames
 from gateway.extraction.extractor import MOST_NAME, Extracted
-from gateway.extraction.frames import Garbled, Status, Task
+from gateway.extraction.frames import Status, Task
 
-MAIN = Path(__file__).with_name("child_main.py")
 _named = re.compile(rf"[A-Za-z0-9._-]{{1,{MOST_NAME}}}")
 LOADING = 120.0  # seconds; libraries of 400 MB come from a cold disk in a fraction of that
-# Nothing of our own environment goes along: it can name secrets. One thread, since the process of a picture is forked.
-ENVIRONMENT = {
-    "LC_ALL": "C.UTF-8",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
 
 
 class ExtractorUnavailable(RuntimeError):
@@ -77,26 +64,15 @@ class ChildProcess:
     def __init__(self) -> None:
         """Start the process; raises ExtractorUnavailable."""
         self.offer: Offer | None = None
-        self._ending = threading.Lock()
-        command = [sys.executable, "-I", "-S", "-B", str(MAIN)]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=ENVIRONMENT,
-                cwd="/",
-                close_fds=True,
-                start_new_session=True,  # its forks are killed with it
-            )
+            self._process = PythonProcess()
         except OSError as fault:
             raise ExtractorUnavailable(f"no process can be started: {fault.strerror}") from None
 
     @property
     def number(self) -> int:
         """Its process number."""
-        return self._process.pid
+        return self._process.number
 
     def extract(self, task: Task, seconds: float) -> tuple[Status, Extracted]:
         """Return how a picture ended, and its record.
@@ -104,41 +80,26 @@ class ChildProcess:
         Raises Garbled where the process died, spoke before it was asked, or answered what is no answer, TimeoutError where
         it took too long; after either it has to be killed.
         """
-        source, target = self._pipes()
+        source, target = self._process.source, self._process.target
         frames.demand_silence(source)  # what stands there already is no answer to this picture
         until = time.monotonic() + seconds
-        frames.send(target, frames.request_bytes(task), until)
+        pipes.send(target, frames.request_bytes(task), until)
         return frames.read_answer(source, until)
 
     def end(self) -> None:
         """Send the process and what it forked their end; any thread may, and whoever waits for an answer learns of it."""
-        with self._ending:
-            if (
-                self._process.returncode is None
-            ):  # not taken from the table yet: its number is nobody else's
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.end()
 
     def kill(self) -> None:
         """End the process and what it forked, whatever they do, and take it from the table of processes."""
-        self.end()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what was not written yet has nowhere to go
-                    pipe.close()
-        with self._ending:
-            self._process.wait()
+        self._process.kill()
 
     def load(self, settings: ChildSettings) -> Offer:
         """Have it load its extractor and return what it offers once it is ready.
 
         Raises ExtractorUnavailable, also where somebody ended it meanwhile; then it has to be killed.
         """
-        source, target = self._pipes()
-        paths = settings.paths or tuple(str(Path(each).absolute()) for each in sys.path if each)
         said = {
-            "paths": paths,
-            "parent": os.getpid(),
             "modality": int(settings.modality),
             "extractor": settings.extractor,
             "options": dict(settings.options),
@@ -147,8 +108,7 @@ class ChildProcess:
         }
         until = time.monotonic() + LOADING
         try:
-            frames.send(target, frames.setup_bytes(json.dumps(said).encode()), until)
-            answer = json.loads(frames.read_setup(source, until))
+            answer = self._process.begin("gateway.extraction.child", said, until, settings.paths)
         except (Garbled, TimeoutError, ValueError):
             raise ExtractorUnavailable(
                 f"the extractor {settings.extractor} did not start; it may want more than"
@@ -170,9 +130,3 @@ class ChildProcess:
             )
         self.offer = offer
         return offer
-
-    def _pipes(self) -> tuple[int, int]:
-        source, target = self._process.stdout, self._process.stdin
-        if source is None or target is None:
-            raise AssertionError  # both were asked for
-        return source.fileno(), target.fileno()

@@ -11,17 +11,17 @@ import mmap
 import os
 import select
 import struct
-import time
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from gateway.child import pipes
+from gateway.child.pipes import Garbled
 from gateway.domain.messages import Compression
 from gateway.extraction.extractor import MOST_RECORD, Extracted
 from gateway.sample_files.containers.image import MOST_SIDE, Image, Picture
 
-REQUEST, ANSWER, READY = b"PXQ1", b"PXA1", b"PXR1"
+REQUEST, ANSWER = b"PXQ1", b"PXA1"
 MOST_DATA = 1 << 24  # bytes of a picture; a query has room for a fraction of that
-MOST_SETUP = 65_536  # bytes; paths and options of our own
 _prefix = struct.Struct(">4sI")  # magic, bytes that follow
 _request = struct.Struct(
     ">BBHHII"
@@ -30,7 +30,6 @@ _answer = struct.Struct(">BB")  # status, quality; the record
 MOST_BODY = {
     REQUEST: _request.size + MOST_DATA,
     ANSWER: _answer.size + MOST_RECORD,
-    READY: MOST_SETUP,
 }  # bytes after the prefix
 
 
@@ -43,10 +42,6 @@ class Status(IntEnum):
     NOTHING_FOUND = 4
     TOO_LARGE = 5  # it needs more memory than there is
     FAILED = 6
-
-
-class Garbled(RuntimeError):
-    """What came through the pipe is no frame, or none came: the process at the other end is no longer believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ def answer_bytes(status: Status, extracted: Extracted | None = None) -> bytes:
 
 def read_answer(source: int, until: float) -> tuple[Status, Extracted]:
     """Return status and record of an answer; raises Garbled, and TimeoutError at the moment `until` (monotonic)."""
-    body = _exactly(source, _size(_exactly(source, _prefix.size, until), ANSWER), until)
+    body = pipes.read(source, _size(pipes.read(source, _prefix.size, until), ANSWER), until)
     if len(body) < _answer.size:
         raise Garbled("not an answer")
     status, quality = _answer.unpack_from(body)
@@ -104,22 +99,12 @@ def read_answer(source: int, until: float) -> tuple[Status, Extracted]:
     return Status(status), Extracted(record, quality)
 
 
-def setup_bytes(text: bytes) -> bytes:
-    """Return the frame of what is said once, at the beginning, by either side."""
-    return _prefix.pack(READY, len(text)) + text
-
-
-def read_setup(source: int, until: float | None = None) -> bytes:
-    """Return what is said once, at the beginning; raises Garbled or TimeoutError."""
-    return _exactly(source, _size(_exactly(source, _prefix.size, until), READY), until)
-
-
 class Passed:
     """A frame that is passed on unread, in pages of its own: once it is closed, nothing of it is in this process any more."""
 
     def __init__(self, source: int, magic: bytes, until: float | None = None) -> None:
         """Take one frame from a pipe, of which the prefix alone is read; raises Garbled or TimeoutError."""
-        prefix = _exactly(source, _prefix.size, until)
+        prefix = pipes.read(source, _prefix.size, until)
         whole = _prefix.size + _size(prefix, magic)
         self._pages = mmap.mmap(-1, whole, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._pages[: _prefix.size] = prefix
@@ -127,7 +112,7 @@ class Passed:
         with memoryview(self._pages) as octets:
             while at < whole:
                 if until is not None:
-                    _wait(source, select.POLLIN, until)
+                    pipes.wait(source, select.POLLIN, until)
                 with octets[at:] as rest:
                     part = os.readv(source, [rest])
                 if not part:
@@ -141,7 +126,7 @@ class Passed:
     def send(self, target: int) -> None:
         """Write the frame into a pipe; raises Garbled where nobody reads any more."""
         with memoryview(self._pages) as octets:
-            send(target, octets)
+            pipes.send(target, octets)
 
     def close(self) -> None:
         """Give the pages back to the kernel."""
@@ -150,7 +135,7 @@ class Passed:
 
 def demand_end(source: int, until: float) -> None:
     """Wait until a pipe ends; raises Garbled where another byte comes, TimeoutError where it does not end in time."""
-    _wait(source, select.POLLIN, until)
+    pipes.wait(source, select.POLLIN, until)
     if os.read(source, 1):
         raise Garbled("more than one frame")
 
@@ -163,49 +148,9 @@ def demand_silence(source: int) -> None:
         raise Garbled("an answer to nothing, or an end")
 
 
-def send(target: int, octets: bytes | memoryview, until: float | None = None) -> None:
-    """Write all bytes into a pipe; raises Garbled where nobody reads any more, TimeoutError where nobody reads in time."""
-    at = 0
-    with memoryview(octets) as whole:
-        while at < len(whole):
-            if until is not None:
-                _wait(target, select.POLLOUT, until)
-            with whole[at : at + select.PIPE_BUF] as part:
-                at += _written(target, part)
-
-
-def _written(target: int, part: memoryview) -> int:
-    try:
-        return os.write(target, part)
-    except OSError:
-        raise Garbled("nobody reads") from None
-
-
 def _size(prefix: bytes, magic: bytes) -> int:
     """Return how many bytes follow a prefix; raises Garbled for another frame than is due, or too long a one."""
     found, size = _prefix.unpack(prefix)
     if found != magic or size > MOST_BODY[magic]:
         raise Garbled("not the frame that is due")
     return int(size)
-
-
-def _exactly(source: int, size: int, until: float | None = None) -> bytes:
-    parts, left = list[bytes](), size
-    while left:
-        if until is not None:
-            _wait(source, select.POLLIN, until)
-        part = os.read(source, min(left, 1 << 16))
-        if not part:
-            raise Garbled("the pipe ended")
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
-
-
-def _wait(pipe: int, event: int, until: float) -> None:
-    """Wait until a pipe can be read or written; raises TimeoutError at the moment `until`."""
-    waiting = select.poll()
-    waiting.register(pipe, event)
-    left = until - time.monotonic()
-    if left <= 0 or not waiting.poll(left * 1000):
-        raise TimeoutError

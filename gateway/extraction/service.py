@@ -16,6 +16,7 @@ from itertools import compress
 from queue import SimpleQueue
 
 from gateway import telemetry
+from gateway.child.pipes import Garbled
 from gateway.domain.messages import COMPRESSED, Modality, RecordFormat
 from gateway.extraction.child_process import (
     ChildProcess,
@@ -24,7 +25,7 @@ from gateway.extraction.child_process import (
     Offer,
 )
 from gateway.extraction.extractor import Extracted
-from gateway.extraction.frames import Garbled, Status, Task
+from gateway.extraction.frames import Status, Task
 from gateway.sample_files.containers import formats
 
 TRIES = (

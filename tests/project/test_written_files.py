@@ -37,7 +37,7 @@ ALLOWED = {
         "copies of the source in a folder of 0700, broken and mended",
     ),
     "gateway/exercises/scratch_folder.py": (1, "a lock of mode 0600; nothing stands in it"),
-    "gateway/extraction/sandbox.py": (1, "the flag that a filter of system calls refuses"),
+    "gateway/child/sandbox.py": (1, "the flag that a filter of system calls refuses"),
     "gateway/store/sqlite.py": (
         3,
         "the lock of the store, 0600, which outlives a function; scratch files of 0600, given to SQLite by their names",

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from gateway.child import pipes
+from gateway.child.pipes import Garbled
 from gateway.domain.messages import Compression, Modality, RecordFormat
 from gateway.extraction import frames
 from gateway.extraction.child_process import (
@@ -185,14 +187,14 @@ class Started:
         monkeypatch.setattr(ChildProcess, "load", loaded)
 
     def left(self) -> int:
-        return sum(each._process.poll() is None for each in self.all)
+        return sum(each._process.running for each in self.all)
 
 
 def test_a_fault_of_ours_after_a_process_was_replaced_leaves_none_behind(
     paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = Started(monkeypatch, lambda _, offer: offer)
-    faults = iter([frames.Garbled("the first one"), MemoryError()])
+    faults = iter([Garbled("the first one"), MemoryError()])
 
     def extract(*_: object) -> None:
         raise next(faults)
@@ -239,7 +241,7 @@ def test_a_service_that_is_closed_while_a_process_loads_does_not_wait_for_it(
 
     def never_ready(child: Any, _: Offer) -> Offer:
         loading.set()
-        child._process.wait(PATIENT)
+        child._process._process.wait(PATIENT)
         raise ExtractorUnavailable("it ended while it loaded")
 
     started = Started(monkeypatch, never_ready)
@@ -443,12 +445,12 @@ def test_what_stands_in_the_pipe_before_a_picture_was_sent_is_no_answer_to_it(
 ) -> None:
     frames.demand_silence(pipe[0])
     os.write(pipe[1], ANSWER)
-    with pytest.raises(frames.Garbled):
+    with pytest.raises(Garbled):
         frames.demand_silence(pipe[0])
     frames.read_answer(pipe[0], time.monotonic() + PATIENT)
     frames.demand_silence(pipe[0])
     os.close(pipe[1])
-    with pytest.raises(frames.Garbled):
+    with pytest.raises(Garbled):
         frames.demand_silence(pipe[0])
 
 
@@ -462,7 +464,7 @@ def test_a_frame_is_passed_on_as_it_came_and_nothing_but_the_end_may_follow(
     until = time.monotonic() + PATIENT
     os.write(pipe[1], ANSWER + b"x")
     passed = frames.Passed(pipe[0], frames.ANSWER, until)
-    with pytest.raises(frames.Garbled):
+    with pytest.raises(Garbled):
         frames.demand_end(pipe[0], until)
     passed.send(pipe[1])
     passed.close()
@@ -477,12 +479,12 @@ def test_a_request_comes_through_as_it_was_and_a_longer_one_is_not_read(
     pipe: tuple[int, int],
 ) -> None:
     asked = task(seed=3)
-    frames.send(pipe[1], frames.request_bytes(asked))
+    pipes.send(pipe[1], frames.request_bytes(asked))
     assert frames.request_task(frames.Passed(pipe[0], frames.REQUEST)) == asked
 
     for prefix in (b"PXQ1\xff\xff\xff\xff", b"PXA1\x02\x00\x00\x00"):
         os.write(pipe[1], prefix)
-        with pytest.raises(frames.Garbled):
+        with pytest.raises(Garbled):
             frames.Passed(pipe[0], frames.REQUEST)
 
 
@@ -503,6 +505,6 @@ def test_an_answer_that_is_no_frame_or_contradicts_itself_is_not_believed() -> N
         source, target = os.pipe()
         os.write(target, octets)
         os.close(target)
-        with pytest.raises(frames.Garbled):
+        with pytest.raises(Garbled):
             frames.read_answer(source, time.monotonic() + PATIENT)
         os.close(source)

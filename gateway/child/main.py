@@ -1,6 +1,6 @@
 """The first lines of a child process, run as a file by `python -I -S -B`: where the code lies, and on to it.
 
-The gateway sends one frame of settings; everything else is `child`'s.
+The gateway sends one frame of settings; everything else is done by the module that it names, whose `run` takes them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import sys
 
 
 def main() -> None:
-    """Read where the code lies from standard input, and go on there."""
+    """Read from standard input where the code lies, and go on there."""
     head = _exactly(8)
     said = json.loads(_exactly(int.from_bytes(head[4:], "big")))
     sys.path[:] = said["paths"]
-    from gateway.extraction import child
+    from importlib import import_module
 
-    child.run(said)
+    import_module(said["module"]).run(said)
 
 
 def _exactly(size: int) -> bytes:
