@@ -653,10 +653,11 @@ def _at_most_least(values: Floats, number: int) -> Floats:
 
     Of strips' maxima, which are many times fewer; a look at every value in turn would cost several times as much.
     """
-    strips = values.shape[1] // (STRIPS * number)
+    strips = values.shape[1] // (STRIPS * number + 1)
     if strips <= 1:
         return _least_of_greatest(values, number)[:, None]
-    wide = values.shape[1] // strips
+    # Odd, unlike the widths of fingers: else a minutia's padded slots fall into strips of nothing else, and the bound is theirs.
+    wide = (values.shape[1] // strips - 1) | 1
     heads = values[:, : strips * wide].reshape(len(values), strips, wide).max(axis=1)
     return _least_of_greatest(heads, number)[:, None]
 
