@@ -234,11 +234,11 @@ class Gallery:
             read = hypothesis, probe.usable
             tried = self._tried(probe, read, (people, chosen), evidence)
             found[number].append(tried)
+        self._mix(probes, found, people, cascade)
         best = []
         for probe, tries in zip(probes, found, strict=True):
-            in_any_order = self._mixed(probe, tries, people, cascade)
             most = max(held[at] for _, each in _passes(probe) for at in _wanted(each))
-            ranked = _best(people, [*tries, in_any_order], limit, size, version)
+            ranked = _best(people, tries, limit, size, version)
             best.append(replace(ranked, comparable=most))
         return best
 
@@ -255,7 +255,8 @@ class Gallery:
             here = [subject for subject in dict.fromkeys(subjects) if subject in self._people]
             chosen = np.array([self._people.number_of(each) for each in here], dtype=np.intp)
         cascade = Cascade(self._model, self._likelihood, 1, lambda: False, len(here), len(here))
-        evidence = self._all_pairs(probe, people, chosen, cascade)
+        evidence = np.full((len(chosen), len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+        cascade.all_pairs([probe], [self._placed(people, chosen)], [evidence])
         tries = [
             self._tried(probe, (each, each.positions(probe.usable)), (people, chosen), evidence)
             for each in Hypothesis
@@ -285,26 +286,23 @@ class Gallery:
         mine = np.bincount(probe.columns, minlength=len(probe.usable)).tolist()
         hypothesis, positions = read
         weighed = weigh(evidence[here], positions, (mine, held[here]), hypothesis)
-        return _Tried(hypothesis, numbers[here], weighed)
+        return _Tried(hypothesis, numbers[here], weighed, evidence[here])
 
-    def _mixed(
-        self, probe: Probe, tries: Sequence[_Tried], people: PeopleThen, cascade: Cascade
-    ) -> _Tried:
-        """Return what the best two people come to where the probe's fingers may be in any order."""
-        number = np.concatenate([each.number for each in tries] or [np.zeros(0, dtype=np.intp)])
-        rarity = np.concatenate([each.weighed.rarity for each in tries] or [np.zeros(0)])
-        order = best_finite(rarity, len(rarity))
-        chosen = np.array(list(dict.fromkeys(number[order].tolist()))[:MIXED], dtype=np.intp)
-        evidence = self._all_pairs(probe, people, chosen, cascade)
+    def _mix(
+        self,
+        probes: Sequence[Probe],
+        found: Sequence[list[_Tried]],
+        people: PeopleThen,
+        cascade: Cascade,
+    ) -> None:
+        """Add to each probe's hypotheses what its best two people come to where its fingers may be in any order."""
+        chosen = [_best_numbers(tries) for tries in found]
+        known = [_known(*each) for each in zip(probes, chosen, found, strict=True)]
+        cascade.all_pairs(probes, [self._placed(people, each) for each in chosen], known)
         mixed = Hypothesis.FINGERS_MIXED
-        read = mixed, mixed.positions(probe.usable)
-        return self._tried(probe, read, (people, chosen), evidence)
-
-    def _all_pairs(
-        self, probe: Probe, people: PeopleThen, chosen: Ints, cascade: Cascade
-    ) -> Floats:
-        """Return the ratios of each finger of a probe with each of the chosen people's, (k, f, 10)."""
-        return cascade.all_pairs(probe, len(chosen), self._placed(people, chosen))
+        for probe, numbers, evidence, tries in zip(probes, chosen, known, found, strict=True):
+            read = mixed, mixed.positions(probe.usable)
+            tries.append(self._tried(probe, read, (people, numbers), evidence))
 
     def _placed(self, people: PeopleThen, chosen: Ints) -> list[Placed]:
         """Return the impressions of the chosen people who were not removed or changed meanwhile."""
@@ -379,11 +377,15 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tried:
-    """A hypothesis, the numbers of the people who were compared under it (k,), and what it comes to."""
+    """A hypothesis, the numbers of the people who were compared under it (k,), and what it comes to.
+
+    evidence (k, f, 10): of each finger of the probe as it is read under the hypothesis; nan = not compared
+    """
 
     hypothesis: Hypothesis
     number: Ints = field(repr=False)
     weighed: Weighed = field(repr=False)
+    evidence: Floats = field(repr=False)
 
 
 def _passes(probe: Probe) -> Iterator[tuple[Hypothesis, Probe]]:
@@ -395,6 +397,26 @@ def _passes(probe: Probe) -> Iterator[tuple[Hypothesis, Probe]]:
             key=lambda each: each[0],
         )
         yield Hypothesis.HANDS_EXCHANGED, Probe(tuple(other), probe.faults)
+
+
+def _best_numbers(tries: Sequence[_Tried]) -> Ints:
+    """Return the numbers of the people who are best under any hypothesis and are compared in any order, best first."""
+    number = np.concatenate([each.number for each in tries] or [np.zeros(0, dtype=np.intp)])
+    rarity = np.concatenate([each.weighed.rarity for each in tries] or [np.zeros(0)])
+    order = best_finite(rarity, len(rarity))
+    return np.array(list(dict.fromkeys(number[order].tolist()))[:MIXED], dtype=np.intp)
+
+
+def _known(probe: Probe, chosen: Ints, tries: Sequence[_Tried]) -> Floats:
+    """Return what is known of each of the probe's fingers as it is stated and the chosen people's, (k, f, 10), else nan."""
+    known = np.full((len(chosen), len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
+    for each in tries:
+        positions = each.hypothesis.positions(probe.usable)
+        as_read = sorted(range(len(positions)), key=positions.__getitem__)
+        for person, number in enumerate(chosen.tolist()):
+            for evidence in each.evidence[each.number == number]:
+                known[person, as_read] = np.fmax(known[person, as_read], evidence)
+    return known
 
 
 def _wanted(probe: Probe) -> Sequence[int]:

@@ -158,20 +158,31 @@ class Cascade:
             self._local(batch, coarse)
             yield from self._aligned(batch, coarse, places)
 
-    def all_pairs(self, probe: Probe, people: int, placed: Sequence[Placed]) -> Floats:
-        """Return the ratios of each finger of a probe with each of some people's, aligned in full, (k, f, 10).
+    def all_pairs(
+        self,
+        probes: Sequence[Probe],
+        placed: Sequence[Sequence[Placed]],
+        known: Sequence[Floats],
+    ) -> None:
+        """Align each finger of each probe in full with each of its people's, but where the ratio is known already.
 
-        people   how many, k
-        placed   each impression of their fingers
+        placed  each impression of the people's fingers, probe by probe
+        known   (k, f, 10) ratios of a probe's f fingers with those of its k people; nan, where there are none yet, is
+                overwritten
         """
-        frames = dict.fromkeys(each.rows.frame for each in placed)
-        queries = [
-            _Query(0, column, UNKNOWN_POSITION, self._versions(finger, frames))
-            for column, (_, finger) in zip(probe.columns, probe.fingers, strict=True)
-        ]
-        found = np.full((people, len(probe.usable), POSITIONS), np.nan, dtype=np.float32)
-        self._compare(_pairs(queries, [placed]), self._ratio, [found])
-        return found
+        queries = []
+        for number, (probe, theirs) in enumerate(zip(probes, placed, strict=True)):
+            frames = dict.fromkeys(each.rows.frame for each in theirs)
+            for column, (_, finger) in zip(probe.columns, probe.fingers, strict=True):
+                versions = self._versions(finger, frames)
+                queries.append(_Query(number, column, UNKNOWN_POSITION, versions))
+        wanted = [np.isnan(each) for each in known]
+        pairs = (
+            each
+            for each in _pairs(queries, placed)
+            if wanted[each.probe][each.placed.person, each.column, each.placed.position - 1]
+        )
+        self._compare(pairs, self._ratio, known)
 
     def _versions(self, finger: Finger, frames: Iterable[Frame]) -> dict[Frame, tuple[Finger, ...]]:
         return {frame: readings(finger, frame, self.model) for frame in frames}

@@ -9,7 +9,7 @@ import pytest
 
 from matcher.errors import SearchAbandoned
 from matcher.finger import synthetic
-from matcher.finger.alignment import width_for
+from matcher.finger.alignment import Alignment, Fingers, Probes, align, width_for
 from matcher.finger.constants import ABSENT
 from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, describe, readings
 from matcher.finger.explanation import explain
@@ -64,6 +64,23 @@ def test_a_batch_finds_what_each_probe_finds_alone(gallery: Gallery, threads: in
         assert found.score.tolist() == alone.score.tolist()
         assert np.array_equal(found.evidence, alone.evidence, equal_nan=True)
     assert [int(found.subject[0]) for found in together if found.score[0] > 2] == [3, 8, 9]
+
+
+def test_no_two_fingers_are_aligned_twice_in_a_search(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned: list[tuple[bytes, bytes]] = []
+
+    def counted(probes: Probes, fingers: Fingers) -> Alignment:
+        for mine, theirs in zip(probes.fingers.vectors, fingers.vectors, strict=True):
+            aligned.append((mine.tobytes(), theirs.tobytes()))
+        return align(probes, fingers)
+
+    monkeypatch.setattr("matcher.finger.search_cascade.align", counted)
+    found = gallery.search_many([probe(3), probe(70), probe(8, positions=(6, 1))], 5)
+
+    assert len(aligned) == len(set(aligned)) >= 3 * 4
+    assert [int(each.subject[0]) for each in found if each.score[0] > 2] == [3, 8]
 
 
 def test_a_batch_too_large_for_memory_is_searched_in_parts(
