@@ -78,12 +78,24 @@ class Rows:
     frame: Frame
     impression: int
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heads:
+    """What the local stage looks at of r rows of one or several blocks.
+
+    packed (slots, LEADING / 2, r) uint8; count, person (r,): whose each is, -1 = nobody's
+    """
+
+    packed: Bytes = field(repr=False)
+    count: Bytes = field(repr=False)
+    person: Persons = field(repr=False)
+
     def slots(self, at_once: int) -> Iterator[Floats]:
         """Yield what the local stage multiplies with, (LEADING + 1, slots, r) float32, some slots at a time.
 
         One buffer serves all of them: what was yielded is overwritten next.
         """
-        shape = LEADING, min(at_once, len(self.packed)), len(self.person)
+        shape = LEADING, min(at_once, len(self.packed)), len(self.count)
         numbers = np.empty((LEADING + 1, *shape[1:]), dtype=np.float32)
         steps = np.empty(shape, dtype=np.uint8)
         for first in range(0, len(self.packed), shape[1]):
@@ -93,6 +105,21 @@ class Rows:
             empty = self.count <= np.arange(first, first + len(packed))[:, None]
             np.multiply(empty, np.float32(NOWHERE), out=numbers[LEADING, some])
             yield numbers[:, some]
+
+
+def heads_of(blocks: Sequence[Rows]) -> Heads:
+    """Return the heads of all rows, block by block: a view of one block's, a copy of several's in as many slots as the most."""
+    packed = [block.packed[:, : LEADING // 2] for block in blocks]
+    if len(blocks) == 1:
+        return Heads(packed[0], blocks[0].count, blocks[0].person)
+    count = np.concatenate([block.count for block in blocks])
+    shape = max(len(each) for each in packed), LEADING // 2, len(count)
+    beside = np.zeros(shape, dtype=np.uint8)
+    first = 0
+    for each in packed:
+        beside[: len(each), :, first : first + each.shape[2]] = each
+        first += each.shape[2]
+    return Heads(beside, count, np.concatenate([block.person for block in blocks]))
 
 
 def fingers_of(picked: Sequence[tuple[Rows, int]], width: int) -> Fingers:

@@ -36,7 +36,7 @@ from matcher.finger.alignment import (
 )
 from matcher.finger.constants import ABSENT, STRONGEST
 from matcher.finger.descriptors import LEADING, Finger, Frame, Model, multiplier, readings
-from matcher.finger.gallery_block import MOST_ROWS, NOWHERE, Rows, fingers_of
+from matcher.finger.gallery_block import MOST_ROWS, NOWHERE, Heads, Rows, fingers_of, heads_of
 from matcher.finger.probe import UNKNOWN_POSITION, Probe
 from matcher.finger.score_fusion import DEPENDENCE, Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Bools, Floats, Ints
@@ -213,10 +213,10 @@ class Cascade:
         def visit(task: tuple[Sequence[_Query], LocalSimilarity, Sequence[Rows]]) -> None:
             here, glance, blocks = task
             self._ask("time ran out in the local stage")
-            alive = np.concatenate([block.alive for block in blocks])
-            person = np.concatenate([block.person for block in blocks])[alive]
-            scores = np.concatenate([glance.scores(block) for block in blocks], axis=1)[:, alive]
-            ratios = iter(coarse_ratio(scores, self.likelihood))
+            heads = heads_of(blocks)
+            alive = heads.person >= 0
+            person = heads.person[alive]
+            ratios = iter(coarse_ratio(glance.scores(heads)[:, alive], self.likelihood))
             for query in here:
                 versions = [next(ratios) for _ in query.versions[blocks[0].frame]]
                 values = np.maximum.reduce(versions)
@@ -310,15 +310,23 @@ class Cascade:
 
 
 def _few_rows(blocks: Sequence[Rows]) -> Iterator[Sequence[Rows]]:
-    """Yield blocks, several at a time where they have few rows; a person has one row of one impression in all of them."""
-    impressions = dict.fromkeys(block.impression for block in blocks)
-    for impression in impressions:
-        some: list[Rows] = []
-        for block in (each for each in blocks if each.impression == impression):
-            if some and sum(len(each.person) for each in (*some, block)) > MOST_ROWS:
+    """Yield blocks, several at a time where they have few rows; a person has one row of one impression in all of them.
+
+    Blocks of few rows cost more to begin with than to multiply with, so that some empty slots are the lesser price.
+    """
+    falling = sorted(blocks, key=lambda block: (block.impression, -len(block.packed)))
+    some: list[Rows] = []
+    rows = empty = 0
+    for block in falling:
+        rows += len(block.person)
+        if some:
+            empty += (len(some[0].packed) - len(block.packed)) * len(block.person)
+            alike = some[0].impression == block.impression
+            if not alike or rows > MOST_ROWS or empty > MOST_EMPTY:
                 yield some
-                some = []
-            some.append(block)
+                some, rows, empty = [], len(block.person), 0
+        some.append(block)
+    if some:
         yield some
 
 
@@ -415,6 +423,7 @@ def supported(values: Floats) -> Floats:
 
 MOST_STACKED = 288  # minutiae; product and maximum of a block stay in a core's second cache
 MOST_PRODUCT = MOST_STACKED * 512  # numbers
+MOST_EMPTY = 256  # slots; so many take about as long as to begin with another product
 EVEN = 4  # minutiae; a product of one, two or three fewer takes longer than this
 
 
@@ -433,12 +442,12 @@ class LocalSimilarity:
             size += len(finger)
         self._stacks = [_Stack(some) for some in stacks]
 
-    def scores(self, rows: Rows) -> Floats:
+    def scores(self, rows: Heads) -> Floats:
         """Return the mean likeness of each finger's twelve best minutiae to each row, (fingers, r) float32.
 
         A row without any minutia gets ABSENT.
         """
-        number = len(rows.person)
+        number = len(rows.count)
         best = [np.full((len(each.probe), number), NOWHERE, np.float32) for each in self._stacks]
         largest = max(len(each) for each in best)
         for some in rows.slots(max(1, MOST_PRODUCT // (largest * number))):

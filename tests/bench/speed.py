@@ -28,6 +28,7 @@ from gateway.exercises.evaluation.error_rates import interval
 from matcher import calibration
 from matcher.finger import synthetic
 from matcher.finger.gallery import Gallery
+from matcher.finger.gallery_block import heads_of
 from matcher.finger.probe import Probe, prepare
 from matcher.finger.search_cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE, LocalSimilarity
 
@@ -135,7 +136,9 @@ def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) ->
     mine, theirs = [], []
     for mate, probe in accepted:
         whole = [block.rows() for block in mates._blocks]
-        score = np.concatenate([LocalSimilarity([probe.fingers[0][1]]).scores(r)[0] for r in whole])
+        score = np.concatenate(
+            [LocalSimilarity([probe.fingers[0][1]]).scores(heads_of([r]))[0] for r in whole]
+        )
         subject = mates._people.now().subjects[np.concatenate([r.person for r in whole])]
         others = score[subject != mate]
         mine.append((score[subject == mate][0] - others.mean()) / others.std())

@@ -12,7 +12,7 @@ from matcher.errors import AlreadyEnrolled, SearchAbandoned, UnknownSubject
 from matcher.finger import synthetic
 from matcher.finger.constants import ABSENT
 from matcher.finger.gallery import Gallery
-from matcher.finger.gallery_block import Block
+from matcher.finger.gallery_block import Block, heads_of
 from matcher.finger.probe import NothingUsable, Probe, prepare
 from matcher.finger.search_cascade import LocalSimilarity
 from matcher.finger.template import Minutiae
@@ -119,10 +119,10 @@ def test_padded_and_empty_rows_never_win(gallery: Gallery) -> None:
 
     for block in gallery._blocks:
         rows = block.rows()
-        scores = LocalSimilarity([finger]).scores(rows)[0]
+        scores = LocalSimilarity([finger]).scores(heads_of([rows]))[0]
         assert (scores[rows.alive] >= -1.0001).all()
         block._used = len(block._person)  # rows that nobody was ever written to
-        empty = LocalSimilarity([finger]).scores(block.rows())[0][~block.rows().alive]
+        empty = LocalSimilarity([finger]).scores(heads_of([block.rows()]))[0][~block.rows().alive]
         assert (empty == ABSENT).all()
         block._used = len(rows.person)
     found = gallery.search(probe(1), limit=61, shortlist=61)

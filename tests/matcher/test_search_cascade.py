@@ -14,7 +14,7 @@ from matcher.finger.constants import ABSENT
 from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, describe, readings
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import MOST_FRAMES, Gallery
-from matcher.finger.gallery_block import Block, fingers_of, slots_for
+from matcher.finger.gallery_block import Block, fingers_of, heads_of, slots_for
 from matcher.finger.probe import NothingUsable, Probe, prepare
 from matcher.finger.search_cascade import (
     LEAST_REACH,
@@ -228,9 +228,31 @@ def test_rows_without_minutiae_never_win_whatever_the_probe() -> None:
         extreme = np.full((5, default_model().size), sign / np.sqrt(default_model().size))
         for vectors in (finger.vectors, extreme.astype(np.float32)):
             other = Finger(finger.place[: len(vectors)], finger.heading[: len(vectors)], vectors)
-            scores = LocalSimilarity([other]).scores(block.rows())[0]
+            scores = LocalSimilarity([other]).scores(heads_of([block.rows()]))[0]
             assert scores[0] == ABSENT
             assert scores[1] >= -1.5
+
+
+def test_rows_of_several_blocks_score_as_in_their_own() -> None:
+    fingers = [
+        describe(synthetic.impression(synthetic.person(seed, build), 1, 1), default_model())
+        for build in (synthetic.TOUCHED, synthetic.ROLLED)
+        for seed in range(4)
+    ]
+    blocks = [Block(slots_for(len(finger)), default_model().size) for finger in fingers]
+    for person, (block, finger) in enumerate(zip(blocks, fingers, strict=True)):
+        block.append(person, finger)
+    blocks[2].wipe(0)
+    rows = [block.rows() for block in blocks]
+    assert len({len(each.packed) for each in rows}) > 2
+    glance = LocalSimilarity(fingers)
+
+    together = heads_of(rows)
+
+    assert together.person.tolist() == [0, 1, -1, 3, 4, 5, 6, 7]
+    apart = np.concatenate([glance.scores(heads_of([each])) for each in rows], axis=1)
+    assert np.allclose(glance.scores(together), apart, atol=1e-5)
+    assert (glance.scores(together)[:, 2] == ABSENT).all()
 
 
 def test_only_finite_scores_are_candidates_and_ties_keep_their_order() -> None:
