@@ -225,14 +225,14 @@ def _settled(
     """Return the finalists' motions (b, h, 2, 3) after refitting, and the probe bent by them, (b, 4, h, n)."""
     mine, absent = probe
     mates = mutual(moved(mine, motion), absent, reachable, WIDE)
-    weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
+    weight = mates.weight(liked)
     promising = greatest(weight.sum(axis=2), FINALISTS)
     mates = mates.among(promising)
     weight = weight[np.arange(len(weight))[:, None], promising]
     motion = refit(mine, theirs, mates, weight)
     for _ in range(REFITS):
         mates = mutual(moved(mine, motion), absent, reachable, MIDDLE)
-        weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
+        weight = mates.weight(liked)
         motion = refit(mine, theirs, mates, weight)
     planes = moved(mine, motion)
     planes[:, :2] += bending(mine, theirs, planes, mates, weight)
@@ -425,15 +425,24 @@ class MatedMinutiae:
 
     def of(self, values: Floats) -> Floats:
         """Return each mate's values of (b, c, l), as (b, h, n, c)."""
-        rows = np.arange(len(values))[:, None, None]
-        found: Floats = np.ascontiguousarray(values.swapaxes(1, 2))[rows, self.mate]
+        first = np.arange(0, len(values) * values.shape[2], values.shape[2])[:, None, None]
+        by_minutia = values.swapaxes(1, 2).reshape(-1, values.shape[1])
+        found: Floats = by_minutia.take(self.mate + first, axis=0)
         return found
 
     def within(self, table: Floats) -> Floats:
         """Return each pair's entry of a (b, n, l) table, (b, h, n)."""
-        rows, columns = np.arange(len(table))[:, None, None], np.arange(table.shape[1])
-        found: Floats = table[rows, columns, self.mate]
+        b, n, slots = table.shape
+        first = np.arange(0, b * n * slots, slots).reshape(b, 1, n)
+        found: Floats = table.reshape(-1).take(self.mate + first)
         return found
+
+    def weight(self, liked: Floats) -> Floats:
+        """Return what each pair weighs in a fit, (b, h, n), by the (b, n, l) likeness of minutiae."""
+        weight = self.within(liked)
+        weight += np.float32(UNLIKE_WEIGHT)
+        weight *= self.close
+        return weight
 
 
 def targets(fingers: Floats, used: Bools) -> Floats:
@@ -453,21 +462,37 @@ def mutual(
     absent (b, n): FAR for a slot of the probe's without a minutia, else 0
     """
     b, _, h, n = planes.shape
+    slots = theirs.shape[2]
     place, turn = np.float32(0.5 / width[0] ** 2), np.float32(width[1] ** -2)
     rows = np.empty((b, 6, h, n), dtype=np.float32)
     np.multiply(planes[:, _PLACE], -2 * place, out=rows[:, _PLACE])
     np.multiply(planes[:, 2:], -turn, out=rows[:, 2:4])
-    rows[:, 4] = ((planes[:, _PLACE] ** 2).sum(axis=1) + absent[:, None]) * place + turn
+    rows[:, 4] = _square(planes, absent) * place + turn
     rows[:, _SQUARE] = place
     cost = np.matmul(rows.reshape(b, 6, h * n).swapaxes(1, 2), theirs)
     mate = cost.argmin(axis=2)
-    least = np.take_along_axis(cost, mate[..., None], axis=2).reshape(b, h, n)
-    mate = mate.reshape(b, h, n)
-    nearest = cost.reshape(b, h, n, -1).min(axis=2)
-    found = least <= np.take_along_axis(nearest, mate, axis=2)
-    found &= least < np.float32(-np.log(LEAST_CLOSENESS))
-    close = np.exp(-np.minimum(least, np.float32(MOST_COST)))
-    return MatedMinutiae(mate, np.where(found, close, np.float32(0)))
+    least = cost.reshape(-1).take(mate + np.arange(0, cost.size, slots).reshape(b, h * n))
+    least, mate = least.reshape(b, h, n), mate.reshape(b, h, n)
+    nearest = cost.reshape(b, h, n, slots).min(axis=2)
+    first = np.arange(0, nearest.size, slots).reshape(b, h, 1)
+    found = least <= nearest.reshape(-1).take(mate + first)
+    found &= least < _MOST_DISTANT
+    np.minimum(least, np.float32(MOST_COST), out=least)
+    close = np.exp(np.negative(least, out=least), out=least)
+    close *= found
+    return MatedMinutiae(mate, close)
+
+
+_MOST_DISTANT = np.float32(-np.log(LEAST_CLOSENESS))
+
+
+def _square(planes: Floats, absent: Floats) -> Floats:
+    """Return how far places lie from the middle, squared; FAR for a slot without a minutia, (b, h, n)."""
+    x, y = planes[:, 0], planes[:, 1]
+    square: Floats = x * x
+    square += y * y
+    square += absent[:, None]
+    return square
 
 
 def overlap(planes: Floats, absent: Floats, theirs: Floats) -> tuple[Floats, Floats]:
@@ -479,7 +504,7 @@ def overlap(planes: Floats, absent: Floats, theirs: Floats) -> tuple[Floats, Flo
     b, _, h, n = planes.shape
     rows = np.empty((b, 4, h, n), dtype=np.float32)
     np.multiply(planes[:, _PLACE], np.float32(-2), out=rows[:, :2])
-    rows[:, 2] = (planes[:, _PLACE] ** 2).sum(axis=1) + absent[:, None]
+    rows[:, 2] = _square(planes, absent)
     rows[:, 3] = 1
     distance = np.matmul(rows.reshape(b, 4, h * n).swapaxes(1, 2), theirs[:, [0, 1, 4, 5]])
     sides = distance.min(axis=2).reshape(b, h, n), distance.reshape(b, h, n, -1).min(axis=2)
@@ -511,21 +536,16 @@ def hypotheses(pairs: Pairs) -> Floats:
     weight = pairs.agreement[rows[:, None], seeds] * value[:, None, :]
     weight[rows[:, None], np.arange(HYPOTHESES), seeds] = value[rows[:, None], seeds]
     (x, y), (u, v) = pairs.start.swapaxes(0, 1), pairs.end.swapaxes(0, 1)
-    columns = [
-        np.ones_like(x),
-        x,
-        y,
-        u,
-        v,
-        u * x + v * y,
-        v * x - u * y,
-        *pairs.turn.swapaxes(0, 1),
-    ]
-    sums = np.matmul(weight, np.stack(columns, axis=2))
+    columns = np.empty((*x.shape, 9), dtype=np.float32)
+    columns[..., 0] = 1
+    columns[..., 1], columns[..., 2], columns[..., 3], columns[..., 4] = x, y, u, v
+    columns[..., 5], columns[..., 6] = u * x + v * y, v * x - u * y
+    columns[..., 7:] = pairs.turn.swapaxes(1, 2)
+    sums = np.matmul(weight, columns)
     total = sums[..., 0] + np.float32(1e-6)
-    middle, target = _pair(sums, 1) / total, _pair(sums, 3) / total
-    spread = _pair(sums, 5) - total * target * middle.conj()
-    turn = _unit(spread + np.float32(HEADING_ARM) * _pair(sums, 7))
+    middle, target = _complex(sums[..., 1:3]) / total, _complex(sums[..., 3:5]) / total
+    spread = _complex(sums[..., 5:7]) - total * target * middle.conj()
+    turn = _unit(spread + np.float32(HEADING_ARM) * _complex(sums[..., 7:9]))
     return affine(turn, np.zeros_like(turn), target - turn * middle)
 
 
@@ -556,22 +576,31 @@ def refit(probe: Floats, fingers: Floats, mates: MatedMinutiae, weight: Floats) 
     Least squares for place -> turn * place + fold * conj(place) + shift; the turn is drawn to the best rigid
     one, the fold to none, as strongly as STIFFNESS says.
     """
-    x, y, cosine, sine = probe.swapaxes(0, 1)
-    parts = np.ones_like(x), x, y, x * x + y * y, x * x - y * y, 2 * x * y, cosine, sine
-    columns = np.stack(parts, axis=1)[:, None]
+    x, y = probe[:, 0], probe[:, 1]
+    columns = np.empty((len(probe), 1, 8, probe.shape[2]), dtype=np.float32)
+    powers = columns[:, 0]
+    powers[:, 0] = 1
+    powers[:, 1:3], powers[:, 6:] = probe[:, :2], probe[:, 2:]
+    np.multiply(x, y, out=powers[:, 5])
+    powers[:, 5] *= 2
+    across, along = x * x, y * y
+    np.add(across, along, out=powers[:, 3])
+    np.subtract(across, along, out=powers[:, 4])
     pulls = np.empty((*weight.shape, 5), dtype=np.float32)
     pulls[..., 0] = 1
     pulls[..., 1:] = mates.of(fingers)
     pulls *= weight[..., None]
     sums = np.matmul(columns, pulls)  # (b, h, 8, 5): probe's powers by 1, x, y, cosine, sine
     total = sums[..., 0, 0] + np.float32(1e-6)
-    middle = _complex(sums[..., 1, 0], sums[..., 2, 0]) / total
-    target = _complex(sums[..., 0, 1], sums[..., 0, 2]) / total
-    spread = _turned(sums[..., 1:3, 1:3]) - total * target * middle.conj()
-    folded = _folded(sums[..., 1:3, 1:3]) - total * target * middle
-    rigid = _unit(spread + np.float32(HEADING_ARM) * _turned(sums[..., 6:8, 3:5]))
+    middle = (sums[..., 1, 0] + 1j * sums[..., 2, 0]) / total
+    target = _complex(sums[..., 0, 1:3]) / total
+    spread, folded = _products(sums[..., 1:3, 1:3])
+    weighty = total * target
+    spread = spread - weighty * middle.conj()
+    folded = folded - weighty * middle
+    rigid = _unit(spread + np.float32(HEADING_ARM) * _products(sums[..., 6:8, 3:5])[0])
     around = sums[..., 3, 0] - total * np.abs(middle) ** 2
-    along = _complex(sums[..., 4, 0], sums[..., 5, 0]) - total * middle**2
+    along = (sums[..., 4, 0] + 1j * sums[..., 5, 0]) - total * middle**2
     firm, soft = around + np.float32(STIFFNESS[0]), around + np.float32(STIFFNESS[1])
     pulled = spread + np.float32(STIFFNESS[0]) * rigid
     turn = (pulled * soft - folded * along.conj()) / (firm * soft - np.abs(along) ** 2)
@@ -601,23 +630,16 @@ def _unit(values: Complexes) -> Complexes:
     return length.astype(np.complex64)
 
 
-def _pair(columns: Floats, first: int) -> Complexes:
-    return _complex(columns[..., first], columns[..., first + 1])
-
-
-def _complex(real: Floats, imaginary: Floats) -> Complexes:
-    joined: Complexes = real + 1j * imaginary
+def _complex(pairs: Floats) -> Complexes:
+    """Return the complex numbers whose parts are the last axis's pairs, which lie side by side, (…, 2) → (…)."""
+    joined: Complexes = pairs.view(np.complex64)[..., 0]
     return joined
 
 
-def _turned(sums: Floats) -> Complexes:
-    """Return the sum of end · conj(start) from sums (…, 2, 2) of start's parts by end's."""
-    return _complex(sums[..., 0, 0] + sums[..., 1, 1], sums[..., 0, 1] - sums[..., 1, 0])
-
-
-def _folded(sums: Floats) -> Complexes:
-    """Return the sum of end · start from such sums."""
-    return _complex(sums[..., 0, 0] - sums[..., 1, 1], sums[..., 0, 1] + sums[..., 1, 0])
+def _products(sums: Floats) -> tuple[Complexes, Complexes]:
+    """Return the sums of end · conj(start) and of end · start from sums (…, 2, 2) of start's parts by end's."""
+    ends, across = _complex(sums[..., 0, :]), _complex(sums[..., 1, :]) * 1j
+    return ends - across, ends + across
 
 
 STRIPS = 2  # maxima looked at for each value that is wanted
