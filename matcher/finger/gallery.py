@@ -108,6 +108,7 @@ class Gallery:
         self._people = SubjectTable()
         self._wiped = 0
         self._version = 0
+        self._standing: tuple[dict[int, list[Rows]], dict[int, int]] | None = None
 
     def __len__(self) -> int:
         return len(self._people)
@@ -172,6 +173,7 @@ class Gallery:
             places = self._people.remove(subject)
             if places is None:
                 raise UnknownSubject("no such subject in the gallery")
+            self._standing = None
             for block, row in places:
                 self._blocks[block].wipe(row)
             self._version += 1
@@ -220,9 +222,8 @@ class Gallery:
         passes = [(number, *each) for number, probe in enumerate(probes) for each in _passes(probe)]
         with self._lock:
             people = self._people.now()
-            rows = self._snapshot([probe for _, _, probe in passes])
+            rows, held = self._snapshot()
             size, version = len(self._people), self._version
-        held = {at: _people_of(blocks) for at, blocks in rows.items()}
         passes = [each for each in passes if any(rows[at] for at in _wanted(each[2]))]
         cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
         readings = [(probe, said is not Hypothesis.STATED) for _, said, probe in passes]
@@ -320,6 +321,7 @@ class Gallery:
         return placed
 
     def _settle(self, subject: int, enrolment: int, fingers: Sequence[tuple[int, Finger]]) -> None:
+        self._standing = None
         person = self._people.next_number
         places, impressions = [], Counter[int]()
         for position, finger in fingers:
@@ -348,13 +350,21 @@ class Gallery:
             self._blocks.append(Block(slots, self._model.size, frame, position, impression))
         return number
 
-    def _snapshot(self, probes: Sequence[Probe]) -> dict[int, list[Rows]]:
-        wanted = {position for probe in probes for position in _wanted(probe)}
-        rows: dict[int, list[Rows]] = {position: [] for position in wanted}
-        for block in self._blocks:
-            if block.position in wanted:
+    def _snapshot(self) -> tuple[dict[int, list[Rows]], dict[int, int]]:
+        """Return the blocks of each position as they stand, and how many people have that finger.
+
+        Whoever has several impressions of it has a first. What a search begins with is made anew after a change only.
+        """
+        if self._standing is None:
+            rows: dict[int, list[Rows]] = {at: [] for at in range(1, POSITIONS + 1)}
+            for block in self._blocks:
                 rows[block.position].append(block.rows())
-        return rows
+            held = {
+                at: sum(each.people for each in blocks if not each.impression)
+                for at, blocks in rows.items()
+            }
+            self._standing = rows, held
+        return self._standing
 
     def _compact(self) -> None:
         """Move all rows to fresh blocks, without the wiped ones; searches under way keep the old blocks.
@@ -372,7 +382,7 @@ class Gallery:
             fresh._people.add(subject, self._people.enrolment(subject), places)
         self._people, self._blocks, self._open = fresh._people, fresh._blocks, fresh._open
         self._frames = {block.frame for block in fresh._blocks}
-        self._wiped = 0
+        self._wiped, self._standing = 0, None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -423,11 +433,6 @@ def _wanted(probe: Probe) -> Sequence[int]:
     """Return the positions whose fingers a probe's may be."""
     positions = sorted({position for position, _ in probe.fingers})
     return range(1, POSITIONS + 1) if UNKNOWN_POSITION in positions else positions
-
-
-def _people_of(blocks: Sequence[Rows]) -> int:
-    """Return how many people have a finger in blocks of one position; whoever has several impressions has a first."""
-    return sum(int(np.count_nonzero(each.alive)) for each in blocks if not each.impression)
 
 
 def _best(

@@ -66,6 +66,7 @@ class Rows:
     packed (slots, d / 2, r) uint8; place (r, slots, 2) int16, steps from middle (r,) complex64;
     heading (r, slots) uint8; count, person (r,), alive (r,) bool: copies; frame: what size of picture the rows state
     impression: of a person's impressions of the finger, the how-manieth: a block has one row a person
+    people: how many rows are somebody's
     """
 
     packed: Bytes = field(repr=False)
@@ -77,6 +78,7 @@ class Rows:
     alive: Bools = field(repr=False)
     frame: Frame
     impression: int
+    people: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +161,7 @@ class Block:
         self._heading = np.zeros((FIRST_ROWS, slots), dtype=np.uint8)
         self._count = np.zeros(FIRST_ROWS, dtype=np.uint8)
         self._person = np.full(FIRST_ROWS, -1, dtype=np.int32)
+        self._rows: Rows | None = None  # as it stands, until a row changes
 
     @property
     def full(self) -> bool:
@@ -173,8 +176,7 @@ class Block:
 
     def append(self, person: int, finger: Finger) -> int:
         """Write a finger into the next row and return its number."""
-        if self._used == len(self._person):
-            self._grow()
+        self._make_room()
         row, number = self._used, len(finger)
         middle = finger.place.mean().astype(np.complex64) if number else np.complex64(0)
         away = (finger.place - middle) * np.float32(PLACE_STEPS)
@@ -191,6 +193,7 @@ class Block:
 
     def wipe(self, row: int) -> None:
         """Overwrite a row; it belongs to nobody and can never match."""
+        self._rows = None
         self._packed[:, :, row] = 0
         self._place[row] = 0
         self._middle[row] = 0
@@ -200,8 +203,7 @@ class Block:
 
     def adopt(self, person: int, block: Block, row: int) -> int:
         """Copy a row of a block of as many slots, as it is, and return its number here."""
-        if self._used == len(self._person):
-            self._grow()
+        self._make_room()
         to = self._used
         self._packed[:, :, to] = block._packed[:, :, row]
         for name in ("_place", "_middle", "_heading", "_count"):
@@ -212,21 +214,29 @@ class Block:
 
     def rows(self) -> Rows:
         """Return the block as it stands."""
-        used = self._used
-        person = self._person[:used].copy()
-        return Rows(
-            self._packed[:, :, :used],
-            self._place[:used],
-            self._middle[:used],
-            self._heading[:used],
-            self._count[:used].copy(),
-            person,
-            person >= 0,
-            self.frame,
-            self.impression,
-        )
+        if self._rows is None:
+            used = self._used
+            person = self._person[:used].copy()
+            alive = person >= 0
+            self._rows = Rows(
+                self._packed[:, :, :used],
+                self._place[:used],
+                self._middle[:used],
+                self._heading[:used],
+                self._count[:used].copy(),
+                person,
+                alive,
+                self.frame,
+                self.impression,
+                int(np.count_nonzero(alive)),
+            )
+        return self._rows
 
-    def _grow(self) -> None:
+    def _make_room(self) -> None:
+        """Be ready for one more row."""
+        self._rows = None
+        if self._used < len(self._person):
+            return
         more = min(max(FIRST_ROWS, self._used // 4), MOST_ROWS - self._used)
         self._packed = _wider(self._packed, 2, more)
         for name in ("_place", "_middle", "_heading", "_count", "_person"):

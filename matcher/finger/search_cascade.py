@@ -204,7 +204,7 @@ class Cascade:
         tasks: list[tuple[Sequence[_Query], LocalSimilarity, Sequence[Rows]]] = []
         for position, blocks in batch.rows.items():
             here = [query for query in batch.queries if query.meets(position)]
-            for frame in {block.frame for block in blocks}:
+            for frame in {block.frame for block in blocks} if here else ():
                 fingers = [finger for query in here for finger in query.versions[frame]]
                 glance = LocalSimilarity(fingers)
                 some = [block for block in blocks if block.frame == frame]

@@ -121,10 +121,10 @@ def test_padded_and_empty_rows_never_win(gallery: Gallery) -> None:
         rows = block.rows()
         scores = LocalSimilarity([finger]).scores(heads_of([rows]))[0]
         assert (scores[rows.alive] >= -1.0001).all()
-        block._used = len(block._person)  # rows that nobody was ever written to
+        block._used, block._rows = len(block._person), None  # nobody was ever written to its last
         empty = LocalSimilarity([finger]).scores(heads_of([block.rows()]))[0][~block.rows().alive]
         assert (empty == ABSENT).all()
-        block._used = len(rows.person)
+        block._used, block._rows = len(rows.person), None
     found = gallery.search(probe(1), limit=61, shortlist=61)
     assert found.score[found.subject == 999] < 0
 
