@@ -142,7 +142,9 @@ def weigh(
     taken = [position - 1 for position in positions if position != UNKNOWN_POSITION]
     if unknown:
         for person, ratios in enumerate(evidence[:, unknown]):
-            free = np.setdiff1d(np.flatnonzero(~np.isnan(ratios).all(axis=0)), taken)
+            compared = ~np.isnan(ratios).all(axis=0)
+            compared[taken] = False
+            free = np.flatnonzero(compared)
             fingers, places = assigned(ratios[:, free])
             best[person, free[places]] = ratios[fingers, free[places]]
             used[person, free[places]] = np.array(unknown)[fingers]
@@ -164,29 +166,32 @@ def assigned(ratios: Floats) -> tuple[Ints, Ints]:
     if ratios.shape[0] > ratios.shape[1]:
         columns, rows = assigned(ratios.T)
         return rows, columns
-    cost = -ratios.astype(np.float64)
-    number, width = cost.shape
-    row_price, column_price = np.zeros(number), np.zeros(width)
-    row_of = np.full(width, -1, dtype=np.intp)
-    for start in range(number):
-        distance, before = np.full(width, np.inf), np.full(width, -1, dtype=np.intp)
-        done = np.zeros(width, dtype=bool)
+    # Numbers of Python: so few that an array would cost more to begin with than to reckon with.
+    cost: list[list[float]] = (-ratios.astype(np.float64)).tolist()
+    width = ratios.shape[1]
+    row_price, column_price = [0.0] * len(cost), [0.0] * width
+    row_of = [-1] * width
+    for start in range(len(cost)):
+        distance, before = [math.inf] * width, [-1] * width
+        left = list(range(width))
         row, last, length = start, -1, 0.0
         while row >= 0:
-            through = length + cost[row] - row_price[row] - column_price
-            nearer = ~done & (through < distance)
-            distance[nearer], before[nearer] = through[nearer], last
-            last = int(np.where(done, np.inf, distance).argmin())
-            length = float(distance[last])
-            done[last] = True
-            row = int(row_of[last])
-        reached = np.flatnonzero(done & (row_of >= 0))
+            for column in left:
+                through = length + cost[row][column] - row_price[row] - column_price[column]
+                if through < distance[column]:
+                    distance[column], before[column] = through, last
+            last = min(left, key=distance.__getitem__)
+            length = distance[last]
+            left.remove(last)
+            row = row_of[last]
         row_price[start] += length
-        row_price[row_of[reached]] += length - distance[reached]
-        column_price[done] -= length - distance[done]
+        for column in set(range(width)).difference(left):
+            if row_of[column] >= 0:
+                row_price[row_of[column]] += length - distance[column]
+            column_price[column] -= length - distance[column]
         while last >= 0:
-            previous = int(before[last])
+            previous = before[last]
             row_of[last] = start if previous < 0 else row_of[previous]
             last = previous
-    columns = np.flatnonzero(row_of >= 0)
-    return row_of[columns], columns
+    columns = np.flatnonzero(np.array(row_of, dtype=np.intp) >= 0)
+    return np.array(row_of, dtype=np.intp)[columns], columns

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -405,15 +405,23 @@ def supported(values: Floats) -> Floats:
     judged by its own median alone: the few may all be mates.
     """
     total = np.zeros(len(values), dtype=np.float32)
-    every = values[~np.isnan(values)]
-    for column in values.T:
-        compared = ~np.isnan(column)
-        if compared.any():
-            typical = np.median(column[compared])
-            if compared.sum() < LEAST_TYPICAL:
-                typical = min(typical, np.median(every))
-            total[compared] += column[compared] - typical
+    compared = ~np.isnan(values)
+    every = values[compared]
+    for column in np.flatnonzero(compared.any(axis=0)):
+        here = compared[:, column]
+        theirs = values[here, column]
+        typical = _median(theirs)
+        if len(theirs) < LEAST_TYPICAL:
+            typical = min(typical, _median(every))
+        total[here] += theirs - typical
     return total
+
+
+def _median(values: Floats) -> np.floating[Any]:
+    """Return the median of a few values, as `numpy.median` does at a fifth of the calls."""
+    rising = np.sort(values)
+    middle: np.floating[Any] = (rising[(len(rising) - 1) // 2] + rising[len(rising) // 2]) / 2
+    return middle
 
 
 # The local stage: how alike a probe's minutiae are to those of every finger of a block, wherever they lie.
