@@ -51,7 +51,7 @@ from matcher.finger.descriptors import LEADING, Complexes, Finger, pack, resized
 from matcher.finger.template import Bools, Floats, Ints
 
 # Minutiae that fingers are padded to: with few widths many pairs go together, and one pair is always as wide.
-WIDTHS = (48, 96, 255)
+WIDTHS = (56, 96, 255)
 
 
 def width_for(minutiae: int) -> int:
