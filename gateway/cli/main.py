@@ -188,7 +188,12 @@ listed.add(
 listed.add(
     "bench",
     "Measure it on this machine.",
-    *("exercises.demo:bench", "exercises.bench", "exercises.bench_alike"),
+    *(
+        "exercises.bench_exchange",
+        "exercises.bench",
+        "exercises.bench_records",
+        "exercises.bench_alike",
+    ),
     part=EXERCISES,
 )
 listed.add(

@@ -52,6 +52,11 @@ class Child:
         self._stdout.close()
         forked_process.end(process, END_SECONDS)
 
+    @property
+    def pid(self) -> int:
+        """The process; raises AssertionError where it was not started."""
+        return self._running().pid or 0
+
     def tell(self, document: object) -> None:
         """Write a line to it; raises UserError where it ended."""
         self._running()

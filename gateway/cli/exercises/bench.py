@@ -1,4 +1,4 @@
-"""`passerelle bench finger`, `face`, `iris`, `year`: a search in a large gallery; an auditor's questions on a year."""
+"""`passerelle bench finger`, `face`, `iris`: a search in a large gallery."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import output
+from gateway.cli.exercises.shared_options import Fpir, Peers, demand_enrolled
 from gateway.cli.plain_command import plain_command
 
 app = typer.Typer()
@@ -30,10 +31,7 @@ def finger(
         int, typer.Option(min=1, max=10_000, help="Searches, each for somebody enrolled.")
     ] = 64,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one search.")] = 1,
-    fpir: Annotated[
-        float,
-        typer.Option(min=1e-6, max=0.5, help="False alarms per search at the threshold used."),
-    ] = 0.01,
+    fpir: Fpir = 0.01,
     records: Annotated[
         Path | None,
         typer.Option(
@@ -46,8 +44,7 @@ def finger(
     output.one_blas_thread()
     from gateway.exercises.bench.finger import Order, measured
 
-    if probes > gallery:
-        raise typer.BadParameter("more probes than people enrolled", param_hint="--probes")
+    demand_enrolled(probes, gallery)
     order = Order(gallery, probes, threads, fpir, records)
     with output.bar("enrol and search", gallery + probes) as advance:
         figures = asdict(measured(order, advance))
@@ -68,9 +65,7 @@ def face(
     probes: Annotated[
         int, typer.Option(min=8, max=1_000, help="Faces that a batch asks with at once.")
     ] = 64,
-    peers: Annotated[
-        bool, typer.Option(help="Measure faiss-cpu and usearch in the same run; pip install both.")
-    ] = True,
+    peers: Peers = True,
 ) -> None:
     """Measure exact searches for a face in a large gallery, on one thread, by turns with other libraries.
 
@@ -120,13 +115,8 @@ def iris(
     probes: Annotated[
         int, typer.Option(min=2, max=1_000, help="Searches, every other for somebody enrolled.")
     ] = 16,
-    fpir: Annotated[
-        float,
-        typer.Option(min=1e-6, max=0.5, help="False alarms per search at the threshold used."),
-    ] = 0.001,
-    peers: Annotated[
-        bool, typer.Option(help="Measure faiss-cpu and usearch in the same run; pip install both.")
-    ] = True,
+    fpir: Fpir = 0.001,
+    peers: Peers = True,
 ) -> None:
     """Measure searches for an iris in a large gallery, on one thread, by turns with other libraries.
 
@@ -135,8 +125,7 @@ def iris(
     output.one_blas_thread()
     from gateway.exercises.bench.iris import Order, measured
 
-    if probes > gallery:
-        raise typer.BadParameter("more probes than people enrolled", param_hint="--probes")
+    demand_enrolled(probes, gallery)
     with output.bar("enrol and search", gallery + probes) as advance:
         figures = measured(Order(gallery, probes, fpir, peers), advance)
     output.emit(context, {"ok": True, **figures}, *_irises(figures))
@@ -151,40 +140,6 @@ def _irises(figures: dict[str, Any]) -> Iterator[str]:
     if accepted:
         high = figures["lost_interval_95"][1]
         yield f"mates     {accepted} accepted, {figures['mates_lost']} lost (at most {high:.1%})"
-
-
-@plain_command(
-    app, "passerelle bench year invented", "passerelle bench year invented --entries 1000000 --json"
-)
-def year(
-    context: typer.Context,
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="New folder; it keeps the bundle and its keys.")
-    ],
-    *,
-    entries: Annotated[
-        int, typer.Option(min=1000, max=10_000_000, help="Entries of the invented year.")
-    ] = 100_000,
-) -> None:
-    """Invent a year of exchanges, and measure how long an auditor waits for each of the questions.
-
-    The folder is kept: an invented ledger to try every command of `passerelle audit` and `ledger` on. A million
-    entries take 4 GB and some minutes.
-    """
-    from gateway.exercises.bench.audit import measured
-
-    with output.bar("invent and index", 2 * entries) as advance:
-        figures = asdict(measured(folder, entries, advance))
-    output.emit(context, {"ok": True, **figures}, *_waits(folder, figures))
-
-
-def _waits(folder: Path, figures: dict[str, Any]) -> Iterator[str]:
-    yield f"bundle   {figures['entries']:,} entries  {figures['bytes']:,} bytes  made in {figures['make_s']} s"
-    yield f"index    {figures['index_s']} s once  {figures['peak_mib']} MiB at most"
-    for name, timed in figures["questions"].items():
-        verdict = "with findings" if timed["exit_code"] else "clean"
-        yield f"question {name:<16} {timed['seconds']:.2f} s  {timed['cpu_seconds']:.2f} s cpu  {verdict}"
-    yield f"kept     {folder}  → passerelle audit refusals --bundle {folder}/year.bundle --key {folder}/auditor"
 
 
 def _lines(figures: dict[str, Any]) -> Iterator[str]:

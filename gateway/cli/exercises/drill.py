@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import output
+from gateway.cli.exercises.shared_options import Workdir
 from gateway.cli.output import Code
 from gateway.cli.plain_command import plain_command
 
@@ -30,12 +31,7 @@ def rotation(
             min=0, max=3600, help="How long to go on; every kind is rotated once in any case."
         ),
     ] = 60.0,
-    workdir: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
-        ),
-    ] = Path(".drill"),
+    workdir: Workdir = Path(".drill"),
 ) -> None:
     """Rotate every kind of key while partners ask; exit 0 only if nothing failed and nothing old opens.
 
@@ -68,12 +64,7 @@ def rotation(
 def compromise(
     context: typer.Context,
     *,
-    workdir: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
-        ),
-    ] = Path(".drill"),
+    workdir: Workdir = Path(".drill"),
 ) -> None:
     """Name keys as stolen while a partner asks; exit 0 only if nothing got through, and the list was exact.
 
@@ -99,12 +90,7 @@ def compromise(
 def restore(
     context: typer.Context,
     *,
-    workdir: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
-        ),
-    ] = Path(".drill"),
+    workdir: Workdir = Path(".drill"),
 ) -> None:
     """Lose a gateway and bring it back from its backup; exit 0 only if it is whole and says what it lost.
 

@@ -9,16 +9,12 @@ from typing import Annotated
 import typer
 
 from gateway.cli import output
+from gateway.cli.exercises.shared_options import Workdir
 from gateway.cli.output import Code
 from gateway.cli.plain_command import plain_command
 from gateway.errors import UserError
 
 app = typer.Typer()
-
-Workdir = Annotated[
-    Path,
-    typer.Option(metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."),
-]
 
 
 @plain_command(

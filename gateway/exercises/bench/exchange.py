@@ -6,13 +6,13 @@ and consistency, under a transaction number of its own. Half ask about enrolled 
 
 Two rounds: a quiet one with a single asker, whose times are those of the work itself, and a loaded one,
 whose times include waiting for processors. Rate limits and quota are set out of the way, in a folder of
-the measurement's own; the beat on which answers leave stays as it is served.
+the measurement's own; the beat on which answers leave stays as it is served. Of each round the processor time is
+told too, of the server with all its processes and of the askers: where both together fill the cores, they are what limits.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import time
 from collections import Counter
@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import user_files
-from gateway.exercises import server_metrics, subprocess_cli
+from gateway.exercises import processor_time, server_metrics, subprocess_cli
 from gateway.exercises.bench import machine_speed
-from gateway.exercises.bench.machine_speed import MachineSpeed
+from gateway.exercises.bench.machine_speed import MachineSpeed, cores
+from gateway.exercises.bench.stage_profile import CRYPTO, SEARCH, Share, profile
 from gateway.exercises.demo import parties
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import ENROLLED_IMPRESSION, invented, write_manifest
@@ -46,8 +47,6 @@ ASKERS_A_CORE = (
 )
 PROCESSES = 2  # of askers; one interpreter alone would hold the server up, more would take its time
 SPARE_PLACES = 8  # of a partner, beyond one for each asker; proofs of consistency are calls too
-CRYPTO = ("verify", "open", "seal")  # the server's stages that are cryptography
-SEARCH = ("prepare", "search")  # and those that are biometrics
 
 AGREEMENT = ("bench", 1)
 _SETTINGS = """\
@@ -58,11 +57,6 @@ copies_burst = 100000
 rate_per_second = 100000
 rate_burst = 100000
 """
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +77,13 @@ class Figures:
     p50_ms …       from composing a query to believing its answer, under load
     crypto_ms      mean of a query under load: the server's verify, open, seal; the asker's seal, sign, verify, open
     search_ms      mean of a query under load: the server's preparation of the probe, and its search
+    mean_ms        mean of the same, which the means of its stages add up to
+    server_cpu_ms  processor time that a query under load takes in the server and all processes of it; None = unknown here
+    askers_cpu_ms  likewise in the askers
+    busy_cores     processors that both together had under load, on average
     quiet_…        the same with one asker
     stages_ms      means of the server's stages under load
+    profile        each stage's share of mean_ms under load, by name; quiet_profile: of quiet_mean_ms
     errors         queries without an answer that can be believed
     """
 
@@ -105,11 +104,20 @@ class Figures:
     hits: int
     wrong_hits: int
     missed: int
+    mean_ms: float
+    server_cpu_ms: float | None
+    askers_cpu_ms: float | None
+    busy_cores: float | None
     quiet_p50_ms: float
+    quiet_mean_ms: float
+    quiet_server_cpu_ms: float | None
+    quiet_askers_cpu_ms: float | None
     quiet_crypto_ms: float
     quiet_search_ms: float
     stages_ms: Mapping[str, float]
     quiet_stages_ms: Mapping[str, float]
+    profile: Mapping[str, Share]
+    quiet_profile: Mapping[str, Share]
     signatures_per_s: float
     sgemm_gflops: float
 
@@ -127,20 +135,42 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """One round: what was asked, and the server's mean milliseconds by stage meanwhile."""
+    """One round: what was asked, the server's mean milliseconds by stage meanwhile, and the processor seconds of both sides."""
 
     asked: Round
     stages: Mapping[str, float]
+    server_cpu: float | None
+    askers_cpu: float | None
+
+    @property
+    def asker_ms(self) -> float:
+        return self.asked.crypto * 1000 / max(1, len(self.asked.latencies))
 
     @property
     def crypto_ms(self) -> float:
-        return _sum(self.stages, CRYPTO) + self.asked.crypto * 1000 / max(
-            1, len(self.asked.latencies)
-        )
+        return _sum(self.stages, CRYPTO) + self.asker_ms
 
     @property
     def search_ms(self) -> float:
         return _sum(self.stages, SEARCH)
+
+    @property
+    def mean_ms(self) -> float:
+        return sum(self.asked.latencies) * 1000 / max(1, len(self.asked.latencies))
+
+    @property
+    def busy_cores(self) -> float | None:
+        if self.server_cpu is None or self.askers_cpu is None:
+            return None
+        return round((self.server_cpu + self.askers_cpu) / self.asked.window, 2)
+
+    def each_ms(self, cpu: float | None) -> float | None:
+        """Return the processor time of a query out of that of all; None where it is unknown or nothing was answered."""
+        answered = len(self.asked.latencies)
+        return None if cpu is None or not answered else round(cpu * 1000 / answered, 2)
+
+    def profile(self) -> dict[str, Share]:
+        return profile(self.mean_ms, self.stages, self.asker_ms)
 
 
 def measure(load: Load, clock: Clock) -> Figures:
@@ -218,9 +248,17 @@ def _round(
         one.begin(Spell(share, spell.warm, spell.seconds))
     clock.wait(spell.warm)
     before = server_metrics.read(server.metrics)
+    sides = (server.pid,), tuple(one.pid for one, _ in busy)
+    begun = [processor_time.seconds(*side) for side in sides]
     clock.wait(spell.seconds)
+    ended = [processor_time.seconds(*side) for side in sides]
     stages = server_metrics.read(server.metrics).since(before)
-    return _Measured(together([one.end() for one, _ in busy]), stages)
+    asked = together([one.end() for one, _ in busy])
+    return _Measured(asked, stages, *map(_between, begun, ended))
+
+
+def _between(begun: float | None, ended: float | None) -> float | None:
+    return None if begun is None or ended is None else ended - begun
 
 
 def shares(clients: int, processes: int) -> list[int]:
@@ -251,11 +289,20 @@ def _figures(load: Load, speed: MachineSpeed, quiet: _Measured, loaded: _Measure
         hits=asked.hits,
         wrong_hits=asked.wrong_hits,
         missed=asked.missed,
+        mean_ms=round(loaded.mean_ms, 2),
+        server_cpu_ms=loaded.each_ms(loaded.server_cpu),
+        askers_cpu_ms=loaded.each_ms(loaded.askers_cpu),
+        busy_cores=loaded.busy_cores,
         quiet_p50_ms=_ms(percentile(quiet.asked.latencies, 0.5)),
+        quiet_mean_ms=round(quiet.mean_ms, 2),
+        quiet_server_cpu_ms=quiet.each_ms(quiet.server_cpu),
+        quiet_askers_cpu_ms=quiet.each_ms(quiet.askers_cpu),
         quiet_crypto_ms=round(quiet.crypto_ms, 2),
         quiet_search_ms=round(quiet.search_ms, 2),
         stages_ms=_rounded(loaded.stages),
         quiet_stages_ms=_rounded(quiet.stages),
+        profile=loaded.profile(),
+        quiet_profile=quiet.profile(),
         signatures_per_s=speed.signatures_per_s,
         sgemm_gflops=speed.sgemm_gflops,
     )

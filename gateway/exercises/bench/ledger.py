@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.exercises.bench import machine_speed
-from gateway.exercises.bench.exchange import cores
 from gateway.exercises.crashtest import throughput
 
 
@@ -84,5 +83,5 @@ def measure(
         receipt_bytes=receipt_bytes,
         signatures_per_s=machine.signatures_per_s,
         sha256_mb_per_s=hashing,
-        cores=cores(),
+        cores=machine_speed.cores(),
     )

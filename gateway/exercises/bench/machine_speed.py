@@ -6,6 +6,7 @@ matrix product, which is what a search mostly costs. Ratios to them hold where s
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ class MachineSpeed:
 
     signatures_per_s: float
     sgemm_gflops: float
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure() -> MachineSpeed:

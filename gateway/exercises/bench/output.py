@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from gateway.exercises.bench.exchange import CRYPTO, SEARCH, Clock, Figures
+from gateway.exercises.bench.exchange import Clock, Figures
+from gateway.exercises.bench.stage_profile import ASKER, REST, STEPS, Share, kind
 
 TICK = 0.1  # seconds between two movements of the bar
 
@@ -55,24 +56,56 @@ class Bar(Clock):
 def board(figures: Figures) -> Table:
     """Return the figures as a person reads them."""
     table = Table(box=None, show_header=True, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("a query, on average")
+    table.add_column("a query")
     table.add_column("one asker, ms", justify="right")
     table.add_column(f"{figures.clients} askers, ms", justify="right")
-    quiet, loaded = figures.quiet_stages_ms, figures.stages_ms
-    for name in loaded:
-        kind = "crypto" if name in CRYPTO else "search" if name in SEARCH else ""
-        label = _label(f"server: {name.replace('_', ' ')}", kind)
-        table.add_row(label, f"{quiet.get(name, 0.0):.2f}", f"{loaded[name]:.2f}")
-    table.add_row(_label("asker: seal, sign, verify, open", "crypto"), *_rest(figures))
     for name, alone, together in (
-        ("crypto", figures.quiet_crypto_ms, figures.crypto_ms),
-        ("search", figures.quiet_search_ms, figures.search_ms),
+        ("crypto, server and asker, mean", figures.quiet_crypto_ms, figures.crypto_ms),
+        ("search with preparing the probe, mean", figures.quiet_search_ms, figures.search_ms),
+        ("processor time, server", figures.quiet_server_cpu_ms, figures.server_cpu_ms),
+        ("processor time, asker", figures.quiet_askers_cpu_ms, figures.askers_cpu_ms),
+        ("question to answer, mean", figures.quiet_mean_ms, figures.mean_ms),
         ("question to answer, p50", figures.quiet_p50_ms, figures.p50_ms),
     ):
-        table.add_row(Text(name, style="bold"), f"{alone:.2f}", f"{together:.2f}")
+        table.add_row(name, _number(alone), _number(together))
     table.add_row("p95", "", f"{figures.p95_ms:.2f}")
     table.add_row("p99", "", f"{figures.p99_ms:.2f}")
     return table
+
+
+def shares(figures: Figures) -> Table:
+    """Return where the time of one question goes, by stage, quiet and under load."""
+    table = Table(box=None, show_header=True, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("a query, mean", "steps"):
+        table.add_column(heading)
+    for heading in ("one asker, ms", "share", f"{figures.clients} askers, ms", "share"):
+        table.add_column(heading, justify="right")
+    quiet, loaded = figures.quiet_profile, figures.profile
+    for name in [*loaded, *(quiet.keys() - loaded.keys())]:
+        table.add_row(
+            _label(_NAMES.get(name, f"server: {name.replace('_', ' ')}"), kind(name)),
+            STEPS.get(name, ""),
+            *(*_shown(quiet.get(name)), *_shown(loaded.get(name))),
+        )
+    whole = f"{figures.quiet_mean_ms:.2f}", "100.0 %", f"{figures.mean_ms:.2f}", "100.0 %"
+    table.add_row("question to answer", "", *whole)
+    return table
+
+
+_NAMES = {
+    ASKER: "asker: seal, sign, verify, open",
+    REST: "rest: the beat, gRPC, loopback",
+}
+
+
+def _shown(share: Share | None) -> tuple[str, str]:
+    return (
+        ("", "") if share is None else (f"{share.ms:.2f}", f"{share.share:.1%}".replace("%", " %"))
+    )
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
 
 
 def line(figures: Figures) -> str:
@@ -83,22 +116,18 @@ def line(figures: Figures) -> str:
         f" {figures.seconds:g} s, {figures.gallery} people, {figures.cores} cores\n"
         f"{figures.queries} answers, each verified: {figures.hits} hits, {figures.missed} missed,"
         f" {figures.wrong_hits} wrong; errors: {faults or 'none'}\n"
+        f"{_busy(figures)}"
         f"this machine: {figures.signatures_per_s} composite signatures/s,"
         f" sgemm {figures.sgemm_gflops} GFLOP/s"
     )
 
 
+def _busy(figures: Figures) -> str:
+    """Return how much of the processors the server and the askers had, where that is known."""
+    if figures.busy_cores is None:
+        return ""
+    return f"{figures.busy_cores:g} of {figures.cores} cores busy under load, server and askers together\n"
+
+
 def _label(text: str, kind: str) -> Text:
     return Text.assemble(text, (f"  {kind}", "dim"))
-
-
-def _rest(figures: Figures) -> tuple[str, str]:
-    """Return the askers' share of the cryptography: all of it less the server's."""
-    pairs = (
-        (figures.quiet_crypto_ms, figures.quiet_stages_ms),
-        (figures.crypto_ms, figures.stages_ms),
-    )
-    quiet, loaded = (
-        f"{whole - sum(stages.get(name, 0.0) for name in CRYPTO):.2f}" for whole, stages in pairs
-    )
-    return quiet, loaded

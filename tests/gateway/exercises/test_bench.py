@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.exercises.bench.exchange import CRYPTO, SEARCH, Load, cores, shares
+from gateway.exercises.bench.exchange import Load, shares
+from gateway.exercises.bench.machine_speed import cores
+from gateway.exercises.bench.stage_profile import ASKER, CRYPTO, REST, SEARCH, STEPS, profile
 
 PROMISED = (
     *("qps", "p50_ms", "p95_ms", "p99_ms", "crypto_ms", "search_ms"),
@@ -40,8 +42,27 @@ def test_two_seconds_of_load_are_measured_and_nothing_fails(
         sum(told["stages_ms"][stage] for stage in SEARCH), abs=0.05
     )
     assert told["quiet_p50_ms"] >= 50  # the beat, which is not measured away
+    for cpu in ("server_cpu_ms", "askers_cpu_ms", "quiet_server_cpu_ms", "quiet_askers_cpu_ms"):
+        assert told[cpu] > 0
+    assert told["busy_cores"] > 0
     assert told["signatures_per_s"] > 0
     assert told["sgemm_gflops"] > 0
+    # Every stage that the server times is one whose steps are known, and all stages together are the whole.
+    assert list(told["profile"]) == [*STEPS, ASKER, REST]
+    assert sum(each["share"] for each in told["profile"].values()) == pytest.approx(1, abs=0.01)
+    assert told["profile"]["search"]["ms"] == told["stages_ms"]["search"]
+
+
+def test_a_question_is_shared_out_over_its_stages_and_nothing_is_left_out() -> None:
+    found = profile(80.0, {"seal": 4.0, "search": 20.0, "later_stage": 6.0}, 10.0)
+
+    assert list(found) == ["search", "seal", "later_stage", ASKER, REST]
+    assert [each.ms for each in found.values()] == [20.0, 4.0, 6.0, 10.0, 40.0]
+    assert [each.share for each in found.values()] == [0.25, 0.05, 0.075, 0.125, 0.5]
+
+
+def test_where_nothing_was_answered_there_is_no_share() -> None:
+    assert [each.share for each in profile(0.0, {}, 0.0).values()] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
