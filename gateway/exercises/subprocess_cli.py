@@ -25,6 +25,7 @@ STOP_SECONDS = 300.0  # until a stop is forced; the gateway drains for 30 and th
 RUN_SECONDS = 900.0  # until it gives up on any other command
 SAID = 2000  # characters of a failed command's last words
 COMMAND = "gateway.cli.main:app"
+START = "from gateway.cli.main import app; app(prog_name='passerelle')"  # of a process that nobody forks
 
 Document = Mapping[str, Any]
 

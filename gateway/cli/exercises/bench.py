@@ -10,16 +10,23 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import output
+from gateway.cli.exercises.bench_turns import TurnsOptions
 from gateway.cli.exercises.shared_options import Fpir, Peers, demand_enrolled
 from gateway.cli.plain_command import plain_command
 
 app = typer.Typer()
+
+FIGURES = (
+    *("single_cps", "single_cps / sgemm_gflops_1", "batch_cps", "batch_cps / sgemm_gflops_1"),
+    *("single_ms", "prepare_ms", "bytes_per_finger", "cascade_loss"),
+)
 
 
 @plain_command(
     app,
     "passerelle bench finger",
     "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+    "passerelle bench finger --against ../passerelle-before --rounds 5 --json",
 )
 def finger(
     context: typer.Context,
@@ -39,12 +46,19 @@ def finger(
             help="Search for real people among the invented: <finger>_<impression>.<suffix>.",
         ),
     ] = None,
+    turns: TurnsOptions,
 ) -> None:
     """Measure searches for one finger in a large gallery, on this machine, beside a matrix product."""
     output.one_blas_thread()
     from gateway.exercises.bench.finger import Order, measured
 
     demand_enrolled(probes, gallery)
+    if turns.wanted:
+        own = () if records is None else ("--records", records.resolve())
+        sizes = "--gallery", gallery, "--probes", probes
+        words = "finger", *sizes, "--threads", threads, "--fpir", fpir, *own
+        turns.run(context, words, FIGURES, people=gallery + probes)
+        return
     order = Order(gallery, probes, threads, fpir, records)
     with output.bar("enrol and search", gallery + probes) as advance:
         figures = asdict(measured(order, advance))

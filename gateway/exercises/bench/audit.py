@@ -24,13 +24,12 @@ from gateway.auditor.source import ArchiveSource
 from gateway.errors import UserError
 from gateway.exercises.bench import synthetic_year
 from gateway.exercises.bench.synthetic_events import BEGINS, CALIBRATIONS, subjects
-from gateway.exercises.subprocess_cli import environment
+from gateway.exercises.subprocess_cli import START, environment
 from gateway.ledger.archive import Archive
 from keys.custody import FileCustody
 from keys.keyset import KeyKind, Keyset
 
 WORDS: Final = b"an invented year"  # a passphrase that keeps nothing
-START: Final = "from gateway.cli.main import app; app(prog_name='passerelle')"
 # question of law.md section 9 → the words of its command
 QUESTIONS: Final[Mapping[str, str]] = {
     "1 who": "explain TXN --only who",
