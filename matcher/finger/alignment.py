@@ -653,9 +653,16 @@ def greatest(values: Floats, number: int) -> Ints:
     value picks them here, or sorts with kind="stable". number is 1 to k; no value is nan.
     """
     bound = _at_most_least(values, number)
-    at = np.flatnonzero(values >= bound)
-    row, value = at // values.shape[1], values.reshape(-1)[at]
+    # Of equals to a bound there may be many: where a minutia's slots are padded, most.
+    at = np.flatnonzero(values > bound)
+    row = at // values.shape[1]
     count = np.bincount(row, minlength=len(values))
+    few = count < number
+    if few.any():
+        at = np.flatnonzero((values > bound) | ((values == bound) & few[:, None]))
+        row = at // values.shape[1]
+        count = np.bincount(row, minlength=len(values))
+    value = values.reshape(-1)[at]
     some = np.full((len(values), count.max(initial=number)), -np.inf, dtype=values.dtype)
     some[np.arange(some.shape[1]) < count[:, None]] = value
     least = _least_of_greatest(some, number)
@@ -678,7 +685,7 @@ def _at_most_least(values: Floats, number: int) -> Floats:
     strips = values.shape[1] // (STRIPS * number + 1)
     if strips <= 1:
         return _least_of_greatest(values, number)[:, None]
-    # Odd, unlike the widths of fingers: else a minutia's padded slots fall into strips of nothing else, and the bound is theirs.
+    # Odd, unlike the widths of fingers: else a minutia's padded slots fall into strips of nothing else.
     wide = (values.shape[1] // strips - 1) | 1
     heads = values[:, : strips * wide].reshape(len(values), strips, wide).max(axis=1)
     return _least_of_greatest(heads, number)[:, None]

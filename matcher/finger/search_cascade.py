@@ -340,16 +340,19 @@ def _pairs(queries: Sequence[_Query], placed: Sequence[Sequence[Placed]]) -> Ite
 
 
 def _alike(pairs: Iterable[_Pair]) -> Iterator[Sequence[_Pair]]:
-    """Yield a few pairs at a time, all of the same widths."""
+    """Yield a few pairs at a time, all of the same widths: as many as keep the arrays of an alignment in cache."""
     alike: dict[tuple[int, int], list[_Pair]] = {}
     for each in pairs:
         alike.setdefault(each.widths, []).append(each)
-    for some in alike.values():
-        for start in range(0, len(some), ALIGNED_AT_ONCE):
-            yield some[start : start + ALIGNED_AT_ONCE]
+    for (mine, theirs), some in alike.items():
+        at_once = max(1, MOST_COMPARED_SLOTS // (mine * theirs))
+        for start in range(0, len(some), at_once):
+            yield some[start : start + at_once]
 
 
-ALIGNED_AT_ONCE = 32  # pairs of fingers; keeps the (b, h, n, l) arrays of the alignment in cache
+MOST_COMPARED_SLOTS = (
+    1 << 17
+)  # of a probe's minutia and a gallery's; (b, h, n, l) numbers stay in cache
 LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of other people
 
 
