@@ -7,7 +7,6 @@ round (here, there, there, here), and before each the machine is measured, so th
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -19,17 +18,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import gateway
 from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.bench import machine_speed
+from keys import strict_json
 
-ENVIRONMENT: Final = Path(".venv", "bin")
+ENVIRONMENT = Path(".venv", "bin")
 VERSION_SECONDS = 120.0  # for a start that only says its version
 STOP_SECONDS = 60.0  # after SIGTERM; a bench ends its server first
-SAID = 300  # characters of a failed run's last line
+MOST = 4_000_000  # bytes read from the end of what a run writes; a document has some thousands
+SAID = 300  # characters of its last line that are told
 PER = " / "  # between two figures of which the quotient is compared
 
 Document = Mapping[str, Any]
@@ -175,7 +176,7 @@ def _run(side: Side, order: Order) -> Document:
     text = _output(side, (*side.command, *words), order.patience, what)
     line = _last(text)
     try:
-        document = json.loads(line)
+        document = strict_json.read(line.encode(), MOST)
     except ValueError:
         document = None
     if not isinstance(document, dict):
@@ -189,8 +190,8 @@ def _output(side: Side, command: Sequence[str], patience: float, what: str) -> s
     """Return what a command writes on stdout; raises UserError where it fails or takes too long."""
     with (
         tempfile.TemporaryDirectory(prefix="passerelle-turns-") as folder,
-        tempfile.TemporaryFile("w+") as out,
-        tempfile.TemporaryFile("w+") as err,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
     ):
         try:
             code = _ended(side, command, patience, (out, err), Path(folder))
@@ -203,7 +204,7 @@ def _output(side: Side, command: Sequence[str], patience: float, what: str) -> s
         said, told = _read(out), _read(err)
     if code:
         last = _last(told) or _last(said) or "it said nothing"
-        raise UserError(f"{_place(side)}: {what} ended with exit code {code}: {last}")
+        raise UserError(f"{_place(side)}: {what} ended with exit code {code}: {last[:SAID]}")
     return said
 
 
@@ -211,7 +212,7 @@ def _ended(
     side: Side,
     command: Sequence[str],
     patience: float,
-    streams: tuple[IO[str], IO[str]],
+    streams: tuple[IO[bytes], IO[bytes]],
     folder: Path,
 ) -> int:
     """Run a command in an empty folder to its end; whatever ends us ends it and what it started."""
@@ -237,9 +238,9 @@ def _ended(
         raise
 
 
-def _read(stream: IO[str]) -> str:
-    stream.seek(0)
-    return stream.read()
+def _read(stream: IO[bytes]) -> str:
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - MOST))
+    return stream.read().decode(errors="replace")
 
 
 def _last(text: str) -> str:
