@@ -222,6 +222,11 @@ class Matching(_Section):
     # float32: the numbers of face vectors as they were sent. int16: in 16 bits each, 1.3 kB a face of 512 numbers instead of
     # 2.4, and as fast; scores change by less than a thousandth. Whoever changes it changes nothing that is stored.
     face_vectors: Literal["float32", "int16"] = "float32"
+    # Processes that hold the galleries and search them beside each other; each holds everybody, and takes memory of its
+    # own. "auto": one for each processor, at most 8; none where there is one processor, or a kernel that cannot shut them in
+    # (Linux on x86_64 or aarch64 can). 0: the gateway's own process searches, one question at a time, for a machine whose
+    # memory ends first.
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
 
 
 class Telemetry(_Section):

@@ -142,6 +142,11 @@ _extractions = Counter(
     ["modality", "end"],
     registry=REGISTRY,
 )
+_search_processes = Gauge(
+    "passerelle_search_processes",
+    "Processes that hold the galleries and answer searches; 0 where the gateway's own process searches, or none has loaded yet.",
+    registry=REGISTRY,
+)
 _outgoing_failures = Counter(
     "passerelle_outgoing_failures",
     "Failures that nobody foresaw while a message to a partner was sent or its directory read, by partner and kind.",
@@ -242,6 +247,11 @@ def count_job_failure(job: str, kind: str) -> None:
 def count_extraction(modality: str, end: str) -> None:
     """Count an image that was decoded, by how it ended."""
     _extractions.labels(modality, end).inc()
+
+
+def show_search_processes(number: int) -> None:
+    """Show how many search processes answer."""
+    _search_processes.set(number)
 
 
 def count_outgoing_failure(partner: str, kind: str) -> None:

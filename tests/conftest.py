@@ -33,6 +33,11 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+# Gateways of tests search in their own process, but where a test is about search processes: two more for each gateway take
+# half a second of a processor.
+WORKERS = "PASSERELLE_MATCHING__WORKERS"
+os.environ.setdefault(WORKERS, "0")
+
 WAITS = 2  # of three moments a test computes in two, and waits in one: for an answer's beat, for a process, for a flush
 
 

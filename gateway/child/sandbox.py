@@ -1,12 +1,13 @@
-"""What a process gives up before it touches a stranger's picture; Linux, by the kernel itself, never to be had back.
+"""What a process gives up before it touches a stranger's sample; Linux, by the kernel itself, never to be had back.
 
 Two filters of system calls (seccomp, BPF), one above the other. The first is put on before an extractor is even loaded: no
 network, no other program, nobody else's memory, no signal to anybody, no file opened for writing, and none made, renamed,
-removed, cut or given other rights. The second is put on by the process of one picture, after it has closed all files but
+removed, cut or given other rights; search processes have this one alone. The second is put on by the process of one picture, after it has closed all files but
 the pipe of its answer, and before it decodes: it can calculate, write that pipe, and end. It can open no file at all, so
 it finds no key, no passphrase and no database. A call of another architecture's table ends the process.
 
-Where the kernel refuses, SandboxUnavailable is raised, and no picture is decoded: there is no way to go on without.
+Where the kernel refuses, SandboxUnavailable is raised, and no picture is decoded and no search process answers: there is no
+way to go on without.
 Sources: seccomp(2), prctl(2), and the kernel's tables of system calls for x86_64 and aarch64.
 """
 
@@ -259,11 +260,15 @@ def _where(
     return [(_EQUAL, 0, len(inner), number), *inner]
 
 
+def known_here() -> bool:
+    """Return whether processes can be shut in on such a machine, if its kernel has seccomp."""
+    return platform.system() == "Linux" and platform.machine() in MACHINES
+
+
 def _machine() -> _Machine:
-    found = MACHINES.get(platform.machine())
-    if found is None or os.name != "posix" or platform.system() != "Linux":
-        raise SandboxUnavailable("pictures are decoded on Linux on x86_64 or aarch64 only")
-    return found
+    if not known_here():
+        raise SandboxUnavailable("processes are shut in on Linux on x86_64 or aarch64 only")
+    return MACHINES[platform.machine()]
 
 
 def _install(machine: _Machine, body: Sequence[Instruction]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from gateway.domain.correction import QuotaState
 from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header, RecordFormat
 from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.exchange.rate_limits import Turn
 from gateway.law.agreement import Agreement, Agreements, AgreementsInForce
 from gateway.law.query_policy import in_force
 from gateway.law.quota_policy import counters
@@ -51,7 +52,13 @@ class GetCapabilities(_OfKeyAlone):
             each for each in SIZE_CLASSES if each + signed_envelope.AROUND <= largest
         )
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Say what the agreements with the caller permit at this moment."""
         header = admitted.request.header
         now = self._clock()
@@ -84,7 +91,13 @@ class GetQuota(_OfKeyAlone):
         self._database = database
         self._clock = clock
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Count what is recorded at this moment under the agreements with the caller."""
         header, now = admitted.request.header, self._clock()
         with self._database.reader() as reader:

@@ -28,6 +28,7 @@ from gateway.errors import (
     TransactionReused,
 )
 from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.exchange.rate_limits import Turn
 from gateway.law import correction_policy
 from gateway.ledger import exchange_events, exchange_facts
 from gateway.ledger.entry import EntryType
@@ -130,7 +131,13 @@ class SubmitCorrection:
         if received is not None and not received.issuperset(notice.fields):
             raise CorrectionUnknown
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002 - the port's shape
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Take it, once."""
         work = admitted.work
         if not isinstance(work, _Notice):
@@ -177,7 +184,13 @@ class AckCorrection:
         facts = exchange_facts.acknowledgement_facts(header, ack)
         return Admitted(request, ack.reply_key, facts, _Ack(found, ack))
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002 - the port's shape
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Close it; what it said is erased in the same commit."""
         work = admitted.work
         if not isinstance(work, _Ack):

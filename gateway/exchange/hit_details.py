@@ -29,6 +29,7 @@ from gateway.errors import (
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Decision, decisions, look
 from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.exchange.rate_limits import Turn
 from gateway.law.disclosure_policy import disclose
 from gateway.law.query_policy import Decided, Plan, may_disclose
 from gateway.ledger.exchange_facts import (
@@ -98,7 +99,13 @@ class RequestHitDetails:
         _plan(request, work, NOBODY, (), now)
         return Admitted(request, wanted.reply_key, details_request_facts(header, wanted), work)
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Do (4) to (7)."""
         work, request = admitted.work, admitted.request
         if not isinstance(work, Work):

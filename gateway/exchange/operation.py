@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.domain.messages import Header, Operation, Reply, SignedEnvelope
+from gateway.exchange.rate_limits import Turn
 from gateway.law.agreement import Agreement
 from gateway.ledger.entry import Leaf
 from gateway.store.exchange import transactions
@@ -131,5 +132,10 @@ class ExchangeOperation(Protocol):
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Do steps 11 to 13."""
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:
-        """Do steps 15 to 18; `request_leaf` is the hash of the REQUEST leaf."""
+    def perform(
+        self, admitted: Admitted, request_leaf: bytes, stages: Stages, turn: Turn
+    ) -> Conclusion:
+        """Do steps 15 to 18; `request_leaf` is the hash of the REQUEST leaf.
+
+        turn   at the processors; what search processes do is waited for without it
+        """

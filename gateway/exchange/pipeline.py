@@ -20,7 +20,7 @@ The numbers are those of the gateway protocol; the listeners have done 0 to 3 be
 (21) the listeners hold the answer to its quantum and send it
 
 From (6) to (13) and from (15) to (19) a call has one of the turns at the processors that partners share; it has
-none while it waits for the disk or for an extractor. Before (6) a copy of a message seen lately is counted, and refused beyond its share.
+none while it waits for the disk, for an extractor or for a search process. Before (6) a copy of a message seen lately is counted, and refused beyond its share.
 
 A refusal from step 6 on is a REFUSAL leaf before it is an error, up to an allowance; then it is counted. A call found dead before step 14 is
 dropped; after it, it is carried to its end and the answer waits for a retry or `GetQueryState`.
@@ -206,7 +206,7 @@ class Pipeline:
         leaves: tuple[Leaf, ...] = ()
         try:
             conclusion = self._operations[call.operation].perform(
-                admitted, leaf_hash, call.stages
+                admitted, leaf_hash, call.stages, turn
             )  # (15)–(18)
             leaves = conclusion.leaves if conclusion.undone is None else conclusion.undone
             written = self._write(admitted, conclusion)  # (19)

@@ -39,6 +39,7 @@ from gateway.exchange import hit_details, review_opening
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Candidate, Decision, join_facts, settled
 from gateway.exchange.operation import Admitted, Conclusion, Perishable, Request, Unfinished
+from gateway.exchange.rate_limits import Turn
 from gateway.law.agreement import Agreement
 from gateway.law.query_policy import Evidence as LawEvidence
 from gateway.law.query_policy import Found, Permit, decisive, may_answer
@@ -161,18 +162,25 @@ class SubmitQuery:
         facts = query_facts(header, query, permit)
         return Admitted(request, query.reply_key, facts, work, claims)
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:
+    def perform(
+        self, admitted: Admitted, request_leaf: bytes, stages: Stages, turn: Turn
+    ) -> Conclusion:
         """Gate (15), search (16), settle (17), destroy (18)."""
         work = admitted.work
         if not isinstance(work, _Work):
             raise TypeError
         prepared: Mapping[Modality, Prepared] = {}
         try:
-            if work.issued is None:
-                # (15); what no extractor made in the time that `wait` gave gets none here: others wait for the turn.
-                prepared = work.engines.prepare(work.probes, lambda: 0.0)
-            stages.mark("prepare")
-            decision = self._decide(work, prepared, stages)  # (16), (17)
+            candidate = None
+            with turn.searching():
+                if work.issued is None:
+                    # (15); what no extractor made in the time that `wait` gave gets none here: others wait for the turn.
+                    prepared = work.engines.prepare(work.probes, lambda: 0.0)
+                stages.mark("prepare")
+                if any(each.usable for each in prepared.values()):
+                    candidate = _search(work, prepared, self._context.misread)  # (16)
+                stages.mark("search")
+            decision = self._decide(work, candidate)  # (17)
             decision = replace(decision, facts=join_facts(decision.facts, _extracted(prepared)))
             work.kept = _with_records(work.kept, prepared)
         except BaseException as error:  # the samples are gone first, whatever it was
@@ -211,20 +219,14 @@ class SubmitQuery:
             raise TransactionReused
         return issued
 
-    def _decide(
-        self, work: _Work, prepared: Mapping[Modality, Prepared], stages: Stages
-    ) -> Decision:
-        """(16) and (17)."""
-        if work.issued is None and not any(each.usable for each in prepared.values()):
+    def _decide(self, work: _Work, candidate: Candidate | None) -> Decision:
+        """(17), of what a search came to, or of the number that stands instead of samples."""
+        if work.issued is not None:
+            candidate = _named(work.issued)
+        if candidate is None:
             shown = Outcome.QUALITY_INSUFFICIENT
             return Decision(shown, unsearched_facts(shown))
-        candidate = (
-            _search(work, prepared, self._context.misread)
-            if work.issued is None
-            else _named(work.issued)
-        )
-        stages.mark("search")
-        return settled(self._context, work.message.partner, work.permit, candidate)  # (17)
+        return settled(self._context, work.message.partner, work.permit, candidate)
 
     def _conclude(
         self,

@@ -10,6 +10,7 @@ from gateway.domain.messages import State
 from gateway.errors import TransactionUnknown
 from gateway.exchange.context import ExchangeContext
 from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.exchange.rate_limits import Turn
 from gateway.ledger.exchange_facts import reference_facts, state_facts
 from gateway.store.exchange import replay, transactions
 from gateway.telemetry import Stages
@@ -36,7 +37,13 @@ class GetQueryState:
         reply_key = query_payload.read_reply_key(payload, request.header.operation)
         return Admitted(request, reply_key, reference_facts(request.header), row)
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Repeat what is recorded."""
         row = admitted.work
         if not isinstance(row, transactions.TransactionRow):
@@ -70,7 +77,13 @@ class RedeliverResult:
         work = _Stored(reply, row.response_index)
         return Admitted(request, reply_key, reference_facts(request.header), work)
 
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+    def perform(
+        self,
+        admitted: Admitted,
+        request_leaf: bytes,  # noqa: ARG002 - the port's shape
+        stages: Stages,
+        turn: Turn,  # noqa: ARG002
+    ) -> Conclusion:
         """Send what was sent."""
         if not isinstance(admitted.work, _Stored):
             raise TypeError

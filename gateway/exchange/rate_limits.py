@@ -293,10 +293,15 @@ class Lanes:
         place.given.set()
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return here or 1
+
+
 def heavy_at_once() -> int:
     """Return how many pieces of heavy work may run at once: one less than the processors, for the disk and TLS."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (here or 1) - 1)
+    return max(1, processors() - 1)
 
 
 class Turn:
@@ -306,6 +311,20 @@ class Turn:
         self._gate, self._who = gate, who
         self._lane: Place | None = None
         self._place: Place | None = None
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Leave the turn for one of the search processes', by turns among partners, and come back; nothing where there are none."""
+        if not self._gate.searches:
+            yield
+            return
+        self.leave()
+        place = self._gate.wait_to_search(self._who)
+        try:
+            yield
+        finally:
+            self._gate.end_search(place)
+            self.enter()
 
     def enter(self, patience: Callable[[], float] | None = None) -> bool:
         """Wait for a turn; False when `patience` says that no second is left. Without it, as long as it takes."""
@@ -337,8 +356,11 @@ class Gate:
     way takes eight ninths of the processor from one that has a single call.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, searches: int = 0) -> None:
+        """Take how many pieces run at once in this process, and how many questions search processes have before them."""
+        self.searches = searches
         self._turns = Turns(most)
+        self._searches = Turns(searches)
         self._lanes = Lanes()
         self._lock = threading.Lock()
 
@@ -361,6 +383,18 @@ class Gate:
         """End a call, or stop waiting to begin one."""
         with self._lock:
             self._lanes.go(place)
+
+    def wait_to_search(self, who: str) -> Place:
+        """Return a place among the questions that search processes have before them."""
+        with self._lock:
+            place = self._searches.come(who)
+        _given(place, None, self.end_search)
+        return place
+
+    def end_search(self, place: Place) -> None:
+        """End a search, or stop waiting for one."""
+        with self._lock:
+            self._searches.go(place)
 
     def wait(self, who: str, patience: Callable[[], float] | None) -> Place | None:
         """Return a place whose turn it is; None when no patience is left."""

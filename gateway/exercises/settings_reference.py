@@ -93,8 +93,7 @@ def _form(annotation: Any, metadata: list[Any]) -> str:  # noqa: ANN401 - any an
             return words
     origin, of = get_origin(annotation), get_args(annotation)
     if origin in {Union, types.UnionType}:
-        (inner,) = (each for each in of if each is not type(None))
-        return _form(inner, metadata)
+        return ", or ".join(_form(each, metadata) for each in of if each is not type(None))
     if origin is Literal:
         return "one of " + ", ".join(f"`{each}`" for each in of)
     if origin is tuple:

@@ -24,6 +24,8 @@ from gateway.matching.engine import (
 )
 from gateway.matching.identification import Probes, identify
 from gateway.matching.images import Begun, PendingImage, Records
+from gateway.matching.workers.engine import WorkerEngine
+from gateway.matching.workers.pool import WorkerPool
 
 EXTRACTION_SECONDS = 60.0  # that images may take where nobody says less; the longest deadline of a call (protocol 12)
 
@@ -49,6 +51,7 @@ class Engines:
     images         what makes records of images; a service without extractors reads none
     quantised      modalities whose galleries hold their numbers in fewer bits, where there is an engine that can
     calibrations   what scores are worth, as it is when a query is read; None = those that are shipped
+    workers        processes that hold the galleries and search them; 0 = this one
     """
 
     def __init__(
@@ -56,13 +59,26 @@ class Engines:
         images: ExtractionService | None = None,
         quantised: frozenset[Modality] = frozenset(),
         calibrations: CalibrationsInForce | None = None,
+        workers: int = 0,
     ) -> None:
         by = calibrations or CalibrationsInForce()
-        makers = {modality: each.engine for modality, each in modalities.TABLE.items()}
-        makers |= {modality: modalities.QUANTISED[modality] for modality in quantised}
-        made = (make(by) for make in makers.values())
-        self.by_modality: Mapping[Modality, Engine] = {each.modality: each for each in made}
+        local = modalities.engines_of(by, quantised)
+        self.pool = WorkerPool(workers, local, by, quantised) if workers else None
+        self.by_modality: Mapping[Modality, Engine] = local
+        if self.pool is not None:
+            self.by_modality = {at: WorkerEngine(each, self.pool) for at, each in local.items()}
         self.images = images or ExtractionService()
+
+    @property
+    def places(self) -> int:
+        """How many questions search processes have before them; 0 where this process searches."""
+        return 0 if self.pool is None else self.pool.places
+
+    def close(self) -> None:
+        """End extractors and search processes; whoever waits for one is told."""
+        self.images.close()
+        if self.pool is not None:
+            self.pool.close()
 
     def formats(self) -> tuple[RecordFormat, ...]:
         """Return the formats that are read here: records, and images of modalities that have an extractor."""

@@ -15,7 +15,7 @@ from gateway.errors import (
     FormatUnsupported,
     RecordUnparseable,
 )
-from gateway.matching.calibrations import Calibrations, CalibrationsInForce
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce, shipped
 from gateway.matching.engine import (
     Deadline,
     Found,
@@ -54,6 +54,7 @@ NOT_OF_A_VECTOR = (
     "ppi",
 )  # what no vector has, and nobody states of one
 UNKNOWN_MODEL = "UNKNOWN_VALUE"  # the rule that an ElementInvalid names
+TRIAL_PEOPLE = 4
 REHEARSED_SEED = 512  # of the person who does not exist, whom rehearsals look for
 
 
@@ -143,14 +144,18 @@ class FaceEngine(GalleryEngine[Gallery]):
         found = self._loaded().scores(demand_ready(demand_own(probe, FaceProbe).ready), subjects)
         return tuple(Scored(*each) for each in found.items())
 
+    def count(self, probe: Probe) -> Mapping[str, int]:
+        """Return how many records and vectors there are."""
+        read = len(demand_own(probe, FaceProbe).vectors)
+        return {"records": read, "vectors": read}
+
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite vectors with zeros, in place, and drop them."""
-        mine = demand_own(probe, FaceProbe)
-        read = len(mine.vectors)
+        mine, counts = demand_own(probe, FaceProbe), self.count(probe)
         for vector in mine.vectors:
             vector.destroy()
         mine.vectors, mine.ready = [], None
-        return {"records": read, "vectors": read}
+        return counts
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
         """Return how many seconds each of some searches takes, for the face of somebody who does not exist.
@@ -167,6 +172,18 @@ class FaceEngine(GalleryEngine[Gallery]):
             ),
             lambda each: gallery.search(each, 1, threads=self._threads),
         )
+
+    def trial(self) -> tuple[tuple[int, float], ...]:
+        """Return whom a search names, of one person who is enrolled and one who is not, by the models that are shipped."""
+        models, gallery = shipped().faces, Gallery(self._storage)
+        for seed in range(TRIAL_PEOPLE):
+            gallery.add(seed, [synthetic.capture(synthetic.person(seed), 0, seed)])
+        said: list[tuple[int, float]] = []
+        for seed in (0, TRIAL_PEOPLE):
+            asked = synthetic.capture(synthetic.person(seed), 1, seed)
+            found = gallery.search(probes.Probe((asked,), models), TRIAL_PEOPLE)
+            said += zip(found.subject.tolist(), found.score.tolist(), strict=True)
+        return tuple(said)
 
 
 def quantised_engine(calibrations: CalibrationsInForce) -> FaceEngine:

@@ -22,6 +22,7 @@ from gateway.errors import (
     BiographicInQuery,
     DeadlineTooShort,
     ElementsInconsistent,
+    EngineUnavailable,
     FormatUnsupported,
     RecordUnparseable,
 )
@@ -39,6 +40,7 @@ from gateway.matching.engine import (
 from gateway.matching.finger_marks import KINDS
 from gateway.matching.gallery_engine import (
     GalleryEngine,
+    Search,
     demand_own,
     demand_ready,
     read_whole,
@@ -60,6 +62,7 @@ PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
 PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
 FORMATS = tuple(RecordFormat(int(each)) for each in record_fmr.Format)
 REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
+TRIAL_PEOPLE, TRIAL_FINGERS = 6, (1, 2, 7)
 REHEARSED_SEED = 315  # of the person who does not exist, whom rehearsals look for
 
 
@@ -106,42 +109,68 @@ class FingerEngine(GalleryEngine[Gallery]):
         Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
         complete, and the matcher's NothingUsable for a probe without a usable finger.
         """
-        del point
-        ready, gallery = demand_ready(demand_own(probe, FingerProbe).ready), self._loaded()
-        if deadline() <= 0:
-            raise DeadlineTooShort
+        (found,) = self.search_all([Search(probe, point, limit, deadline)])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def search_all(self, searches: Sequence[Search]) -> Sequence[Found | Exception]:
+        """Return what each comes to; those that may share a pass go on until the last of them has no time left."""
+        outcomes: dict[int, Found | Exception] = {}
+        together: dict[int, list[tuple[int, Search, probes.Probe]]] = {}
+        for number, each in enumerate(searches):
+            try:
+                ready = _searchable(each)
+            except Exception as error:  # noqa: BLE001 - it is this search's alone
+                outcomes[number] = error
+            else:
+                together.setdefault(each.limit, []).append((number, each, ready))
+        for limit, some in together.items():
+            ended = self._pass([(each, ready) for _, each, ready in some], limit)
+            outcomes |= dict(zip((number for number, _, _ in some), ended, strict=True))
+        return [outcomes[number] for number in range(len(searches))]
+
+    def _pass(
+        self, some: Sequence[tuple[Search, probes.Probe]], limit: int
+    ) -> Sequence[Found | Exception]:
+        """Return what searches for as many people come to, in one pass over the gallery."""
         try:
-            found = gallery.search(
-                ready, limit, threads=self._threads, expired=lambda: deadline() <= 0
+            found = self._loaded().search_many(
+                [ready for _, ready in some],
+                limit,
+                threads=self._threads,
+                expired=lambda: all(each.deadline() <= 0 for each, _ in some),
             )
         except SearchAbandoned:
-            raise DeadlineTooShort from None
-        return Found(
-            candidates=_scored(found),
-            calibration=assignment.search_certificate().id,
-            reckoned_by=reckoned_by(),
-            size=found.size,
-            comparable=found.comparable,
-            version=found.version,
-            tails={number: _tails(number) for number in range(1, len(ready.usable) + 1)},
-        )
+            return [DeadlineTooShort() for _ in some]
+        except EngineUnavailable as error:
+            return [error for _ in some]
+        return [
+            _found(each, ready) if len(some) == 1 or one.deadline() > 0 else DeadlineTooShort()
+            for each, (one, ready) in zip(found, some, strict=True)
+        ]
 
     def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
         """Return the fused score of each person who has one of the probe's fingers, aligned in full."""
         ready = demand_ready(demand_own(probe, FingerProbe).ready)
         return _scored(self._loaded().scores(ready, subjects))
 
+    def count(self, probe: Probe) -> Mapping[str, int]:
+        """Return how many records, sets of minutiae and templates there are."""
+        mine = demand_own(probe, FingerProbe)
+        read, templates = len(mine.minutiae), 0 if mine.ready is None else len(mine.ready.fingers)
+        return {"records": read, "minutiae": read, "templates": templates}
+
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite minutiae and templates with zeros, in place, and drop them."""
-        mine = demand_own(probe, FingerProbe)
-        read, ready = len(mine.minutiae), mine.ready
+        mine, counts = demand_own(probe, FingerProbe), self.count(probe)
+        ready = mine.ready
         if ready is not None:
             ready.destroy()
         for _, minutiae in mine.minutiae:
             minutiae.destroy()
         mine.minutiae, mine.ready = [], None
-        templates = 0 if ready is None else len(ready.fingers)
-        return {"records": read, "minutiae": read, "templates": templates}
+        return counts
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
         """Return how many seconds each of some searches takes, for two fingers of somebody who does not exist.
@@ -158,6 +187,22 @@ class FingerEngine(GalleryEngine[Gallery]):
             fingers,
             lambda each: gallery.search(probes.prepare(each), 1, threads=self._threads),
         )
+
+    def trial(self) -> tuple[tuple[int, float], ...]:
+        """Return whom searches name by three fingers, of two people who are enrolled and one who is not."""
+        gallery = Gallery()
+        for seed in range(TRIAL_PEOPLE):
+            whose = synthetic.person(seed)
+            gallery.add(seed, [(at, synthetic.impression(whose, at, 0)) for at in TRIAL_FINGERS])
+        said: list[tuple[int, float]] = []
+        for seed in (0, 1, TRIAL_PEOPLE):
+            whose = synthetic.person(seed)
+            probe = probes.prepare(
+                [(at, synthetic.impression(whose, at, 1)) for at in TRIAL_FINGERS]
+            )
+            found = gallery.search(probe, TRIAL_PEOPLE, threads=self._threads)
+            said += zip(found.subject.tolist(), found.score.tolist(), strict=True)
+        return tuple(said)
 
 
 class FingerCodec:
@@ -291,6 +336,28 @@ def _minutiae_of(samples: Sequence[Sample]) -> list[tuple[int, Minutiae]]:
         (one.position, probes.read_sample(probes.FingerSample(one.position, one.data)))
         for one in samples
     ]
+
+
+def _searchable(one: Search) -> probes.Probe:
+    """Return what a search is for; raises NothingUsable, or DeadlineTooShort where no time is left."""
+    ready = demand_ready(demand_own(one.probe, FingerProbe).ready)
+    if one.deadline() <= 0:
+        raise DeadlineTooShort
+    if not ready.fingers:
+        raise probes.NothingUsable(ready.faults)
+    return ready
+
+
+def _found(found: Candidates, ready: probes.Probe) -> Found:
+    return Found(
+        candidates=_scored(found),
+        calibration=assignment.search_certificate().id,
+        reckoned_by=reckoned_by(),
+        size=found.size,
+        comparable=found.comparable,
+        version=found.version,
+        tails={number: _tails(number) for number in range(1, len(ready.usable) + 1)},
+    )
 
 
 def _scored(found: Candidates) -> tuple[Scored, ...]:

@@ -8,12 +8,24 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.domain.messages import Modality, Sample
 from gateway.errors import EngineUnavailable
-from gateway.matching.engine import Change, EngineStatus, Probe, Source, UnreadableSample
+from gateway.matching.engine import (
+    Change,
+    Deadline,
+    EngineStatus,
+    Found,
+    OperatingPoint,
+    Prepared,
+    Probe,
+    Scored,
+    Source,
+    UnreadableSample,
+)
 
 REHEARSED_UNCOUNTED = 3  # searches, which still load models and touch every page of the gallery
 
@@ -61,6 +73,16 @@ Ready = TypeVar("Ready")
 Asked = TypeVar("Asked")
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One of several searches that share a pass: what `Engine.search` takes."""
+
+    probe: Probe
+    point: OperatingPoint
+    limit: int
+    deadline: Deadline
+
+
 class GalleryEngine(ABC, Generic[Kept]):
     """One gallery of one modality in this process. It is not loaded until `load` has succeeded."""
 
@@ -77,6 +99,51 @@ class GalleryEngine(ABC, Generic[Kept]):
     @abstractmethod
     def _held(self, samples: Sequence[Sample]) -> Sequence[object]:
         """Return what the gallery holds of stored samples; raises ValueError for a record that cannot be used."""
+
+    @abstractmethod
+    def read(self, samples: Mapping[str, Sample]) -> Probe:
+        """Read one person's samples; see the port."""
+
+    @abstractmethod
+    def prepare(self, probe: Probe) -> Prepared:
+        """Make a probe ready to be searched; see the port."""
+
+    @abstractmethod
+    def search(self, probe: Probe, point: OperatingPoint, limit: int, deadline: Deadline) -> Found:
+        """Return the best people; see the port."""
+
+    @abstractmethod
+    def scores(self, probe: Probe, subjects: Sequence[int]) -> tuple[Scored, ...]:
+        """Return the exact scores of a few people; see the port."""
+
+    @abstractmethod
+    def count(self, probe: Probe) -> Mapping[str, int]:
+        """Return how much there is of a probe to be destroyed, by kind."""
+
+    @abstractmethod
+    def destroy(self, probe: Probe) -> Mapping[str, int]:
+        """Overwrite and drop what a probe holds; return what `count` said of it."""
+
+    @abstractmethod
+    def rehearse(self, searches: int) -> tuple[float, ...]:
+        """Return how many seconds each of so many searches takes; see the port."""
+
+    @abstractmethod
+    def trial(self) -> tuple[tuple[int, float], ...]:
+        """Return subject and score of everybody whom a few searches name, in a gallery of people who do not exist.
+
+        Whatever is to answer in this engine's place says the same, to the last bit.
+        """
+
+    def search_all(self, searches: Sequence[Search]) -> Sequence[Found | Exception]:
+        """Return what `search` says of each, or what it raises; searches that can share a pass do."""
+        return [self._searched(each) for each in searches]
+
+    def _searched(self, one: Search) -> Found | Exception:
+        try:
+            return self.search(one.probe, one.point, one.limit, one.deadline)
+        except Exception as error:  # noqa: BLE001 - it is this search's alone
+            return error
 
     def load(self, source: Source) -> None:
         """Replace everything by what the source yields.

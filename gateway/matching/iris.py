@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import inf
 
 from gateway.domain.messages import POSITIONS, UNSTATED, Modality, RecordFormat, Sample
 from gateway.errors import (
@@ -14,7 +15,7 @@ from gateway.errors import (
     RecordUnparseable,
 )
 from gateway.matching import open_iris_file
-from gateway.matching.calibrations import Calibrations, CalibrationsInForce
+from gateway.matching.calibrations import Calibrations, CalibrationsInForce, shipped
 from gateway.matching.engine import (
     Deadline,
     Found,
@@ -64,6 +65,7 @@ NEAR_MISS = 1.0  # log10 units below the least threshold: who is that near is na
 UNKNOWN_CODER = "UNKNOWN_VALUE"  # the rule that an ElementInvalid names
 OTHERWISE = tuple(each for each in Orientation if each is not Orientation.AS_STATED)
 REHEARSED_FPIR = 0.001
+TRIAL_PEOPLE = 4
 REHEARSED_SEED = 911  # of the person who does not exist, whom rehearsals look for
 
 
@@ -159,16 +161,22 @@ class IrisEngine(GalleryEngine[Gallery]):
         said = zip(subjects, score.tolist(), shared.tolist(), strict=True)
         return tuple(Scored(*each) for each in said if each[2])
 
+    def count(self, probe: Probe) -> Mapping[str, int]:
+        """Return how many records and codes there are, and codes with their rotations."""
+        mine = demand_own(probe, IrisProbe)
+        read = len(mine.codes)
+        return {"records": read, "codes": read, "templates": 0 if mine.ready is None else read}
+
     def destroy(self, probe: Probe) -> Mapping[str, int]:
         """Overwrite codes and their rotations with zeros, in place, and drop them."""
-        mine = demand_own(probe, IrisProbe)
-        read, ready = len(mine.codes), mine.ready
+        mine, counts = demand_own(probe, IrisProbe), self.count(probe)
+        ready = mine.ready
         if ready is not None:
             ready.destroy()
         for _, iris in mine.codes:
             iris.destroy()
         mine.codes, mine.ready = [], None
-        return {"records": read, "codes": read, "templates": 0 if ready is None else read}
+        return counts
 
     def rehearse(self, searches: int) -> tuple[float, ...]:
         """Return how many seconds each of some searches takes, for both eyes of somebody who does not exist.
@@ -193,6 +201,18 @@ class IrisEngine(GalleryEngine[Gallery]):
             searches, lambda _: nobody, lambda each: self.search(each, point, 1, lambda: 1.0)
         )
 
+    def trial(self) -> tuple[tuple[int, float], ...]:
+        """Return whom a search names, of one person who is enrolled and one who is not."""
+        calibrations, gallery = shipped().irises, Gallery()
+        for seed in range(TRIAL_PEOPLE):
+            gallery.add(seed, _both_eyes(seed, 0))
+        said: list[tuple[int, float]] = []
+        for seed in (0, TRIAL_PEOPLE):
+            asked = probes.prepare(_both_eyes(seed, 1), calibrations)
+            found = gallery.search(asked, TRIAL_PEOPLE, floor=-inf)
+            said += zip(found.subject.tolist(), found.score.tolist(), strict=True)
+        return tuple(said)
+
     def _misread(
         self, ready: probes.Probe, gallery: Gallery, least: float, deadline: Deadline
     ) -> Misread | None:
@@ -210,6 +230,11 @@ class IrisEngine(GalleryEngine[Gallery]):
                 if best is None or score > best.score:
                     best = Misread(orientation.name, subject, score)
         return best
+
+
+def _both_eyes(seed: int, number: int) -> list[tuple[int, IrisCode]]:
+    """Return a capture of both eyes of somebody who does not exist."""
+    return [(eye, synthetic.capture(synthetic.person(seed), eye, number)) for eye in EYES]
 
 
 class IrisCodec:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.domain.messages import Modality, RecordFormat, Sample
 from gateway.matching.calibrations import Calibration, Calibrations, CalibrationsInForce
-from gateway.matching.engine import (
-    Codec,
-    Engine,
-    UnreadableSample,
-)
+from gateway.matching.engine import Codec, UnreadableSample
 from gateway.matching.face import FaceCodec, FaceEngine, quantised_engine
 from gateway.matching.finger import FingerCodec, FingerEngine
 from gateway.matching.finger_pairs import best_pairs
+from gateway.matching.gallery_engine import GalleryEngine
 from gateway.matching.iris import IrisCodec, IrisEngine
 from matcher import fusion
 from matcher.finger.assignment import search_certificate
@@ -25,7 +23,7 @@ class Implementation:
     """What reads the records of a modality, and what makes an engine that searches them, by the calibrations in force."""
 
     codec: Codec
-    engine: Callable[[CalibrationsInForce], Engine]
+    engine: Callable[[CalibrationsInForce], GalleryEngine[Any]]
 
 
 def _finger_engine(calibrations: CalibrationsInForce) -> FingerEngine:
@@ -40,9 +38,21 @@ TABLE: Mapping[Modality, Implementation] = {
     Modality.IRIS: Implementation(IrisCodec(), IrisEngine),
 }
 
-QUANTISED: Mapping[Modality, Callable[[CalibrationsInForce], Engine]] = {
+QUANTISED: Mapping[Modality, Callable[[CalibrationsInForce], GalleryEngine[Any]]] = {
     Modality.FACE: quantised_engine
 }
+
+
+def engines_of(
+    calibrations: CalibrationsInForce, quantised: frozenset[Modality] = frozenset()
+) -> Mapping[Modality, GalleryEngine[Any]]:
+    """Return an engine of each modality, in this process, with nobody loaded.
+
+    quantised   modalities whose galleries hold their numbers in fewer bits, where there is an engine that can
+    """
+    makers = {modality: each.engine for modality, each in TABLE.items()}
+    makers |= {modality: QUANTISED[modality] for modality in quantised}
+    return {modality: make(calibrations) for modality, make in makers.items()}
 
 
 def codec_of(modality: Modality) -> Codec:

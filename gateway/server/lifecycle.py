@@ -30,7 +30,7 @@ from gateway.monitoring.misread_alerts import MisreadAlerts, MisreadNotes
 from gateway.monitoring.open_alarms import OpenAlarms
 from gateway.monitoring.partner_files import PartnerFiles
 from gateway.monitoring.quota_alerts import QuotaAlerts
-from gateway.server import process
+from gateway.server import process, search_processes
 from gateway.server.application import Gateway
 from gateway.server.calibrations_of_folder import demand_no_package
 from gateway.server.image_extraction import build_extraction
@@ -73,13 +73,14 @@ class Serving:
         at_once: int | None = None,
     ) -> None:
         self._gateway, self._observe = gateway, observe
-        self._gate = Gate(at_once or heavy_at_once())
         few_bits = gateway.settings.matching.face_vectors == "int16"
         self.engines = Engines(
             build_extraction(gateway.settings.extraction),
             frozenset({Modality.FACE}) if few_bits else frozenset(),
             gateway.calibrations.in_force,
+            search_processes.number(gateway.settings.matching.workers),
         )
+        self._gate = Gate(at_once or heavy_at_once(), self.engines.places)
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
         misread = MisreadNotes()
         self.pipeline = build_pipeline(gateway, self.engines, self._refused, self._gate, misread)
@@ -124,6 +125,13 @@ class Serving:
 
     def start(self) -> Addresses:
         """Load, record the start, open the listeners; raises UserError when a port is taken."""
+        try:
+            return self._start()
+        except BaseException:
+            self.engines.close()
+            raise
+
+    def _start(self) -> Addresses:
         gateway, settings = self._gateway, self._gateway.settings
         self._admin.withdraw()  # what a killed process wrote would be taken for ours
         demand_current(gateway.keyset, gateway.clock())
@@ -315,6 +323,7 @@ class Serving:
         late = process.in_parallel(process.GRACE + STOPPING, parts)
         for name in late:
             _log.error("thread_left_behind", state=name)
+        self.engines.close()
         self._guard.stop()
         self._refused.flush()
         self._gateway.record(EntryType.STOP)

@@ -35,6 +35,7 @@ from gateway.server import (
     calibrations_of_folder,
     expiry_of_folder,
     image_extraction,
+    search_processes,
     settings_check,
     status,
 )
@@ -152,6 +153,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("evidence", lambda: _evidence(settings, up=up))
     run("files", lambda: settings_check.try_files(settings))
     run("images", lambda: image_extraction.try_extractors(settings.extraction, up=up))
+    run("search", lambda: search_processes.try_one(settings.matching.workers))
     run("time stamps", lambda: settings_check.try_authority(settings))
     run("descriptors", lambda: file_descriptors.summary(settings))
     run("health", lambda: _health(settings))
