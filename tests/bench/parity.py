@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -50,9 +50,9 @@ class People:
             yield self._stored
 
 
-def answer(engines: Engines, seed: int, number: int) -> Identified:
-    """Search for a person by another impression."""
-    probes = engines.read({f"s[{at}]": one for at, one in enumerate(samples(seed, number))})
+def answer(engines: Engines, asked: Sequence[Sample]) -> Identified:
+    """Search for one person."""
+    probes = engines.read({f"s[{at}]": one for at, one in enumerate(asked)})
     try:
         engines.prepare(probes)
         return engines.search(probes, POINT, LIMIT, lambda: math.inf)
@@ -78,7 +78,8 @@ def main() -> int:
         seed, impression = number % (2 * wanted.people), 1 + number // (2 * wanted.people)
         differs = failed = False
         try:
-            differs = answer(there, seed, impression) != answer(here, seed, impression)
+            asked = samples(seed, impression)
+            differs = answer(there, asked) != answer(here, asked)
         except Exception as fault:  # noqa: BLE001 - whatever it was, there is no answer
             failed = True
             sys.stderr.write(f"search {number}: {fault!r}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 from contextlib import suppress
 
@@ -220,6 +221,43 @@ def test_threads_of_many_partners_all_come_to_an_end_and_never_work_together() -
 
     assert done == {"A": 80, "B": 20}
     assert max(seen) <= 2
+
+
+def test_a_thousand_questions_of_one_partner_let_anothers_search_next() -> None:
+    """Places with the search processes are given by turns of their own; a turn at the processors is not held meanwhile."""
+    gate, order, lock = Gate(1, searches=2), list[str](), threading.Lock()
+    held = [gate.wait_to_search("A") for _ in range(2)]
+
+    def search(who: str) -> None:
+        with gate.turn(who) as turn:
+            assert turn.enter()
+            with turn.searching(), lock:
+                order.append(who)
+
+    threads = [threading.Thread(target=search, args=("A",)) for _ in range(1000)]
+    for thread in threads:
+        thread.start()
+    while len(gate._searches._waiting.get("A", ())) < 1000:
+        time.sleep(0.001)
+    threads.append(threading.Thread(target=search, args=("B",)))
+    threads[-1].start()
+    while "B" not in gate._searches._waiting:
+        time.sleep(0.001)
+    for each in held:
+        gate.end_search(each)
+    for thread in threads:
+        thread.join(WAIT)
+
+    assert len(order) == 1001
+    assert "B" in order[:4]
+
+
+def test_without_search_processes_the_turn_is_kept() -> None:
+    gate = Gate(1)
+    with gate.turn("A") as turn, gate.turn("B") as other:
+        assert turn.enter()
+        with turn.searching():
+            assert not other.enter(lambda: 0.0)
 
 
 def test_a_processor_is_left_for_the_rest_where_there_is_more_than_one() -> None:
