@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,14 @@ from typing import Literal
 import numpy as np
 
 from matcher.errors import MalformedRecord
-from matcher.finger.descriptors import Finger, Model, default_model, describe, distinct
+from matcher.finger.descriptors import (
+    Finger,
+    Model,
+    default_model,
+    describe,
+    distinct,
+    first_of_equals,
+)
 from matcher.finger.record_fmr import MOST_POSITION, read
 from matcher.finger.template import PPCM, Minutiae
 
@@ -118,14 +126,15 @@ def prepare(fingers: Sequence[tuple[int, Minutiae]], model: Model | None = None)
 def assess(minutiae: Minutiae) -> FaultCode | None:
     """Return why a finger is too poor to be searched or enrolled, or None; judged is what would be compared."""
     kept = distinct(minutiae)
-    places = np.unique(minutiae.xy[kept], axis=0)
+    xy = minutiae.xy[kept]
+    places = xy[first_of_equals(xy[:, 0], xy[:, 1])]
     if len(places) < LEAST_MINUTIAE:
         return "TOO_FEW_MINUTIAE"
     area = _spanned(places)
     if area < min(LEAST_AREA, AREA_EACH * len(places)):
         return "AREA_TOO_SMALL"
     too_long = np.ptp(places, axis=0).max() > MOST_SPAN * PPCM
-    if too_long or _like_anything(minutiae.xy[kept], np.exp(1j * minutiae.angle[kept]), area):
+    if too_long or _like_anything(xy, np.exp(1j * minutiae.angle[kept]), area):
         return "QUALITY_TOO_LOW"
     return None
 
@@ -165,11 +174,15 @@ def _like_anything(xy: np.ndarray, heading: np.ndarray, area: float) -> bool:
     apart = len(xy) < MANY and area >= min(LEAST_AREA, APART * len(xy))
     if abs(heading.mean()) > MOST_PARALLEL and not apart:
         return True
-    square = ((xy[:, None] - xy) ** 2).sum(axis=2)
+    x, y = (each[:, None] - each for each in xy.T)
+    square = x * x + y * y
     turned = 1 - (heading[:, None] * heading.conj()).real
     near = np.exp(-square / (2 * CROWDED[0] ** 2) - turned / CROWDED[1] ** 2)
     crowd = near.sum(axis=1) - 1  # but for itself
-    return bool(crowd.mean() > MOST_CROWDED or np.quantile(crowd, 0.25) > QUARTER_CROWDED)
+    at = (len(crowd) - 1) / 4
+    below, above = np.sort(crowd)[[math.floor(at), math.ceil(at)]]
+    quarter = below + (above - below) * (at % 1)
+    return bool(crowd.mean() > MOST_CROWDED or quarter > QUARTER_CROWDED)
 
 
 def _spanned(places: np.ndarray) -> float:
