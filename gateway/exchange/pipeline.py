@@ -517,7 +517,7 @@ class Recorder:
         done = self._commit((*conclusion.leaves, leaf), (*conclusion.effects, *effects))
         if isinstance(conclusion.answer, Reply):
             return conclusion.answer
-        return Reply(signed, self._sequencer.receipt(done.indices[-1], done.checkpoint_size))
+        return Reply(signed, done.receipt())
 
     def refusal(self, header: Header, transcript: bytes, refusal: Refusal) -> None:
         """A refusal is durable before it is an error; when the ledger cannot, that is the only answer.

@@ -27,12 +27,12 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.messages import Receipt
 from gateway.errors import AuditUnavailable, InternalError, PasserelleError
-from gateway.ledger import merkle, signed_note
+from gateway.ledger import merkle, proof, signed_note
 from gateway.ledger.entry import Frame, Leaf, SealedDetail, encode, seal_detail
 from gateway.ledger.signed_note import LogIdentity
 from gateway.store.effects import Effect, EffectRefused
@@ -56,6 +56,9 @@ CLOCK_TOLERANCE = 2000  # milliseconds that the clock may be behind the last lea
 _LEAVES, _NODES, _DETAILS, _DETAIL_KEYS, _CHECKPOINT = map(
     insert, (leaves, nodes, details, detail_keys, checkpoints)
 )
+_SAVEPOINT, _ROLL_BACK, _RELEASE = (
+    text(f"{each}SAVEPOINT one_commit") for each in ("", "ROLLBACK TO ", "RELEASE ")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,14 @@ class Committed:
     leaf_hashes: tuple[bytes, ...]
     time: datetime
     checkpoint_size: int
+    _batch: tuple[Batch, bytes] | None = field(default=None, repr=False, compare=False)
+
+    def receipt(self) -> Receipt:
+        """Return the receipt of the last leaf, the bytes that `Sequencer.receipt` reads from the store."""
+        if self._batch is None or not self.indices:
+            raise InternalError("a commit without a leaf has no receipt")
+        sheet, note = self._batch
+        return sheet.receipt(self.indices[-1], note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +141,16 @@ class Batch:
         return hashed
 
     def get(self, level: int, number: int) -> bytes:
-        """Return a complete subtree that an append or the root can ask for."""
+        """Return a complete subtree that an append, the root or a proof of a leaf of this batch can ask for."""
         return self.peaks[level, number]
+
+    def receipt(self, index: int, note: bytes) -> Receipt:
+        """Return the receipt of a leaf of this batch, under the checkpoint that `note` signs: that of the whole batch."""
+        leaf = self.leaves[index - self.size]["leaf"]
+        if not isinstance(leaf, bytes):
+            raise TypeError
+        hashes = merkle.inclusion_proof(index, self.size, self.get)
+        return Receipt(leaf, proof.make_proof(index, hashes, note))
 
 
 def peaks_of(size: int) -> list[tuple[int, int]]:
@@ -394,7 +413,9 @@ class Sequencer:
                 continue
             first, hashes = result
             indices = tuple(range(first, first + len(hashes)))
-            pending.answer.set_result(Committed(indices, hashes, stamp, self._head.size))
+            covered = None if signed is None else (sheet, signed)
+            done = Committed(indices, hashes, stamp, self._head.size, covered)
+            pending.answer.set_result(done)
         self._observer.committed(len(sheet.leaves), seconds)
 
     def _admit(
@@ -404,10 +425,16 @@ class Sequencer:
         first = sheet.size
         indices = range(first, first + len(pending.entries))
         try:
-            with writer.begin_nested():
+            writer.execute(_SAVEPOINT)
+            try:
                 for effect in pending.effects:
                     effect.apply(writer, indices)
                 encoded = sheet.encoded(pending.entries)
+            except BaseException:
+                writer.execute(_ROLL_BACK)
+                writer.execute(_RELEASE)
+                raise
+            writer.execute(_RELEASE)
         except EffectRefused as refused:
             return _explained(writer, refused.effect)
         except PasserelleError as fault:

@@ -178,6 +178,7 @@ def test_receipts_are_the_same_bytes_later_and_after_a_restart(store: StoreFixtu
     first = store.sequencer()
     committed = first.commit([answer(store)])
     early = first.receipt(0, committed.checkpoint_size)
+    at_once = committed.receipt()
     for number in range(2, 9):
         first.commit([answer(store, number)])
     late = first.receipt(0)
@@ -185,7 +186,24 @@ def test_receipts_are_the_same_bytes_later_and_after_a_restart(store: StoreFixtu
 
     again = store.sequencer().receipt(0, committed.checkpoint_size)
 
-    assert early == late == again
+    assert at_once == early == late == again
+
+
+def test_a_receipt_needs_no_look_at_the_store(store: StoreFixture) -> None:
+    """Whatever the ledger's size and the leaves of a commit, it is what the store says of the last of them."""
+    sequencer = store.sequencer(wait=0.02)  # so that some share a batch
+    with ThreadPoolExecutor(8) as pool:
+        commits = [[answer(store, at)] * (1 + at % 3) for at in range(1, 48)]
+        for committed in pool.map(sequencer.commit, commits):
+            stored = sequencer.receipt(committed.indices[-1], committed.checkpoint_size)
+            assert committed.receipt() == stored
+
+
+def test_a_receipt_of_no_leaf_is_refused(store: StoreFixture) -> None:
+    sequencer = store.sequencer()
+    sequencer.commit([answer(store)])
+    with pytest.raises(InternalError, match="without a leaf"):
+        sequencer.commit([], [note_value("k")]).receipt()
 
 
 def test_a_restart_goes_on_where_the_ledger_ended(store: StoreFixture) -> None:
