@@ -14,6 +14,7 @@ import os
 import sqlite3
 import stat
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -110,14 +111,27 @@ class SqliteEngine:
         self._pragmas: dict[str, str] = {}
         self._lock: IO[bytes] | None = None
         self._writer: Connection | None = None
+        self._idle: deque[Connection] = deque()  # readers that are lent to nobody
         self._writers = self._engine("rw", "BEGIN IMMEDIATE", WRITER_PRAGMAS)
         self._readers = self._engine("ro", "BEGIN", READER_PRAGMAS)
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
         """Lend a connection that reads one snapshot; leave the block soon, a snapshot holds the WAL back."""
-        with self._readers.connect() as connection, connection.begin():
-            yield connection
+        try:
+            connection = self._idle.pop()  # opening one anew takes longer than most reads
+        except IndexError:
+            connection = self._readers.connect()
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < READERS:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def take_writer(self) -> Connection:
         """Return the one connection that writes; its transactions are `BEGIN IMMEDIATE`.
@@ -227,6 +241,8 @@ class SqliteEngine:
     def close(self) -> None:
         """Close every connection."""
         self.release_writer()
+        while self._idle:
+            self._idle.pop().close()
         self._readers.dispose()
 
     def revision(self) -> str | None:
