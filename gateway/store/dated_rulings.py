@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, insert, select, update
 
 from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
@@ -44,8 +44,12 @@ class Rulings:
 
     def standing(self, connection: Connection, *which: ColumnElement[bool]) -> list[Row[Any]]:
         """Return those that stand and meet the conditions, by their identifiers."""
+        return [*connection.execute(self.standing_where(*which))]
+
+    def standing_where(self, *which: ColumnElement[bool]) -> Select[Any]:
+        """Return the statement of `standing`, for whoever asks it often."""
         wanted = select(self.table).where(self.ended.is_(None), *which)
-        return [*connection.execute(wanted.order_by(self.table.c.id))]
+        return wanted.order_by(self.table.c.id)
 
     def every(self, connection: Connection, *which: ColumnElement[bool]) -> list[Row[Any]]:
         """Return all there ever were that meet the conditions, the newest first."""

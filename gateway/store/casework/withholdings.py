@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.law.disclosure_policy import Decided
@@ -26,6 +26,13 @@ _RULINGS = Rulings(
     *(decisions, decisions.c.decide_ms, decisions.c.lift_ms, decisions.c.lifted_by),
     what="a decision",
     gone="no such decision is active; `passerelle decisions list` names those that are",
+)
+
+
+# Made once: building a statement takes longer than SQLite takes to execute it.
+_ACTIVE = _RULINGS.standing_where(
+    decisions.c.subject_id == bindparam("whom"),
+    decisions.c.partner.in_([bindparam("partner_or"), EVERYBODY]),
 )
 
 
@@ -68,8 +75,7 @@ class Decision:
 
 def active(connection: Connection, subject: int, partner: str) -> tuple[Decided, ...]:
     """Return what is refused to a partner of a person now: what names it, and what is for everybody."""
-    concerned = decisions.c.partner.in_([partner, EVERYBODY])
-    rows = _RULINGS.standing(connection, decisions.c.subject_id == subject, concerned)
+    rows = connection.execute(_ACTIVE, {"whom": subject, "partner_or": partner})
     return tuple(_decision(row).law for row in rows)
 
 

@@ -100,6 +100,9 @@ def _may(act: Act) -> ColumnElement[bool]:
 
 
 # Made once: building a statement takes longer than SQLite takes to execute it.
+_UNDER_NUMBER = select(transactions).where(
+    transactions.c.partner == bindparam("who"), transactions.c.number == bindparam("by_number")
+)
 _NUMBER_USED = insert(transactions).values(request_index=LEAF)
 _REUSED = says(TransactionReused)
 _NOT_REVIEWED = says(InternalError, "the query of a case is not under review")
@@ -208,8 +211,7 @@ def step(state: State, act: Act) -> State:
 
 def transaction(connection: Connection, partner: str, number: str) -> TransactionRow | None:
     """Return the partner's own query under a number; another partner's is as unknown as none."""
-    wanted = select(transactions).where(_named(partner, number))
-    row = connection.execute(wanted).one_or_none()
+    row = connection.execute(_UNDER_NUMBER, {"who": partner, "by_number": number}).one_or_none()
     if row is None:
         return None
     return TransactionRow(

@@ -16,7 +16,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from gateway.domain.person import IMAGES, TEXT, Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import InternalError, UserError
@@ -30,6 +30,13 @@ from keys.pae import pae
 
 SUBJECT_BITS = 63  # a SQL integer is signed
 _LABEL = b"passerelle/1/record"
+
+# Made once: building a statement takes longer than SQLite takes to execute it, and a query needs all three.
+_RECORD = select(subjects.c.record, subjects.c.record_version).where(
+    subjects.c.id == bindparam("who")
+)
+_FIRST = select(func.min(subjects.c.id))
+_FIRST_FROM = _FIRST.where(subjects.c.id >= bindparam("at"))
 
 
 class RecordChanged(UserError):
@@ -63,8 +70,7 @@ def read_record(connection: Connection, data_key: DataRing, subject: int) -> Rec
 
     Raises InternalError for a record that does not open, or says what we would not have written.
     """
-    wanted = select(subjects.c.record, subjects.c.record_version).where(subjects.c.id == subject)
-    row = connection.execute(wanted).one_or_none()
+    row = connection.execute(_RECORD, {"who": subject}).one_or_none()
     if row is None or row.record is None:
         return Record(version=0 if row is None else row.record_version or 0)
     try:
@@ -95,9 +101,8 @@ def write_record(subject: int, record: Record, data_key: DataRing, now: datetime
 
 def somebody(connection: Connection, at: int) -> int:
     """Return the first person at or after a number, else the very first; 0 where there is nobody."""
-    after = select(func.min(subjects.c.id)).where(subjects.c.id >= at)
-    found = connection.execute(after).scalar()
-    return found or connection.execute(select(func.min(subjects.c.id))).scalar() or 0
+    found = connection.execute(_FIRST_FROM, {"at": at}).scalar()
+    return found or connection.execute(_FIRST).scalar() or 0
 
 
 def kinds(connection: Connection, data_key: DataRing) -> Mapping[SubjectKind, int]:
