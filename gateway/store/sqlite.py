@@ -112,8 +112,8 @@ class SqliteEngine:
         self._lock: IO[bytes] | None = None
         self._writer: Connection | None = None
         self._idle: deque[Connection] = deque()  # readers that are lent to nobody
-        self._writers = self._engine("rw", "BEGIN IMMEDIATE", WRITER_PRAGMAS)
-        self._readers = self._engine("ro", "BEGIN", READER_PRAGMAS)
+        self._writers = self._engine("rw", _begin_writing, WRITER_PRAGMAS)
+        self._readers = self._engine("ro", _begin_reading, READER_PRAGMAS)
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
@@ -290,7 +290,12 @@ class SqliteEngine:
         else:
             _read_back(connection, {**pragmas, "journal_mode": ("", WAL)})
 
-    def _engine(self, mode: str, begin: str, pragmas: Mapping[str, tuple[str, object]]) -> Engine:
+    def _engine(
+        self,
+        mode: str,
+        begin: Callable[[Connection], None],
+        pragmas: Mapping[str, tuple[str, object]],
+    ) -> Engine:
         """Make a pool whose transactions begin as we say: the driver's own idea of BEGIN is switched off."""
 
         def connect() -> sqlite3.Connection:
@@ -313,8 +318,20 @@ class SqliteEngine:
                 pool_size=READERS,
                 max_overflow=-1,
             )
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        event.listen(engine, "begin", begin)
         return engine
+
+
+def _begin_writing(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_reading(connection: Connection) -> None:
+    """Begin by the driver's own call: it touches no disk, and SQLAlchemy's takes longer than a read."""
+    driver = connection.connection.dbapi_connection
+    if driver is None:
+        raise InternalError("a reader lost its connection")
+    driver.execute("BEGIN").close()
 
 
 def open_file(
