@@ -57,6 +57,12 @@ def threshold(fpir: float, held: Sequence[Tails], people: int) -> FusedThreshold
     promise holds for all of them together. Of one modality this is what `matcher.calibration.threshold` returns, to the bit.
     Raises ValueError outside these ranges and for no modality.
     """
+    return _threshold(fpir, tuple(held), people)
+
+
+@lru_cache(maxsize=KEPT)
+def _threshold(fpir: float, held: tuple[Tails, ...], people: int) -> FusedThreshold:
+    """Return `threshold`, once for each agreement, gallery and modalities: searches ask the same again and again."""
     if not 0 < fpir < 1 or people < 0 or not held or not all(held):
         raise ValueError("an FPIR lies between 0 and 1, and a modality has a tail")
     rate = fpir / max(1, people)
@@ -64,11 +70,11 @@ def threshold(fpir: float, held: Sequence[Tails], people: int) -> FusedThreshold
         score = max(LEAST_MATCH, *(tail.score(rate) for tail in held[0]))
         errors = max(tail.errors(score)[LIKELIEST] for tail in held[0])
     else:
-        some, decade = tuple(held), _decade(rate)
-        first, survival = _sum(some, CAUTIOUS, decade)
+        decade = _decade(rate)
+        first, survival = _sum(held, CAUTIOUS, decade)
         at = max(int(np.argmax(survival <= rate)), math.ceil(LEAST_MATCH / STEP) - first)
         score = (first + at) * STEP
-        start, likeliest = _sum(some, LIKELIEST, decade)
+        start, likeliest = _sum(held, LIKELIEST, decade)
         errors = float(likeliest[min(first + at - start, len(likeliest) - 1)])
     return FusedThreshold(score, min(1.0, max(1, people) * errors))
 
