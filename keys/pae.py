@@ -14,8 +14,10 @@ def pae(*parts: bytes) -> bytes:
     Injective: a boundary cannot move without changing a length, so what is hashed or signed has one
     reading. Plain concatenation does not have this property, which is why it is never used here.
     """
-    head = len(parts).to_bytes(4, "big")
-    return head + b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    glued = [len(parts).to_bytes(4, "big")]
+    for part in parts:
+        glued += (len(part).to_bytes(8, "big"), part)
+    return b"".join(glued)  # at once: a sealed payload is copied once
 
 
 def key_id(public: bytes, suite: int = SUITE) -> bytes:

@@ -160,7 +160,8 @@ def to_raw(minutiae: Minutiae, frame: Frame, units: int) -> Raw:
 
 def known_quality(quality: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return qualities with "not computed" as 0, unknown."""
-    return np.where(np.isin(quality, NOT_COMPUTED), 0, quality)
+    first, second = (quality == each for each in NOT_COMPUTED)
+    return np.where(first | second, 0, quality)
 
 
 def check_position(position: int, offset: int) -> None:
