@@ -133,6 +133,9 @@ _LENGTHS = {
     "detail_commitment": (32,),
 }
 _RANGES = {"directory_version": 2**64, "agreement_version": 2**32}
+_STATED = tuple(
+    name for name in (*_PATTERNS, *_LENGTHS, *_RANGES) if name != "detail_commitment"
+)  # fields that a frame has before its commit
 _ANY = "at most 64 printable characters of ASCII without a space"
 _WORDS = {  # what each pattern says, for whoever reads that a field breaks it
     "partner_id": "2 to 32 of A-Z, 0-9 and hyphen, or nothing, e.g. AUS",
@@ -241,11 +244,10 @@ def seal_detail(frame: Frame, detail: Facts, audit_key: SealingKey) -> SealedDet
     largest = DETAIL_SIZES[-1] if frame.type in _OF_ONE_SIZE else 0
     padded = detail_bytes(detail, at_least=largest)
     dek, nonce = secrets.token_bytes(DEK_SIZE), secrets.token_bytes(NONCE_SIZE)
-    ciphertext = nonce + AESGCM(dek).encrypt(nonce, padded, detail_aad(frame))
+    bare = _bare(frame)
+    ciphertext = nonce + AESGCM(dek).encrypt(nonce, padded, pae(DETAIL_LABEL, bare))
     commitment = commitment_of(ciphertext)
-    return SealedDetail(
-        ciphertext, audit_key.encrypt(dek, _dek_info(frame, commitment)), commitment
-    )
+    return SealedDetail(ciphertext, audit_key.encrypt(dek, _dek_info(bare, commitment)), commitment)
 
 
 def open_detail(
@@ -260,9 +262,10 @@ def open_detail(
     if commitment != frame.detail_commitment:
         raise MalformedEntry("the leaf commits to another detail")  # (1)
     try:
-        dek = audit_key.decrypt(sealed_dek, _dek_info(frame, commitment))  # (2)
+        bare = _bare(frame)
+        dek = audit_key.decrypt(sealed_dek, _dek_info(bare, commitment))  # (2)
         nonce, sealed = ciphertext[:NONCE_SIZE], ciphertext[NONCE_SIZE:]
-        padded = AESGCM(dek).decrypt(nonce, sealed, detail_aad(frame))  # (3)
+        padded = AESGCM(dek).decrypt(nonce, sealed, pae(DETAIL_LABEL, bare))  # (3)
     except (OpenRefused, InvalidTag, ValueError):
         raise MalformedEntry("the detail does not open: altered, or for another key") from None
     return parse_detail(padded)  # (4)
@@ -273,9 +276,9 @@ def commitment_of(ciphertext: bytes) -> bytes:
     return sha256(pae(DETAIL_LABEL, ciphertext)).digest()
 
 
-def _dek_info(frame: Frame, commitment: bytes) -> bytes:
+def _dek_info(bare: bytes, commitment: bytes) -> bytes:
     """Return what a sealed DEK is bound to: this frame and this ciphertext, so none can be exchanged."""
-    return pae(DETAIL_LABEL, _bare(frame), commitment)
+    return pae(DETAIL_LABEL, bare, commitment)
 
 
 def _bare(frame: Frame) -> bytes:
@@ -288,9 +291,9 @@ def _message(frame: Frame) -> audit_pb2.LeafFrame:
     message.type = int(frame.type)  # type: ignore[assignment]
     message.entry_class = int(frame.entry_class)  # type: ignore[assignment]
     message.direction = int(frame.direction or 0)  # type: ignore[assignment]
-    for name in (*_PATTERNS, *_LENGTHS, *_RANGES):
-        if name != "detail_commitment":
-            setattr(message, name, getattr(frame, name))
+    for name in _STATED:
+        if value := getattr(frame, name):  # what is empty is not serialised
+            setattr(message, name, value)
     return message
 
 
