@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, inspect, text
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -112,8 +112,8 @@ class SqliteEngine:
         self._lock: IO[bytes] | None = None
         self._writer: Connection | None = None
         self._idle: deque[Connection] = deque()  # readers that are lent to nobody
-        self._writers = self._engine("rw", _begin_writing, WRITER_PRAGMAS)
-        self._readers = self._engine("ro", _begin_reading, READER_PRAGMAS)
+        self._writers = self._engine("rw", "BEGIN IMMEDIATE", WRITER_PRAGMAS)
+        self._readers = self._engine("ro", "BEGIN", READER_PRAGMAS)
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
@@ -290,12 +290,7 @@ class SqliteEngine:
         else:
             _read_back(connection, {**pragmas, "journal_mode": ("", WAL)})
 
-    def _engine(
-        self,
-        mode: str,
-        begin: Callable[[Connection], None],
-        pragmas: Mapping[str, tuple[str, object]],
-    ) -> Engine:
+    def _engine(self, mode: str, begin: str, pragmas: Mapping[str, tuple[str, object]]) -> Engine:
         """Make a pool whose transactions begin as we say: the driver's own idea of BEGIN is switched off."""
 
         def connect() -> sqlite3.Connection:
@@ -318,20 +313,24 @@ class SqliteEngine:
                 pool_size=READERS,
                 max_overflow=-1,
             )
-        event.listen(engine, "begin", begin)
+        engine.dialect.do_begin = _beginning(begin)  # type: ignore[assignment,method-assign]
         return engine
 
 
-def _begin_writing(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _beginning(words: str) -> Callable[[PoolProxiedConnection], None]:
+    """Return what begins a transaction with these words.
 
+    The dialect's own step, and no event: an engine with one listener asks at each statement for all the others.
+    """
 
-def _begin_reading(connection: Connection) -> None:
-    """Begin by the driver's own call: it touches no disk, and SQLAlchemy's takes longer than a read."""
-    driver = connection.connection.dbapi_connection
-    if driver is None:
-        raise InternalError("a reader lost its connection")
-    driver.execute("BEGIN").close()
+    def begin(driver: PoolProxiedConnection) -> None:
+        cursor = driver.cursor()
+        try:
+            cursor.execute(words)
+        finally:
+            cursor.close()
+
+    return begin
 
 
 def open_file(
