@@ -1,4 +1,4 @@
-"""`passerelle bench finger`, `face`, `iris`: a search in a large gallery."""
+"""`passerelle bench finger`, `ten`, `face`, `iris`: a search in a large gallery."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ app = typer.Typer()
 FIGURES = (
     *("single_cps", "single_cps / sgemm_gflops_1", "batch_cps", "batch_cps / sgemm_gflops_1"),
     *("single_ms", "prepare_ms", "bytes_per_finger", "cascade_loss"),
+)
+TEN_FIGURES = (
+    *("search_p50_ms", "search_p95_ms", "search_cpu_ms", "batch_people_per_s"),
+    *("bytes_per_person", "enrol_cpu_ms", "prepare_ms", "mates_accepted", "lost", "wrong"),
 )
 
 
@@ -63,6 +67,61 @@ def finger(
     with output.bar("enrol and search", gallery + probes) as advance:
         figures = asdict(measured(order, advance))
     output.emit(context, {"ok": True, **figures}, *_lines(figures))
+
+
+@plain_command(
+    app,
+    "passerelle bench ten",
+    "passerelle bench ten --people 20000 --fingers 10 --searches 200 --threads 2 --json",
+    "passerelle bench ten --against ../passerelle-before --rounds 5 --json",
+)
+def ten(
+    context: typer.Context,
+    *,
+    people: Annotated[int, typer.Option(min=10, max=5_000_000, help="People enrolled.")] = 1000,
+    fingers: Annotated[int, typer.Option(min=1, max=10, help="Fingers of each.")] = 10,
+    searches: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Searches, each for somebody enrolled.")
+    ] = 64,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one search.")] = 1,
+    fpir: Fpir = 1e-4,
+    turns: TurnsOptions,
+) -> None:
+    """Measure searches for people of several fingers, and which mates they lose beside exact scores.
+
+    A person of ten fingers takes about 28 kB, and 30 ms of a processor to be invented and enrolled.
+    """
+    if searches > people:
+        raise typer.BadParameter("more searches than people enrolled", param_hint="--searches")
+    if turns.wanted:
+        sizes = "--people", people, "--fingers", fingers, "--searches", searches
+        words = "ten", *sizes, "--threads", threads, "--fpir", fpir
+        turns.run(context, words, TEN_FIGURES, people=people + searches)
+        return
+    output.one_blas_thread()
+    from gateway.exercises.bench.ten import Order, measured
+
+    order = Order(people, fingers, searches, threads, fpir)
+    with output.bar("enrol and search", people + searches) as advance:
+        figures = asdict(measured(order, advance))
+    output.emit(context, {"ok": True, **figures}, *_people(figures))
+
+
+def _people(figures: dict[str, Any]) -> Iterator[str]:
+    yield f"gallery  {figures['people']:,} people of {figures['fingers']} fingers, {figures['bytes_per_person']:,} bytes each"
+    yield f"prepare  {figures['enrol_cpu_ms']} ms of a processor to enrol, {figures['prepare_ms']} ms a probe"
+    yield (
+        f"search   p50 {figures['search_p50_ms']} ms  p95 {figures['search_p95_ms']} ms  {figures['search_cpu_ms']} ms of"
+        f" a processor  {figures['threads']} threads"
+    )
+    yield f"batch    {figures['batch_people_per_s']} people/s"
+    high = figures["lost_interval_95"]
+    told = "" if high is None else f" (at most {high[1]:.2%})"
+    yield (
+        f"mates    {figures['mates_accepted']} accepted by exact scores, {figures['lost']} lost{told}; somebody else named"
+        f" in {figures['wrong']} of {figures['searches']} searches"
+    )
+    yield f"machine  sgemm {figures['sgemm_gflops']} GFLOP/s, {figures['signatures_per_s']} composite signatures/s"
 
 
 @plain_command(

@@ -33,7 +33,7 @@ COMMANDS = [
     *("gallery enrol", "gallery stats", "ledger verify"),
     *("registry import", "registry show", "registry update", "registry remove", "registry status"),
 ]
-WITHOUT_HOME = ["eval", "eval explain", "bench finger"]
+WITHOUT_HOME = ["eval", "eval explain", "bench finger", "bench ten"]
 
 
 @pytest.mark.parametrize("command", COMMANDS + WITHOUT_HOME)

@@ -1,4 +1,4 @@
-"""`passerelle eval` and `passerelle bench finger` at the terminal."""
+"""`passerelle eval`, `passerelle bench finger` and `ten` at the terminal."""
 
 from __future__ import annotations
 
@@ -138,6 +138,26 @@ def test_the_bench_tells_its_figures(run: Any, as_json: bool) -> None:
         assert said.document["gallery"] == 100
     else:
         assert "GFLOP/s" in said.out
+
+
+def test_the_bench_of_ten_fingers_finds_whom_exact_scores_accept(run: Any) -> None:
+    said = run("bench", "ten", "--people", "12", "--fingers", "4", "--searches", "4", "--json")
+
+    assert said.code == 0
+    assert said.document["people"] <= 12
+    assert said.document["mates_accepted"] > 0
+    assert said.document["lost"] == said.document["wrong"] == 0
+
+
+def test_the_bench_of_ten_fingers_tells_what_it_measured(run: Any) -> None:
+    said = run("bench", "ten", "--people", "10", "--fingers", "2", "--searches", "2")
+
+    assert said.code == 0
+    assert "people of 2 fingers" in said.out
+
+
+def test_more_searches_than_people_are_wrong_usage(run: Any) -> None:
+    assert run("bench", "ten", "--people", "10", "--searches", "11").code == 2
 
 
 def test_more_probes_than_people_are_wrong_usage(run: Any) -> None:
