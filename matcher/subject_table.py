@@ -101,6 +101,13 @@ class SubjectTable:
         number = self._numbers.get(subject)
         return 0 if number is None else int(self._people[number]["enrolment"])
 
+    def held(self, then: PeopleThen) -> NDArray[np.bool_]:
+        """Return which of the numbers that were given then are of somebody who is here, (p,)."""
+        here = np.zeros(then.number, dtype=np.bool_)
+        numbers = np.fromiter(self._numbers.values(), dtype=np.intp, count=len(self._numbers))
+        here[numbers[numbers < then.number]] = True
+        return here
+
     def now(self) -> PeopleThen:
         """Return the people as they stand, numbers of removed ones among them."""
         people = self._people[: self._used]

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.errors import AlreadyEnrolled, UnknownSubject
+from matcher.finger import person_code
 from matcher.finger.assignment import POSITIONS, Hypothesis, Weighed, exchanged, shared, weigh
 from matcher.finger.descriptors import CANVAS, UNKNOWN, Finger, Frame, Model, default_model
-from matcher.finger.gallery_block import Block, Rows, slots_for
+from matcher.finger.gallery_block import MOST_ROWS, Block, Rows, picked_rows, slots_for
+from matcher.finger.person_code import CodesThen, PersonCode, PersonCodes
 from matcher.finger.probe import (
     UNKNOWN_POSITION,
     NothingUsable,
@@ -86,8 +88,9 @@ def reckoned_by() -> str:
         [*simd.get("baseline", ()), *simd.get("found", ())]
     )  # numpy leaves empty lists out
     model, likelihood = default_model().digest, default_likelihood().digest
+    codes = person_code.default_codebook().digest
     return (
-        f"model {model[:FILE_DIGITS]}, likelihood {likelihood[:FILE_DIGITS]}, numpy {np.__version__},"
+        f"model {model[:FILE_DIGITS]}, likelihood {likelihood[:FILE_DIGITS]}, codes {codes[:FILE_DIGITS]}, numpy {np.__version__},"
         f" {blas['name']} {blas['version']}, {kernels}"
     )
 
@@ -106,6 +109,8 @@ class Gallery:
         self._open: dict[Kind, int] = {}  # the block of a kind that is not full
         self._frames: set[Frame] = set()
         self._people = SubjectTable()
+        self._book = person_code.book_for(self._model)
+        self._codes = PersonCodes()
         self._wiped = 0
         self._version = 0
         self._standing: tuple[dict[int, list[Rows]], dict[int, int]] | None = None
@@ -124,9 +129,9 @@ class Gallery:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the fingers' arrays."""
+        """Bytes of the fingers' arrays and of people's codes."""
         with self._lock:
-            return sum(block.nbytes for block in self._blocks)
+            return sum(block.nbytes for block in self._blocks) + self._codes.nbytes
 
     @property
     def version(self) -> int:
@@ -145,10 +150,12 @@ class Gallery:
         probe = prepare(fingers, self._model)
         if not probe.fingers:
             raise NothingUsable(probe.faults)
+        code = self._coded(probe)
         with self._lock:
             if subject in self._people:
                 raise AlreadyEnrolled("remove the subject before enrolling it again")
             self._version += 1
+            self._codes.put(self._people.next_number, code)
             self._settle(subject, self._version, probe.fingers)
         return probe.faults
 
@@ -170,9 +177,10 @@ class Gallery:
     def remove(self, subject: int) -> None:
         """Remove a person and overwrite the fingers' arrays; raises UnknownSubject."""
         with self._lock:
-            places = self._people.remove(subject)
-            if places is None:
+            if subject not in self._people:
                 raise UnknownSubject("no such subject in the gallery")
+            self._codes.wipe(self._people.number_of(subject))
+            places = self._people.remove(subject) or ()
             self._standing = None
             for block, row in places:
                 self._blocks[block].wipe(row)
@@ -224,12 +232,10 @@ class Gallery:
             people = self._people.now()
             rows, held = self._snapshot()
             size, version = len(self._people), self._version
+            codes = self._codes.now()
         passes = [each for each in passes if any(rows[at] for at in _wanted(each[2]))]
         cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
-        readings = [(probe, said is not Hypothesis.STATED) for _, said, probe in passes]
-        searched = cascade.search(
-            readings, rows, people.number, lambda chosen: self._placed(people, chosen)
-        )
+        searched = self._searched(passes, rows, (people, codes, size), cascade)
         found: list[list[_Tried]] = [[] for _ in probes]
         for (number, hypothesis, probe), (chosen, evidence) in zip(passes, searched, strict=True):
             read = hypothesis, probe.usable
@@ -263,6 +269,85 @@ class Gallery:
             for each in Hypothesis
         ]
         return _best(people, tries, len(here), len(here), version)
+
+    def _searched(
+        self,
+        passes: Sequence[tuple[int, Hypothesis, Probe]],
+        rows: dict[int, list[Rows]],
+        then: tuple[PeopleThen, CodesThen, int],
+        cascade: Cascade,
+    ) -> list[tuple[Ints, Floats]]:
+        """Return what the cascade finds for each pass: among those whose codes are like the probe's, or among all.
+
+        Passes without a filter go through the cascade together, each other one alone: its people are its own.
+        """
+        people, codes, size = then
+        found: dict[int, tuple[Ints, Floats]] = {}
+        for at, (_, said, probe) in enumerate(passes):
+            kept = self._kept(probe, codes, (people, size), cascade)
+            if kept is not None:
+                found[at] = self._among(kept, (probe, said), people, cascade)
+        others = [at for at in range(len(passes)) if at not in found]
+        readings = [(passes[at][2], passes[at][1] is not Hypothesis.STATED) for at in others]
+        together = cascade.search(
+            readings, rows, people.number, lambda chosen: self._placed(people, chosen)
+        )
+        found |= dict(zip(others, together, strict=True))
+        return [found[at] for at in range(len(passes))]
+
+    def _kept(
+        self, probe: Probe, codes: CodesThen, then: tuple[PeopleThen, int], cascade: Cascade
+    ) -> Ints | None:
+        """Return the numbers of the people whom a filter leaves, ascending; None where all are to be searched."""
+        people, size = then
+        if size < person_code.LEAST_PEOPLE or cascade.shortlist is not None:
+            return None
+        code = self._coded(probe)
+        if code is None or self._may_be_resized(probe):
+            return None
+        likeness = codes.likeness(code, people.number, cascade.threads, cascade.expired)
+        with self._lock:
+            here = self._people.held(people)
+        most = max(person_code.kept_of(size), cascade.limit)
+        kept = person_code.best_alike(likeness, here, most)
+        return kept if 2 * len(kept) <= size else None
+
+    def _among(
+        self, kept: Ints, read: tuple[Probe, Hypothesis], people: PeopleThen, cascade: Cascade
+    ) -> tuple[Ints, Floats]:
+        """Return what the cascade finds for a probe, as read under a hypothesis, among the people of these numbers."""
+        probe, said = read
+        wanted = set(_wanted(probe))
+        like: dict[Kind, list[Placed]] = {}
+        for each in self._placed(people, kept):
+            if each.position in wanted:
+                rows = each.rows
+                kind = each.position, len(rows.packed), rows.frame, rows.impression
+                like.setdefault(kind, []).append(each)
+        few: dict[int, list[Rows]] = {at: [] for at in range(1, POSITIONS + 1)}
+        for (position, *_), placed in like.items():
+            for start in range(0, len(placed), MOST_ROWS):
+                some = placed[start : start + MOST_ROWS]
+                person = np.array([each.person for each in some], dtype=np.int32)
+                few[position].append(picked_rows([(each.rows, each.row) for each in some], person))
+        ((chosen, evidence),) = cascade.search(
+            [(probe, said is not Hypothesis.STATED)],
+            few,
+            len(kept),
+            lambda chosen: self._placed(people, kept[chosen]),
+            out_of=people.number,
+        )
+        return kept[chosen], evidence
+
+    def _coded(self, probe: Probe) -> PersonCode | None:
+        return None if self._book is None else person_code.coded(probe.fingers, self._book)
+
+    def _may_be_resized(self, probe: Probe) -> bool:
+        """Return whether a finger has a second reading beside anybody's: codes know what is stated only."""
+        with self._lock:
+            frames = self._frames - {UNKNOWN}
+        mine = {finger.frame for _, finger in probe.fingers if finger.frame != UNKNOWN}
+        return any((one == CANVAS) != (other == CANVAS) for one in mine for other in frames)
 
     def _tried(
         self,
@@ -379,7 +464,9 @@ class Gallery:
                 block = self._blocks[number]
                 room = fresh._room((block.position, block.slots, block.frame, block.impression))
                 places.append((room, fresh._blocks[room].adopt(person, block, row)))
+            fresh._codes.put(person, self._codes.get(self._people.number_of(subject)))
             fresh._people.add(subject, self._people.enrolment(subject), places)
+        self._codes = fresh._codes
         self._people, self._blocks, self._open = fresh._people, fresh._blocks, fresh._open
         self._frames = {block.frame for block in fresh._blocks}
         self._wiped, self._standing = 0, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,24 @@ def fingers_of(picked: Sequence[tuple[Rows, int]], width: int) -> Fingers:
         steps[at, :used] = rows.place[row, :used]
         turned[at, :used] = rows.heading[row, :used]
     return Fingers(unpack(packed), _places(steps, middle[:, None]), _headings(turned), count)
+
+
+def picked_rows(picked: Sequence[tuple[Rows, int]], person: Persons) -> Rows:
+    """Return a copy of rows of blocks of as many slots, one frame and one impression, as people of these numbers (r,)."""
+    first = picked[0][0]
+
+    def of(name: str, axis: int) -> NDArray[Any]:
+        return np.stack([getattr(rows, name).take(row, axis=axis) for rows, row in picked], axis)
+
+    alive = np.array([rows.alive[row] for rows, row in picked])
+    return Rows(
+        *(of("packed", 2), of("place", 0), of("middle", 0), of("heading", 0), of("count", 0)),
+        np.where(alive, person, -1).astype(np.int32),
+        alive,
+        first.frame,
+        first.impression,
+        int(np.count_nonzero(alive)),
+    )
 
 
 class Block:

@@ -93,6 +93,7 @@ class _Batch:
     queries: Sequence[_Query]
     rows: dict[int, list[Rows]] = field(repr=False)
     people: int
+    out_of: int  # people: before a filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,12 @@ class Cascade:
         rows: dict[int, list[Rows]],
         people: int,
         places: Places,
+        *,
+        out_of: int = 0,
     ) -> Iterator[tuple[Ints, Floats]]:
         """Yield for each probe the person numbers of its shortlist and the ratios of its f fingers with theirs, (k, f, 10).
 
-        nan where nothing was compared. With each probe stands whether it is read otherwise than stated, for which fewer
+        nan where nothing was compared. Where the rows are a filter's, `out_of` is how many people it chose from. With each probe stands whether it is read otherwise than stated, for which fewer
         people are looked at closely.
         """
         widest = max((len(probe.usable) for probe, _ in probes), default=1)
@@ -153,7 +156,8 @@ class Cascade:
         for start in range(0, len(probes), at_once):
             some = [probe for probe, _ in probes[start : start + at_once]]
             aside = [each for _, each in probes[start : start + at_once]]
-            batch = _Batch(some, aside, self._queries(some, rows), rows, people)
+            queries = self._queries(some, rows)
+            batch = _Batch(some, aside, queries, rows, people, max(people, out_of))
             coarse = np.full((len(some), people, widest), np.nan, dtype=np.float32)
             self._local(batch, coarse)
             yield from self._aligned(batch, coarse, places)
@@ -229,7 +233,7 @@ class Cascade:
     def _aligned(self, batch: _Batch, coarse: Floats, places: Places) -> list[tuple[Ints, Floats]]:
         chosen = []
         for probe, aside, ratios in zip(batch.probes, batch.aside, coarse, strict=True):
-            fingers = max(SHORTLIST_FINGERS, batch.people // SHORTLIST_SHARE)
+            fingers = max(SHORTLIST_FINGERS, batch.out_of // SHORTLIST_SHARE)
             most = max(LEAST_SHORTLIST, fingers // len(probe.usable))
             value = np.round(fuse(ratios), DECIMALS)
             shared = np.count_nonzero(~np.isnan(ratios), axis=1)

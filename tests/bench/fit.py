@@ -1,6 +1,6 @@
 """Fit the matcher's data files from folders of records, and print how well left-out sensors and extractors fare.
 
-python tests/bench/fit.py FOLDER... [--extractors E...] [--judged E...] [--write]
+python tests/bench/fit.py FOLDER... [--extractors E...] [--judged E...] [--codebook] [--write]
     FOLDER/<extractor>/<sensor>/<finger>_<impression>.<ext>; `extract.py` makes such folders from images
 A set is judged by weights that have seen neither its sensor nor its extractor. --judged are extractors that nothing
 is fitted on.
@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -22,8 +23,8 @@ import numpy as np
 from gateway.exercises.evaluation import model_fitting
 from gateway.exercises.evaluation.error_rates import Errors, verification
 from matcher import calibration
-from matcher.finger import assignment, record_fmr, score_fusion
-from matcher.finger.descriptors import load_model
+from matcher.finger import assignment, person_code, record_fmr, score_fusion
+from matcher.finger.descriptors import default_model, load_model
 
 VERSION = "fvc2002-4"
 PACKAGE = Path(score_fusion.__file__).parent
@@ -106,8 +107,21 @@ def main() -> None:
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
     parser.add_argument("--judged", nargs="*", default=[])
     parser.add_argument("--write", action="store_true", help="replace the files in matcher/")
+    parser.add_argument(
+        "--codebook",
+        action="store_true",
+        help="fit only the centroids of person codes, by the shipped descriptor",
+    )
     arguments = parser.parse_args()
     sets = read_sets(arguments.folders, arguments.extractors)
+    if arguments.codebook:
+        book = model_fitting.fit_codebook(
+            [m for each in sets for m in each.minutiae], default_model()
+        )
+        sys.stdout.write(f"{person_code.CODEBOOK_FILE}: {sha256(book).hexdigest()}\n")
+        if arguments.write:
+            (PACKAGE / person_code.CODEBOOK_FILE).write_bytes(book)
+        return
     raw = judge(sets, read_sets(arguments.folders, arguments.judged))
     packed = model_fitting.fit_descriptor([m for each in sets for m in each.minutiae])
     model = load_model(packed)
@@ -132,6 +146,8 @@ def main() -> None:
     say_thresholds(certificate)
     if arguments.write:
         (PACKAGE / "descriptor.npz").write_bytes(packed)
+        book = model_fitting.fit_codebook([m for each in sets for m in each.minutiae], model)
+        (PACKAGE / person_code.CODEBOOK_FILE).write_bytes(book)
         for name, content in (("likelihood", fitted), ("certificate", certificate)):
             text = json.dumps(provenance | content, indent=1) + "\n"
             (PACKAGE / f"{name}.json").write_text(text, encoding="utf-8")

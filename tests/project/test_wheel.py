@@ -133,6 +133,7 @@ def test_the_exercises_start_beside_the_gateway(
         ("matcher/", "certificate.json"),
         ("matcher/", "likelihood.json"),
         ("matcher/", "descriptor.npz"),
+        ("matcher/", "person_code.npz"),
     ],
 )
 def test_the_data_is_there_by_name(folder: str, ending: str, wheel: frozenset[str]) -> None:

@@ -1,6 +1,6 @@
 """Fit the matcher's data files from records of known fingers; `tests/bench/fit.py` is the command.
 
-Three files: the descriptor's projection, the likelihood's weights, the certificate of the tail. Weights that
+Four files: the descriptor's projection, the centroids of person codes, the likelihood's weights, the certificate of the tail. Weights that
 are judged were always fitted on other sensors, and where there are several extractors on records of others too;
 the shipped weights are fitted on all of them. The tail is fitted on scores of the left-out kind, and on pairs
 across databases, whose non-mated pairs no fit has seen.
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from matcher.finger.alignment import Evidence, Fingers, compare, gather
 from matcher.finger.descriptors import (
+    LEADING,
     Finger,
     Model,
     describe,
@@ -24,6 +25,7 @@ from matcher.finger.descriptors import (
     raw_descriptors,
     readings,
 )
+from matcher.finger.person_code import CENTROIDS
 from matcher.finger.score_fusion import (
     Likelihood,
     features,
@@ -38,6 +40,7 @@ DESCRIPTOR_SIZE = 80  # numbers; in four bits each, what lets a finger stay belo
 MATED_SHARE = (
     0.1  # weight of the mated in the fit: errors at low false match rates count, not those at equal
 )
+CODEBOOK_SEED, CODEBOOK_STEPS = 0, 12  # of k-means
 RIDGE = 1.0  # of the logistic fit, on standardised features
 NEWTON_STEPS = 60
 LONGEST_STEP = 2.0  # of a weight in one step, lest the first ones overshoot
@@ -87,6 +90,20 @@ def fit_descriptor(minutiae: Sequence[Minutiae], size: int = DESCRIPTOR_SIZE) ->
     projection = directions[:, leading] / np.sqrt(variance[leading])
     packed = io.BytesIO()
     np.savez(packed, mean=mean.astype(np.float32), projection=projection.astype(np.float32))
+    return packed.getvalue()
+
+
+def fit_codebook(minutiae: Sequence[Minutiae], model: Model) -> bytes:
+    """Return the .npz of the centroids of all descriptors' leading numbers (k-means), of which `load_codebook` reads."""
+    heads = np.concatenate([describe(each, model).vectors[:, :LEADING] for each in minutiae])
+    rng = np.random.default_rng(CODEBOOK_SEED)
+    centroids = heads[rng.choice(len(heads), CENTROIDS, replace=False)].copy()
+    for _ in range(CODEBOOK_STEPS):
+        nearest = (heads @ centroids.T - (centroids * centroids).sum(axis=1) / 2).argmax(axis=1)
+        for at in np.unique(nearest):
+            centroids[at] = heads[nearest == at].mean(axis=0)
+    packed = io.BytesIO()
+    np.savez(packed, centroids=centroids, model=np.array(model.digest))
     return packed.getvalue()
 
 
