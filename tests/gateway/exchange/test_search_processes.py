@@ -60,10 +60,10 @@ def test_killed_under_load_no_answer_is_wrong_and_none_is_lost(served: Any, peop
         asking = [threads.submit(asked, served, people, first) for first in range(ASKERS)]
         killed = 0
         while not all(each.done() for each in asking):
-            for number in pool.processes()[:1]:
-                os.kill(number, signal.SIGKILL)
+            if len(numbers := pool.processes()) == 2:  # a question may see three of them end
+                os.kill(numbers[0], signal.SIGKILL)
                 killed += 1
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     assert killed
     assert [each.result() for each in asking] == [[True] * QUESTIONS] * ASKERS
