@@ -191,6 +191,7 @@ listed.add(
     *(
         "exercises.bench_exchange",
         "exercises.bench",
+        "exercises.bench_population",
         "exercises.bench_records",
         "exercises.bench_alike",
     ),

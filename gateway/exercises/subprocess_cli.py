@@ -71,14 +71,22 @@ class Server:
     """
 
     def __init__(
-        self, home: Path, passphrase_file: Path, log: Path, *, descriptors: int | None = None
+        self,
+        home: Path,
+        passphrase_file: Path,
+        log: Path,
+        *,
+        descriptors: int | None = None,
+        ready_seconds: float = READY_SECONDS,
     ) -> None:
         """Prepare it.
 
-        descriptors  file descriptors that it may have, and no more; None leaves it what we have
+        descriptors    file descriptors that it may have, and no more; None leaves it what we have
+        ready_seconds  until it is given up, where its listeners are not open
         """
         self._words = "serve", home, "--passphrase-file", passphrase_file, "--json"
         self._descriptors = descriptors
+        self._ready_seconds = ready_seconds
         self._log = log
         self._process: BaseProcess | None = None
         self._said: IO[str] | None = None
@@ -132,7 +140,7 @@ class Server:
         return self._process.exitcode if self._process is not None else None
 
     def _first_line(self, said: IO[str]) -> Document:
-        ready, _, _ = select.select([said], [], [], READY_SECONDS)
+        ready, _, _ = select.select([said], [], [], self._ready_seconds)
         line = said.readline() if ready else ""
         document = _document(line, "serve") if line else {}
         if not document.get("ok"):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import user_files
-from gateway.exercises import processor_time, server_metrics, subprocess_cli
+from gateway.exercises import process_tree, server_metrics, subprocess_cli
 from gateway.exercises.bench import machine_speed
 from gateway.exercises.bench.machine_speed import MachineSpeed, cores
 from gateway.exercises.bench.stage_profile import CRYPTO, SEARCH, Share, profile
@@ -249,9 +249,9 @@ def _round(
     clock.wait(spell.warm)
     before = server_metrics.read(server.metrics)
     sides = (server.pid,), tuple(one.pid for one, _ in busy)
-    begun = [processor_time.seconds(*side) for side in sides]
+    begun = [process_tree.processor_seconds(*side) for side in sides]
     clock.wait(spell.seconds)
-    ended = [processor_time.seconds(*side) for side in sides]
+    ended = [process_tree.processor_seconds(*side) for side in sides]
     stages = server_metrics.read(server.metrics).since(before)
     asked = together([one.end() for one, _ in busy])
     return _Measured(asked, stages, *map(_between, begun, ended))
