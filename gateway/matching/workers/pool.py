@@ -29,7 +29,7 @@ PAUSES = (
     10.0,
 )  # seconds before a process is started again, by how often it failed in a row
 PATIENCE = 10.0  # seconds without any process until the gallery counts as not loaded
-WITHIN = 30.0  # seconds in which a change is applied, or a trial done
+WITHIN = 60.0  # seconds in which a change is applied, or a trial done; a search may be before it
 QUEUED = 4  # questions that a process has before it, one of them in work: none waits for the pipe
 
 _log = telemetry.logger("matching")

@@ -23,9 +23,8 @@ from gateway.matching.workers.messages import Asked, Fault, Frame
 
 MODULE = "gateway.matching.workers.worker"
 STARTING = 60.0  # seconds in which the process says that it is there; it takes half of one
-SENDING = (
-    10.0  # seconds in which it takes what it is sent; a search lets it read between two others
-)
+SENDING = 60.0  # seconds in which it takes what it is sent: it reads between two searches, the longest deadline of a call
+LOADING = 600.0  # seconds in which it takes a batch, once it has described the one before
 ENDED = "a search process ended"
 UNSTARTED = (
     "a search process did not start: where the kernel has no seccomp, set matching.workers = 0"
@@ -81,7 +80,7 @@ class WorkerProcess:
                 future.set_exception(WorkerLost(ENDED))
                 return future
             self._waiting[number] = future
-        self._send((frame,))
+        self._send(frame, SENDING)
         return future
 
     def calibrate(self, calibrations: Calibrations) -> None:
@@ -99,18 +98,17 @@ class WorkerProcess:
         """Wait until it has ended and nothing of it is left."""
         self._reader.join()
 
-    def _send(self, frames: Iterable[Frame]) -> None:
-        """Send frames, one after another; a process that does not take them is ended."""
+    def send_batch(self, frame: Frame) -> None:
+        """Send what follows a request to load."""
+        self._send(frame, LOADING)
+
+    def _send(self, frame: Frame, seconds: float) -> None:
+        """Send a frame; a process that does not take it is ended."""
         try:
             with self._sending:
-                for each in frames:
-                    messages.send(self._process.target, each, time.monotonic() + SENDING)
+                messages.send(self._process.target, frame, time.monotonic() + seconds)
         except (Garbled, TimeoutError, ValueError):
             self.end()
-
-    def send_all(self, frames: Iterable[Frame]) -> None:
-        """Send what follows a request to load."""
-        self._send(frames)
 
     def _read(self) -> None:
         """Hand answers over until the process ends."""
@@ -166,9 +164,9 @@ def load_together(
         for batch in source.batches(modality, 0, 1):
             frame = messages.pack(batch)
             for each in some:
-                each.send_all((list(frame),))
+                each.send_batch(list(frame))
         last = None
     finally:
         for each in some:
-            each.send_all((messages.pack(last),))
+            each.send_batch(messages.pack(last))
     return futures

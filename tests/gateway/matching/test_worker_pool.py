@@ -302,6 +302,20 @@ def test_closed_they_end_and_say_so(workers: Pool) -> None:
         workers.pool.start()
 
 
+def test_a_batch_that_takes_long_to_describe_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame of many records does not fit into the pipe: it is taken when those before it are described."""
+    monkeypatch.setattr(process, "SENDING", 0.05)
+    made = Pool(1)
+    made.people.stored = {seed: samples(seed % PEOPLE) for seed in range(1200)}
+    made.people.batch = 600
+    try:
+        made.loaded()
+        assert made.engine.status().size == 1200
+        assert len(made.pool.processes()) == 1
+    finally:
+        made.pool.close()
+
+
 def test_where_no_process_can_be_started_the_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "MODULE", "gateway.matching.workers.nowhere")
     monkeypatch.setattr(pool, "PATIENCE", 0.2)

@@ -28,13 +28,14 @@ class People:
     def __init__(self) -> None:
         self.stored = {100 + seed: samples(seed) for seed in range(PEOPLE)}
         self.met: Callable[[int], object] = lambda _: None
+        self.batch = 5
 
     def batches(self, modality: Modality, shard: int, of: int) -> Iterator[Batch]:
         assert (modality, shard, of) == (Modality.FINGER, 0, 1)
         people = list(self.stored.items())
-        for number, start in enumerate(range(0, len(people), 5)):
+        for number, start in enumerate(range(0, len(people), self.batch)):
             self.met(number)
-            yield people[start : start + 5]
+            yield people[start : start + self.batch]
 
 
 class Pool:
