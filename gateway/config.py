@@ -496,13 +496,16 @@ def _complaints(
         if fault["type"] == "default_factory_not_called":
             continue  # it follows from what is wrong with the setting that the default is made of
         key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
+        setting = ".".join(str(part) for part in fault["loc"][:2])
+        if setting in EITHER:  # one fault for each kind of value that it might have been
+            said = f"{setting}: {EITHER[setting]}"
+        elif fault["type"] == "extra_forbidden":
             said = f"{key} is not a setting; there are: {', '.join(_known(fault['loc']))}"
         else:
             said = f"{key}: {_wanted(key, fault['type'], fault.get('ctx', {}))}"
         variable = "" if _flagged(fault["loc"], flags) else _variable(fault["loc"])
         lines.append(f"{said}; {variable} in the environment sets it" if variable else said)
-    return lines
+    return [*dict.fromkeys(lines)]
 
 
 def _flagged(location: tuple[int | str, ...], flags: Mapping[str, Mapping[str, object]]) -> bool:
@@ -568,6 +571,8 @@ FORMS: Final[Mapping[str, str]] = {
     "directory.allowed_endpoints": "HOST:PORT, e.g. 10.0.0.7:7443",
     "evidence.authority": "an http or https address, e.g. https://tsa.example.ca/tsr",
 }
+# What a setting may be that has values of two kinds.
+EITHER: Final[Mapping[str, str]] = {"matching.workers": '"auto", or a whole number from 0 to 64'}
 _TYPES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "int_type": "a whole number",

@@ -14,6 +14,7 @@ from gateway import config, home_layout
 from gateway.config import load, write_default
 from gateway.errors import UserError
 from gateway.exercises import settings_reference
+from tests.conftest import WORKERS
 
 
 @pytest.fixture
@@ -359,6 +360,19 @@ def _patterned(model: Any, before: str = "") -> Iterator[str]:
             TypeAdapter(Annotated[field.annotation, None, *field.metadata]).json_schema()
         ):
             yield key
+
+
+@pytest.mark.parametrize("value", ['"two"', "-1", "65", "1.5", "[2]"])
+def test_a_setting_of_two_kinds_says_both_in_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.delenv(WORKERS)
+    add(home, f"\n[matching]\nworkers = {value}\n")
+
+    said = refused(home)
+
+    assert said.count("matching.workers") == 1
+    assert 'matching.workers: "auto", or a whole number from 0 to 64' in said
 
 
 def test_every_setting_that_has_a_form_says_it_with_an_example() -> None:
